@@ -1,0 +1,169 @@
+"""Run the constructor that a config names, and hand out the optimizers that it builds."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+from lldtool.dryrun.config import describe
+from lldtool.dryrun.imports import real_imports_wanted
+from lldtool.dryrun.registries import type_name, unknown_type
+from lldtool.errors import LldtoolError
+
+#: Names of optimizers that exist once a package is installed -> the package.
+#: https://mmengine.readthedocs.io/en/latest/common_usage/better_optimizers.html
+OPTIONAL_OPTIMIZERS = {
+    r"DAdapt(AdaGrad|Adam|SGD)": "dadaptation",
+    r"Lion": "lion_pytorch",
+    r"SophiaG?": "Sophia",
+    r"Adafactor": "transformers",
+    r"bnb_\w+|\w+(8|32)bit": "bitsandbytes",
+    r"HybridAdam|CPUAdam": "colossalai",
+    r"DeepSpeedCPUAdam": "deepspeed",
+    r"Fused\w+": "apex",
+}
+
+
+def build_optimizers(model: Any, optim_wrapper: Any) -> tuple[dict[str, Any], list[str]]:
+    """Run mmengine's `build_optim_wrapper`; simulate wrappers that can't be built here.
+
+    Args:
+        model: a `torch.nn.Module`.
+        optim_wrapper: the config's `optim_wrapper`.
+
+    Returns:
+        Name -> `torch.optim.Optimizer` (the name is "" for a single one), and notes.
+    """
+    from mmengine.optim import OptimWrapperDict, build_optim_wrapper
+
+    notes: list[str] = []
+    config = _with_optimizer_class(optim_wrapper, notes)
+    _register_strategies(config, notes)
+    with _without_dynamo(), _simulated_wrappers(notes):
+        wrapper = build_optim_wrapper(model, config)
+    if isinstance(wrapper, OptimWrapperDict):
+        return {name: one.optimizer for name, one in wrapper.items()}, notes
+    return {"": wrapper.optimizer}, notes
+
+
+def _with_optimizer_class(config: Any, notes: list[str]) -> Any:
+    """The config, with a stand-in for an optimizer class whose package is not installed."""
+    optimizer = config.get("optimizer", None)
+    # dict.get: mmengine's own would import a class of a pure-Python config now.
+    kind = dict.get(optimizer, "type") if isinstance(optimizer, dict) else None
+    package = _missing_package(kind)
+    if package is None:
+        return config
+    import torch
+
+    class MissingOptimizer(torch.optim.Optimizer):
+        def __init__(self, params: Any, **defaults: Any) -> None:
+            super().__init__(params, defaults)
+
+    notes.append(
+        f"{type_name(kind)} needs {package}, which is not installed: "
+        "shown is what the constructor gives it"
+    )
+    changed = config.copy()
+    arguments = {key: optimizer[key] for key in optimizer if key != "type"}
+    changed["optimizer"] = {**arguments, "type": MissingOptimizer}
+    return changed
+
+
+def _missing_package(kind: Any) -> str | None:
+    """The package that an optimizer type needs and that is not installed, or None."""
+    from mmengine.registry import OPTIMIZERS
+
+    if kind is None or inspect.isclass(kind):
+        return None
+    path = kind if isinstance(kind, str) else f"{kind.module}.{kind}"
+    top, dot, _ = path.partition(".")
+    if dot:
+        return top if importlib.util.find_spec(top) is None else None
+    with OPTIMIZERS.switch_scope_and_registry(None) as registry:
+        registry.import_from_location()
+        if path in registry.module_dict or path in OPTIMIZERS.module_dict:
+            return None
+    return next((p for names, p in OPTIONAL_OPTIMIZERS.items() if re.fullmatch(names, path)), None)
+
+
+def _register_strategies(config: Any, notes: list[str]) -> None:
+    """Import the wrappers of DeepSpeed and ColossalAI, which mmengine's strategies register."""
+    name = type_name(config.get("type", ""))
+    if re.match(r"DeepSpeed|ColossalAI", name):
+        importlib.import_module("mmengine._strategy")
+        notes.append(f"{name}: its strategy was not set up; that changes no setting")
+
+
+@contextlib.contextmanager
+def _simulated_wrappers(notes: list[str]) -> Iterator[None]:
+    """Let wrappers that refuse to be built without an accelerator be built as plain ones.
+
+    They scale the loss and change no setting. Arguments that they do not know stay an error.
+    """
+    from mmengine.optim import AmpOptimWrapper, ApexOptimWrapper, OptimWrapper
+
+    def simulated(cls: Any) -> Any:
+        own = set(inspect.signature(cls.__init__).parameters)
+
+        def init(self: Any, **kwargs: Any) -> None:
+            notes.append(f"{cls.__name__} was simulated: it needs a GPU, and changes no setting")
+            OptimWrapper.__init__(self, **{k: v for k, v in kwargs.items() if k not in own})
+
+        return mock.patch.object(cls, "__init__", init)
+
+    with simulated(AmpOptimWrapper), simulated(ApexOptimWrapper):
+        yield
+
+
+@contextlib.contextmanager
+def _without_dynamo() -> Iterator[None]:
+    """Spare the import of `torch._dynamo`, 0.8 s, that the first param group would cause.
+
+    torch wraps `add_param_group` so that torch.compile leaves it alone; nothing is compiled here.
+    A torch that wraps it in no way, or in another, is left as it is.
+    """
+    import torch
+
+    method = torch.optim.Optimizer.add_param_group
+    plain = getattr(method, "__wrapped__", None)
+    if plain is None or real_imports_wanted():
+        yield
+        return
+    with mock.patch.object(torch.optim.Optimizer, "add_param_group", plain):
+        yield
+
+
+def constructor_error(error: BaseException, optim_wrapper: Any, name: str) -> LldtoolError:
+    """What the constructor raised, in the terms of the user's config."""
+    optimizer = optim_wrapper.get("optimizer", None) or {}
+    constructor = type_name(optim_wrapper.get("constructor", "DefaultOptimWrapperConstructor"))
+    text, what = str(error), describe(error)
+    crash = "training would crash at its start"
+    undecayed = optimizer.get("weight_decay", None) is None
+    if undecayed and ((isinstance(error, KeyError) and "weight_decay" in text) or "base_wd" in text):
+        return LldtoolError(
+            f"optim_wrapper.optimizer has no weight_decay: {crash} with {what}",
+            config=name,
+            hint="set weight_decay, to 0 for none",
+        )
+    if isinstance(error, TypeError) and optimizer.get("lr", None) is None:
+        return LldtoolError(
+            f"optim_wrapper.optimizer has no lr: {crash} with {what}", config=name, hint="set lr"
+        )
+    if isinstance(error, NotImplementedError):
+        return LldtoolError(
+            f"{constructor} needs get_layer_depth of the model or its backbone: {what}", config=name
+        )
+    if "empty parameter list" in text:
+        return LldtoolError(f"every parameter is frozen: {crash} with {what}", config=name)
+    if "more than one parameter group" in text:
+        return LldtoolError(f"a parameter is in two groups: {crash} with {what}", config=name)
+    unknown = unknown_type(error, name)
+    return unknown or LldtoolError(f"{constructor}: {crash} with {what}", config=name)

@@ -1,0 +1,106 @@
+"""Param groups of real optimizers -> the parameters of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lldtool.dryrun.registries import type_name
+from lldtool.plan import Parameter, UntrainedParameter
+
+#: What a group holds beside the settings: how constructors name and number their groups.
+_BOOKKEEPING = {"params", "param_name", "param_names", "group_name", "layer_id", "initial_lr"}
+_SETTINGS = {"lr", "lr_scale", "weight_decay"}
+
+
+def read_parameters(
+    model: Any, optimizers: Mapping[str, Any], base_lr: float | None
+) -> tuple[tuple[Parameter, ...], tuple[UntrainedParameter, ...], tuple[UntrainedParameter, ...]]:
+    """Every parameter of the model with the settings of the group that it is in.
+
+    Args:
+        model: a `torch.nn.Module`.
+        optimizers: name -> `torch.optim.Optimizer`, as the constructor built them.
+        base_lr: `optim_wrapper.optimizer.lr`, for the lr_scale of groups that carry none.
+
+    Returns:
+        The parameters in some group, those in none that need no gradient, and the rest; each in
+        the order of `model.named_parameters()`.
+    """
+    groups = [(o, g) for o in optimizers.values() for g in o.param_groups]
+    place = {id(p): i for i, (_, group) in enumerate(groups) for p in group["params"]}
+    if hasattr(model, "module"):  # what mmengine's constructors do with a wrapped model
+        model = model.module
+    types = {
+        f"{path}.{name}" if path else name: type(module).__name__
+        for path, module in model.named_modules()
+        for name, _ in module.named_parameters(recurse=False)
+    }
+    trained, frozen, left_out = [], [], []
+    for name, tensor in model.named_parameters():
+        index = place.get(id(tensor))
+        if index is None:
+            rest = UntrainedParameter(name, tuple(tensor.shape), tensor.numel())
+            (left_out if tensor.requires_grad else frozen).append(rest)
+            continue
+        optimizer, group = groups[index]
+        lr = _number(group.get("lr"))
+        scale = _number(group["lr_scale"]) if "lr_scale" in group else _ratio(lr, base_lr)
+        trained.append(
+            Parameter(
+                name=name,
+                shape=tuple(tensor.shape),
+                numel=tensor.numel(),
+                dtype=str(tensor.dtype).removeprefix("torch."),
+                module_type=types[name],
+                layer_id=_layer_id(group),
+                lr=lr,
+                lr_scale=scale,
+                weight_decay=_number(group.get("weight_decay")),
+                group=index,
+                extras=_extras(group, optimizer.defaults),
+            )
+        )
+    return tuple(trained), tuple(frozen), tuple(left_out)
+
+
+def plain(value: Any) -> Any:
+    """A config's value as JSON can hold it: numbers, strings, lists, dicts; the rest by name."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(value[key]) for key in value}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return type_name(value)
+
+
+def _number(value: Any) -> float | None:
+    """A setting as a float; an lr may be a tensor of one element."""
+    return None if value is None else float(value)
+
+
+def _ratio(lr: float | None, base_lr: float | None) -> float | None:
+    if lr is None or base_lr is None or base_lr == 0:
+        return None
+    return lr / base_lr
+
+
+def _layer_id(group: Mapping[str, Any]) -> int | None:
+    """The depth index of a group.
+
+    mmpretrain's groups carry `layer_id`; the merged groups of mmdet, mmseg, mmpose and mmaction2
+    are called `layer_3_no_decay`.
+    """
+    if "layer_id" in group:
+        return int(group["layer_id"])
+    head, _, rest = str(group.get("group_name", "")).partition("_")
+    number = rest.partition("_")[0]
+    return int(number) if head == "layer" and number.isdigit() else None
+
+
+def _extras(group: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The group's entries that are no setting, no bookkeeping and no default of the optimizer."""
+    known = _BOOKKEEPING | _SETTINGS
+    other = {key: value for key, value in group.items() if key not in known}
+    return {k: plain(v) for k, v in other.items() if k not in defaults or defaults[k] is not v and defaults[k] != v}

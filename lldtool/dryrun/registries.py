@@ -1,0 +1,46 @@
+"""mmengine's registries: which names they know, and what is near a name that they don't."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any
+
+from lldtool.errors import LldtoolError
+
+
+def type_name(kind: Any) -> str:
+    """A config's `type`, a string or a class, as the bare name of the class."""
+    if isinstance(kind, str):
+        return kind.rpartition(".")[2]
+    name = getattr(kind, "__name__", None)  # what a pure-Python config imports has one of any name
+    return name if isinstance(name, str) else str(kind).rpartition(".")[2]
+
+
+def registered_names() -> set[str]:
+    """Every name in every registry that has been imported."""
+    import mmengine.registry as root
+
+    registries = [r for r in vars(root).values() if isinstance(r, root.Registry)]
+    children = [child for registry in registries for child in registry.children.values()]
+    return {name for registry in registries + children for name in registry.module_dict}
+
+
+def unknown_type(error: BaseException, name: str) -> LldtoolError | None:
+    """The error for a `type` that no registry knows, with near names; None for another error.
+
+    Args:
+        error: what mmengine's `build_from_cfg` raised.
+        name: the config, as the user named it.
+    """
+    missed = re.search(r"(\S+) is not in the (\S+)::", str(error))
+    failed = re.search(r"Failed to get (\S+)", str(error))
+    if isinstance(error, KeyError) and missed:
+        kind, place = missed[1].strip("'\""), f" in scope {missed[2]}"
+    elif isinstance(error, RuntimeError) and failed:
+        kind, place = failed[1], ""
+    else:
+        return None
+    near = difflib.get_close_matches(type_name(kind), sorted(registered_names()), n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "is a custom_imports missing?"
+    return LldtoolError(f"unknown type {kind!r}{place}", config=name, hint=hint)

@@ -1,0 +1,24 @@
+"""The one exception that a user sees, as one line on stderr."""
+
+from __future__ import annotations
+
+
+class LldtoolError(Exception):
+    """Something that lldtool could not do, in the terms of the user's config.
+
+    Args:
+        message: what is wrong, without a full stop.
+        config: the config it is about, as the user named it.
+        hint: the mend, where there is one.
+    """
+
+    def __init__(self, message: str, *, config: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.config = config
+        self.hint = hint
+
+    def __str__(self) -> str:
+        where = f"{self.config}: " if self.config else ""
+        mend = f" ({self.hint})" if self.hint else ""
+        return f"{where}{self.message}{mend}"

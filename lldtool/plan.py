@@ -1,0 +1,289 @@
+"""The waist of the hourglass: what the optimizer will do to every parameter, as plain data.
+
+A dry run makes a `Plan`; every command reads one. A plan holds numbers and strings only, so it
+can be saved as JSON and read back bit for bit where no torch is installed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lldtool.errors import LldtoolError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why one setting has its value.
+
+    `rule` names the rule that fired (`custom_key`, `norm_decay_mult`, `layer_decay`, …) or is
+    `constructor`: the constructor's own code set this, lldtool can't say why.
+    """
+
+    rule: str
+    key: str | None = None
+    mult: float | None = None
+    beats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """The reason of each setting that a rule can decide."""
+
+    lr: Reason = Reason("constructor")
+    weight_decay: Reason = Reason("constructor")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One named tensor of the model, with the settings of its param group.
+
+    `lr`, `lr_scale` and `weight_decay` are None where the optimizer has no such setting.
+    `group` is the index in `optimizer.param_groups`. `extras` are the entries of the group that
+    are neither settings nor the optimizer's defaults.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    numel: int
+    dtype: str
+    module_type: str
+    layer_id: int | None
+    lr: float | None
+    lr_scale: float | None
+    weight_decay: float | None
+    group: int
+    extras: dict[str, Any] = field(default_factory=dict)
+    reason: Reasons = Reasons()
+
+    @property
+    def top_level_module(self) -> str:
+        """The first part of the name: `backbone` of `backbone.layers.0.ln1.weight`."""
+        return self.name.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class UntrainedParameter:
+    """A parameter that is in no param group."""
+
+    name: str
+    shape: tuple[int, ...]
+    numel: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """The class of the model, and of its backbone where it has one."""
+
+    type: str
+    backbone: str | None = None
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """The optimizer's class, and base lr and base weight decay as the config gives them."""
+
+    type: str
+    lr: float | None = None
+    weight_decay: float | None = None
+
+
+@dataclass(frozen=True)
+class OptimWrapper:
+    """The class of the optimizer wrapper."""
+
+    type: str
+
+
+@dataclass(frozen=True)
+class Constructor:
+    """The constructor's class and its `paramwise_cfg`."""
+
+    type: str
+    paramwise_cfg: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """All parameters with the same `layer_id`, lr and lr_scale.
+
+    Where the constructor knows no layers, `layer_id` is None and a layer is what one top-level
+    module holds at one lr.
+    """
+
+    layer_id: int | None
+    lr: float | None
+    lr_scale: float | None
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def num_tensors(self) -> int:
+        """How many parameters the layer has."""
+        return len(self.parameters)
+
+    @property
+    def numel(self) -> int:
+        """How many elements the layer's parameters have."""
+        return sum(p.numel for p in self.parameters)
+
+    @property
+    def weight_decays(self) -> Counter[float | None]:
+        """Weight decay -> number of tensors that have it."""
+        return Counter(p.weight_decay for p in self.parameters)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one config does to every parameter of its model."""
+
+    config: str
+    model: Model
+    optim_wrapper: OptimWrapper
+    optimizer: Optimizer
+    constructor: Constructor
+    parameters: tuple[Parameter, ...]
+    frozen: tuple[UntrainedParameter, ...] = ()
+    left_out: tuple[UntrainedParameter, ...] = ()
+    notes: tuple[str, ...] = ()
+    versions: dict[str, str | None] = field(default_factory=dict)
+    lldtool_version: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The parameters in groups, stem first; where no layers are known, in the model's order."""
+        members: dict[tuple[Any, ...], list[Parameter]] = defaultdict(list)
+        for parameter in self.parameters:
+            where = parameter.layer_id
+            place = (0, where) if where is not None else (1, parameter.top_level_module)
+            members[(*place, parameter.lr, parameter.lr_scale)].append(parameter)
+        layers = [
+            Layer(group[0].layer_id, group[0].lr, group[0].lr_scale, tuple(group))
+            for group in members.values()
+        ]
+        return tuple(sorted(layers, key=_depth))
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether the constructor gave the parameters a `layer_id`."""
+        return any(p.layer_id is not None for p in self.parameters)
+
+    @property
+    def numel(self) -> int:
+        """How many elements the model's parameters have, trained or not."""
+        return sum(p.numel for p in (*self.parameters, *self.frozen, *self.left_out))
+
+    def narrowed(self, parameters: Iterable[Parameter]) -> Plan:
+        """The same plan with some of its parameters only."""
+        return replace(self, parameters=tuple(parameters))
+
+    def _repr_html_(self) -> str:
+        """The table that `lldtool inspect` prints, for a notebook."""
+        from lldtool.render.html import plan_html
+
+        return plan_html(self)
+
+
+def _depth(layer: Layer) -> tuple[bool, int]:
+    """Sorts by layer_id; a stable sort leaves layers without one in the model's order, last."""
+    return layer.layer_id is None, layer.layer_id or 0
+
+
+def plan_to_json(plan: Plan) -> str:
+    """The plan as JSON, a parameter to a line so that a saved plan reads well in a review.
+
+    Floats are written as Python's `repr` has them: they read back bit for bit.
+    """
+    import msgspec
+
+    content: dict[str, Any] = {"schema_version": plan.schema_version}
+    content |= {"config": plan.config, "lldtool_version": plan.lldtool_version}
+    content |= {"versions": plan.versions, "model": plan.model}
+    content |= {"optim_wrapper": plan.optim_wrapper, "optimizer": plan.optimizer}
+    content |= {"constructor": plan.constructor, "layers": [_layer_row(x) for x in plan.layers]}
+    content |= {"parameters": plan.parameters, "frozen": plan.frozen, "left_out": plan.left_out}
+    content |= {"notes": plan.notes}
+    return _dump_by_line(msgspec.to_builtins(content))
+
+
+def _layer_row(layer: Layer) -> dict[str, Any]:
+    """A layer as the plan's JSON has it; a reader makes the layers from the parameters."""
+    decays = sorted((d for d in layer.weight_decays if d is not None))
+    return {
+        "layer_id": layer.layer_id,
+        "lr": layer.lr,
+        "lr_scale": layer.lr_scale,
+        "weight_decays": decays,
+        "num_tensors": layer.num_tensors,
+        "numel": layer.numel,
+    }
+
+
+def _dump_by_line(content: Mapping[str, Any]) -> str:
+    lines = []
+    for key, value in content.items():
+        if isinstance(value, (list, tuple)) and value:
+            items = ",\n".join(f"  {json.dumps(item, ensure_ascii=False)}" for item in value)
+            lines.append(f"{json.dumps(key)}: [\n{items}\n ]")
+        else:
+            lines.append(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
+    return "{\n " + ",\n ".join(lines) + "\n}\n"
+
+
+def plan_from_json(text: str, *, source: str = "plan") -> Plan:
+    """Read what `plan_to_json` wrote.
+
+    Args:
+        text: the JSON.
+        source: where it is from, for the error.
+
+    Raises:
+        LldtoolError: it is no JSON, no plan, or from a newer lldtool.
+    """
+    import msgspec
+
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise LldtoolError(f"not a saved plan: {error}", config=source) from error
+    if not is_plan(content):
+        raise LldtoolError("not a saved plan: no schema_version", config=source)
+    version = content["schema_version"]
+    if not isinstance(version, int) or version < 1:
+        raise LldtoolError(f"not a saved plan: schema_version is {version!r}", config=source)
+    if version > SCHEMA_VERSION:
+        raise LldtoolError(
+            f"a plan of schema_version {version}; this lldtool reads up to {SCHEMA_VERSION}",
+            config=source,
+            hint="pip install --upgrade lldtool",
+        )
+    try:
+        return msgspec.convert(content, Plan)
+    except msgspec.ValidationError as error:
+        raise LldtoolError(f"not a saved plan: {error}", config=source) from error
+
+
+def is_plan(content: object) -> bool:
+    """Whether parsed JSON is a saved plan, rather than an mmengine config in JSON."""
+    return isinstance(content, dict) and "schema_version" in content
+
+
+def load_plan(path: str | Path) -> Plan:
+    """Read a plan that `lldtool inspect --format json` saved.
+
+    Raises:
+        LldtoolError: the file can't be read or is no plan.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise LldtoolError(f"can't read the plan: {reason}", config=str(path)) from error
+    return plan_from_json(text, source=str(path))

@@ -1,0 +1,80 @@
+"""What a user may name as CONFIG: a file, a config of an installed package, a saved plan."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import json
+from pathlib import Path
+
+from lldtool.errors import LldtoolError
+from lldtool.plan import Plan, is_plan, plan_from_json
+
+#: What mmengine's `Config.fromfile` reads.
+CONFIG_SUFFIXES = (".py", ".json", ".yaml", ".yml")
+
+
+def locate(config: str) -> Path:
+    """The file that a CONFIG argument names.
+
+    Args:
+        config: a path, or `package::path/in/its/configs.py`.
+
+    Raises:
+        LldtoolError: there is no such file, or none that could be a config.
+    """
+    package, separator, name = config.partition("::")
+    path = _packaged(config, package, name) if separator else Path(config).expanduser()
+    try:
+        if path.is_dir():
+            raise LldtoolError("is a directory, not a config", config=config)
+        if not path.exists():
+            raise LldtoolError("no such file", config=config, hint=_nearest_file(path))
+    except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
+        raise LldtoolError(f"no such file: {error}", config=config) from error
+    if path.suffix not in CONFIG_SUFFIXES:
+        kinds = ", ".join(CONFIG_SUFFIXES)
+        raise LldtoolError(f"not a config: its name ends in none of {kinds}", config=config)
+    return path
+
+
+def saved_plan(path: Path, config: str) -> Plan | None:
+    """The plan that the file holds, or None where it is a config.
+
+    Raises:
+        LldtoolError: it is a plan that can't be read.
+    """
+    if path.suffix != ".json":
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+        if not is_plan(json.loads(text)):
+            return None
+    except (OSError, ValueError):
+        return None  # mmengine reads JSON configs, and says what is wrong with this one
+    return plan_from_json(text, source=config)
+
+
+def _packaged(config: str, package: str, name: str) -> Path:
+    """`mmpretrain::mae/x.py` -> the file in the package's installed configs."""
+    try:
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise LldtoolError(f"the package {package!r} is not installed", config=config)
+    root = Path(spec.submodule_search_locations[0])
+    # A wheel carries its configs in .mim; a checkout that is installed in place may not.
+    folders = [root / ".mim" / "configs", root.parent / "configs", root / "configs"]
+    candidates = [folder / name for folder in folders] + [folder / f"{name}.py" for folder in folders]
+    found = next((path for path in candidates if path.is_file()), None)
+    return found or candidates[0]
+
+
+def _nearest_file(path: Path) -> str | None:
+    """A hint at a config of nearly this name, beside where it was looked for."""
+    if not path.parent.is_dir():
+        return f"there is no directory {path.parent} either"
+    names = [p.name for p in path.parent.iterdir() if p.suffix in CONFIG_SUFFIXES]
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f"did you mean {path.parent / near[0]}?" if near else None

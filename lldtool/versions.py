@@ -1,0 +1,33 @@
+"""Which versions of lldtool and its field are installed, found without importing them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+#: Package -> the distributions that provide it.
+_DISTRIBUTIONS = {
+    "torch": ("torch",),
+    "mmengine": ("mmengine", "mmengine-lite"),
+    "mmpretrain": ("mmpretrain",),
+    "mmcv": ("mmcv", "mmcv-lite", "mmcv-full"),
+}
+
+
+def installed_version(package: str) -> str | None:
+    """The version of an installed package, or None."""
+    for distribution in _DISTRIBUTIONS.get(package, (package,)):
+        try:
+            return importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def package_versions() -> dict[str, str | None]:
+    """Package -> version of torch, mmengine, mmpretrain and mmcv; None for a missing one."""
+    return {package: installed_version(package) for package in _DISTRIBUTIONS}
+
+
+def lldtool_version() -> str:
+    """The version of this lldtool."""
+    return installed_version("lldtool") or "0+unknown"
