@@ -180,9 +180,9 @@ class Plan:
         """How many elements the model's parameters have, trained or not."""
         return sum(p.numel for p in (*self.parameters, *self.frozen, *self.left_out))
 
-    def narrowed(self, parameters: Iterable[Parameter]) -> Plan:
-        """The same plan with some of its parameters only."""
-        return replace(self, parameters=tuple(parameters))
+    def narrowed(self, parameters: Iterable[Parameter], note: str) -> Plan:
+        """The same plan with some of its parameters only, and a note that says so."""
+        return replace(self, parameters=tuple(parameters), notes=(note, *self.notes))
 
     def _repr_html_(self) -> str:
         """The table that `lldtool inspect` prints, for a notebook."""

@@ -1,0 +1,5 @@
+"""`python -m lldtool`."""
+
+from lldtool.cli import main
+
+main()

@@ -1,0 +1,141 @@
+"""`lldtool inspect`: the settings of every parameter, a row for each layer."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from enum import Enum
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from lldtool.cli.output import Color, check_writable, emit, use_color, width
+from lldtool.dryrun.request import Request
+from lldtool.errors import LldtoolError
+from lldtool.plan import Parameter, Plan, plan_to_json
+from lldtool.source import locate, saved_plan
+
+
+class Format(str, Enum):
+    """The form of the result."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+
+
+def inspect(
+    config: str,
+    *,
+    params: bool,
+    layers: Sequence[int],
+    match: str | None,
+    decayed: bool,
+    undecayed: bool,
+    form: Format,
+    output: Path | None,
+    cfg_options: Sequence[str],
+    device: str,
+    auto_scale_lr: bool,
+    world_size: int | None,
+    allow_network: bool,
+    color: Color,
+) -> int:
+    """Print the plan of a config, or of the part of it that was asked for.
+
+    Raises:
+        LldtoolError: there is no plan to be had, or nothing in it that was asked for.
+    """
+    if decayed and undecayed:
+        raise LldtoolError("--decayed and --undecayed exclude each other")
+    check_writable(output)
+    request = Request(
+        path=locate(config),
+        name=config,
+        cfg_options=tuple(cfg_options),
+        device=device,
+        auto_scale_lr=auto_scale_lr,
+        world_size=world_size,
+        allow_network=allow_network,
+    )
+    plan = plan_of(request)
+    plan = _narrowed(plan, layers=layers, match=match, decayed=decayed, undecayed=undecayed)
+    colored = use_color(color, output)
+    emit(_rendered(plan, form, params=params, colored=colored), output)
+    return 0
+
+
+def plan_of(request: Request) -> Plan:
+    """The saved plan that the request names, or a dry run's.
+
+    Raises:
+        LldtoolError: neither can be had.
+    """
+    saved = saved_plan(request.path, request.name)
+    if saved is None:
+        from lldtool.dryrun import dry_run
+
+        return dry_run(request)
+    if request.cfg_options or request.auto_scale_lr or request.world_size:
+        raise LldtoolError(
+            "a saved plan can't be overridden or scaled", config=request.name,
+            hint="name the config instead",
+        )  # fmt: skip
+    return saved
+
+
+def _rendered(plan: Plan, form: Format, *, params: bool, colored: bool) -> str:
+    if form is Format.json:
+        return plan_to_json(plan)
+    if form is Format.table:
+        from lldtool.render.terminal import plan_text
+
+        return plan_text(plan, width=width(), color=colored, params=params)
+    from lldtool.render.tables import plan_csv, plan_markdown
+
+    return plan_csv(plan) if form is Format.csv else plan_markdown(plan, params=params)
+
+
+def _narrowed(
+    plan: Plan, *, layers: Sequence[int], match: str | None, decayed: bool, undecayed: bool
+) -> Plan:
+    """The plan with the parameters only that the options choose."""
+    kept: Sequence[Parameter] = plan.parameters
+    chosen = []
+    if layers:
+        known = {p.layer_id for p in plan.parameters}
+        unknown = [number for number in layers if number not in known]
+        if unknown:
+            raise LldtoolError(_no_layer(unknown[0], known), config=plan.config)
+        kept = [p for p in kept if p.layer_id in layers]
+        chosen.append("layer " + ", ".join(map(str, layers)))
+    if match is not None:
+        kept = _matching(kept, match, plan)
+        chosen.append(f"names like {match}")
+    if decayed or undecayed:
+        wanted: Callable[[Parameter], bool] = lambda p: bool(p.weight_decay) is decayed  # noqa: E731
+        kept = [p for p in kept if wanted(p)]
+        chosen.append("decayed" if decayed else "not decayed")
+    if not chosen:
+        return plan
+    if not kept:
+        raise LldtoolError(f"no parameter is {' and '.join(chosen)}", config=plan.config)
+    return plan.narrowed(kept, f"only {' and '.join(chosen)}: {len(kept)} of {len(plan.parameters)} tensors")
+
+
+def _matching(parameters: Sequence[Parameter], pattern: str, plan: Plan) -> Sequence[Parameter]:
+    if any(fnmatchcase(p.name, pattern) for p in plan.parameters):
+        return [p for p in parameters if fnmatchcase(p.name, pattern)]
+    names = [p.name for p in plan.parameters]
+    near = difflib.get_close_matches(pattern, names, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}?" if near else None
+    if any(pattern in name for name in names):
+        hint = f"did you mean '*{pattern}*'?"
+    raise LldtoolError(f"no parameter's name is like {pattern!r}", config=plan.config, hint=hint)
+
+
+def _no_layer(number: int, known: set[int | None]) -> str:
+    numbers = [n for n in known if n is not None]
+    if not numbers:
+        return f"no layer {number}: the constructor knows no layers"
+    return f"no layer {number}: there are layers {min(numbers)} to {max(numbers)}"

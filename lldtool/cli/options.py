@@ -1,0 +1,54 @@
+"""The options that commands share, with one wording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lldtool.cli.output import Color
+
+ConfigArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONFIG",
+        help="A config file, mmpretrain::path/of/a/config.py, or a saved plan.json.",
+        show_default=False,
+    ),
+]
+CfgOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cfg-options",
+        metavar="KEY=VALUE",
+        help="Override a config entry, in mmengine's syntax. Repeatable.",
+        show_default=False,
+    ),
+]
+Device = Annotated[
+    str, typer.Option(metavar="cpu|cuda|cuda:N", help="Where the model is built.")
+]
+AutoScaleLr = Annotated[
+    bool,
+    typer.Option("--auto-scale-lr", help="Scale every lr as the runner does with auto_scale_lr."),
+]
+WorldSize = Annotated[
+    int | None,
+    typer.Option(
+        "--world-size", metavar="N", min=1, help="The number of GPUs, for auto_scale_lr.",
+        show_default=False,
+    ),
+]  # fmt: skip
+AllowNetwork = Annotated[
+    bool,
+    typer.Option("--allow-network", help="Let the model download while it is built."),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write to a file.", show_default=False),
+]
+ColorOption = Annotated[Color, typer.Option("--color", help="When to use colour.")]
+Traceback = Annotated[
+    bool, typer.Option("--traceback", help="After an error, show where it came from.")
+]

@@ -1,0 +1,106 @@
+"""Where a result goes: stdout or a file, whole or not at all; and what the terminal can show."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from enum import Enum
+from pathlib import Path
+
+from lldtool.errors import LldtoolError
+from lldtool.render.text import to_encoding
+
+
+class Color(str, Enum):
+    """When to use colour."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
+def use_color(choice: Color, output: Path | None) -> bool:
+    """Whether the result is coloured: on a terminal, unless the user or the environment says.
+
+    NO_COLOR (https://no-color.org) and FORCE_COLOR count when not empty.
+    """
+    if choice is not Color.auto:
+        return choice is Color.always
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return output is None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int:
+    """The columns to use: COLUMNS, else the terminal's, else 80; at least 60."""
+    return max(60, shutil.get_terminal_size((80, 24)).columns)
+
+
+def check_writable(output: Path | None) -> None:
+    """Fail before the work rather than after it.
+
+    Raises:
+        LldtoolError: the file can't be written.
+    """
+    if output is None:
+        return
+    if output.is_dir():
+        raise LldtoolError("is a directory", config=f"--output {output}")
+    target = output if output.exists() else output.absolute().parent
+    if not target.exists():
+        raise LldtoolError("no such directory", config=f"--output {output}")
+    if not os.access(target, os.W_OK):
+        raise LldtoolError("permission denied", config=f"--output {output}")
+
+
+def emit(text: str, output: Path | None) -> None:
+    """Write the result to the file, or to stdout where there is none.
+
+    A reader of stdout that has seen enough, `| head`, ends it quietly.
+
+    Raises:
+        LldtoolError: the file can't be written.
+    """
+    if output is not None:
+        try:
+            _write_whole(output, text)
+        except OSError as error:
+            raise LldtoolError(f"{error.strerror}", config=f"--output {output}") from error
+        return
+    try:
+        sys.stdout.write(to_encoding(text, sys.stdout.encoding or "utf-8"))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nothing more can be written; the interpreter's last flush must not say so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write_whole(path: Path, text: str) -> None:
+    data = text.encode("utf-8", "backslashreplace")
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):  # /dev/stdout, a pipe
+        path.write_bytes(data)
+        return
+    path = path.resolve()
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,75 @@
+"""Plan -> CSV and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from lldtool.plan import Plan
+from lldtool.render.contents import layer_contents
+from lldtool.render.summary import header, totals, weight_decays
+from lldtool.render.text import count, lr, printable, setting, shape
+
+_COLUMNS = (
+    "name", "shape", "numel", "dtype", "module_type", "layer_id",
+    "lr", "lr_scale", "weight_decay", "group",
+)  # fmt: skip
+
+
+def plan_csv(plan: Plan) -> str:
+    """A row for each parameter; numbers as `repr` has them, nothing for a setting it lacks."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for p in plan.parameters:
+        row = {c: getattr(p, c) for c in _COLUMNS} | {"shape": "x".join(map(str, p.shape))}
+        row |= {"name": printable(p.name), "module_type": printable(p.module_type)}
+        writer.writerow(row.values())
+    return out.getvalue()
+
+
+def plan_markdown(plan: Plan, *, params: bool = False) -> str:
+    """The table for a README or a pull request; with `params` a row for each parameter."""
+    (_, (config,)), *lines = header(plan)
+    parts = [f"### {markdown(config)}", ""]
+    parts += [f"- {label or 'options'}: {markdown(' · '.join(items))}" for label, items in lines]
+    parts += ["", *(_parameter_rows(plan) if params else _layer_rows(plan)), ""]
+    parts += [f"{markdown(line)}  " for line in totals(plan)]
+    parts += [f"\n> {markdown(printable(note))}" for note in plan.notes]
+    return "\n".join(parts) + "\n"
+
+
+def _layer_rows(plan: Plan) -> list[str]:
+    rows = [_row("layer", "contents", "tensors", "params", "lr", "lr_scale", "weight decay")]
+    rows.append("| --: | :-- | --: | --: | --: | --: | :-- |")
+    decays = weight_decays(plan.layers)
+    for layer, contents, decay in zip(plan.layers, layer_contents(plan), decays, strict=True):
+        number = "" if layer.layer_id is None else str(layer.layer_id)
+        size = count(layer.numel)
+        rows.append(
+            _row(number, printable(contents), str(layer.num_tensors), size, lr(layer.lr),
+                 setting(layer.lr_scale), " ".join(decay.split()))
+        )  # fmt: skip
+    return rows
+
+
+def _parameter_rows(plan: Plan) -> list[str]:
+    rows = [_row("layer", "name", "shape", "lr", "lr_scale", "weight decay")]
+    rows.append("| --: | :-- | --: | --: | --: | --: |")
+    for p in plan.parameters:
+        number = "" if p.layer_id is None else str(p.layer_id)
+        name = printable(p.name)
+        rows.append(
+            _row(number, name, shape(p.shape), lr(p.lr), setting(p.lr_scale), setting(p.weight_decay))
+        )
+    return rows
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(markdown(cell) for cell in cells) + " |"
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown shows as it is: no emphasis, no HTML, no cell ends."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return "".join(f"\\{c}" if c in "\\`*_[]|#~!@" else c for c in text)

@@ -1,0 +1,84 @@
+"""Numbers and names as a person reads them; names come from a config and may hold anything."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+#: What a terminal without UTF-8 gets in the place of these.
+_ASCII = str.maketrans({"×": "x", "·": "|", "…": ".", "–": "-", "█": "#", "÷": "/", "→": ">"})
+_ASCII |= str.maketrans({c: "#" if i > 3 else " " for i, c in enumerate("▏▎▍▌▋▊▉")})
+
+
+def printable(text: str) -> str:
+    """Text with control and direction-changing characters written as escapes: `\\x1b`."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if _is_plain(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _is_plain(character: str) -> bool:
+    return unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def to_encoding(text: str, encoding: str) -> str:
+    """Text that this encoding can hold: ASCII signs in the place of those it lacks."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(_ASCII)
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+    return text
+
+
+def count(number: int) -> str:
+    """Three digits and a unit: 640 -> `640`, 7087872 -> `7.09 M`."""
+    value, units = float(number), ["", " k", " M", " G", " T"]
+    while round(value, 1) >= 1000 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    if not units[0]:
+        return str(number)
+    return f"{value:.{max(0, 3 - len(str(int(value))))}f}{units[0]}"
+
+
+def lr(value: float | None) -> str:
+    """Three significant digits: 7.39e-6; `–` for none."""
+    if value is None:
+        return "–"
+    if value == 0:
+        return "0"
+    mantissa, _, exponent = f"{value:.2e}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+
+
+def setting(value: float | None) -> str:
+    """A number as a config has it: 0.05, 1e-8; `–` for none."""
+    if value is None:
+        return "–"
+    text = f"{value:.6g}"
+    mantissa, e, exponent = text.partition("e")
+    return f"{mantissa}e{int(exponent)}" if e else text
+
+
+def shape(sizes: Iterable[int]) -> str:
+    """`768×3×16×16`; `scalar` for a tensor without dimensions."""
+    return "×".join(str(size) for size in sizes) or "scalar"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 tensor`, `4 tensors`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def value(content: Any) -> str:
+    """A value of a config in one line: numbers short, strings bare."""
+    if isinstance(content, bool) or content is None:
+        return str(content)
+    if isinstance(content, (int, float)):
+        return setting(content)
+    if isinstance(content, str):
+        return printable(content)
+    return printable(json.dumps(content, ensure_ascii=False))
