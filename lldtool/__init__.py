@@ -50,7 +50,13 @@ def dry_run(
 
     name = str(config)
     request = Request(
-        locate(name), name, dict(cfg_options or {}), device, auto_scale_lr, world_size, allow_network
+        locate(name),
+        name,
+        dict(cfg_options or {}),
+        device,
+        auto_scale_lr,
+        world_size,
+        allow_network,
     )
     return run(request)
 

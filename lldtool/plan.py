@@ -133,7 +133,7 @@ class Layer:
         """How many elements the layer's parameters have."""
         return sum(p.numel for p in self.parameters)
 
-    @property
+    @cached_property
     def weight_decays(self) -> Counter[float | None]:
         """Weight decay -> number of tensors that have it."""
         return Counter(p.weight_decay for p in self.parameters)
@@ -178,7 +178,13 @@ class Plan:
     @property
     def numel(self) -> int:
         """How many elements the model's parameters have, trained or not."""
-        return sum(p.numel for p in (*self.parameters, *self.frozen, *self.left_out))
+        return self.numel_in("")
+
+    def numel_in(self, prefix: str) -> int:
+        """How many elements the parameters have whose name starts so."""
+        tensors: list[Parameter | UntrainedParameter] = [*self.parameters]
+        tensors += [*self.frozen, *self.left_out]
+        return sum(t.numel for t in tensors if t.name.startswith(prefix))
 
     def narrowed(self, parameters: Iterable[Parameter], note: str) -> Plan:
         """The same plan with some of its parameters only, and a note that says so."""
@@ -215,7 +221,7 @@ def plan_to_json(plan: Plan) -> str:
 
 def _layer_row(layer: Layer) -> dict[str, Any]:
     """A layer as the plan's JSON has it; a reader makes the layers from the parameters."""
-    decays = sorted((d for d in layer.weight_decays if d is not None))
+    decays = sorted(d for d in layer.weight_decays if d is not None)
     return {
         "layer_id": layer.layer_id,
         "lr": layer.lr,

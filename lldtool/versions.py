@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 
 #: Package -> the distributions that provide it.
@@ -16,10 +17,8 @@ _DISTRIBUTIONS = {
 def installed_version(package: str) -> str | None:
     """The version of an installed package, or None."""
     for distribution in _DISTRIBUTIONS.get(package, (package,)):
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(distribution)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return None
 
 

@@ -102,7 +102,7 @@ def main():
     for path in paths:
         try:
             answer = {"settings": settings(path)}
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
+        except BaseException as error:
             answer = {"error": f"{type(error).__name__}: {error}"[:500]}
         print(json.dumps({"config": path, **answer}), file=out, flush=True)
 

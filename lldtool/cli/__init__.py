@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -70,7 +69,9 @@ def _inspect(
     ] = False,
     layer: Annotated[
         list[int] | None,
-        typer.Option("--layer", metavar="N", help="Only this layer. Repeatable.", show_default=False),
+        typer.Option(
+            "--layer", metavar="N", help="Only this layer. Repeatable.", show_default=False
+        ),
     ] = None,
     match: Annotated[
         str | None,
@@ -78,7 +79,9 @@ def _inspect(
     ] = None,
     decayed: Annotated[bool, typer.Option("--decayed", help="Only with weight decay.")] = False,
     undecayed: Annotated[bool, typer.Option("--undecayed", help="Only without.")] = False,
-    form: Annotated[Format, typer.Option("--format", help="The form of the result.")] = Format.table,
+    form: Annotated[
+        Format, typer.Option("--format", help="The form of the result.")
+    ] = Format.table,
     output: Output = None,
     cfg_options: CfgOptions = None,
     device: Device = "cpu",
@@ -133,7 +136,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _say(line: str) -> None:
     stream = sys.stderr
-    print(to_encoding(printable(" ".join(line.split("\n"))), stream.encoding or "utf-8"), file=stream)
+    print(
+        to_encoding(printable(" ".join(line.split("\n"))), stream.encoding or "utf-8"), file=stream
+    )
 
 
 def _split_cfg_options(arguments: Sequence[str]) -> list[str]:

@@ -120,7 +120,9 @@ def _narrowed(
         return plan
     if not kept:
         raise LldtoolError(f"no parameter is {' and '.join(chosen)}", config=plan.config)
-    return plan.narrowed(kept, f"only {' and '.join(chosen)}: {len(kept)} of {len(plan.parameters)} tensors")
+    return plan.narrowed(
+        kept, f"only {' and '.join(chosen)}: {len(kept)} of {len(plan.parameters)} tensors"
+    )
 
 
 def _matching(parameters: Sequence[Parameter], pattern: str, plan: Plan) -> Sequence[Parameter]:

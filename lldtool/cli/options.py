@@ -26,9 +26,7 @@ CfgOptions = Annotated[
         show_default=False,
     ),
 ]
-Device = Annotated[
-    str, typer.Option(metavar="cpu|cuda|cuda:N", help="Where the model is built.")
-]
+Device = Annotated[str, typer.Option(metavar="cpu|cuda|cuda:N", help="Where the model is built.")]
 AutoScaleLr = Annotated[
     bool,
     typer.Option("--auto-scale-lr", help="Scale every lr as the runner does with auto_scale_lr."),

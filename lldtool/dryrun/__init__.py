@@ -19,7 +19,7 @@ from lldtool.dryrun.imports import OPENMMLAB, StandInUsed, stand_ins
 from lldtool.dryrun.request import Request, start_over
 from lldtool.dryrun.surroundings import shielded
 from lldtool.errors import LldtoolError
-from lldtool.plan import Constructor, Model, Optimizer, OptimWrapper, Parameter, Plan
+from lldtool.plan import Constructor, Model, OptimWrapper, Parameter, Plan
 from lldtool.versions import installed_version, lldtool_version, package_versions
 
 

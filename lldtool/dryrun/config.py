@@ -13,6 +13,7 @@ from unittest import mock
 
 from lldtool.dryrun.imports import real_imports_wanted
 from lldtool.dryrun.registries import type_name
+from lldtool.dryrun.surroundings import ProcessExit
 from lldtool.errors import LldtoolError
 from lldtool.plan import Optimizer
 
@@ -93,8 +94,12 @@ def optimizer_header(wrapper: Any) -> Optimizer:
     if isinstance(optimizer, dict):
         lr, decay = optimizer.get("lr", None), optimizer.get("weight_decay", None)
         kind = type_name(dict.get(optimizer, "type"))
-        return Optimizer(kind, None if lr is None else float(lr), None if decay is None else float(decay))
-    parts = {k: v["optimizer"] for k, v in wrapper.items() if isinstance(v, dict) and "optimizer" in v}
+        return Optimizer(
+            kind, None if lr is None else float(lr), None if decay is None else float(decay)
+        )
+    parts = {
+        k: v["optimizer"] for k, v in wrapper.items() if isinstance(v, dict) and "optimizer" in v
+    }
     return Optimizer(", ".join(f"{key}: {type_name(o['type'])}" for key, o in parts.items()))
 
 
@@ -106,7 +111,7 @@ def config_error(error: BaseException, path: Path, name: str) -> LldtoolError:
     if isinstance(error, FileNotFoundError):
         return LldtoolError(f"missing base or file: {describe(error)}", config=name)
     where = _user_frame(error, path)
-    if isinstance(error, SystemExit):
+    if isinstance(error, (SystemExit, ProcessExit)):
         return LldtoolError(f"the config exits{where}", config=name)
     if isinstance(error, ImportError) and error.__cause__ is not None:
         cause = describe(error.__cause__)

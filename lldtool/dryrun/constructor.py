@@ -13,7 +13,7 @@ from unittest import mock
 
 from lldtool.dryrun.config import describe
 from lldtool.dryrun.imports import real_imports_wanted
-from lldtool.dryrun.registries import type_name, unknown_type
+from lldtool.dryrun.registries import registered_names, type_name, unknown_name, unknown_type
 from lldtool.errors import LldtoolError
 
 #: Names of optimizers that exist once a package is installed -> the package.
@@ -147,7 +147,9 @@ def constructor_error(error: BaseException, optim_wrapper: Any, name: str) -> Ll
     text, what = str(error), describe(error)
     crash = "training would crash at its start"
     undecayed = optimizer.get("weight_decay", None) is None
-    if undecayed and ((isinstance(error, KeyError) and "weight_decay" in text) or "base_wd" in text):
+    if undecayed and (
+        (isinstance(error, KeyError) and "weight_decay" in text) or "base_wd" in text
+    ):
         return LldtoolError(
             f"optim_wrapper.optimizer has no weight_decay: {crash} with {what}",
             config=name,
@@ -165,5 +167,8 @@ def constructor_error(error: BaseException, optim_wrapper: Any, name: str) -> Ll
         return LldtoolError(f"every parameter is frozen: {crash} with {what}", config=name)
     if "more than one parameter group" in text:
         return LldtoolError(f"a parameter is in two groups: {crash} with {what}", config=name)
+    kind = optimizer.get("type", None)
+    if isinstance(kind, str) and "." not in kind and kind not in registered_names():
+        return unknown_name(kind, " of optimizer", name)
     unknown = unknown_type(error, name)
     return unknown or LldtoolError(f"{constructor}: {crash} with {what}", config=name)

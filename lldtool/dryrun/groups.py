@@ -36,7 +36,9 @@ def read_parameters(
         for path, module in model.named_modules()
         for name, _ in module.named_parameters(recurse=False)
     }
-    trained, frozen, left_out = [], [], []
+    trained: list[Parameter] = []
+    frozen: list[UntrainedParameter] = []
+    left_out: list[UntrainedParameter] = []
     for name, tensor in model.named_parameters():
         index = place.get(id(tensor))
         if index is None:
@@ -103,4 +105,8 @@ def _extras(group: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, 
     """The group's entries that are no setting, no bookkeeping and no default of the optimizer."""
     known = _BOOKKEEPING | _SETTINGS
     other = {key: value for key, value in group.items() if key not in known}
-    return {k: plain(v) for k, v in other.items() if k not in defaults or defaults[k] is not v and defaults[k] != v}
+    return {
+        k: plain(v)
+        for k, v in other.items()
+        if k not in defaults or (defaults[k] is not v and defaults[k] != v)
+    }

@@ -40,7 +40,7 @@ OPENMMLAB |= {"mmdet3d", "mmrotate", "mmyolo", "mmrazor", "mmselfsup", "mmagic",
 _DRYRUN_FOLDER = str(Path(__file__).parent)
 
 
-class StandInUsed(BaseException):  # noqa: N818 - no error of the config's, and not to be caught by it
+class StandInUsed(BaseException):
     """The dry run called something of a package that a stand-in took the place of."""
 
     def __init__(self, package: str, name: str) -> None:
@@ -67,7 +67,7 @@ class _StandInType(ABCMeta):
 
 def _module_of(cls: type) -> str:
     """The stood-in module that a stand-in class, or one that inherits from it, comes from."""
-    return next(vars(c)["_stand_in_for"] for c in cls.__mro__ if "_stand_in_for" in vars(c))
+    return next(str(vars(c)["_stand_in_for"]) for c in cls.__mro__ if "_stand_in_for" in vars(c))
 
 
 class _StandInModule(ModuleType):
@@ -126,18 +126,20 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
+        """The finder protocol of `sys.meta_path`."""
         if self.covers(fullname) is None:
             return None
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        """The loader protocol: the module that stands in."""
         module = _StandInModule(spec.name)
         module.__path__ = []
         module.__all__ = []  # type: ignore[attr-defined]
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        pass
+        """The loader protocol: there is nothing to run."""
 
     def stand_in_for(self, error: BaseException) -> bool:
         """Stand in for the package whose import failed with this error, if that is harmless.
@@ -171,7 +173,10 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             found = "." in name or importlib.machinery.PathFinder.find_spec(name)
             if name in sys.modules and not found:
                 missing[name] = "is not installed"
-        return [f"a stand-in took the place of {name}, which {missing[name]}" for name in sorted(missing)]
+        return [
+            f"a stand-in took the place of {name}, which {missing[name]}"
+            for name in sorted(missing)
+        ]
 
 
 def real_imports_wanted() -> bool:

@@ -52,10 +52,11 @@ def default_scope(config: Any) -> tuple[str, str | None]:
         return str(scope), None
     model = config.get("model", None)
     kind = model.get("type", None) if isinstance(model, dict) else None
-    if isinstance(kind, str) and "." not in kind and not _is_registered(kind, "mmengine"):
-        if _is_registered(kind, "mmpretrain"):
-            note = f"no default_scope: mmpretrain assumed, where {kind} is found; training needs it"
-            return "mmpretrain", note
+    if not isinstance(kind, str) or "." in kind:
+        return "mmengine", None
+    if not _is_registered(kind, "mmengine") and _is_registered(kind, "mmpretrain"):
+        note = f"no default_scope: mmpretrain assumed, where {kind} is found; training needs it"
+        return "mmpretrain", note
     return "mmengine", None
 
 

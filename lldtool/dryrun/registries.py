@@ -36,11 +36,16 @@ def unknown_type(error: BaseException, name: str) -> LldtoolError | None:
     missed = re.search(r"(\S+) is not in the (\S+)::", str(error))
     failed = re.search(r"Failed to get (\S+)", str(error))
     if isinstance(error, KeyError) and missed:
-        kind, place = missed[1].strip("'\""), f" in scope {missed[2]}"
+        kind, place = missed[1].lstrip("'\""), f" in scope {missed[2]}"
     elif isinstance(error, RuntimeError) and failed:
         kind, place = failed[1], ""
     else:
         return None
+    return unknown_name(kind, place, name)
+
+
+def unknown_name(kind: str, place: str, name: str) -> LldtoolError:
+    """The error for this type, looked for in this place by the config of this name."""
     near = difflib.get_close_matches(type_name(kind), sorted(registered_names()), n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "is a custom_imports missing?"
-    return LldtoolError(f"unknown type {kind!r}{place}", config=name, hint=hint)
+    return LldtoolError(f"unknown type '{kind}'{place}", config=name, hint=hint)

@@ -20,7 +20,7 @@ from typing import Any
 from unittest import mock
 
 
-class NetworkBlocked(ConnectionError):
+class NetworkBlockedError(ConnectionError):
     """What code sees that reaches for the network during a dry run."""
 
 
@@ -119,7 +119,7 @@ def _no_network(hosts: list[str]) -> Iterator[None]:
 
     def refuse(host: object) -> None:
         hosts.append(str(host))
-        raise NetworkBlocked(f"a dry run does not use the network (tried {host})")
+        raise NetworkBlockedError(f"a dry run does not use the network (tried {host})")
 
     def guarded_connect(self: socket.socket, address: Any) -> None:
         if self.family in (socket.AF_INET, socket.AF_INET6):

@@ -7,22 +7,23 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from lldtool.plan import Layer, Plan
+from lldtool.render.text import printable
 
 #: More names than this are written as patterns, `layers.*.ln1`.
 _MOST_NAMES = 6
 
 
-def layer_contents(plan: Plan) -> list[str]:
+def layer_contents(plan: Plan) -> list[list[str]]:
     """For each layer of the plan, the largest modules that are wholly in it.
 
-    `backbone.` is left away where it says nothing.
+    `backbone.` is left away; neighbours are folded, `layers.0–2`, and many names to patterns.
     """
     layer_of = {p.name: index for index, layer in enumerate(plan.layers) for p in layer.parameters}
     layers_under: dict[str, set[int]] = defaultdict(set)
     for name, index in layer_of.items():
         for module in _modules(name):
             layers_under[module].add(index)
-    return [_label(layer, layers_under) for layer in plan.layers]
+    return [_names(layer, layers_under) for layer in plan.layers]
 
 
 def _modules(name: str) -> Iterable[str]:
@@ -31,7 +32,7 @@ def _modules(name: str) -> Iterable[str]:
     return (".".join(parts[:end]) for end in range(1, len(parts) + 1))
 
 
-def _label(layer: Layer, layers_under: dict[str, set[int]]) -> str:
+def _names(layer: Layer, layers_under: dict[str, set[int]]) -> list[str]:
     names = (
         next(m for m in _modules(p.name) if len(layers_under[m]) == 1) for p in layer.parameters
     )
@@ -43,7 +44,7 @@ def _label(layer: Layer, layers_under: dict[str, set[int]]) -> str:
         folded = [f"{n} ×{c}" if c > 1 else n for n, c in patterns.items()]
     if len(folded) > _MOST_NAMES:
         folded[_MOST_NAMES - 1 :] = [f"{len(folded) - _MOST_NAMES + 1} more"]
-    return ", ".join(folded)
+    return [printable(name) for name in folded]
 
 
 def _fold_ranges(names: list[str]) -> list[str]:

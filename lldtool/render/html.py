@@ -13,12 +13,14 @@ from lldtool.render.text import count, lr, printable, setting
 def plan_html(plan: Plan) -> str:
     """The header, a row for each layer, and the totals."""
     (_, (config,)), *lines = header(plan)
-    about = "".join(f"<div>{escape(label)} {escape(' · '.join(items))}</div>" for label, items in lines)
+    about = "".join(
+        f"<div>{escape(label)} {escape(' · '.join(items))}</div>" for label, items in lines
+    )
     titles = ("layer", "contents", "tensors", "params", "lr", "lr_scale", "weight decay")
     head = "".join(f"<th>{title}</th>" for title in titles)
     decays = weight_decays(plan.layers)
     rows = [
-        ("–" if layer.layer_id is None else str(layer.layer_id), contents, str(layer.num_tensors),
+        ("–" if layer.layer_id is None else str(layer.layer_id), ", ".join(contents), str(layer.num_tensors),
          count(layer.numel), lr(layer.lr), setting(layer.lr_scale), decay)
         for layer, contents, decay in zip(plan.layers, layer_contents(plan), decays, strict=True)
     ]  # fmt: skip

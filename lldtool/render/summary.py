@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from lldtool.plan import Layer, Plan
+from lldtool.plan import Layer, Parameter, Plan
 from lldtool.render.text import count, plural, printable, setting, value
 
 
@@ -14,9 +14,7 @@ def header(plan: Plan) -> list[tuple[str, list[str]]]:
     """Label and items of each line above the table; the first is the config itself."""
     model = [plan.model.type, f"{count(plan.numel)} parameters"]
     if plan.model.backbone:
-        tensors = (*plan.parameters, *plan.frozen, *plan.left_out)
-        inside = sum(p.numel for p in tensors if p.name.startswith("backbone."))
-        model.append(f"backbone {plan.model.backbone}, {count(inside)}")
+        model.append(f"backbone {plan.model.backbone}, {count(plan.numel_in('backbone.'))}")
     optimizer = [plan.optimizer.type]
     if plan.optimizer.lr is not None:
         optimizer.append(f"lr {setting(plan.optimizer.lr)}")
@@ -48,7 +46,7 @@ def _paramwise(options: dict[str, Any]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _custom_settings(settings: Any) -> str:
+def _custom_settings(settings: object) -> str:
     if not isinstance(settings, dict):
         return value(settings)
     return ", ".join(f"{k} {value(v)}" for k, v in settings.items()) or "no option"
@@ -76,7 +74,7 @@ def totals(plan: Plan) -> list[str]:
     return lines
 
 
-def _parameters(tensors: Any) -> str:
+def _parameters(tensors: Sequence[Parameter]) -> str:
     return f"{count(sum(t.numel for t in tensors))} parameters"
 
 

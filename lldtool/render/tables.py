@@ -47,7 +47,7 @@ def _layer_rows(plan: Plan) -> list[str]:
         number = "" if layer.layer_id is None else str(layer.layer_id)
         size = count(layer.numel)
         rows.append(
-            _row(number, printable(contents), str(layer.num_tensors), size, lr(layer.lr),
+            _row(number, ", ".join(contents), str(layer.num_tensors), size, lr(layer.lr),
                  setting(layer.lr_scale), " ".join(decay.split()))
         )  # fmt: skip
     return rows
@@ -60,7 +60,9 @@ def _parameter_rows(plan: Plan) -> list[str]:
         number = "" if p.layer_id is None else str(p.layer_id)
         name = printable(p.name)
         rows.append(
-            _row(number, name, shape(p.shape), lr(p.lr), setting(p.lr_scale), setting(p.weight_decay))
+            _row(
+                number, name, shape(p.shape), lr(p.lr), setting(p.lr_scale), setting(p.weight_decay)
+            )
         )
     return rows
 

@@ -96,7 +96,7 @@ def _layer_table(plan: Plan, width: int) -> Table:
     scales = _aligned([layer.lr_scale for layer in plan.layers])
     columns: dict[str, list[str]] = {
         "layer": [_layer_number(layer) for layer in plan.layers],
-        "contents": [printable(text) for text in layer_contents(plan)],
+        "contents": [", ".join(names) for names in layer_contents(plan)],
         "tensors": [str(layer.num_tensors) for layer in plan.layers],
         "params": [count(layer.numel) for layer in plan.layers],
         "lr": _lrs(plan),
@@ -112,7 +112,8 @@ def _layer_table(plan: Plan, width: int) -> Table:
             del columns[optional], widths[optional]
     free = _free(widths, width)
     bar = _bar_width(plan, free - 1, widths["contents"]) if "lr_scale" in columns else 0
-    widths["contents"] = max(least, min(widths["contents"], free - (bar + 1 if bar else 0)))
+    room = widths["contents"] = max(least, min(widths["contents"], free - (bar + 1 if bar else 0)))
+    columns["contents"] = ["\n".join(_wrapped(names, ", ", room)) for names in layer_contents(plan)]
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     for name in columns:
         right = name not in ("contents", "weight decay")
@@ -170,7 +171,7 @@ def _aligned(scales: Sequence[float | None]) -> list[str]:
     """Three significant digits of the least, and the points under each other."""
     positive = [s for s in scales if s]
     least = min(positive, default=1.0)
-    if not 1e-7 <= least or max(positive, default=1.0) >= 1e6:
+    if not least >= 1e-7 or max(positive, default=1.0) >= 1e6:
         return [lr(s) for s in scales]
     decimals = max(0, 2 - math.floor(math.log10(least)))
     if all(s is None or s == round(s, 1) for s in scales):
@@ -208,8 +209,8 @@ def _parameter_tables(plan: Plan) -> list[RenderableType]:
         rows = _folded(layer.parameters, prefix)
         title = Text()
         label = "" if layer.layer_id is None else f"layer {layer.layer_id}"
-        title.append(label or printable(contents), style="bold")
-        title.append(f"  {printable(prefix or contents) if label else ''}".rstrip())
+        title.append(label or ", ".join(contents), style="bold")
+        title.append(f"  {printable(prefix) or ', '.join(contents)}" if label else "")
         title.append(f"  lr {lr(layer.lr)}", style="green")
         if layer.lr_scale is not None:
             title.append(f" = base × {setting(layer.lr_scale)}", style="dim")

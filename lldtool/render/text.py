@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable
-from typing import Any
 
 #: What a terminal without UTF-8 gets in the place of these.
 _ASCII = str.maketrans({"×": "x", "·": "|", "…": ".", "–": "-", "█": "#", "÷": "/", "→": ">"})
@@ -51,7 +50,7 @@ def lr(value: float | None) -> str:
     if value == 0:
         return "0"
     mantissa, _, exponent = f"{value:.2e}".partition("e")
-    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+    return mantissa + (f"e{int(exponent)}" if exponent and int(exponent) else "")
 
 
 def setting(value: float | None) -> str:
@@ -73,7 +72,7 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def value(content: Any) -> str:
+def value(content: object) -> str:
     """A value of a config in one line: numbers short, strings bare."""
     if isinstance(content, bool) or content is None:
         return str(content)

@@ -66,7 +66,9 @@ def _packaged(config: str, package: str, name: str) -> Path:
     root = Path(spec.submodule_search_locations[0])
     # A wheel carries its configs in .mim; a checkout that is installed in place may not.
     folders = [root / ".mim" / "configs", root.parent / "configs", root / "configs"]
-    candidates = [folder / name for folder in folders] + [folder / f"{name}.py" for folder in folders]
+    candidates = [folder / name for folder in folders] + [
+        folder / f"{name}.py" for folder in folders
+    ]
     found = next((path for path in candidates if path.is_file()), None)
     return found or candidates[0]
 

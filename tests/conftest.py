@@ -1,0 +1,85 @@
+"""What every test may use."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lldtool.cli import main
+from lldtool.plan import Constructor, Model, Optimizer, OptimWrapper, Parameter, Plan
+
+ROOT = Path(__file__).parent.parent
+SAMPLES = ROOT / "sample_configs"
+REFERENCE = Path(__file__).parent / "reference.py"
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def _plain_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("NO_COLOR", "FORCE_COLOR", "LLDTOOL_REAL_IMPORTS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def cli(capsys):
+    """Run lldtool in this process: cheap, as torch is imported once."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main([str(a) for a in arguments])
+        out, err = capsys.readouterr()
+        return Result(ended.value.code or 0, out, err)
+
+    return run
+
+
+def lldtool_process(*arguments, cwd=ROOT, **environment):
+    """Run lldtool as a user does, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lldtool", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def make_parameter(name="backbone.layers.0.ln1.weight", **changes):
+    fields = {
+        "name": name,
+        "shape": (768,),
+        "numel": 768,
+        "dtype": "float32",
+        "module_type": "LayerNorm",
+        "layer_id": 1,
+        "lr": 1e-3,
+        "lr_scale": 0.5,
+        "weight_decay": 0.05,
+        "group": 0,
+    }
+    return Parameter(**fields | changes)
+
+
+def make_plan(*parameters, **changes):
+    fields = {
+        "config": "config.py",
+        "model": Model("ImageClassifier", "VisionTransformer"),
+        "optim_wrapper": OptimWrapper("OptimWrapper"),
+        "optimizer": Optimizer("AdamW", 2e-3, 0.05),
+        "constructor": Constructor("LearningRateDecayOptimWrapperConstructor"),
+        "parameters": parameters or (make_parameter(),),
+        "lldtool_version": "0.1.0",
+    }
+    return Plan(**fields | changes)

@@ -1,0 +1,284 @@
+"""Whatever a config does, the user gets one line that names it, and exit code 2."""
+
+import os
+import re
+
+import pytest
+from conftest import SAMPLES, lldtool_process
+
+# `_base_` makes mmengine take an `import os` for what it is, in a virtual environment too.
+VIT = """
+_base_ = []
+default_scope = 'mmpretrain'
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(type='VisionTransformer', arch='deit-tiny', img_size=32, patch_size=16),
+    head=dict(type='LinearClsHead', num_classes=10, in_channels=192))
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(layer_decay_rate=0.75))
+"""
+
+BAD_CONFIGS = {
+    "syntax_error": ("a = 1\nb = = 2\n", r"syntax error in .*config\.py line 2"),
+    "exception": ("a = 1\nb = {}['lr']\n", r"KeyError: 'lr' in .*config\.py line 2"),
+    "name_error": (VIT + "lr = base_lr * 2\n", r"NameError: .*base_lr.* in .*config\.py line 12"),
+    "sys_exit": ("import sys\nsys.exit(0)\n", r"the config exits in .*config\.py line 2"),
+    "hard_exit": ("_base_ = []\nimport os\nos._exit(0)\n", r"the config exits in .* line 3"),
+    "missing_base": ("_base_ = ['./nowhere.py']\n", r"missing base or file.*nowhere\.py"),
+    "no_model": (
+        "optim_wrapper = dict(optimizer=dict(type='SGD', lr=1))",
+        "no model in the config",
+    ),
+    "no_optim_wrapper": (VIT + "optim_wrapper = None", "no optim_wrapper in the config"),
+    "old_style": (
+        VIT + "optim_wrapper = None\noptimizer = dict(type='SGD', lr=1)",
+        "mmengine reads `optim_wrapper`",
+    ),
+    "no_optimizer": (VIT + "optim_wrapper = dict(type='OptimWrapper')", "has no optimizer"),
+    "model_is_no_dict": (VIT + "model = 3", "unusable model"),
+    "unknown_model": (
+        VIT.replace("ImageClassifier", "ImageClasifier"),
+        r"unknown type 'ImageClasifier'.*did you mean ImageClassifier",
+    ),
+    "unknown_backbone": (
+        VIT.replace("VisionTransformer", "VisionTransfomer"),
+        r"unknown type 'VisionTransfomer'.*did you mean VisionTransformer",
+    ),
+    "unknown_optimizer": (VIT.replace("AdamW", "AdamWW"), r"unknown type 'AdamWW'.*AdamW"),
+    "unknown_constructor": (
+        VIT.replace("LearningRateDecayOptim", "LearningRateDecayOptm"),
+        r"unknown type .*did you mean LearningRateDecayOptimWrapperConstructor",
+    ),
+    "bad_argument": (
+        VIT.replace("arch='deit-tiny'", "arch='deit-tiny', depth=3"),
+        r"building VisionTransformer: TypeError: .*depth",
+    ),
+    "scope_not_installed": (
+        VIT.replace("'mmpretrain'", "'mmrotate'"),
+        r"the package 'mmrotate' of default_scope is not installed",
+    ),
+    "custom_import_missing": (
+        VIT + "custom_imports = dict(imports=['no_such_package.models'])",
+        r"custom_imports failed.*no_such_package",
+    ),
+    "no_lr": (VIT.replace("lr=1e-3, ", ""), r"has no lr: training would crash"),
+    "no_weight_decay": (
+        VIT.replace(", weight_decay=0.05", ""),
+        r"has no weight_decay: training would crash .*KeyError.*set weight_decay",
+    ),
+    "no_weight_decay_with_mult": (
+        VIT.replace(", weight_decay=0.05", "").replace("0.75", "0.75, norm_decay_mult=0."),
+        r"has no weight_decay: training would crash .*ValueError.*set weight_decay",
+    ),
+    "no_get_layer_depth": (
+        VIT.replace(
+            "'VisionTransformer', arch='deit-tiny', img_size=32, patch_size=16", "'LeNet5'"
+        ),
+        r"needs get_layer_depth",
+    ),
+    "everything_frozen": (
+        VIT + "custom_imports = dict(imports=['lldtool_test_frozen'])\n"
+        "model = dict(type='FrozenModel')\n",
+        r"every parameter is frozen",
+    ),
+    "in_two_groups": (
+        VIT + "custom_imports = dict(imports=['lldtool_test_frozen'])\n"
+        "model = dict(type='SharedModel')\n",
+        r"a parameter is in two groups",
+    ),
+    "downloads": (
+        VIT + "custom_imports = dict(imports=['lldtool_test_frozen'])\n"
+        "model = dict(type='DownloadingModel')\n",
+        r"tried to download from weights\.example\.org while it was built.*--allow-network",
+    ),
+    "control_characters": (
+        VIT.replace("'ImageClassifier'", r"'Image\x1b[31mClassifier\n'"),
+        r"unknown type 'Image\\x1b\[31mClassifier",
+    ),
+}
+
+MODELS = """
+import urllib.request
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+from torch import nn
+
+class Tiny(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(2, 2)
+    def get_layer_depth(self, name):
+        return 0, 1
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return inputs
+
+@MODELS.register_module()
+class FrozenModel(Tiny):
+    def __init__(self):
+        super().__init__()
+        self.requires_grad_(False)
+
+@MODELS.register_module()
+class SharedModel(Tiny):
+    def __init__(self):
+        super().__init__()
+        self.again = self.fc.weight
+
+@MODELS.register_module()
+class DownloadingModel(Tiny):
+    def __init__(self):
+        super().__init__()
+        urllib.request.urlopen('https://weights.example.org/x.pth')
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty working directory with a module of models beside it, on the path."""
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "lldtool_test_frozen.py").write_text(MODELS)
+    monkeypatch.syspath_prepend(modules)
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_models():
+    yield
+    from mmengine.registry import MODELS
+
+    for name in ("FrozenModel", "SharedModel", "DownloadingModel"):
+        MODELS.module_dict.pop(name, None)
+
+
+@pytest.mark.parametrize("case", BAD_CONFIGS)
+def test_bad_config_is_one_line_and_exit_code_2(case, cli, project):
+    text, message = BAD_CONFIGS[case]
+    (project / "config.py").write_text(text)
+
+    result = cli("inspect", "config.py")
+
+    assert (result.code, result.out) == (2, "")
+    assert len(result.err.strip().splitlines()) == 1, result.err
+    assert result.err.startswith("error: config.py: ")
+    assert re.search(message, result.err), result.err
+    assert [path.name for path in project.iterdir()] == ["config.py"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.py"], "nowhere.py: no such file"),
+        (["vit.pyy"], r"no such file \(did you mean vit.py\?\)"),
+        (["no/such/vit.py"], "there is no directory no/such"),
+        (["."], "is a directory, not a config"),
+        (["notes.txt"], "not a config: its name ends in none of .py"),
+        (["mmpretrain::mae/nowhere.py"], "mmpretrain::mae/nowhere.py: no such file"),
+        (["mmnothing::x.py"], "the package 'mmnothing' is not installed"),
+        (["vit.py", "--cfg-options", "model"], "expected KEY=VALUE"),
+        (["vit.py", "--cfg-options", "model.head=[1,2"], "brackets"),
+        (["vit.py", "--cfg-options", "model.type.x=1"], "--cfg-options model.type.x"),
+        (["vit.py", "--layer", "99"], "no layer 99: there are layers 0 to 13"),
+        (["vit.py", "--match", "*.nrom.weight"], "no parameter's name is like"),
+        (["vit.py", "--match", "head"], r"did you mean '\*head\*'"),
+        (["vit.py", "--decayed", "--undecayed"], "exclude each other"),
+        (
+            ["vit.py", "--device", "cuda"],
+            "--device cuda: this torch .* (finds no GPU|without CUDA)",
+        ),
+        (["vit.py", "--device", "tpu"], "--device tpu: "),
+        (["vit.py", "--auto-scale-lr"], "--auto-scale-lr needs auto_scale_lr.base_batch_size"),
+        (["vit.py", "--output", "no/such/dir/x"], "no such directory"),
+        (["vit.py", "--output", "."], "is a directory"),
+        (["broken.json"], "JSON"),
+        (["plan.json", "--cfg-options", "a=1"], "a saved plan can't be overridden"),
+        (["newer.json"], "schema_version 2; this lldtool reads up to 1"),
+        (["odd.json"], "not a saved plan: .*parameters"),
+    ],
+)
+def test_bad_arguments_are_one_line_and_exit_code_2(arguments, message, cli, project):
+    (project / "vit.py").write_text(VIT)
+    (project / "notes.txt").write_text("")
+    (project / "broken.json").write_text("{")
+    (project / "newer.json").write_text('{"schema_version": 2}')
+    (project / "odd.json").write_text('{"schema_version": 1, "config": "x", "parameters": [1]}')
+    assert cli("inspect", "vit.py", "--format", "json", "--output", "plan.json").code == 0
+
+    result = cli("inspect", *arguments)
+
+    assert (result.code, result.out) == (2, "")
+    assert len(result.err.strip().splitlines()) == 1, result.err
+    assert re.search(message, result.err), result.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_unwritable_output(cli, project):
+    project.chmod(0o500)
+    result = cli("inspect", SAMPLES / "resnet50.py", "--output", "plan.txt")
+    assert (result.code, "permission denied" in result.err) == (2, True)
+
+
+def test_output_is_checked_before_the_work(cli, project):
+    result = cli("inspect", "nowhere.py", "--output", "no/such/dir/x")
+    assert "no such directory" in result.err
+
+
+def test_unknown_option_is_a_usage_error(cli):
+    result = cli("inspect", "x.py", "--fromat", "json")
+    assert result.code == 2
+    assert "No such option: --fromat" in result.err
+
+
+def test_traceback_is_shown_when_asked_for(cli, project):
+    (project / "config.py").write_text("a = 1\nb = {}['lr']\n")
+    result = cli("inspect", "config.py", "--traceback")
+    assert result.code == 2
+    assert "Traceback (most recent call last)" in result.err
+    assert result.err.splitlines()[-1].startswith("error: config.py: KeyError")
+
+
+def test_syntax_error_in_a_base_names_the_base(cli, project):
+    (project / "base.py").write_text("x = 1\ny = (\n")
+    (project / "config.py").write_text("_base_ = ['./base.py']\n")
+    result = cli("inspect", "config.py")
+    assert re.search(r"syntax error in base\.py line 2", result.err), result.err
+
+
+def test_exception_in_a_base_names_the_base(cli, project):
+    (project / "base.py").write_text("x = 1\ny = 1 / 0\n")
+    (project / "config.py").write_text("_base_ = ['./base.py']\n")
+    result = cli("inspect", "config.py")
+    assert re.search(r"ZeroDivisionError.* in base\.py line 2", result.err), result.err
+
+
+def test_what_a_config_prints_goes_to_stderr(project):
+    noisy = VIT + "import os\nprint('from python')\nos.system('echo from a child')\n"
+    (project / "config.py").write_text(noisy)
+    result = lldtool_process("inspect", "config.py", "--format", "csv", cwd=project)
+    assert result.code == 0
+    assert result.out.startswith("name,shape,")
+    assert "from" not in result.out.replace("from_", "")
+    assert "from python" in result.err
+    assert "from a child" in result.err
+
+
+def test_a_forking_config_gives_one_answer(project):
+    (project / "config.py").write_text(VIT + "import os\nos.fork()\n")
+    result = lldtool_process("inspect", "config.py", "--format", "csv", cwd=project)
+    assert result.code == 0
+    assert result.out.count("name,shape,") == 1
+
+
+def test_nothing_is_written_beside_config_and_its_modules(project):
+    (project / "my_models.py").write_text("from mmpretrain.models import VisionTransformer\n")
+    (project / "config.py").write_text(
+        VIT + "custom_imports = dict(imports=['my_models'], allow_failed_imports=False)\n"
+    )
+    result = lldtool_process("inspect", "config.py", cwd=project)
+    assert result.code == 0, result.err
+    assert sorted(path.name for path in project.iterdir()) == ["config.py", "my_models.py"]
