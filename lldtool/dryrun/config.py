@@ -109,7 +109,8 @@ def config_error(error: BaseException, path: Path, name: str) -> LldtoolError:
         where = _place(_file_being_read(error) or path, error.lineno)
         return LldtoolError(f"syntax error{where}: {error.msg}", config=name)
     if isinstance(error, FileNotFoundError):
-        return LldtoolError(f"missing base or file: {describe(error)}", config=name)
+        missing = error.filename or describe(error)
+        return LldtoolError(f"missing base or file: {missing}", config=name)
     where = _user_frame(error, path)
     if isinstance(error, (SystemExit, ProcessExit)):
         return LldtoolError(f"the config exits{where}", config=name)

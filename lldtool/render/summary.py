@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from lldtool.plan import Layer, Parameter, Plan
+from lldtool.plan import Parameter, Plan
 from lldtool.render.text import count, plural, printable, setting, value
 
 
@@ -76,23 +76,3 @@ def totals(plan: Plan) -> list[str]:
 
 def _parameters(tensors: Sequence[Parameter]) -> str:
     return f"{count(sum(t.numel for t in tensors))} parameters"
-
-
-def weight_decays(layers: Sequence[Layer]) -> list[str]:
-    """`0.05 ×4 · 0 ×8` for each layer: the largest first, and each under its like."""
-    values = {decay for layer in layers for decay in layer.weight_decays}
-    ordered = sorted(values, key=lambda decay: -(decay or 0))
-    digits = {v: max(len(str(layer.weight_decays[v])) for layer in layers) for v in ordered}
-    align = len(ordered) <= 3
-    cells = []
-    for layer in layers:
-        cell = ""
-        for decay in ordered:
-            tensors = layer.weight_decays[decay]
-            part = f"{setting(decay)} ×{tensors:<{digits[decay]}}"
-            if tensors:
-                cell += (" · " if cell.strip() else " " * (3 * bool(cell))) + part
-            elif align:
-                cell += " " * (len(part) + 3 * bool(cell))
-        cells.append(cell.rstrip())
-    return cells

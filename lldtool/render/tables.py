@@ -6,9 +6,9 @@ import csv
 import io
 
 from lldtool.plan import Plan
-from lldtool.render.contents import layer_contents
-from lldtool.render.summary import header, totals, weight_decays
-from lldtool.render.text import count, lr, printable, setting, shape
+from lldtool.render.columns import layer_columns
+from lldtool.render.summary import header, totals
+from lldtool.render.text import lr, printable, setting, shape
 
 _COLUMNS = (
     "name", "shape", "numel", "dtype", "module_type", "layer_id",
@@ -40,17 +40,11 @@ def plan_markdown(plan: Plan, *, params: bool = False) -> str:
 
 
 def _layer_rows(plan: Plan) -> list[str]:
-    rows = [_row("layer", "contents", "tensors", "params", "lr", "lr_scale", "weight decay")]
-    rows.append("| --: | :-- | --: | --: | --: | --: | :-- |")
-    decays = weight_decays(plan.layers)
-    for layer, contents, decay in zip(plan.layers, layer_contents(plan), decays, strict=True):
-        number = "" if layer.layer_id is None else str(layer.layer_id)
-        size = count(layer.numel)
-        rows.append(
-            _row(number, ", ".join(contents), str(layer.num_tensors), size, lr(layer.lr),
-                 setting(layer.lr_scale), " ".join(decay.split()))
-        )  # fmt: skip
-    return rows
+    columns = layer_columns(plan)
+    sides = [":--" if title in ("contents", "weight decay") else "--:" for title in columns]
+    cells = zip(*columns.values(), strict=True)
+    table = [_row(*(" ".join(cell.split()) for cell in row)) for row in cells]
+    return [_row(*columns), f"| {' | '.join(sides)} |", *table]
 
 
 def _parameter_rows(plan: Plan) -> list[str]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from io import StringIO
 
 from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lldtool.plan import Layer, Parameter, Plan
+from lldtool.plan import Layer, Plan
+from lldtool.render.columns import layer_columns
 from lldtool.render.contents import layer_contents
-from lldtool.render.summary import header, totals, weight_decays
-from lldtool.render.text import count, lr, printable, setting, shape
+from lldtool.render.parameters import parameter_tables
+from lldtool.render.summary import header, totals
+from lldtool.render.text import printable
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 #: Widths of the bar column, and of the least that `contents` is cut down to.
@@ -31,8 +31,8 @@ def plan_text(plan: Plan, *, width: int, color: bool, params: bool = False) -> s
         color: with escape sequences for colour.
         params: list the parameters of every layer.
     """
-    body = _parameter_tables(plan) if params else [_layer_table(plan, width)]
-    parts = [_header(plan, width), Text(), *body, Text(), _footer(plan)]
+    body = parameter_tables(plan) if params else [_layer_table(plan, width)]
+    parts = [_header(plan, width), Text(), *body, Text(), _footer(plan, bars=not params)]
     return _rendered(Group(*parts), width=width, color=color)
 
 
@@ -75,10 +75,10 @@ def _wrapped(items: Sequence[str], joint: str, width: int) -> list[str]:
     return lines
 
 
-def _footer(plan: Plan) -> Group:
+def _footer(plan: Plan, *, bars: bool) -> Group:
     lines: list[RenderableType] = [Text(line, style="dim") for line in totals(plan)]
     low, high = _decades(plan.layers)
-    if _has_bars(plan):
+    if bars and _has_bars(plan):
         lines.append(Text(f"bar: lr_scale on a log scale from {low:g} to {high:g}", style="dim"))
     notes = _grid()
     notes.add_column(style="yellow", no_wrap=True)
@@ -93,19 +93,8 @@ def _grid() -> Table:
 
 
 def _layer_table(plan: Plan, width: int) -> Table:
-    scales = _aligned([layer.lr_scale for layer in plan.layers])
-    columns: dict[str, list[str]] = {
-        "layer": [_layer_number(layer) for layer in plan.layers],
-        "contents": [", ".join(names) for names in layer_contents(plan)],
-        "tensors": [str(layer.num_tensors) for layer in plan.layers],
-        "params": [count(layer.numel) for layer in plan.layers],
-        "lr": _lrs(plan),
-        "lr_scale": scales,
-        "weight decay": weight_decays(plan.layers),
-    }
-    if not plan.has_layers:
-        del columns["layer"]
-    widths = {name: max(len(name), *map(len, cells)) for name, cells in columns.items()}
+    columns = layer_columns(plan)
+    widths = {title: max([len(title), *map(len, cells)]) for title, cells in columns.items()}
     least = min(_CONTENTS, widths["contents"])
     for optional in ("params", "tensors", "lr_scale"):  # on a narrow terminal
         if _free(widths, width) < least:
@@ -114,30 +103,35 @@ def _layer_table(plan: Plan, width: int) -> Table:
     bar = _bar_width(plan, free - 1, widths["contents"]) if "lr_scale" in columns else 0
     room = widths["contents"] = max(least, min(widths["contents"], free - (bar + 1 if bar else 0)))
     columns["contents"] = ["\n".join(_wrapped(names, ", ", room)) for names in layer_contents(plan)]
+    if bar:
+        columns = _after("lr_scale", _BARS, _bars(plan.layers, bar), columns)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    for name in columns:
-        right = name not in ("contents", "weight decay")
+    for title in columns:
+        left = title in ("contents", "weight decay", _BARS)
         table.add_column(
-            name,
-            justify="right" if right else "left",
-            width=widths[name],
-            no_wrap=name != "contents",
+            title,
+            justify="left" if left else "right",
+            width=widths.get(title, bar),
+            no_wrap=title != "contents",
             overflow="fold",
+            style=_STYLES.get(title, ""),
         )
-        if name == "lr_scale" and bar:
-            table.add_column("", width=bar, no_wrap=True)
-    bars = _bars(plan.layers, bar)
-    for row in range(len(plan.layers)):
-        cells: list[RenderableType] = []
-        for name, texts in columns.items():
-            cells.append(Text(texts[row], style=_STYLES.get(name, "")))
-            if name == "lr_scale" and bar:
-                cells.append(Text(bars[row], style="cyan"))
-        table.add_row(*cells)
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*map(Text, row))
     return table
 
 
-_STYLES = {"layer": "bold", "tensors": "dim", "params": "dim", "lr": "green"}
+_BARS = ""  # the title of their column
+_STYLES = {"layer": "bold", "tensors": "dim", "params": "dim", "lr": "green", _BARS: "cyan"}
+
+
+def _after(
+    title: str, new: str, cells: list[str], columns: dict[str, list[str]]
+) -> dict[str, list[str]]:
+    """The columns with a new one behind the one of this title."""
+    items = list(columns.items())
+    place = [name for name, _ in items].index(title) + 1
+    return dict([*items[:place], (new, cells), *items[place:]])
 
 
 def _free(widths: dict[str, int], width: int) -> int:
@@ -155,28 +149,6 @@ def _bar_width(plan: Plan, free: int, contents: int) -> int:
     if not _has_bars(plan) or free - _BAR[0] < _CONTENTS:
         return 0
     return max(_BAR[0], min(_BAR[1], free - contents))
-
-
-def _lrs(plan: Plan) -> list[str]:
-    """The lr of each layer; a single one as the config has it."""
-    values = [layer.lr for layer in plan.layers]
-    return [setting(v) if len(set(values)) == 1 else lr(v) for v in values]
-
-
-def _layer_number(layer: Layer) -> str:
-    return "–" if layer.layer_id is None else str(layer.layer_id)
-
-
-def _aligned(scales: Sequence[float | None]) -> list[str]:
-    """Three significant digits of the least, and the points under each other."""
-    positive = [s for s in scales if s]
-    least = min(positive, default=1.0)
-    if not least >= 1e-7 or max(positive, default=1.0) >= 1e6:
-        return [lr(s) for s in scales]
-    decimals = max(0, 2 - math.floor(math.log10(least)))
-    if all(s is None or s == round(s, 1) for s in scales):
-        decimals = 1
-    return ["–" if s is None else f"{s:.{decimals}f}" for s in scales]
 
 
 def _decades(layers: Iterable[Layer]) -> tuple[float, float]:
@@ -198,64 +170,3 @@ def _bars(layers: Sequence[Layer], width: int) -> list[str]:
         eighths = round(min(1.0, part) * width * 8)
         bars.append("█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip())
     return bars
-
-
-def _parameter_tables(plan: Plan) -> list[RenderableType]:
-    """A table for each layer; a layer like one before it is only referred to it."""
-    parts: list[RenderableType] = []
-    seen: dict[tuple[tuple[str, ...], ...], str] = {}
-    for layer, contents in zip(plan.layers, layer_contents(plan), strict=True):
-        prefix = _common_module([p.name for p in layer.parameters])
-        rows = _folded(layer.parameters, prefix)
-        title = Text()
-        label = "" if layer.layer_id is None else f"layer {layer.layer_id}"
-        title.append(label or ", ".join(contents), style="bold")
-        title.append(f"  {printable(prefix) or ', '.join(contents)}" if label else "")
-        title.append(f"  lr {lr(layer.lr)}", style="green")
-        if layer.lr_scale is not None:
-            title.append(f" = base × {setting(layer.lr_scale)}", style="dim")
-        like = seen.get(rows)
-        if like and label:
-            title.append(f"  as {like}", style="dim")
-            parts.append(title)
-            continue
-        seen.setdefault(rows, label)
-        parts += [title, Padding(_parameter_table(rows, layer), (0, 0, 0, 2))]
-    return parts
-
-
-def _parameter_table(rows: Iterable[tuple[str, ...]], layer: Layer) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
-    table.add_column("name", overflow="fold", ratio=1)
-    table.add_column("shape", no_wrap=True, style="dim", justify="right")
-    table.add_column("lr", no_wrap=True, style="green", justify="right")
-    table.add_column("weight decay", no_wrap=True, justify="right")
-    for name, sizes, decay in rows:
-        style = "dim" if decay == "0" else ""
-        table.add_row(Text(name), sizes, lr(layer.lr), Text(decay, style=style))
-    return table
-
-
-def _folded(parameters: Sequence[Parameter], prefix: str) -> tuple[tuple[str, ...], ...]:
-    """Name, shape and weight decay; neighbours that differ in numbers of the name are one row."""
-    rows: dict[tuple[str, str, str], list[str]] = {}
-    for p in parameters:
-        name = p.name.removeprefix(f"{prefix}.") if prefix else p.name
-        pattern = re.sub(r"(?<![^.])\d+(?![^.])", "*", name)
-        key = (printable(pattern), shape(p.shape), setting(p.weight_decay))
-        rows.setdefault(key, []).append(printable(name))
-    return tuple(
-        (names[0] if len(names) == 1 else f"{pattern} ×{len(names)}", sizes, decay)
-        for (pattern, sizes, decay), names in rows.items()
-    )
-
-
-def _common_module(names: Sequence[str]) -> str:
-    """The innermost module that all the names are in."""
-    parts = [name.split(".")[:-1] for name in names]
-    common = []
-    for at_depth in zip(*parts, strict=False):
-        if len(set(at_depth)) > 1:
-            break
-        common.append(at_depth[0])
-    return ".".join(common)

@@ -53,11 +53,11 @@ def lr(value: float | None) -> str:
     return mantissa + (f"e{int(exponent)}" if exponent and int(exponent) else "")
 
 
-def setting(value: float | None) -> str:
+def setting(value: float | None, digits: int = 6) -> str:
     """A number as a config has it: 0.05, 1e-8; `–` for none."""
     if value is None:
         return "–"
-    text = f"{value:.6g}"
+    text = f"{value:.{digits}g}"
     mantissa, e, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}" if e else text
 

@@ -1,0 +1,78 @@
+"""`--params`: the parameters of every layer, folded where they are the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from lldtool.plan import Layer, Parameter, Plan
+from lldtool.render.contents import layer_contents
+from lldtool.render.text import printable, setting, shape
+
+
+def parameter_tables(plan: Plan) -> list[RenderableType]:
+    """A table for each layer; a layer like one before it is only referred to it."""
+    parts: list[RenderableType] = []
+    seen: dict[tuple[tuple[str, ...], ...], str] = {}
+    for layer, contents in zip(plan.layers, layer_contents(plan), strict=True):
+        prefix = _common_module([p.name for p in layer.parameters])
+        rows = _folded(layer.parameters, prefix)
+        title = Text()
+        label = "" if layer.layer_id is None else f"layer {layer.layer_id}"
+        title.append(label or ", ".join(contents), style="bold")
+        title.append(f"  {printable(prefix) or ', '.join(contents)}" if label else "")
+        title.append(f"  lr {setting(layer.lr, 3)}", style="green")
+        if layer.lr_scale is not None:
+            title.append(f" = base × {setting(layer.lr_scale, 3)}", style="dim")
+        like = seen.get(rows)
+        if like and label:
+            title.append(f"  as {like}", style="dim")
+            parts.append(title)
+            continue
+        seen.setdefault(rows, label)
+        table = _parameter_table(rows, layer, titles=len(seen) == 1)
+        parts += [title, Padding(table, (0, 0, 0, 2))]
+    return parts
+
+
+def _parameter_table(rows: Iterable[tuple[str, ...]], layer: Layer, *, titles: bool) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.show_header = titles
+    table.add_column("name", overflow="fold", ratio=1)
+    table.add_column("shape", no_wrap=True, style="dim", justify="right")
+    table.add_column("lr", no_wrap=True, style="green", justify="right")
+    table.add_column("weight decay", no_wrap=True, justify="right")
+    for name, sizes, decay in rows:
+        style = "dim" if decay == "0" else ""
+        table.add_row(Text(name), sizes, setting(layer.lr, 3), Text(decay, style=style))
+    return table
+
+
+def _folded(parameters: Sequence[Parameter], prefix: str) -> tuple[tuple[str, ...], ...]:
+    """Name, shape and weight decay; neighbours that differ in numbers of the name are one row."""
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for p in parameters:
+        name = p.name.removeprefix(f"{prefix}.") if prefix else p.name
+        pattern = re.sub(r"(?<![^.])\d+(?![^.])", "*", name)
+        key = (printable(pattern), shape(p.shape), setting(p.weight_decay))
+        rows.setdefault(key, []).append(printable(name))
+    return tuple(
+        (names[0] if len(names) == 1 else f"{pattern} ×{len(names)}", sizes, decay)
+        for (pattern, sizes, decay), names in rows.items()
+    )
+
+
+def _common_module(names: Sequence[str]) -> str:
+    """The innermost module that all the names are in."""
+    parts = [name.split(".")[:-1] for name in names]
+    common = []
+    for at_depth in zip(*parts, strict=False):
+        if len(set(at_depth)) > 1:
+            break
+        common.append(at_depth[0])
+    return ".".join(common)

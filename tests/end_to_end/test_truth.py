@@ -1,0 +1,84 @@
+"""Plans are bit-equal to the optimizer that mmengine builds, in a process without lldtool."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import REFERENCE, SAMPLES
+
+import lldtool
+from lldtool.source import locate
+
+
+def layer_decay_configs():
+    """Every zoo config whose text, or whose base's text, names the constructor."""
+    root = locate("mmpretrain::_base_/default_runtime.py").parent.parent
+    paths = [p for p in root.rglob("*.py") if "_base_" not in p.parts]
+    named = {p for p in paths if "LearningRateDecayOptimWrapperConstructor" in p.read_text()}
+    heirs = {
+        p for p in paths for base in named if base.parent == p.parent and base.name in p.read_text()
+    }
+    return sorted(str(p.relative_to(root)) for p in named | heirs)
+
+
+def reference(paths, *options):
+    """Path -> name -> [lr, lr_scale, weight_decay, layer_id] as mmengine's own API has it."""
+    done = subprocess.run(
+        [sys.executable, str(REFERENCE), *options, *map(str, paths)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    return {answer["config"]: answer for answer in answers}
+
+
+def settings(plan):
+    """The same of a plan."""
+    return {
+        p.name: [*(None if v is None else v.hex() for v in (p.lr, p.lr_scale, p.weight_decay)),
+                 p.layer_id]
+        for p in plan.parameters
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def zoo_reference():
+    return reference([locate(f"mmpretrain::{n}") for n in layer_decay_configs()], "--skip-init")
+
+
+@pytest.fixture(scope="module")
+def sample_reference():
+    return reference(sorted(SAMPLES.glob("*.py")), "--skip-init")
+
+
+def test_there_are_21_layer_decay_configs_in_the_zoo():
+    assert len(layer_decay_configs()) == 21
+
+
+@pytest.mark.parametrize("name", layer_decay_configs())
+def test_zoo_config(name, zoo_reference):
+    plan = lldtool.dry_run(f"mmpretrain::{name}")
+    assert settings(plan) == zoo_reference[str(locate(f"mmpretrain::{name}"))]["settings"]
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_sample_config(path, sample_reference):
+    plan = lldtool.dry_run(path)
+    assert settings(plan) == sample_reference[str(path)]["settings"]
+
+
+def test_initialisation_changes_no_setting(sample_reference):
+    path = SAMPLES / "resnet50.py"
+    assert reference([path])[str(path)] == sample_reference[str(path)]
+
+
+@pytest.mark.parametrize("name", ["swin-tiny.py", "resnet50_lr-mult.py", "vit-small_pure-python.py"])
+def test_real_imports_give_the_same_plan(name):
+    from lldtool.dryrun.request import Request, start_over
+
+    path = SAMPLES / name
+    real = start_over(Request(path, str(path)))
+    assert settings(real) == settings(lldtool.dry_run(path))
+    assert real.parameters == lldtool.dry_run(path).parameters

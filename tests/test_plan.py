@@ -1,0 +1,148 @@
+import math
+
+import pytest
+from conftest import make_parameter, make_plan
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lldtool.errors import LldtoolError
+from lldtool.plan import (
+    Constructor,
+    Model,
+    Optimizer,
+    OptimWrapper,
+    Parameter,
+    Plan,
+    Reason,
+    Reasons,
+    UntrainedParameter,
+    load_plan,
+    plan_from_json,
+    plan_to_json,
+)
+
+# What JSON can hold: any text but lone surrogates, any float but NaN, which equals nothing.
+text = st.text(st.characters(exclude_categories=["Cs"]))
+floats = st.floats(allow_nan=False)
+optional_floats = st.none() | floats
+shapes = st.lists(st.integers(0, 10_000), max_size=5).map(tuple)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | floats | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=5,
+)
+reasons = st.builds(
+    Reason, rule=text, key=st.none() | text, mult=optional_floats, beats=st.tuples(text)
+)
+parameters = st.builds(
+    Parameter,
+    name=text,
+    shape=shapes,
+    numel=st.integers(0, 10**12),
+    dtype=text,
+    module_type=text,
+    layer_id=st.none() | st.integers(-1, 100),
+    lr=optional_floats,
+    lr_scale=optional_floats,
+    weight_decay=optional_floats,
+    group=st.integers(0, 1000),
+    extras=st.dictionaries(text, json_values, max_size=3),
+    reason=st.builds(Reasons, lr=reasons, weight_decay=reasons),
+)
+untrained = st.builds(UntrainedParameter, name=text, shape=shapes, numel=st.integers(0, 10**12))
+plans = st.builds(
+    Plan,
+    config=text,
+    model=st.builds(Model, text, st.none() | text),
+    optim_wrapper=st.builds(OptimWrapper, text),
+    optimizer=st.builds(Optimizer, text, optional_floats, optional_floats),
+    constructor=st.builds(Constructor, text, st.dictionaries(text, json_values, max_size=3)),
+    parameters=st.lists(parameters, max_size=4).map(tuple),
+    frozen=st.lists(untrained, max_size=2).map(tuple),
+    left_out=st.lists(untrained, max_size=2).map(tuple),
+    notes=st.lists(text, max_size=2).map(tuple),
+    versions=st.dictionaries(text, st.none() | text, max_size=3),
+    lldtool_version=text,
+)
+
+
+@given(plans)
+def test_json_reads_back_bit_for_bit(plan):
+    assert plan_from_json(plan_to_json(plan)) == plan
+
+
+@given(floats)
+def test_a_float_keeps_its_bits(value):
+    back = plan_from_json(plan_to_json(make_plan(make_parameter(lr=value)))).parameters[0].lr
+    assert math.copysign(1, back) == math.copysign(1, value)
+    assert back.hex() == value.hex()
+
+
+def test_json_has_the_field_names_that_scripts_rely_on():
+    import json
+
+    content = json.loads(plan_to_json(make_plan()))
+    assert set(content) == {
+        "schema_version", "config", "lldtool_version", "versions", "model", "optim_wrapper",
+        "optimizer", "constructor", "layers", "parameters", "frozen", "left_out", "notes",
+    }  # fmt: skip
+    assert content["layers"] == [
+        {"layer_id": 1, "lr": 1e-3, "lr_scale": 0.5, "weight_decays": [0.05], "num_tensors": 1,
+         "numel": 768}
+    ]  # fmt: skip
+    assert set(content["parameters"][0]) == {
+        "name", "shape", "numel", "dtype", "module_type", "layer_id", "lr", "lr_scale",
+        "weight_decay", "group", "extras", "reason",
+    }  # fmt: skip
+    assert set(content["parameters"][0]["reason"]) == {"lr", "weight_decay"}
+
+
+def test_json_has_a_line_for_each_parameter():
+    lines = plan_to_json(make_plan(make_parameter("a"), make_parameter("b"))).splitlines()
+    assert sum('"numel": 768' in line and '"name"' in line for line in lines) == 2
+
+
+def test_layers_are_in_order_of_depth_whatever_the_order_of_parameters():
+    plan = make_plan(
+        make_parameter("head", layer_id=13), make_parameter("x", layer_id=2, lr=1e-4)
+    )
+    assert [layer.layer_id for layer in plan.layers] == [2, 13]
+
+
+def test_a_layer_with_two_lrs_is_two_rows():
+    plan = make_plan(make_parameter("a", lr=1.0), make_parameter("b", lr=2.0))
+    assert [(layer.layer_id, layer.lr) for layer in plan.layers] == [(1, 1.0), (1, 2.0)]
+
+
+def test_without_layer_ids_layers_are_top_level_modules_at_one_lr():
+    plan = make_plan(
+        *(make_parameter(name, layer_id=None) for name in ("backbone.a", "head.a", "backbone.b"))
+    )
+    assert [len(layer.parameters) for layer in plan.layers] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[1]", "not a saved plan"),
+        ("not json", "not a saved plan"),
+        ('{"schema_version": 0}', "schema_version is 0"),
+        ('{"schema_version": "1"}', "schema_version is '1'"),
+        ('{"schema_version": 2}', "this lldtool reads up to 1 .pip install --upgrade lldtool"),
+        ('{"schema_version": 1}', "not a saved plan: .*config"),
+    ],
+)
+def test_what_is_no_plan_is_an_error(content, message):
+    with pytest.raises(LldtoolError, match=message):
+        plan_from_json(content)
+
+
+def test_load_plan_reads_what_was_saved(tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text(plan_to_json(make_plan()))
+    assert load_plan(path) == make_plan()
+
+
+def test_load_plan_names_the_file_that_it_cannot_read(tmp_path):
+    with pytest.raises(LldtoolError, match=r"nowhere\.json: can't read the plan"):
+        load_plan(tmp_path / "nowhere.json")
