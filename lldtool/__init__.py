@@ -45,7 +45,7 @@ def dry_run(
         LldtoolError: the config, its model or its constructor does not work.
     """
     from lldtool.dryrun import dry_run as run
-    from lldtool.dryrun.request import Request
+    from lldtool.request import Request
     from lldtool.source import locate
 
     name = str(config)

@@ -103,9 +103,7 @@ def test_json_has_a_line_for_each_parameter():
 
 
 def test_layers_are_in_order_of_depth_whatever_the_order_of_parameters():
-    plan = make_plan(
-        make_parameter("head", layer_id=13), make_parameter("x", layer_id=2, lr=1e-4)
-    )
+    plan = make_plan(make_parameter("head", layer_id=13), make_parameter("x", layer_id=2, lr=1e-4))
     assert [layer.layer_id for layer in plan.layers] == [2, 13]
 
 

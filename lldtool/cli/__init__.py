@@ -6,7 +6,7 @@ import gc
 import platform
 import sys
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -115,7 +115,7 @@ def _inspect(
     raise typer.Exit(code)
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point of `lldtool` and `python -m lldtool`."""
     gc.disable()  # a short life; collecting costs a fifth of the import of torch
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -131,7 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         _say("interrupted")
         sys.exit(130)
-    sys.exit(0)
+    finally:
+        gc.freeze()  # nor look through all of torch once more on the way out
 
 
 def _say(line: str) -> None:

@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
-from lldtool.dryrun.request import Request
 from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, Plan, plan_to_json
+from lldtool.request import Request
 from lldtool.source import locate, saved_plan
 
 
@@ -57,6 +57,7 @@ def inspect(
         auto_scale_lr=auto_scale_lr,
         world_size=world_size,
         allow_network=allow_network,
+        own_process=True,
     )
     plan = plan_of(request)
     plan = _narrowed(plan, layers=layers, match=match, decayed=decayed, undecayed=undecayed)

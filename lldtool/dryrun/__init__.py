@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from lldtool.dryrun import package_lookup, torch_parts
-from lldtool.dryrun.imports import OPENMMLAB, StandInUsed, stand_ins
-from lldtool.dryrun.request import Request, start_over
+from lldtool.dryrun.imports import OPENMMLAB, StandInUsed, real_imports_wanted, stand_ins
+from lldtool.dryrun.registries import chain
+from lldtool.dryrun.start_over import start_over
 from lldtool.dryrun.surroundings import shielded
 from lldtool.errors import LldtoolError
 from lldtool.plan import Constructor, Model, OptimWrapper, Parameter, Plan
+from lldtool.request import Request
 from lldtool.versions import installed_version, lldtool_version, package_versions
 
 
@@ -34,12 +36,18 @@ def dry_run(request: Request) -> Plan:
         if installed_version(package) is None:
             hint = f"pip install {package}"
             raise LldtoolError(f"a dry run needs {package}", config=request.name, hint=hint)
-    stand_ins.install()
-    torch_parts.install()
     hosts: list[str] = []
     folders = (request.path.parent.absolute(), Path.cwd())
+    for_speed = request.own_process and not real_imports_wanted()
     try:
-        with shielded(folders, None if request.allow_network else hosts), _working_directory():
+        with (
+            shielded(folders, None if request.allow_network else hosts),
+            stand_ins.installed(for_speed=for_speed),
+            package_lookup.installed(for_speed=for_speed),
+            _working_directory(),
+        ):
+            if for_speed:
+                torch_parts.import_torch()
             plan = _standing_in_for_need(request)
     except LldtoolError as error:
         if stand_ins.needed_for_real(error.__cause__):
@@ -60,8 +68,7 @@ def _standing_in_for_need(request: Request) -> Plan:
             cause = error.__cause__
             if isinstance(cause, StandInUsed):
                 raise _needed_package_error(cause, request.name) from cause
-            chain = (cause, cause.__cause__ or cause.__context__) if cause else ()
-            if not any(stand_ins.stand_in_for(e) for e in chain if e is not None):
+            if not any(stand_ins.stand_in_for(one) for one in chain(cause)):
                 raise
 
 
@@ -70,8 +77,7 @@ def _one_try(request: Request) -> Plan:
     from lldtool.dryrun import constructor, groups, model
     from lldtool.dryrun.registries import type_name
 
-    name, notes = request.name, []
-    missing_lookup = package_lookup.install()
+    name = request.name
     overrides = configs.overrides(request.cfg_options)
     with _explained(lambda error: configs.config_error(error, request.path, name)):
         config = configs.load_config(request.path, overrides)
@@ -98,7 +104,9 @@ def _one_try(request: Request) -> Plan:
     constructor_type = type_name(
         wrapper_config.get("constructor", None) or "DefaultOptimWrapperConstructor"
     )
-    notes = [scope_note, missing_lookup, *stand_ins.notes(), *wrapper_notes, scale_note]
+    notes = [scope_note, *stand_ins.notes(), *wrapper_notes, scale_note]
+    if package_lookup.is_missing():
+        notes.append("pkg_resources is missing, training may need it: pip install 'setuptools<81'")
     if not paramwise_cfg and constructor_type != "DefaultOptimWrapperConstructor":
         notes.append(f"paramwise_cfg is empty: {constructor_type} did nothing")
     return Plan(

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from lldtool.dryrun.imports import real_imports_wanted
-from lldtool.dryrun.registries import type_name
+from lldtool.dryrun.registries import chain, type_name
 from lldtool.dryrun.surroundings import ProcessExit
 from lldtool.errors import LldtoolError
 from lldtool.plan import Optimizer
@@ -115,9 +114,11 @@ def config_error(error: BaseException, path: Path, name: str) -> LldtoolError:
     if isinstance(error, (SystemExit, ProcessExit)):
         return LldtoolError(f"the config exits{where}", config=name)
     if isinstance(error, ImportError) and error.__cause__ is not None:
-        cause = describe(error.__cause__)
+        *_, first = chain(error)
         return LldtoolError(
-            f"custom_imports failed: {cause}", config=name, hint="is its folder on PYTHONPATH?"
+            f"custom_imports failed: {describe(first)}",
+            config=name,
+            hint="is it installed, or its folder on PYTHONPATH?",
         )
     return LldtoolError(f"{describe(error)}{where}", config=name)
 
@@ -174,7 +175,7 @@ def _straight_to_base_configs() -> Iterator[None]:
     from mmengine.config import config as module
 
     search = getattr(module, "_get_external_cfg_path", None)
-    if search is None or real_imports_wanted():
+    if search is None:
         yield
         return
 

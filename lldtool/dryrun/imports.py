@@ -1,8 +1,9 @@
 """Stand-ins for packages that a dry run imports but never runs.
 
 Two kinds. For speed: torch's sharding and the image packages, which OpenMMLab imports at module
-level and training needs, but not its settings; `LLDTOOL_REAL_IMPORTS=1` switches these off. For
-need: a package that is missing or broken and that library code imports; these stay.
+level and training needs, but not its settings; only in lldtool's own process, and
+`LLDTOOL_REAL_IMPORTS=1` switches them off. For need: a package that is missing or broken and that
+library code imports.
 
 A module that is stood in for gives a class for every name asked of it. Such a class may be
 inherited from, tested with `isinstance`, or called while modules are being imported. Calling it
@@ -12,6 +13,7 @@ with real imports, or says which package to install.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import importlib.metadata
@@ -20,7 +22,7 @@ import os
 import sys
 import sysconfig
 from abc import ABCMeta
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 from typing import Any
@@ -110,12 +112,24 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         #: Stood-in modules that were used after their import.
         self.touched: set[str] = set()
 
-    def install(self) -> None:
-        """Take part in imports from now on; for speed only what is not imported yet."""
-        if self not in sys.meta_path:
-            sys.meta_path.insert(0, self)
-            if not real_imports_wanted():
+    @contextlib.contextmanager
+    def installed(self, *, for_speed: bool) -> Iterator[None]:
+        """Take part in imports; with `for_speed` for good, and for what is not imported yet."""
+        self.touched.clear()
+        if for_speed:
+            if self not in sys.meta_path:
                 self.for_speed = {name for name in FOR_SPEED if name not in sys.modules}
+                sys.meta_path.insert(0, self)
+            yield
+            return
+        sys.meta_path.insert(0, self)
+        try:
+            yield
+        finally:
+            sys.meta_path.remove(self)
+            for name, module in list(sys.modules.items()):
+                if isinstance(module, _StandInModule) and self.covers(name) in self.for_need:
+                    del sys.modules[name]
 
     def covers(self, module: str) -> str | None:
         """The stood-in module that this one is or belongs to."""

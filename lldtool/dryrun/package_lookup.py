@@ -6,26 +6,35 @@ removed it. Built on `importlib.metadata`; what is not defined here comes from t
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.machinery
 import importlib.metadata
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-
-from lldtool.dryrun.imports import real_imports_wanted
 
 DistributionNotFound = importlib.metadata.PackageNotFoundError
 
 
-def install() -> str | None:
-    """Answer imports of `pkg_resources` from now on; a note where the real one is missing."""
-    missing = importlib.machinery.PathFinder.find_spec("pkg_resources") is None
-    if missing or not real_imports_wanted():
-        sys.modules.setdefault("pkg_resources", sys.modules[__name__])
-    if missing:
-        return "pkg_resources is not installed; training needs it: pip install 'setuptools<81'"
-    return None
+@contextlib.contextmanager
+def installed(*, for_speed: bool) -> Iterator[None]:
+    """Answer imports of `pkg_resources` where the real one is missing, or to save time."""
+    if "pkg_resources" in sys.modules or not (for_speed or is_missing()):
+        yield
+        return
+    sys.modules["pkg_resources"] = sys.modules[__name__]
+    try:
+        yield
+    finally:
+        if sys.modules.get("pkg_resources") is sys.modules[__name__]:
+            del sys.modules["pkg_resources"]
+
+
+def is_missing() -> bool:
+    """Whether there is no real `pkg_resources`."""
+    return importlib.machinery.PathFinder.find_spec("pkg_resources") is None
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""mmengine's registries: which names they know, and what is near a name that they don't."""
+"""What errors and registries of mmengine say: causes, names, and what is near an unknown name."""
 
 from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from lldtool.errors import LldtoolError
@@ -15,6 +16,13 @@ def type_name(kind: Any) -> str:
         return kind.rpartition(".")[2]
     name = getattr(kind, "__name__", None)  # what a pure-Python config imports has one of any name
     return name if isinstance(name, str) else str(kind).rpartition(".")[2]
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, what caused it, what caused that, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def registered_names() -> set[str]:

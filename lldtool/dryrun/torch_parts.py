@@ -1,12 +1,13 @@
-"""Put off the parts of `import torch` that only meta tensors and exporting need.
+"""Put off the parts of `import torch` that only meta tensors, compiling and exporting need.
 
-In a torch whose layout is known, these modules run when an attribute of theirs or a submodule is
-asked for, or when `load` is called, instead of at `import torch`. Any other torch is imported
-whole.
+In a torch whose layout is known, these modules run when an attribute of theirs is asked for, when
+anything else of torch's insides is imported later, or when `load` is called, instead of at
+`import torch`. Any other torch is imported whole.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.metadata
@@ -15,12 +16,12 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from lldtool.dryrun.imports import real_imports_wanted
-
 #: torch releases (without the local part, `+cpu`) in which `import torch` itself uses nothing
 #: of these modules. tests/dryrun/test_torch_parts.py is what a new release has to pass.
 KNOWN_TORCH = ("2.13.0",)
-PUT_OFF = ("torch._meta_registrations", "torch.export")
+PUT_OFF = ("torch.export", "torch._meta_registrations")
+#: Parts of torch that do not rely on what is put off.
+_INDEPENDENT = {"cuda", "distributed", "hub", "multiprocessing", "nn", "optim", "utils"}
 
 
 class _PutOffModule(ModuleType):
@@ -53,13 +54,15 @@ class _PutOffLoader(importlib.abc.Loader):
 
 
 class _PutOffFinder(importlib.abc.MetaPathFinder):
+    #: Set when `import torch` is through, which itself uses nothing of what is put off.
+    torch_is_imported = False
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        parent = sys.modules.get(fullname.rpartition(".")[0])
-        if isinstance(parent, _PutOffModule):
-            _run(parent)
         if fullname not in PUT_OFF:
+            if self.torch_is_imported and _relies_on_put_off(fullname):
+                load()
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
@@ -67,17 +70,29 @@ class _PutOffFinder(importlib.abc.MetaPathFinder):
         return spec
 
 
-def install() -> None:
-    """Put the parts off from now on, where torch is a known one and not yet imported."""
-    if "torch" in sys.modules or real_imports_wanted():
+def _relies_on_put_off(name: str) -> bool:
+    """Whether a module of torch may expect that `import torch` ran everything."""
+    top, *inside = name.split(".")
+    if top != "torch" or not inside:
+        return False
+    return inside[0] not in _INDEPENDENT or any(part.startswith("_") for part in inside)
+
+
+def import_torch() -> None:
+    """Import torch, without the parts that can wait where this torch is a known one."""
+    known = importlib.metadata.version("torch").partition("+")[0] in KNOWN_TORCH
+    if "torch" in sys.modules or not known:
+        importlib.import_module("torch")
         return
-    if importlib.metadata.version("torch").partition("+")[0] in KNOWN_TORCH:
-        sys.meta_path.insert(0, _PutOffFinder())
+    finder = _PutOffFinder()
+    sys.meta_path.insert(0, finder)
+    importlib.import_module("torch")
+    finder.torch_is_imported = True
 
 
 def load() -> None:
     """Run what was put off, for code that needs it without naming it: meta tensors."""
-    for name in PUT_OFF:
+    for name in reversed(PUT_OFF):  # exporting needs the meta registrations
         module = sys.modules.get(name)
         if isinstance(module, _PutOffModule):
             _run(module)

@@ -61,7 +61,7 @@ BAD_CONFIGS = {
     ),
     "custom_import_missing": (
         VIT + "custom_imports = dict(imports=['no_such_package.models'])",
-        r"custom_imports failed.*no_such_package",
+        r"custom_imports failed: ModuleNotFoundError: No module named 'no_such_package'",
     ),
     "no_lr": (VIT.replace("lr=1e-3, ", ""), r"has no lr: training would crash"),
     "no_weight_decay": (

@@ -74,9 +74,12 @@ def test_initialisation_changes_no_setting(sample_reference):
     assert reference([path])[str(path)] == sample_reference[str(path)]
 
 
-@pytest.mark.parametrize("name", ["swin-tiny.py", "resnet50_lr-mult.py", "vit-small_pure-python.py"])
+@pytest.mark.parametrize(
+    "name", ["swin-tiny.py", "resnet50_lr-mult.py", "vit-small_pure-python.py"]
+)
 def test_real_imports_give_the_same_plan(name):
-    from lldtool.dryrun.request import Request, start_over
+    from lldtool.dryrun.start_over import start_over
+    from lldtool.request import Request
 
     path = SAMPLES / name
     real = start_over(Request(path, str(path)))

@@ -1,0 +1,28 @@
+"""What a dry run is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Request:
+    """One config and how to dry-run it.
+
+    `cfg_options` are `KEY=VALUE` strings as on the command line, or dotted key -> value.
+    `world_size` is the number of GPUs; None where the user did not say. `own_process` says that
+    nothing but dry runs happens in this process, so that stand-ins that save time may stay in the
+    place of packages that a notebook or a test suite would miss.
+    """
+
+    path: Path
+    name: str
+    cfg_options: tuple[str, ...] | Mapping[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+    auto_scale_lr: bool = False
+    world_size: int | None = None
+    allow_network: bool = False
+    own_process: bool = False

@@ -1,0 +1,195 @@
+"""`lldtool inspect` as a user meets it."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SAMPLES, lldtool_process
+
+from lldtool.plan import load_plan
+
+PLANS = ROOT / "tests" / "render" / "plans"
+VIT = PLANS / "vit-base_layer-decay.json"
+
+
+def names(result):
+    return [row["name"] for row in csv.DictReader(io.StringIO(result.out))]
+
+
+def test_the_table_leads_with_the_config_and_has_a_row_for_each_layer(cli):
+    result = cli("inspect", VIT)
+    lines = result.out.splitlines()
+    assert (result.code, result.err) == (0, "")
+    assert lines[0].endswith("vit-base_layer-decay.py")
+    rows = [line for line in lines if re.match(r" +\d+ \S.*(×|0 )", line)]
+    assert [int(row.split()[0]) for row in rows] == list(range(14))
+
+
+def test_json_is_the_plan(cli, tmp_path):
+    path = tmp_path / "again.json"
+    assert cli("inspect", VIT, "--format", "json", "--output", path).out == ""
+    assert load_plan(path) == load_plan(VIT)
+
+
+def test_csv_has_a_row_for_each_parameter(cli):
+    assert len(names(cli("inspect", VIT, "--format", "csv"))) == 152
+
+
+def test_layer_is_repeatable(cli):
+    found = names(cli("inspect", VIT, "--layer", 0, "--layer", 13, "--format", "csv"))
+    assert len(found) == 8
+    assert "head.layers.head.weight" in found
+
+
+def test_match_is_a_glob_over_the_whole_name(cli):
+    found = names(cli("inspect", VIT, "--match", "*.ln1.weight", "--format", "csv"))
+    assert len(found) == 13
+
+
+def test_decayed_and_undecayed_share_out_the_parameters(cli):
+    decayed = names(cli("inspect", VIT, "--decayed", "--format", "csv"))
+    undecayed = names(cli("inspect", VIT, "--undecayed", "--format", "csv"))
+    assert (len(decayed), len(undecayed)) == (50, 102)
+
+
+def test_filters_narrow_together_and_say_so(cli):
+    result = cli("inspect", VIT, "--layer", 1, "--undecayed", "--match", "*bias")
+    assert "note  only layer 1 and names like *bias and not decayed: 6 of 152 tensors" in result.out
+
+
+def test_filters_that_leave_nothing_are_an_error(cli):
+    result = cli("inspect", VIT, "--layer", 1, "--match", "head.*")
+    assert result.code == 2
+    assert "no parameter is layer 1 and names like head.*" in result.err
+
+
+def test_params_lists_layers_and_refers_to_like_ones(cli):
+    out = cli("inspect", VIT, "--params").out
+    assert "layer 2  backbone.layers.1  lr 0.000169 = base × 0.0422  as layer 1" in out
+
+
+def test_cfg_options_take_several_pairs_as_in_openmmlab(cli):
+    result = cli(
+        "inspect", SAMPLES / "vit-base_layer-decay.py", "--format", "json", "--cfg-options",
+        "optim_wrapper.optimizer.lr=1e-3", "optim_wrapper.paramwise_cfg.layer_decay_rate=0.5",
+    )  # fmt: skip
+    plan = json.loads(result.out)
+    assert plan["optimizer"]["lr"] == 1e-3
+    assert plan["constructor"]["paramwise_cfg"]["layer_decay_rate"] == 0.5
+
+
+def test_the_api_gives_the_plan_of_the_command(cli):
+    import lldtool
+
+    path = SAMPLES / "resnet50.py"
+    result = cli("inspect", path, "--format", "json")
+    assert lldtool.plan.plan_from_json(result.out) == lldtool.dry_run(path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "colored"),
+    [
+        ([], {}, False),
+        (["--color", "always"], {}, True),
+        ([], {"FORCE_COLOR": "1"}, True),
+        (["--color", "never"], {"FORCE_COLOR": "1"}, False),
+        ([], {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        (["--color", "always"], {"NO_COLOR": "1"}, True),
+    ],
+)
+def test_colour(arguments, environment, colored, cli, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert ("\x1b[" in cli("inspect", VIT, *arguments).out) is colored
+
+
+def test_columns_sets_the_width(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    assert max(map(len, cli("inspect", VIT).out.splitlines())) > 80
+
+
+def test_output_is_replaced_whole_and_keeps_its_mode(cli, tmp_path):
+    path = tmp_path / "plan.txt"
+    path.write_text("old")
+    path.chmod(0o640)
+    cli("inspect", VIT, "-o", path)
+    assert path.read_text().startswith(str(load_plan(VIT).config))
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [p.name for p in tmp_path.iterdir()] == ["plan.txt"]
+
+
+def test_output_of_a_failed_run_leaves_the_file_alone(cli, tmp_path):
+    path = tmp_path / "plan.txt"
+    path.write_text("old")
+    assert cli("inspect", VIT, "--layer", 99, "-o", path).code == 2
+    assert path.read_text() == "old"
+
+
+def test_output_to_a_device(cli):
+    assert cli("inspect", VIT, "-o", "/dev/null").code == 0
+
+
+def test_head_ends_it_quietly():
+    command = f"{sys.executable} -m lldtool inspect {VIT} --format csv | head -n 1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=ROOT,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("name,shape,")
+
+
+def test_a_terminal_without_utf8_gets_ascii():
+    result = lldtool_process("inspect", VIT, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert result.code == 0
+    assert result.out.isascii()
+    assert "0.05 x1 | 0 x3" in result.out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["inspect", "--help"], ["--version"], ["inspect", str(VIT)]]
+)
+def test_torch_is_not_imported(arguments):
+    code = (
+        "import sys; from lldtool.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: print([m for m in ('torch', 'mmengine', 'numpy') if m in sys.modules],"
+        " file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.strip()) == (0, "[]")
+
+
+def test_version_names_what_is_installed(cli):
+    import mmengine
+    import mmpretrain
+    import torch
+
+    out = cli("--version").out
+    assert f"torch {torch.__version__}\n" in out
+    assert f"mmengine {mmengine.__version__}\n" in out
+    assert f"mmpretrain {mmpretrain.__version__}\n" in out
+    assert "mmcv 2." in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion(shell):
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lldtool", "--show-completion", shell],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
+    )  # fmt: skip
+    assert "lldtool" in done.stdout
+
+
+def test_without_a_command_help_is_shown(cli):
+    result = cli()
+    assert "[OPTIONS] COMMAND" in result.out + result.err

@@ -1,0 +1,245 @@
+"""Stand-ins: harmless while modules are imported, never a wrong answer."""
+
+import importlib.metadata
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from conftest import SAMPLES, lldtool_process
+
+CONFIG = """
+_base_ = []
+default_scope = 'mmpretrain'
+custom_imports = dict(imports=['{module}'], allow_failed_imports=False)
+model = dict(type='{module}.Net')
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, weight_decay=0.01))
+"""
+NET = """
+from mmengine.model import BaseModel
+from torch import nn
+
+class Net(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear({size}, 3)
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return inputs
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Write modules and a config for the model `Net` in the last of them."""
+
+    def write(**modules):
+        for name, text in modules.items():
+            path = tmp_path / f"{name}.py"
+            path.write_text(textwrap.dedent(text))
+        (tmp_path / "config.py").write_text(CONFIG.format(module=name))
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def site_package(tmp_path, monkeypatch):
+    """Install a package for this test: what stands in site-packages counts as library code."""
+    import site
+
+    made = []
+
+    def write(name, text):
+        from pathlib import Path
+
+        path = Path(site.getsitepackages()[0]) / f"{name}.py"
+        path.write_text(textwrap.dedent(text))
+        made.append(path)
+
+    yield write
+    for path in made:
+        path.unlink()
+
+
+def test_a_speed_stand_in_that_is_used_leads_to_the_real_import(project):
+    major = importlib.metadata.version("opencv-python").partition(".")[0]
+    folder = project(net="import cv2\n" + NET.format(size="cv2.getVersionMajor()"))
+    result = lldtool_process("inspect", "config.py", "--format", "csv", cwd=folder)
+    assert (result.code, result.err) == (0, "")
+    assert f"fc.weight,3x{major}," in result.out
+
+
+def test_a_missing_package_that_a_library_imports_is_no_error(project, site_package):
+    site_package("lldtool_test_lib", "import no_such_thing.ops\nfrom no_such_thing import x\n")
+    folder = project(net="import lldtool_test_lib\n" + NET.format(size=2))
+    result = lldtool_process("inspect", "config.py", cwd=folder)
+    assert result.code == 0, result.err
+    assert "a stand-in took the place of no_such_thing, which is not installed" in result.out
+
+
+def test_a_broken_package_that_a_library_imports_is_no_error(project, site_package):
+    site_package("lldtool_test_broken", "raise RuntimeError('operator x::nms does not exist')\n")
+    site_package("mmrotate", "import lldtool_test_broken\n")
+    folder = project(net="import mmrotate\n" + NET.format(size=2))
+    result = lldtool_process("inspect", "config.py", cwd=folder)
+    assert result.code == 0, result.err
+    assert "stand-in took the place of lldtool_test_broken, which is broken here" in result.out
+
+
+def test_a_missing_package_that_the_model_uses_is_an_error_that_names_it(project, site_package):
+    site_package("lldtool_test_lib2", "from no_such_thing.ops import Deform\n")
+    folder = project(
+        net="from lldtool_test_lib2 import Deform\n" + NET.format(size="Deform(3).out")
+    )
+    result = lldtool_process("inspect", "config.py", cwd=folder)
+    assert (result.code, result.out) == (2, "")
+    assert "the model needs Deform of no_such_thing, which is not installed" in result.err
+
+
+def test_a_missing_package_that_the_users_own_code_imports_is_an_error(project):
+    folder = project(net="import no_such_thing\n" + NET.format(size=2))
+    result = lldtool_process("inspect", "config.py", cwd=folder)
+    assert (result.code, result.out) == (2, "")
+    assert "custom_imports failed" in result.err
+
+
+def test_a_stand_in_can_be_inherited_from_decorated_with_and_tested_for(project):
+    library = """
+        import torchvision
+        from torchvision.transforms import Compose, InterpolationMode
+        MODES = {InterpolationMode.BILINEAR: 'bilinear', InterpolationMode.NEAREST: 'nearest'}
+
+        class Mine(Compose):
+            pass
+
+        @torchvision.register
+        def function():
+            return 1
+
+        @torchvision.register(name='x')
+        def other():
+            return 1
+
+        assert isinstance(3, Compose) is False
+        assert len(MODES) == 2
+        assert torchvision.__version__
+    """
+    folder = project(library=library, net="import library\n" + NET.format(size=2))
+    result = lldtool_process("inspect", "config.py", cwd=folder)
+    assert result.code == 0, result.err
+
+
+def run_python(code):
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_a_dry_run_does_not_import_what_costs_time_and_is_not_run():
+    loaded = run_python(
+        f"""
+        import sys
+        from lldtool.cli import main
+        try:
+            main(['inspect', {str(SAMPLES / "vit-base_layer-decay.py")!r}, '-o', '/dev/null'])
+        except SystemExit:
+            pass
+        print([m for m in ('torch._dynamo', 'sympy', 'torch.distributed.tensor', 'matplotlib')
+               if m in sys.modules])
+        """
+    )
+    assert loaded.strip() == "[]"
+
+
+def test_parts_of_torch_that_are_put_off_run_when_asked_for():
+    out = run_python(
+        """
+        from lldtool.dryrun import torch_parts
+        torch_parts.import_torch()
+        import sys, torch
+        put_off = [type(sys.modules[name]).__name__ for name in torch_parts.PUT_OFF]
+        class M(torch.nn.Module):
+            def forward(self, x):
+                return x + 1
+        exported = torch.export.export(M(), (torch.ones(2),))
+        import torch.export.graph_signature
+        from torch._meta_registrations import register_meta
+        print(put_off, type(exported).__name__, callable(register_meta))
+        """
+    )
+    import torch
+
+    known = torch.__version__.split("+")[0] == "2.13.0"
+    expected = ["_PutOffModule"] * 2 if known else ["module"] * 2
+    assert out.strip() == f"{expected} ExportedProgram True"
+
+
+def test_meta_tensors_work_while_a_model_is_built():
+    out = run_python(
+        """
+        from lldtool.dryrun import torch_parts
+        torch_parts.import_torch()
+        import torch
+        from lldtool.dryrun.model import without_initialisation
+        with without_initialisation():
+            with torch.device('meta'):
+                layer = torch.nn.Linear(3, 4)
+            a = torch.empty(2, 3, device='meta')
+            print(torch.linalg.cholesky_ex(torch.empty(3, 3, device='meta')).L.shape)
+            print(layer(a).shape)
+        """
+    )
+    assert out.split("\n")[0] == "torch.Size([3, 3])"
+
+
+def test_an_unknown_torch_is_imported_whole():
+    out = run_python(
+        """
+        import sys
+        from lldtool.dryrun import torch_parts
+        torch_parts.KNOWN_TORCH = ()
+        torch_parts.import_torch()
+        print(type(sys.modules['torch.export']).__name__)
+        """
+    )
+    assert out.strip() == "module"
+
+
+def test_large_parameters_are_not_initialised_and_small_ones_are():
+    import torch
+
+    from lldtool.dryrun.model import without_initialisation
+
+    with without_initialisation():
+        big = torch.nn.init.constant_(torch.nn.Parameter(torch.zeros(100, 100)), 3.0)
+        small = torch.nn.init.constant_(torch.nn.Parameter(torch.zeros(3)), 3.0)
+        tensor = torch.nn.init.trunc_normal_(torch.nn.Parameter(torch.zeros(100, 100)), std=9.0)
+    assert big.sum().item() == 0
+    assert small.sum().item() == 9
+    assert tensor.abs().sum().item() == 0
+
+
+def test_the_api_leaves_a_session_with_its_real_packages():
+    out = run_python(
+        f"""
+        import lldtool
+        lldtool.dry_run({str(SAMPLES / "vit-base_layer-decay.py")!r})
+        import sys, cv2, torch.distributed.fsdp, pkg_resources
+        print(cv2.__file__ is not None, torch.distributed.fsdp.FullyShardedDataParallel.__module__)
+        print([type(f).__module__ for f in sys.meta_path if 'lldtool' in type(f).__module__])
+        print(pkg_resources.__name__)
+        try:
+            import torchvision
+        except ModuleNotFoundError as error:
+            print(error)
+        """
+    )
+    assert out.splitlines() == [
+        "True torch.distributed.fsdp.fully_sharded_data_parallel",
+        "[]",
+        "pkg_resources",
+        "No module named 'torchvision'",
+    ]
