@@ -52,6 +52,7 @@ def run(command):
 
 
 def main():
+    """Run the rounds and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--runs", type=int, default=5, help="rounds that count, after one that doesn't"

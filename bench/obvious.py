@@ -1,4 +1,4 @@
-"""What one writes without lldtool: load the config, build the model, build the optimizer wrapper."""
+"""What one writes without lldtool: load the config, build model and optimizer wrapper, print."""
 
 import importlib.util
 import sys

@@ -59,10 +59,10 @@ def inspect(
         allow_network=allow_network,
         own_process=True,
     )
-    plan = plan_of(request)
-    plan = _narrowed(plan, layers=layers, match=match, decayed=decayed, undecayed=undecayed)
+    whole = plan_of(request)
+    plan = _narrowed(whole, layers=layers, match=match, decayed=decayed, undecayed=undecayed)
     colored = use_color(color, output)
-    emit(_rendered(plan, form, params=params, colored=colored), output)
+    emit(_rendered(plan, whole, form, params=params, colored=colored), output)
     return 0
 
 
@@ -85,16 +85,16 @@ def plan_of(request: Request) -> Plan:
     return saved
 
 
-def _rendered(plan: Plan, form: Format, *, params: bool, colored: bool) -> str:
+def _rendered(plan: Plan, whole: Plan, form: Format, *, params: bool, colored: bool) -> str:
     if form is Format.json:
         return plan_to_json(plan)
     if form is Format.table:
         from lldtool.render.terminal import plan_text
 
-        return plan_text(plan, width=width(), color=colored, params=params)
+        return plan_text(plan, width=width(), color=colored, whole=whole, params=params)
     from lldtool.render.tables import plan_csv, plan_markdown
 
-    return plan_csv(plan) if form is Format.csv else plan_markdown(plan, params=params)
+    return plan_csv(plan) if form is Format.csv else plan_markdown(plan, whole=whole, params=params)
 
 
 def _narrowed(

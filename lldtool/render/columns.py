@@ -10,12 +10,12 @@ from lldtool.render.contents import layer_contents
 from lldtool.render.text import count, lr, setting
 
 
-def layer_columns(plan: Plan) -> dict[str, list[str]]:
+def layer_columns(plan: Plan, whole: Plan) -> dict[str, list[str]]:
     """Title -> a cell for each layer of the plan; no `layer` where the constructor knows none."""
     layers = plan.layers
     columns = {
         "layer": ["–" if layer.layer_id is None else str(layer.layer_id) for layer in layers],
-        "contents": [", ".join(names) for names in layer_contents(plan)],
+        "contents": [", ".join(names) for names in layer_contents(plan, whole)],
         "tensors": [str(layer.num_tensors) for layer in layers],
         "params": [count(layer.numel) for layer in layers],
         "lr": _lrs([layer.lr for layer in layers]),

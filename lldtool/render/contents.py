@@ -13,12 +13,16 @@ from lldtool.render.text import printable
 _MOST_NAMES = 6
 
 
-def layer_contents(plan: Plan) -> list[list[str]]:
+def layer_contents(plan: Plan, whole: Plan) -> list[list[str]]:
     """For each layer of the plan, the largest modules that are wholly in it.
 
     `backbone.` is left away; neighbours are folded, `layers.0–2`, and many names to patterns.
+
+    Args:
+        plan: whose layers to name.
+        whole: the plan that this is the whole or a part of; it tells where layers end.
     """
-    layer_of = {p.name: index for index, layer in enumerate(plan.layers) for p in layer.parameters}
+    layer_of = {p.name: index for index, layer in enumerate(whole.layers) for p in layer.parameters}
     layers_under: dict[str, set[int]] = defaultdict(set)
     for name, index in layer_of.items():
         for module in _modules(name):
@@ -34,7 +38,8 @@ def _modules(name: str) -> Iterable[str]:
 
 def _names(layer: Layer, layers_under: dict[str, set[int]]) -> list[str]:
     names = (
-        next(m for m in _modules(p.name) if len(layers_under[m]) == 1) for p in layer.parameters
+        next((m for m in _modules(p.name) if len(layers_under[m]) == 1), p.name)
+        for p in layer.parameters
     )
     modules = list(dict.fromkeys(names))
     short = [m.removeprefix("backbone.") for m in modules]

@@ -16,7 +16,7 @@ def plan_html(plan: Plan) -> str:
     about = "".join(
         f"<div>{escape(label)} {escape(' · '.join(items))}</div>" for label, items in lines
     )
-    columns = layer_columns(plan)
+    columns = layer_columns(plan, plan)
     head = "".join(f"<th>{title}</th>" for title in columns)
     rows = zip(*columns.values(), strict=True)
     body = "".join(

@@ -15,11 +15,11 @@ from lldtool.render.contents import layer_contents
 from lldtool.render.text import printable, setting, shape
 
 
-def parameter_tables(plan: Plan) -> list[RenderableType]:
+def parameter_tables(plan: Plan, whole: Plan) -> list[RenderableType]:
     """A table for each layer; a layer like one before it is only referred to it."""
     parts: list[RenderableType] = []
     seen: dict[tuple[tuple[str, ...], ...], str] = {}
-    for layer, contents in zip(plan.layers, layer_contents(plan), strict=True):
+    for layer, contents in zip(plan.layers, layer_contents(plan, whole), strict=True):
         prefix = _common_module([p.name for p in layer.parameters])
         rows = _folded(layer.parameters, prefix)
         title = Text()

@@ -28,19 +28,26 @@ def plan_csv(plan: Plan) -> str:
     return out.getvalue()
 
 
-def plan_markdown(plan: Plan, *, params: bool = False) -> str:
-    """The table for a README or a pull request; with `params` a row for each parameter."""
-    (_, (config,)), *lines = header(plan)
+def plan_markdown(plan: Plan, *, whole: Plan | None = None, params: bool = False) -> str:
+    """The table for a README or a pull request; with `params` a row for each parameter.
+
+    Args:
+        plan: what to show.
+        whole: the plan that it is a part of, where it is.
+        params: a row for each parameter.
+    """
+    whole = whole or plan
+    (_, (config,)), *lines = header(whole)
     parts = [f"### {markdown(config)}", ""]
     parts += [f"- {label or 'options'}: {markdown(' · '.join(items))}" for label, items in lines]
-    parts += ["", *(_parameter_rows(plan) if params else _layer_rows(plan)), ""]
+    parts += ["", *(_parameter_rows(plan) if params else _layer_rows(plan, whole)), ""]
     parts += [f"{markdown(line)}  " for line in totals(plan)]
     parts += [f"\n> {markdown(printable(note))}" for note in plan.notes]
     return "\n".join(parts) + "\n"
 
 
-def _layer_rows(plan: Plan) -> list[str]:
-    columns = layer_columns(plan)
+def _layer_rows(plan: Plan, whole: Plan) -> list[str]:
+    columns = layer_columns(plan, whole)
     sides = [":--" if title in ("contents", "weight decay") else "--:" for title in columns]
     cells = zip(*columns.values(), strict=True)
     table = [_row(*(" ".join(cell.split()) for cell in row)) for row in cells]

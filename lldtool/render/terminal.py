@@ -22,17 +22,21 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _BAR, _CONTENTS = (5, 20), 12
 
 
-def plan_text(plan: Plan, *, width: int, color: bool, params: bool = False) -> str:
+def plan_text(
+    plan: Plan, *, width: int, color: bool, whole: Plan | None = None, params: bool = False
+) -> str:
     """The plan as a terminal shows it.
 
     Args:
         plan: what to show.
         width: columns of the terminal.
         color: with escape sequences for colour.
+        whole: the plan that it is a part of, where it is.
         params: list the parameters of every layer.
     """
-    body = parameter_tables(plan) if params else [_layer_table(plan, width)]
-    parts = [_header(plan, width), Text(), *body, Text(), _footer(plan, bars=not params)]
+    whole = whole or plan
+    body = parameter_tables(plan, whole) if params else [_layer_table(plan, whole, width)]
+    parts = [_header(whole, width), Text(), *body, Text(), _footer(plan, bars=not params)]
     return _rendered(Group(*parts), width=width, color=color)
 
 
@@ -92,8 +96,8 @@ def _grid() -> Table:
     return Table.grid(padding=(0, 2, 0, 0))
 
 
-def _layer_table(plan: Plan, width: int) -> Table:
-    columns = layer_columns(plan)
+def _layer_table(plan: Plan, whole: Plan, width: int) -> Table:
+    columns = layer_columns(plan, whole)
     widths = {title: max([len(title), *map(len, cells)]) for title, cells in columns.items()}
     least = min(_CONTENTS, widths["contents"])
     for optional in ("params", "tensors", "lr_scale"):  # on a narrow terminal
@@ -102,7 +106,8 @@ def _layer_table(plan: Plan, width: int) -> Table:
     free = _free(widths, width)
     bar = _bar_width(plan, free - 1, widths["contents"]) if "lr_scale" in columns else 0
     room = widths["contents"] = max(least, min(widths["contents"], free - (bar + 1 if bar else 0)))
-    columns["contents"] = ["\n".join(_wrapped(names, ", ", room)) for names in layer_contents(plan)]
+    contents = layer_contents(plan, whole)
+    columns["contents"] = ["\n".join(_wrapped(names, ", ", room)) for names in contents]
     if bar:
         columns = _after("lr_scale", _BARS, _bars(plan.layers, bar), columns)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")

@@ -63,6 +63,12 @@ def test_filters_narrow_together_and_say_so(cli):
     assert "note  only layer 1 and names like *bias and not decayed: 6 of 152 tensors" in result.out
 
 
+def test_a_narrowed_table_still_says_how_large_the_model_is_and_where_layers_end(cli):
+    out = cli("inspect", VIT, "--layer", 1).out
+    assert "ImageClassifier · 86.6 M parameters" in out
+    assert "    1 layers.0 " in out
+
+
 def test_filters_that_leave_nothing_are_an_error(cli):
     result = cli("inspect", VIT, "--layer", 1, "--match", "head.*")
     assert result.code == 2

@@ -92,7 +92,7 @@ def test_contents_are_the_largest_modules_wholly_in_a_layer():
         make_parameter("backbone.ln1.weight", layer_id=2),
         make_parameter("head.fc.weight", layer_id=2),
     )
-    assert layer_contents(plan) == [["cls_token"], ["layers"], ["ln1", "head"]]
+    assert layer_contents(plan, plan) == [["cls_token"], ["layers"], ["ln1", "head"]]
 
 
 def test_neighbouring_blocks_of_a_layer_are_a_range():
@@ -100,7 +100,7 @@ def test_neighbouring_blocks_of_a_layer_are_a_range():
         *(make_parameter(f"backbone.layers.{n}.w", layer_id=1) for n in range(3)),
         make_parameter("backbone.layers.3.w", layer_id=2),
     )
-    assert layer_contents(plan) == [["layers.0–2"], ["layers.3"]]
+    assert layer_contents(plan, plan) == [["layers.0–2"], ["layers.3"]]
 
 
 def test_settings_that_an_optimizer_lacks_are_dashes():
