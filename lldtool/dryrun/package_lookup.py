@@ -37,6 +37,13 @@ def is_missing() -> bool:
     return importlib.machinery.PathFinder.find_spec("pkg_resources") is None
 
 
+def note() -> str | None:
+    """What a user should know where there is none."""
+    if is_missing():
+        return "pkg_resources is missing, training may need it: pip install 'setuptools<81'"
+    return None
+
+
 @dataclass(frozen=True)
 class Distribution:
     """The part of `pkg_resources.Distribution` that mmengine uses."""

@@ -78,10 +78,11 @@ def test_initialisation_changes_no_setting(sample_reference):
     "name", ["swin-tiny.py", "resnet50_lr-mult.py", "vit-small_pure-python.py"]
 )
 def test_real_imports_give_the_same_plan(name):
-    from lldtool.dryrun.start_over import start_over
+    from lldtool.dryrun import _plan
+    from lldtool.dryrun.session import start_over
     from lldtool.request import Request
 
     path = SAMPLES / name
-    real = start_over(Request(path, str(path)))
+    real = start_over(_plan, Request(path, str(path)))
     assert settings(real) == settings(lldtool.dry_run(path))
     assert real.parameters == lldtool.dry_run(path).parameters

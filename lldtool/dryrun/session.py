@@ -1,0 +1,125 @@
+"""Run a task on a config with stand-ins and shields in place, again where that was not enough."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from lldtool.dryrun import package_lookup, torch_parts
+from lldtool.dryrun.imports import StandInUsed, real_imports_wanted, stand_ins
+from lldtool.dryrun.registries import chain
+from lldtool.dryrun.surroundings import shielded
+from lldtool.errors import LldtoolError
+from lldtool.request import Request
+from lldtool.versions import installed_version
+
+Result = TypeVar("Result")
+#: A function of a module, so that a fresh process finds it.
+Task = Callable[[Request], Result]
+
+
+def run(task: Task[Result], request: Request) -> Result:
+    """The task's result.
+
+    Raises:
+        LldtoolError: the task raised it, or torch or mmengine is not installed.
+    """
+    for package in ("torch", "mmengine"):
+        if installed_version(package) is None:
+            hint = f"pip install {package}"
+            raise LldtoolError(f"a dry run needs {package}", config=request.name, hint=hint)
+    hosts: list[str] = []
+    folders = (request.path.parent.absolute(), Path.cwd())
+    for_speed = request.own_process and not real_imports_wanted()
+    try:
+        with (
+            shielded(folders, None if request.allow_network else hosts),
+            stand_ins.installed(for_speed=for_speed),
+            package_lookup.installed(for_speed=for_speed),
+            _working_directory(),
+        ):
+            if for_speed:
+                torch_parts.import_torch()
+            result = _standing_in_for_need(task, request)
+    except LldtoolError as error:
+        if stand_ins.needed_for_real(error.__cause__):
+            return start_over(task, request)
+        if hosts:
+            raise _download_error(error, hosts[0]) from error.__cause__
+        raise
+    return start_over(task, request) if stand_ins.needed_for_real(None) else result
+
+
+def start_over(task: Task[Result], request: Request) -> Result:
+    """The same in a fresh process with real imports; `lldtool/dryrun/__main__.py` answers.
+
+    Raises:
+        LldtoolError: what the task there came to.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "lldtool.dryrun"],
+        input=pickle.dumps((sys.path, task, replace(request, own_process=False))),
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    try:
+        result, failure = pickle.loads(done.stdout)
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise LldtoolError(
+            f"the dry run with real imports ended with exit code {done.returncode}",
+            config=request.name,
+        ) from error
+    if failure is not None:
+        message, hint = failure
+        raise LldtoolError(message, config=request.name, hint=hint)
+    answer: Result = result
+    return answer
+
+
+def _standing_in_for_need(task: Task[Result], request: Request) -> Result:
+    """Try again for every package that library code imports and that is missing or broken."""
+    while True:
+        stand_ins.touched.clear()
+        try:
+            return task(request)
+        except LldtoolError as error:
+            cause = error.__cause__
+            if isinstance(cause, StandInUsed):
+                raise _needed_package_error(cause, request.name) from cause
+            if not any(stand_ins.stand_in_for(one) for one in chain(cause)):
+                raise
+
+
+def _needed_package_error(used: StandInUsed, name: str) -> LldtoolError:
+    module = stand_ins.covers(used.package) or used.package
+    state = stand_ins.for_need.get(module, "is not installed")
+    return LldtoolError(f"the model needs {used.name} of {module}, which {state}", config=name)
+
+
+def _download_error(error: LldtoolError, host: str) -> LldtoolError:
+    return LldtoolError(
+        f"tried to download from {host} while it was built: {error.message}",
+        config=error.config,
+        hint="--allow-network permits it",
+    )
+
+
+@contextlib.contextmanager
+def _working_directory() -> Iterator[None]:
+    """Find a project's own modules as `python train.py` beside them does, but last."""
+    here = str(Path.cwd())
+    if here in sys.path or "" in sys.path:
+        yield
+        return
+    sys.path.append(here)
+    try:
+        yield
+    finally:
+        if here in sys.path:
+            sys.path.remove(here)

@@ -1,0 +1,146 @@
+"""What training does up to its first step, without the step."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lldtool.dryrun import config as configs
+from lldtool.dryrun import constructor, package_lookup
+from lldtool.dryrun import model as models
+from lldtool.dryrun.groups import plain, read_parameters
+from lldtool.dryrun.imports import OPENMMLAB, stand_ins
+from lldtool.dryrun.registries import type_name
+from lldtool.dryrun.scaling import scaled
+from lldtool.errors import LldtoolError
+from lldtool.plan import Constructor, Model, OptimWrapper, Plan
+from lldtool.request import Request
+from lldtool.versions import lldtool_version, package_versions
+
+
+@dataclass(frozen=True)
+class Training:
+    """A loaded config and the model built from it, about to be given an optimizer."""
+
+    request: Request
+    config: Any
+    model: Any
+    notes: tuple[str | None, ...]
+
+    def plan(self, optim_wrapper: Any = None) -> Plan:
+        """Run the constructor and read what came out.
+
+        Args:
+            optim_wrapper: settings to take in the place of the config's own.
+
+        Raises:
+            LldtoolError: the constructor raised, and training would.
+        """
+        wrapper = self.config.optim_wrapper if optim_wrapper is None else optim_wrapper
+        name = self.request.name
+        with _explained(lambda error: constructor.constructor_error(error, wrapper, name)):
+            optimizers, notes = constructor.build_optimizers(self.model, wrapper)
+            optimizer = configs.optimizer_header(wrapper)
+            parameters, frozen, left_out = read_parameters(self.model, optimizers, optimizer.lr)
+        parameters, scale_note = scaled(parameters, self.config, self.request)
+        header = _constructor_header(wrapper)
+        return Plan(
+            config=name,
+            model=Model(type(self.model).__name__, _backbone(self.model)),
+            optim_wrapper=OptimWrapper(type_name(wrapper.get("type", None) or "OptimWrapper")),
+            optimizer=optimizer,
+            constructor=header,
+            parameters=parameters,
+            frozen=frozen,
+            left_out=left_out,
+            notes=tuple(n for n in (*self.notes, *notes, scale_note, _did_nothing(header)) if n),
+            versions=package_versions(),
+            lldtool_version=lldtool_version(),
+        )
+
+
+@contextlib.contextmanager
+def start_of_training(request: Request) -> Iterator[Training]:
+    """Load the config and build its model, in the config's scope for as long as this lasts.
+
+    Raises:
+        LldtoolError: the config can't be read or its model can't be built.
+    """
+    name = request.name
+    options = configs.overrides(request.cfg_options)
+    with _explained(lambda error: configs.config_error(error, request.path, name)):
+        config = configs.load_config(request.path, options)
+    configs.require_training_settings(config, name)
+    with contextlib.ExitStack() as stack:
+        with _explained(lambda error: models.model_error(error, name)):
+            from mmengine.registry import DefaultScope
+
+            _check_device(request.device)
+            scope, scope_note = models.default_scope(config)
+            _import_scope(scope, name)
+            stack.enter_context(DefaultScope.overwrite_default_scope(scope))
+            model = models.build_model(config, request.device)
+        notes = (scope_note, *stand_ins.notes(), package_lookup.note())
+        yield Training(request, config, model, notes)
+
+
+def _constructor_header(wrapper: Any) -> Constructor:
+    kind = type_name(wrapper.get("constructor", None) or "DefaultOptimWrapperConstructor")
+    return Constructor(kind, plain(wrapper.get("paramwise_cfg", None) or {}))
+
+
+def _did_nothing(header: Constructor) -> str | None:
+    if header.paramwise_cfg or header.type == "DefaultOptimWrapperConstructor":
+        return None
+    return f"paramwise_cfg is empty: {header.type} did nothing"
+
+
+def _backbone(model: Any) -> str | None:
+    backbone = getattr(model, "backbone", None)
+    return None if backbone is None else type(backbone).__name__
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    if device == "cpu":
+        return
+    try:
+        kind = torch.device(device)
+    except RuntimeError as error:
+        raise LldtoolError(f"--device {device}: {str(error).splitlines()[0]}") from None
+    if kind.type != "cuda":
+        raise LldtoolError(f"--device {device}: cpu, cuda or cuda:N is known")
+    if not torch.cuda.is_available():
+        build = "finds no GPU" if torch.version.cuda else "is a build without CUDA"
+        raise LldtoolError(f"--device {device}: this torch {torch.__version__} {build}")
+    if (kind.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise LldtoolError(f"--device {device}: there are {count} GPUs, counted from 0")
+
+
+def _import_scope(scope: str, name: str) -> None:
+    """Import the scope's package, which mmengine would do without a word about a failure."""
+    try:
+        importlib.import_module(f"{scope}.registry")
+    except ModuleNotFoundError as error:
+        if error.name not in (scope, f"{scope}.registry"):
+            raise
+        if scope in OPENMMLAB:
+            raise LldtoolError(
+                f"the package {scope!r} of default_scope is not installed", config=name
+            ) from error
+
+
+@contextlib.contextmanager
+def _explained(translate: Callable[[BaseException], LldtoolError]) -> Iterator[None]:
+    """Whatever is raised inside, a config's `sys.exit` too, becomes an error in its terms."""
+    try:
+        yield
+    except (LldtoolError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise translate(error) from error
