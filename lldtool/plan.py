@@ -24,13 +24,20 @@ class Reason:
     """Why one setting has its value.
 
     `rule` names the rule that fired (`custom_key`, `norm_decay_mult`, `layer_decay`, …) or is
-    `constructor`: the constructor's own code set this, lldtool can't say why.
+    `constructor`: the constructor's own code set this, lldtool can't say why. `mult` is what it
+    multiplies the base setting by; `key` the custom key, or the option with the rate of a layer
+    decay. `beats` names the rules that apply as well and come later, a
+    custom key as `custom_key:.bias`; `misses` names the options that are given and that this
+    parameter is not of the kind for. `max_layer_id` goes with `layer_decay`, whose multiplier is
+    rate^(max_layer_id − layer_id − 1).
     """
 
     rule: str
     key: str | None = None
     mult: float | None = None
     beats: tuple[str, ...] = ()
+    misses: tuple[str, ...] = ()
+    max_layer_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +159,8 @@ class Plan:
     frozen: tuple[UntrainedParameter, ...] = ()
     left_out: tuple[UntrainedParameter, ...] = ()
     notes: tuple[str, ...] = ()
+    #: What every lr was multiplied by after the constructor, as `Runner.scale_lr` does.
+    auto_scale_lr: float = 1.0
     versions: dict[str, str | None] = field(default_factory=dict)
     lldtool_version: str = ""
     schema_version: int = SCHEMA_VERSION
@@ -214,6 +223,7 @@ def plan_to_json(plan: Plan) -> str:
     content |= {"versions": plan.versions, "model": plan.model}
     content |= {"optim_wrapper": plan.optim_wrapper, "optimizer": plan.optimizer}
     content |= {"constructor": plan.constructor, "layers": [_layer_row(x) for x in plan.layers]}
+    content |= {"auto_scale_lr": plan.auto_scale_lr}
     content |= {"parameters": plan.parameters, "frozen": plan.frozen, "left_out": plan.left_out}
     content |= {"notes": plan.notes}
     return _dump_by_line(msgspec.to_builtins(content))

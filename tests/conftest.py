@@ -10,6 +10,7 @@ import pytest
 
 from lldtool.cli import main
 from lldtool.plan import Constructor, Model, Optimizer, OptimWrapper, Parameter, Plan
+from lldtool.source import locate
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "sample_configs"
@@ -83,3 +84,14 @@ def make_plan(*parameters, **changes):
         "lldtool_version": "0.1.0",
     }
     return Plan(**fields | changes)
+
+
+def layer_decay_configs():
+    """Every zoo config whose text, or whose base's text, names the constructor."""
+    root = locate("mmpretrain::_base_/default_runtime.py").parent.parent
+    paths = [p for p in root.rglob("*.py") if "_base_" not in p.parts]
+    named = {p for p in paths if "LearningRateDecayOptimWrapperConstructor" in p.read_text()}
+    heirs = {
+        p for p in paths for base in named if base.parent == p.parent and base.name in p.read_text()
+    }
+    return sorted(str(p.relative_to(root)) for p in named | heirs)

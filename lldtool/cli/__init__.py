@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from lldtool.cli import explain as explain_cli
 from lldtool.cli.inspect import Format, inspect
 from lldtool.cli.options import (
     AllowNetwork,
@@ -25,6 +26,8 @@ from lldtool.cli.options import (
 from lldtool.cli.output import Color
 from lldtool.errors import LldtoolError
 from lldtool.render.text import printable, to_encoding
+from lldtool.request import Request
+from lldtool.source import locate
 from lldtool.versions import lldtool_version, package_versions
 
 app = typer.Typer(
@@ -96,8 +99,11 @@ def _inspect(
     Runs the config's own code: its Python, its model's and its constructor's. It builds the
     model without initialising it, uses no GPU unless asked to, and reads no data set.
     """
+    request = _request(
+        config, cfg_options, device, auto_scale_lr, world_size, allow_network=allow_network
+    )
     code = inspect(
-        config,
+        request,
         params=params,
         layers=layer or (),
         match=match,
@@ -105,14 +111,67 @@ def _inspect(
         undecayed=undecayed,
         form=form,
         output=output,
-        cfg_options=cfg_options or (),
+        color=color,
+    )
+    raise typer.Exit(code)
+
+
+@app.command("explain", short_help="Say why a parameter has its settings.")
+def _explain(
+    config: ConfigArgument,
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATTERN...", help="Globs, or parts of names.", show_default=False),
+    ] = None,
+    keys: Annotated[
+        bool, typer.Option("--keys", help="What each custom key and option does, and if at all.")
+    ] = False,
+    form: Annotated[
+        explain_cli.Format, typer.Option("--format", help="The form of the result.")
+    ] = explain_cli.Format.text,
+    output: Output = None,
+    cfg_options: CfgOptions = None,
+    device: Device = "cpu",
+    auto_scale_lr: AutoScaleLr = False,
+    world_size: WorldSize = None,
+    allow_network: AllowNetwork = False,
+    color: ColorOption = Color.auto,
+    traceback: Traceback = False,
+) -> None:
+    """Say why each parameter has its lr and weight decay.
+
+    With PATTERN, the trail of every parameter like one of them: depth, formula, the rule that
+    fired, what it beat, what does not apply and why. Without, a line for each distinct reason.
+    """
+    request = _request(
+        config, cfg_options, device, auto_scale_lr, world_size, allow_network=allow_network
+    )
+    code = explain_cli.explain(
+        request, patterns or (), keys=keys, form=form, output=output, color=color
+    )
+    raise typer.Exit(code)
+
+
+def _request(
+    config: str,
+    cfg_options: Sequence[str] | None,
+    device: str,
+    auto_scale_lr: bool,
+    world_size: int | None,
+    *,
+    allow_network: bool,
+) -> Request:
+    """What the options that all commands share ask for."""
+    return Request(
+        path=locate(config),
+        name=config,
+        cfg_options=tuple(cfg_options or ()),
         device=device,
         auto_scale_lr=auto_scale_lr,
         world_size=world_size,
         allow_network=allow_network,
-        color=color,
+        own_process=True,
     )
-    raise typer.Exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

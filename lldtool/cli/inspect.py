@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
+from lldtool.cli.plans import near_name, plan_of
 from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, Plan, plan_to_json
 from lldtool.request import Request
-from lldtool.source import locate, saved_plan
 
 
 class Format(str, Enum):
@@ -25,7 +24,7 @@ class Format(str, Enum):
 
 
 def inspect(
-    config: str,
+    request: Request,
     *,
     params: bool,
     layers: Sequence[int],
@@ -34,11 +33,6 @@ def inspect(
     undecayed: bool,
     form: Format,
     output: Path | None,
-    cfg_options: Sequence[str],
-    device: str,
-    auto_scale_lr: bool,
-    world_size: int | None,
-    allow_network: bool,
     color: Color,
 ) -> int:
     """Print the plan of a config, or of the part of it that was asked for.
@@ -49,40 +43,11 @@ def inspect(
     if decayed and undecayed:
         raise LldtoolError("--decayed and --undecayed exclude each other")
     check_writable(output)
-    request = Request(
-        path=locate(config),
-        name=config,
-        cfg_options=tuple(cfg_options),
-        device=device,
-        auto_scale_lr=auto_scale_lr,
-        world_size=world_size,
-        allow_network=allow_network,
-        own_process=True,
-    )
     whole = plan_of(request)
     plan = _narrowed(whole, layers=layers, match=match, decayed=decayed, undecayed=undecayed)
     colored = use_color(color, output)
     emit(_rendered(plan, whole, form, params=params, colored=colored), output)
     return 0
-
-
-def plan_of(request: Request) -> Plan:
-    """The saved plan that the request names, or a dry run's.
-
-    Raises:
-        LldtoolError: neither can be had.
-    """
-    saved = saved_plan(request.path, request.name)
-    if saved is None:
-        from lldtool.dryrun import dry_run
-
-        return dry_run(request)
-    if request.cfg_options or request.auto_scale_lr or request.world_size:
-        raise LldtoolError(
-            "a saved plan can't be overridden or scaled", config=request.name,
-            hint="name the config instead",
-        )  # fmt: skip
-    return saved
 
 
 def _rendered(plan: Plan, whole: Plan, form: Format, *, params: bool, colored: bool) -> str:
@@ -130,8 +95,7 @@ def _matching(parameters: Sequence[Parameter], pattern: str, plan: Plan) -> Sequ
     if any(fnmatchcase(p.name, pattern) for p in plan.parameters):
         return [p for p in parameters if fnmatchcase(p.name, pattern)]
     names = [p.name for p in plan.parameters]
-    near = difflib.get_close_matches(pattern, names, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]}?" if near else None
+    hint = near_name(pattern, names)
     if any(pattern in name for name in names):
         hint = f"did you mean '*{pattern}*'?"
     raise LldtoolError(f"no parameter's name is like {pattern!r}", config=plan.config, hint=hint)

@@ -6,6 +6,7 @@ The only package that imports torch and OpenMMLab, and it does so inside the fun
 from __future__ import annotations
 
 from lldtool.dryrun.session import run
+from lldtool.keys import Key
 from lldtool.plan import Plan
 from lldtool.request import Request
 
@@ -25,3 +26,14 @@ def _plan(request: Request) -> Plan:
 
     with start_of_training(request) as training:
         return training.plan()
+
+
+def dry_run_keys(request: Request) -> tuple[Plan, list[Key]]:
+    """A plan, and what each entry of the config's `paramwise_cfg` does; errors as `dry_run`."""
+    return run(_plan_and_keys, request)
+
+
+def _plan_and_keys(request: Request) -> tuple[Plan, list[Key]]:
+    from lldtool.dryrun.without import plan_and_keys
+
+    return plan_and_keys(request)

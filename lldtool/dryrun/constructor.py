@@ -51,6 +51,17 @@ def build_optimizers(model: Any, optim_wrapper: Any) -> tuple[dict[str, Any], li
     return {"": wrapper.optimizer}, notes
 
 
+def constructor_class(optim_wrapper: Any) -> type:
+    """The constructor that the config names; mmengine's default where it names none."""
+    from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+    kind = optim_wrapper.get("constructor", "DefaultOptimWrapperConstructor")
+    if isinstance(kind, str):
+        with OPTIM_WRAPPER_CONSTRUCTORS.switch_scope_and_registry(None) as registry:
+            kind = registry.get(kind)
+    return kind if inspect.isclass(kind) else type(kind)
+
+
 def _with_optimizer_class(config: Any, notes: list[str]) -> Any:
     """The config, with a stand-in for an optimizer class whose package is not installed."""
     optimizer = config.get("optimizer", None)

@@ -10,30 +10,38 @@ from lldtool.plan import Parameter
 from lldtool.request import Request
 
 
-def scaled(
-    parameters: tuple[Parameter, ...], config: Any, request: Request
-) -> tuple[tuple[Parameter, ...], str | None]:
-    """The parameters with every lr as `Runner.scale_lr` leaves it, and a note on it."""
+def auto_scale(config: Any, request: Request) -> tuple[float, str | None]:
+    """What `Runner.scale_lr` multiplies every lr by, 1 where it does nothing; and a note on it.
+
+    Raises:
+        LldtoolError: scaling was asked for, and the config does not say from which batch size.
+    """
     settings = config.get("auto_scale_lr", None) or {}
     enabled = bool(settings.get("enable", False))
     if not enabled and not request.auto_scale_lr:
-        return parameters, None
+        return 1.0, None
     base, batch = settings.get("base_batch_size", None), _train_batch_size(config)
     if base is None or batch is None:
         missing = "auto_scale_lr.base_batch_size" if base is None else "train_dataloader.batch_size"
         if not request.auto_scale_lr:
-            return parameters, f"auto_scale_lr is enabled, but there is no {missing}"
+            return 1.0, f"auto_scale_lr is enabled, but there is no {missing}"
         raise LldtoolError(f"--auto-scale-lr needs {missing}", config=request.name)
     if not request.auto_scale_lr and request.world_size is None:
-        return parameters, (
+        return 1.0, (
             f"auto_scale_lr is enabled: training multiplies every lr by GPUs × {batch} ÷ {base}; "
             "--world-size N shows it"
         )
     world_size = request.world_size or 1
     # In the order in which mmengine's Runner computes it, for the same float.
     ratio = float(world_size * batch) / float(base)
-    scaled = tuple(p if p.lr is None else replace(p, lr=p.lr * ratio) for p in parameters)
-    return scaled, f"auto_scale_lr: every lr × {world_size} × {batch} ÷ {base} = × {ratio:g}"
+    return ratio, f"auto_scale_lr: every lr × {world_size} × {batch} ÷ {base} = × {ratio:g}"
+
+
+def scaled(parameter: Parameter, ratio: float) -> Parameter:
+    """The parameter with its lr multiplied, and its lr_scale left as the constructor gave it."""
+    if parameter.lr is None or ratio == 1.0:
+        return parameter
+    return replace(parameter, lr=parameter.lr * ratio)
 
 
 def _train_batch_size(config: Any) -> int | None:

@@ -11,10 +11,11 @@ from typing import Any
 from lldtool.dryrun import config as configs
 from lldtool.dryrun import constructor, package_lookup
 from lldtool.dryrun import model as models
+from lldtool.dryrun.explain import Setup, explained
 from lldtool.dryrun.groups import plain, read_parameters
 from lldtool.dryrun.imports import OPENMMLAB, stand_ins
 from lldtool.dryrun.registries import type_name
-from lldtool.dryrun.scaling import scaled
+from lldtool.dryrun.scaling import auto_scale, scaled
 from lldtool.errors import LldtoolError
 from lldtool.plan import Constructor, Model, OptimWrapper, Plan
 from lldtool.request import Request
@@ -45,7 +46,19 @@ class Training:
             optimizers, notes = constructor.build_optimizers(self.model, wrapper)
             optimizer = configs.optimizer_header(wrapper)
             parameters, frozen, left_out = read_parameters(self.model, optimizers, optimizer.lr)
-        parameters, scale_note = scaled(parameters, self.config, self.request)
+        ratio, scale_note = auto_scale(self.config, self.request)
+        if len(optimizers) == 1:
+            parameters = explained(
+                constructor.constructor_class(wrapper),
+                Setup(
+                    model=self.model,
+                    paramwise_cfg=wrapper.get("paramwise_cfg", None) or {},
+                    base_lr=optimizer.lr,
+                    base_weight_decay=optimizer.weight_decay,
+                    defaults=next(iter(optimizers.values())).defaults,
+                    parameters=parameters,
+                ),
+            )
         header = _constructor_header(wrapper)
         return Plan(
             config=name,
@@ -53,10 +66,11 @@ class Training:
             optim_wrapper=OptimWrapper(type_name(wrapper.get("type", None) or "OptimWrapper")),
             optimizer=optimizer,
             constructor=header,
-            parameters=parameters,
+            parameters=tuple(scaled(p, ratio) for p in parameters),
             frozen=frozen,
             left_out=left_out,
             notes=tuple(n for n in (*self.notes, *notes, scale_note, _did_nothing(header)) if n),
+            auto_scale_lr=ratio,
             versions=package_versions(),
             lldtool_version=lldtool_version(),
         )

@@ -12,11 +12,16 @@ from rich.text import Text
 
 from lldtool.plan import Layer, Parameter, Plan
 from lldtool.render.contents import layer_contents
+from lldtool.render.reasons import short_rule
 from lldtool.render.text import printable, setting, shape
 
+#: On terminals from this width on, a column says which rule gave the weight decay.
+_ROOM_FOR_REASONS = 100
 
-def parameter_tables(plan: Plan, whole: Plan) -> list[RenderableType]:
+
+def parameter_tables(plan: Plan, whole: Plan, width: int) -> list[RenderableType]:
     """A table for each layer; a layer like one before it is only referred to it."""
+    reasons = width >= _ROOM_FOR_REASONS
     parts: list[RenderableType] = []
     seen: dict[tuple[tuple[str, ...], ...], str] = {}
     for layer, contents in zip(plan.layers, layer_contents(plan, whole), strict=True):
@@ -35,35 +40,41 @@ def parameter_tables(plan: Plan, whole: Plan) -> list[RenderableType]:
             parts.append(title)
             continue
         seen.setdefault(rows, label)
-        table = _parameter_table(rows, layer, titles=len(seen) == 1)
+        table = _parameter_table(rows, layer, titles=len(seen) == 1, reasons=reasons)
         parts += [title, Padding(table, (0, 0, 0, 2))]
     return parts
 
 
-def _parameter_table(rows: Iterable[tuple[str, ...]], layer: Layer, *, titles: bool) -> Table:
+def _parameter_table(
+    rows: Iterable[tuple[str, ...]], layer: Layer, *, titles: bool, reasons: bool
+) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.show_header = titles
     table.add_column("name", overflow="fold", ratio=1)
     table.add_column("shape", no_wrap=True, style="dim", justify="right")
     table.add_column("lr", no_wrap=True, style="green", justify="right")
     table.add_column("weight decay", no_wrap=True, justify="right")
-    for name, sizes, decay in rows:
+    if reasons:
+        table.add_column("reason", no_wrap=True, style="dim")
+    for name, sizes, decay, reason in rows:
         style = "dim" if decay == "0" else ""
-        table.add_row(Text(name), sizes, setting(layer.lr, 3), Text(decay, style=style))
+        cells: list[RenderableType] = [Text(name), sizes, setting(layer.lr, 3)]
+        cells += [Text(decay, style=style), Text(reason)]
+        table.add_row(*(cells if reasons else cells[:-1]))
     return table
 
 
 def _folded(parameters: Sequence[Parameter], prefix: str) -> tuple[tuple[str, ...], ...]:
-    """Name, shape and weight decay; neighbours that differ in numbers of the name are one row."""
-    rows: dict[tuple[str, str, str], list[str]] = {}
+    """Name, shape, weight decay and its rule; names that differ in numbers only are one row."""
+    rows: dict[tuple[str, str, float | None, str], list[str]] = {}
     for p in parameters:
         name = p.name.removeprefix(f"{prefix}.") if prefix else p.name
         pattern = re.sub(r"(?<![^.])\d+(?![^.])", "*", name)
-        key = (printable(pattern), shape(p.shape), setting(p.weight_decay))
+        key = (printable(pattern), shape(p.shape), p.weight_decay, short_rule(p))
         rows.setdefault(key, []).append(printable(name))
     return tuple(
-        (names[0] if len(names) == 1 else f"{pattern} ×{len(names)}", sizes, decay)
-        for (pattern, sizes, decay), names in rows.items()
+        (names[0] if len(names) == 1 else f"{pattern} ×{len(names)}", sizes, setting(decay), rule)
+        for (pattern, sizes, decay, rule), names in rows.items()
     )
 
 

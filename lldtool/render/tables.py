@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 
 from lldtool.plan import Plan
 from lldtool.render.columns import layer_columns
@@ -48,28 +49,29 @@ def plan_markdown(plan: Plan, *, whole: Plan | None = None, params: bool = False
 
 def _layer_rows(plan: Plan, whole: Plan) -> list[str]:
     columns = layer_columns(plan, whole)
-    sides = [":--" if title in ("contents", "weight decay") else "--:" for title in columns]
-    cells = zip(*columns.values(), strict=True)
-    table = [_row(*(" ".join(cell.split()) for cell in row)) for row in cells]
-    return [_row(*columns), f"| {' | '.join(sides)} |", *table]
+    left = ("contents", "weight decay")
+    rows = [[" ".join(cell.split()) for cell in row] for row in zip(*columns.values(), strict=True)]
+    return markdown_table(list(columns), rows, right=[t for t in columns if t not in left])
 
 
 def _parameter_rows(plan: Plan) -> list[str]:
-    rows = [_row("layer", "name", "shape", "lr", "lr_scale", "weight decay")]
-    rows.append("| --: | :-- | --: | --: | --: | --: |")
-    for p in plan.parameters:
-        number = "" if p.layer_id is None else str(p.layer_id)
-        name = printable(p.name)
-        rows.append(
-            _row(
-                number, name, shape(p.shape), lr(p.lr), setting(p.lr_scale), setting(p.weight_decay)
-            )
-        )
-    return rows
+    titles = ("layer", "name", "shape", "lr", "lr_scale", "weight decay")
+    rows = [
+        ("" if p.layer_id is None else str(p.layer_id), printable(p.name), shape(p.shape),
+         lr(p.lr), setting(p.lr_scale), setting(p.weight_decay))
+        for p in plan.parameters
+    ]  # fmt: skip
+    return markdown_table(titles, rows, right=[t for t in titles if t != "name"])
 
 
-def _row(*cells: str) -> str:
-    return "| " + " | ".join(markdown(cell) for cell in cells) + " |"
+def markdown_table(
+    titles: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()
+) -> list[str]:
+    """The lines of a table; the columns of these titles are aligned to the right."""
+    sides = ["--:" if title in right else ":--" for title in titles]
+    lines = [titles, *rows]
+    first, *others = ["| " + " | ".join(map(markdown, line)) + " |" for line in lines]
+    return [first, f"| {' | '.join(sides)} |", *others]
 
 
 def markdown(text: str) -> str:

@@ -35,12 +35,13 @@ def plan_text(
         params: list the parameters of every layer.
     """
     whole = whole or plan
-    body = parameter_tables(plan, whole) if params else [_layer_table(plan, whole, width)]
+    body = parameter_tables(plan, whole, width) if params else [_layer_table(plan, whole, width)]
     parts = [_header(whole, width), Text(), *body, Text(), _footer(plan, bars=not params)]
-    return _rendered(Group(*parts), width=width, color=color)
+    return rendered(Group(*parts), width=width, color=color)
 
 
-def _rendered(content: RenderableType, *, width: int, color: bool) -> str:
+def rendered(content: RenderableType, *, width: int, color: bool) -> str:
+    """What a terminal of this width shows, as text."""
     console = Console(
         file=StringIO(),
         width=width,

@@ -5,21 +5,10 @@ import subprocess
 import sys
 
 import pytest
-from conftest import REFERENCE, SAMPLES
+from conftest import REFERENCE, SAMPLES, layer_decay_configs
 
 import lldtool
 from lldtool.source import locate
-
-
-def layer_decay_configs():
-    """Every zoo config whose text, or whose base's text, names the constructor."""
-    root = locate("mmpretrain::_base_/default_runtime.py").parent.parent
-    paths = [p for p in root.rglob("*.py") if "_base_" not in p.parts]
-    named = {p for p in paths if "LearningRateDecayOptimWrapperConstructor" in p.read_text()}
-    heirs = {
-        p for p in paths for base in named if base.parent == p.parent and base.name in p.read_text()
-    }
-    return sorted(str(p.relative_to(root)) for p in named | heirs)
 
 
 def reference(paths, *options):

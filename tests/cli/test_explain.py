@@ -1,0 +1,65 @@
+"""`lldtool explain` as a user meets it."""
+
+import json
+
+from conftest import ROOT, SAMPLES
+
+VIT = ROOT / "tests" / "render" / "plans" / "vit-base_layer-decay.json"
+
+
+def test_a_pattern_is_a_part_of_a_name(cli):
+    out = cli("explain", VIT, "layers.3.ln1").out
+    assert "backbone.layers.3.ln1.weight" in out
+    assert "backbone.layers.3.ln1.bias" in out
+    assert "layers.2" not in out
+
+
+def test_a_pattern_is_a_glob(cli):
+    found = json.loads(cli("explain", VIT, "*.ln1.weight", "--format", "json").out)
+    assert len(found["parameters"]) == 13
+
+
+def test_patterns_add_up(cli):
+    found = json.loads(cli("explain", VIT, "cls_token", "pos_embed", "--format", "json").out)
+    assert [p["name"] for p in found["parameters"]] == ["backbone.cls_token", "backbone.pos_embed"]
+
+
+def test_a_pattern_that_matches_nothing_suggests_a_name(cli):
+    result = cli("explain", VIT, "backbone.layers.3.nl1.weight")
+    assert (result.code, result.out) == (2, "")
+    assert "did you mean backbone.layers.3.ln1.weight?" in result.err
+
+
+def test_without_a_pattern_the_whole_logic_is_shown(cli):
+    out = cli("explain", VIT).out
+    assert "norm_decay_mult" in out
+    assert "0.75^(14−layer−1)" in out
+
+
+def test_keys_of_a_config(cli):
+    result = cli("explain", SAMPLES / "traps.py", "--keys")
+    assert result.code == 0
+    lines = [line.split() for line in result.out.splitlines()]
+    assert ["'.norm'", '{"decay_mult":', "0.0}", "0", "0", "nothing", "changes"] in lines
+
+
+def test_keys_of_a_saved_plan_are_an_error(cli):
+    result = cli("explain", VIT, "--keys")
+    assert result.code == 2
+    assert "a saved plan does not have" in result.err
+
+
+def test_keys_take_no_pattern(cli):
+    assert cli("explain", VIT, "x", "--keys").code == 2
+
+
+def test_keys_without_a_paramwise_cfg_are_an_error(cli):
+    result = cli("explain", "mmpretrain::resnet/resnet50_8xb32_in1k.py", "--keys")
+    assert result.code == 2
+    assert "no paramwise_cfg" in result.err
+
+
+def test_markdown_to_a_file(cli, tmp_path):
+    path = tmp_path / "why.md"
+    assert cli("explain", VIT, "--format", "markdown", "-o", path).out == ""
+    assert path.read_text().startswith("### ")

@@ -1,0 +1,185 @@
+"""Reasons: attached where they hold to the last bit, and only there."""
+
+import textwrap
+
+import pytest
+from conftest import SAMPLES, layer_decay_configs, make_parameter
+
+import lldtool
+from lldtool.dryrun import dry_run_keys
+from lldtool.dryrun.explain import Setup, Trace, explained
+from lldtool.plan import Reason, Reasons
+from lldtool.request import Request
+
+
+def unexplained(plan):
+    return [
+        p.name for p in plan.parameters
+        if "constructor" in (p.reason.lr.rule, p.reason.weight_decay.rule)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", layer_decay_configs())
+def test_every_parameter_of_a_layer_decay_config_has_a_verified_reason(name):
+    assert unexplained(lldtool.dry_run(f"mmpretrain::{name}")) == []
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_every_parameter_of_a_sample_config_has_a_verified_reason(path):
+    assert unexplained(lldtool.dry_run(path)) == []
+
+
+@pytest.fixture(scope="module")
+def keys_only():
+    plan = lldtool.dry_run(SAMPLES / "vit-base_layer-decay_keys-only.py")
+    return {p.name: p.reason for p in plan.parameters}
+
+
+@pytest.fixture(scope="module")
+def example():
+    plan = lldtool.dry_run(SAMPLES / "vit-base_layer-decay.py")
+    return {p.name: p.reason for p in plan.parameters}
+
+
+def test_the_longest_custom_key_wins_and_beats_the_shorter(keys_only):
+    reason = keys_only["backbone.layers.3.ln1.bias"].weight_decay
+    assert (reason.rule, reason.key, reason.mult) == ("custom_key", ".bias", 0.0)
+    assert reason.beats == ("custom_key:.ln",)
+
+
+def test_a_custom_key_beats_the_flat_rule(example):
+    # mmpretrain's norm rule comes before its flat rule
+    reason = example["backbone.layers.3.ln1.weight"].weight_decay
+    assert (reason.rule, reason.beats, reason.misses) == (
+        "norm_decay_mult",
+        ("flat_decay_mult",),
+        (),
+    )
+
+
+def test_options_that_do_not_apply_are_misses(example):
+    reason = example["backbone.patch_embed.projection.weight"].weight_decay
+    assert (reason.rule, reason.misses) == ("base", ("norm_decay_mult", "flat_decay_mult"))
+
+
+def test_layer_decay_names_its_depth(example):
+    reason = example["backbone.layers.3.ln1.weight"].lr
+    assert (reason.rule, reason.key, reason.max_layer_id) == ("layer_decay", "layer_decay_rate", 14)
+    assert reason.mult == 0.75 ** (14 - 4 - 1)
+
+
+def setup_of(**changes):
+    fields = {
+        "model": None, "paramwise_cfg": {"x": 1}, "base_lr": 2e-3, "base_weight_decay": 0.05,
+        "defaults": {}, "parameters": (make_parameter("a", lr=1e-3, weight_decay=0.05),),
+    }  # fmt: skip
+    return Setup(**fields | changes)
+
+
+@pytest.fixture
+def tracer(monkeypatch):
+    """Install a tracer for a constructor's class; gives the class."""
+
+    def install(trace, base=object):
+        cls = type("Known", (base,), {"__module__": "somewhere"})
+
+        class Point:
+            name = "somewhere.Known"
+            load = staticmethod(lambda: trace)
+
+        monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [Point()])
+        return cls
+
+    return install
+
+
+def test_a_reason_is_dropped_where_the_recomputed_float_differs_in_the_last_bit(tracer):
+    import math
+
+    reasons = Reasons(Reason("lr_mult"), Reason("base"))
+    cls = tracer(lambda setup: {"a": Trace(math.nextafter(1e-3, 1), 0.05, reasons)})
+    (parameter,) = explained(cls, setup_of())
+    assert parameter.reason == Reasons(Reason("constructor"), Reason("base"))
+
+
+def test_a_subclass_is_traced_as_its_nearest_known_base(tracer):
+    reasons = Reasons(Reason("lr_mult"), Reason("base"))
+    cls = tracer(lambda setup: {"a": Trace(1e-3, 0.05, reasons)})
+    (parameter,) = explained(type("Child", (cls,), {}), setup_of())
+    assert parameter.reason == reasons
+
+
+def test_a_tracer_that_raises_costs_no_numbers(tracer):
+    def broken(setup):
+        raise ValueError
+
+    (parameter,) = explained(tracer(broken), setup_of())
+    assert parameter.reason == Reasons()
+    assert parameter.lr == 1e-3
+
+
+def test_an_unknown_constructor_has_no_reasons():
+    (parameter,) = explained(object, setup_of())
+    assert parameter.reason == Reasons()
+
+
+@pytest.fixture
+def keys_of_config(tmp_path, monkeypatch):
+    def run(paramwise_cfg, constructor="LearningRateDecayOptimWrapperConstructor"):
+        path = tmp_path / "config.py"
+        path.write_text(
+            textwrap.dedent(
+                f"""
+                _base_ = []
+                default_scope = 'mmpretrain'
+                model = dict(
+                    type='ImageClassifier',
+                    backbone=dict(type='VisionTransformer', arch='deit-tiny', img_size=32),
+                    head=dict(type='LinearClsHead', num_classes=10, in_channels=192))
+                optim_wrapper = dict(
+                    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+                    constructor={constructor!r},
+                    paramwise_cfg={paramwise_cfg!r})
+                """
+            )
+        )
+        monkeypatch.chdir(tmp_path)
+        _, keys = dry_run_keys(Request(path, "config.py"))
+        return {key.name: key for key in keys}
+
+    return run
+
+
+def test_keys_are_in_order_of_precedence(keys_of_config):
+    custom = {key: {"decay_mult": 0.0} for key in (".ln", "bias", ".bias", "ln")}
+    keys = keys_of_config({"flat_decay_mult": 0.0, "norm_decay_mult": 0.0, "custom_keys": custom})
+    assert list(keys) == [".bias", "bias", ".ln", "ln", "norm_decay_mult", "flat_decay_mult"]
+    assert (keys["bias"].matched, keys["bias"].decided) == (75, 0)
+    assert keys["bias"].taken == {".bias": 75}
+    assert (keys[".ln"].matched, keys[".ln"].decided) == (50, 25)
+
+
+def test_leaving_a_key_out_is_decided_by_running_the_constructor(keys_of_config):
+    custom = {".ln": {"decay_mult": 0.0}, ".nrom": {"decay_mult": 0.0}, "head": {"lr_mult": 10.0}}
+    keys = keys_of_config({"norm_decay_mult": 0.0, "decay_rate": 0.5, "custom_keys": custom})
+    assert keys[".ln"].effect.settings == 0  # the norm rule does the same
+    assert keys[".nrom"].effect == type(keys[".nrom"].effect)()
+    assert (keys["head"].effect.settings, keys["head"].effect.extras) == (0, 2)
+    assert keys["decay_rate"].matched is None
+    assert keys["decay_rate"].effect.settings == 0
+
+
+def test_leaving_an_option_out_that_the_constructor_needs_says_what_it_raises(
+    keys_of_config, tmp_path, monkeypatch
+):
+    (tmp_path / "lldtool_test_needy.py").write_text(
+        "from mmengine.optim import DefaultOptimWrapperConstructor\n"
+        "class Needy(DefaultOptimWrapperConstructor):\n"
+        "    def add_params(self, params, module, **kwargs):\n"
+        "        self.paramwise_cfg['needed'] + 1\n"
+        "        super().add_params(params, module, **kwargs)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    keys = keys_of_config({"needed": 1, "other": 2}, "lldtool_test_needy.Needy")
+    assert "KeyError: 'needed'" in keys["needed"].effect.error
+    assert keys["other"].effect.error is None

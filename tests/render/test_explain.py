@@ -1,0 +1,152 @@
+"""What `lldtool explain` says, kept as golden files."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from conftest import make_parameter, make_plan
+
+from lldtool.keys import Effect, Key
+from lldtool.plan import Constructor, Reason, Reasons, load_plan
+from lldtool.render.explain import (
+    explanation_json,
+    explanation_markdown,
+    explanation_text,
+    keys_json,
+    keys_markdown,
+    keys_text,
+    trail,
+)
+
+PLANS = sorted((Path(__file__).parent / "plans").glob("*.json"), key=lambda path: path.stem)
+names = pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+
+
+@names
+def test_reasons(path, snapshot):
+    assert explanation_text(load_plan(path), None, width=80, color=False) == snapshot
+
+
+@names
+def test_reasons_fit_a_screen(path):
+    lines = explanation_text(load_plan(path), None, width=80, color=False).splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+
+
+@names
+def test_trails(path, snapshot):
+    plan = load_plan(path)
+    chosen = [*plan.parameters[:4], *plan.parameters[-2:]]
+    assert explanation_text(plan, chosen, width=80, color=False) == snapshot
+
+
+def test_markdown(snapshot):
+    plan = load_plan(PLANS[0])
+    both = explanation_markdown(plan, None) + explanation_markdown(plan, plan.parameters[:2])
+    assert both == snapshot
+
+
+def test_json_of_reasons_covers_every_tensor_twice():
+    plan = load_plan(PLANS[0])
+    reasons = json.loads(explanation_json(plan, None))["reasons"]
+    for setting in ("lr", "weight_decay"):
+        found = [n for r in reasons if r["setting"] == setting for n in r["parameters"]]
+        assert sorted(found) == sorted(p.name for p in plan.parameters)
+
+
+def test_json_of_a_trail_has_the_reason():
+    plan = load_plan(PLANS[0])
+    (parameter,) = json.loads(explanation_json(plan, plan.parameters[:1]))["parameters"]
+    assert parameter["reason"]["lr"]["rule"] == plan.parameters[0].reason.lr.rule
+
+
+def explained(**changes):
+    options = {
+        "norm_decay_mult": 0.5, "flat_decay_mult": 0.0,
+        "custom_keys": {".ln": {"decay_mult": 0.1}, "layers": {}, ".bias": {}},
+    }  # fmt: skip
+    fields = {
+        "lr_scale": 0.5,
+        "reason": Reasons(
+            Reason("layer_decay", key="layer_decay_rate", mult=0.5, max_layer_id=4),
+            Reason("custom_key", key="layers", mult=1.0,
+                   beats=("custom_key:.ln", "norm_decay_mult"), misses=("flat_decay_mult",)),
+        ),
+    }  # fmt: skip
+    plan = make_plan(
+        make_parameter(shape=(2, 3), **fields | changes),
+        constructor=Constructor("C", {"layer_decay_rate": 0.7, **options}),
+    )
+    return trail(plan, plan.parameters[0])
+
+
+def test_a_trail_says_what_was_beaten_and_what_does_not_apply():
+    assert explained() == [
+        ("module", "LayerNorm, 2×3"),
+        ("layer", "1 of 0 to 3"),
+        ("lr", "0.001 = 0.002 × 0.7^(4−1−1)  (layer decay)"),
+        ("weight decay", "0.05 = 0.05 × 1  (custom key 'layers')"),
+        ("beats", "custom key '.ln': 0.005"),
+        ("beats", "norm_decay_mult: 0.025"),
+        ("not", "'.bias': no part of the name"),
+        ("not", "flat_decay_mult: 2-dimensional"),
+    ]
+
+
+def test_a_trail_says_what_else_is_in_the_group():
+    assert explained(extras={"lr_mult": 10.0})[-1] == ("also", "lr_mult=10 in the group")
+
+
+def test_scaling_is_in_the_formula():
+    plan = make_plan(make_parameter(lr=1e-3, reason=Reasons(Reason("base"))), auto_scale_lr=0.5)
+    assert ("lr", "0.001 × 0.5 auto_scale_lr  (no rule: the base setting)") in trail(
+        plan, plan.parameters[0]
+    )
+
+
+KEYS = [
+    Key(".bias", True, 75, 75, {}, Effect(settings=75)),
+    Key(".ln", True, 50, 25, {".bias": 25}, Effect(extras=1)),
+    Key(".norm", True, 0, 0),
+    Key("num_layers", False, None, None, {}, Effect(error="C: training would crash")),
+]
+
+
+def plan_of_keys():
+    custom = {key.name: {"decay_mult": 0.0} for key in KEYS if key.is_custom}
+    return make_plan(constructor=Constructor("C", {"custom_keys": custom, "num_layers": 12}))
+
+
+def test_keys(snapshot):
+    plan = plan_of_keys()
+    assert keys_text(plan, KEYS, width=80, color=False) == snapshot
+    assert keys_markdown(plan, KEYS) == snapshot
+
+
+def test_json_of_keys():
+    keys = json.loads(keys_json(plan_of_keys(), KEYS))["keys"]
+    assert keys[1] == {
+        "name": ".ln", "is_custom": True, "matched": 50, "decided": 25, "taken": {".bias": 25},
+        "effect": {"settings": 0, "extras": 1, "error": None},
+    }  # fmt: skip
+
+
+def test_names_from_a_config_are_data():
+    nasty = "[red]x[/red]\x1b[2J\n|`<script>"
+    plan = make_plan(
+        make_parameter(nasty, reason=Reasons(Reason(nasty), Reason("custom_key", key=nasty))),
+        config=nasty,
+        constructor=Constructor(nasty, {nasty: nasty, "custom_keys": {nasty: {nasty: 1}}}),
+    )
+    key = Key(nasty, True, 1, 1, {nasty: 1}, Effect(error=nasty))
+    texts = [
+        explanation_text(plan, None, width=200, color=False),
+        explanation_text(plan, plan.parameters, width=200, color=False),
+        keys_text(plan, [key], width=200, color=False),
+        explanation_markdown(plan, plan.parameters),
+        keys_markdown(plan, [key]),
+    ]
+    assert not any("\x1b" in text for text in texts)
+    assert not any(re.search(r"<script>", text) for text in texts[3:])
