@@ -223,7 +223,8 @@ def test_unwritable_output(cli, project, monkeypatch):
 
 
 def test_output_is_checked_before_the_work(cli, project):
-    result = cli("inspect", "nowhere.py", "--output", "no/such/dir/x")
+    (project / "config.py").write_text("a = {}['lr']\n")
+    result = cli("inspect", "config.py", "--output", "no/such/dir/x")
     assert "no such directory" in result.err
 
 
