@@ -10,10 +10,19 @@ class LldtoolError(Exception):
         message: what is wrong, without a full stop.
         config: the config it is about, as the user named it.
         hint: the mend, where there is one.
+        certain: false for what may be a stand-in's doing and is worth another try without.
     """
 
-    def __init__(self, message: str, *, config: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        config: str | None = None,
+        hint: str | None = None,
+        certain: bool = True,
+    ) -> None:
         super().__init__(message)
+        self.certain = certain
         self.message = message
         self.config = config
         self.hint = hint

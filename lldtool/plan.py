@@ -87,10 +87,15 @@ class UntrainedParameter:
 
 @dataclass(frozen=True)
 class Model:
-    """The class of the model, and of its backbone where it has one."""
+    """The class of the model and of its backbone, and how many elements their parameters have.
+
+    Of the whole model, also where a plan was narrowed to some of its parameters.
+    """
 
     type: str
     backbone: str | None = None
+    numel: int = 0
+    backbone_numel: int | None = None
 
 
 @dataclass(frozen=True)
@@ -184,17 +189,6 @@ class Plan:
         """Whether the constructor gave the parameters a `layer_id`."""
         return any(p.layer_id is not None for p in self.parameters)
 
-    @property
-    def numel(self) -> int:
-        """How many elements the model's parameters have, trained or not."""
-        return self.numel_in("")
-
-    def numel_in(self, prefix: str) -> int:
-        """How many elements the parameters have whose name starts so."""
-        tensors: list[Parameter | UntrainedParameter] = [*self.parameters]
-        tensors += [*self.frozen, *self.left_out]
-        return sum(t.numel for t in tensors if t.name.startswith(prefix))
-
     def narrowed(self, parameters: Iterable[Parameter], note: str) -> Plan:
         """The same plan with some of its parameters only, and a note that says so."""
         return replace(self, parameters=tuple(parameters), notes=(note, *self.notes))
@@ -214,7 +208,8 @@ def _depth(layer: Layer) -> tuple[bool, int]:
 def plan_to_json(plan: Plan) -> str:
     """The plan as JSON, a parameter to a line so that a saved plan reads well in a review.
 
-    Floats are written as Python's `repr` has them: they read back bit for bit.
+    Floats are written as Python's `repr` has them: they read back bit for bit. The text is ASCII,
+    so that no terminal or pipe can spoil it.
     """
     import msgspec
 
@@ -246,10 +241,10 @@ def _dump_by_line(content: Mapping[str, Any]) -> str:
     lines = []
     for key, value in content.items():
         if isinstance(value, (list, tuple)) and value:
-            items = ",\n".join(f"  {json.dumps(item, ensure_ascii=False)}" for item in value)
+            items = ",\n".join(f"  {json.dumps(item)}" for item in value)
             lines.append(f"{json.dumps(key)}: [\n{items}\n ]")
         else:
-            lines.append(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
+            lines.append(f"{json.dumps(key)}: {json.dumps(value)}")
     return "{\n " + ",\n ".join(lines) + "\n}\n"
 
 
@@ -267,7 +262,7 @@ def plan_from_json(text: str, *, source: str = "plan") -> Plan:
 
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LldtoolError(f"not a saved plan: {error}", config=source) from error
     if not is_plan(content):
         raise LldtoolError("not a saved plan: no schema_version", config=source)

@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import json
 import os
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def make_parameter(name="backbone.layers.0.ln1.weight", **changes):
 def make_plan(*parameters, **changes):
     fields = {
         "config": "config.py",
-        "model": Model("ImageClassifier", "VisionTransformer"),
+        "model": Model("ImageClassifier", "VisionTransformer", 768, 768),
         "optim_wrapper": OptimWrapper("OptimWrapper"),
         "optimizer": Optimizer("AdamW", 2e-3, 0.05),
         "constructor": Constructor("LearningRateDecayOptimWrapperConstructor"),
@@ -95,3 +96,24 @@ def layer_decay_configs():
         p for p in paths for base in named if base.parent == p.parent and base.name in p.read_text()
     }
     return sorted(str(p.relative_to(root)) for p in named | heirs)
+
+
+def reference(paths, *options):
+    """Path -> name -> [lr, lr_scale, weight_decay, layer_id] as mmengine's own API has it."""
+    done = subprocess.run(
+        [sys.executable, str(REFERENCE), *options, *map(str, paths)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    return {answer["config"]: answer for answer in answers}
+
+
+def settings(plan):
+    """The same of a plan."""
+    return {
+        p.name: [*(None if v is None else v.hex() for v in (p.lr, p.lr_scale, p.weight_decay)),
+                 p.layer_id]
+        for p in plan.parameters
+    }  # fmt: skip

@@ -53,7 +53,9 @@ untrained = st.builds(UntrainedParameter, name=text, shape=shapes, numel=st.inte
 plans = st.builds(
     Plan,
     config=text,
-    model=st.builds(Model, text, st.none() | text),
+    model=st.builds(
+        Model, text, st.none() | text, st.integers(0, 10**12), st.none() | st.integers(0)
+    ),
     optim_wrapper=st.builds(OptimWrapper, text),
     optimizer=st.builds(Optimizer, text, optional_floats, optional_floats),
     constructor=st.builds(Constructor, text, st.dictionaries(text, json_values, max_size=3)),

@@ -6,7 +6,7 @@ import gc
 import platform
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -181,24 +181,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=_split_cfg_options(given))
     except LldtoolError as error:
-        if "--traceback" in given and error.__cause__ is not None:
-            import traceback
-
-            traceback.print_exception(error.__cause__)
-        _say(f"error: {error}")
-        sys.exit(2)
+        _fail(str(error), error.__cause__ if "--traceback" in given else None)
     except KeyboardInterrupt:
         _say("interrupted")
         sys.exit(130)
+    except Exception as error:
+        text = f"lldtool itself failed: {type(error).__name__}: {error}"
+        _fail(f"{text} (--traceback shows where)", error if "--traceback" in given else None)
     finally:
         gc.freeze()  # nor look through all of torch once more on the way out
 
 
+def _fail(message: str, error: BaseException | None) -> NoReturn:
+    """One line on stderr, the traceback of an error before it, and exit code 2."""
+    if error is not None:
+        import traceback
+
+        traceback.print_exception(error)
+    _say(f"error: {message}")
+    sys.exit(2)
+
+
 def _say(line: str) -> None:
-    stream = sys.stderr
-    print(
-        to_encoding(printable(" ".join(line.split("\n"))), stream.encoding or "utf-8"), file=stream
-    )
+    if sys.stderr is not None:
+        text = printable(" ".join(line.split("\n")))
+        print(to_encoding(text, sys.stderr.encoding or "utf-8"), file=sys.stderr)
 
 
 def _split_cfg_options(arguments: Sequence[str]) -> list[str]:

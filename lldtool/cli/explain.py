@@ -37,7 +37,7 @@ def explain(
     Raises:
         LldtoolError: there is no plan to be had, or no parameter like a pattern.
     """
-    check_writable(output)
+    check_writable(output, request.path)
     if keys and patterns:
         raise LldtoolError("--keys is about the whole config, and takes no pattern")
     colored = use_color(color, output)

@@ -42,7 +42,7 @@ def inspect(
     """
     if decayed and undecayed:
         raise LldtoolError("--decayed and --undecayed exclude each other")
-    check_writable(output)
+    check_writable(output, request.path)
     whole = plan_of(request)
     plan = _narrowed(whole, layers=layers, match=match, decayed=decayed, undecayed=undecayed)
     colored = use_color(color, output)

@@ -34,7 +34,8 @@ def use_color(choice: Color, output: Path | None) -> bool:
         return False
     if os.environ.get("FORCE_COLOR"):
         return True
-    return output is None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    return output is None and terminal and os.environ.get("TERM") != "dumb"
 
 
 def width() -> int:
@@ -42,21 +43,27 @@ def width() -> int:
     return max(60, shutil.get_terminal_size((80, 24)).columns)
 
 
-def check_writable(output: Path | None) -> None:
-    """Fail before the work rather than after it.
+def check_writable(output: Path | None, input_file: Path) -> None:
+    """Fail before the work rather than after it, and do not overwrite what is read.
 
     Raises:
         LldtoolError: the file can't be written.
     """
     if output is None:
         return
-    if output.is_dir():
-        raise LldtoolError("is a directory", config=f"--output {output}")
-    target = output if output.exists() else output.absolute().parent
-    if not target.exists():
-        raise LldtoolError("no such directory", config=f"--output {output}")
-    if not os.access(target, os.W_OK):
-        raise LldtoolError("permission denied", config=f"--output {output}")
+    name = f"--output {output}"
+    try:
+        if output.is_dir():
+            raise LldtoolError("is a directory", config=name)
+        if input_file.exists() and output.exists() and output.samefile(input_file):
+            raise LldtoolError("is the config itself", config=name)
+        target = output if output.exists() else output.absolute().parent
+        if not target.exists():
+            raise LldtoolError("no such directory", config=name)
+        if not os.access(target, os.W_OK):
+            raise LldtoolError("permission denied", config=name)
+    except (OSError, ValueError) as error:  # a name too long
+        raise LldtoolError(str(error), config=name) from error
 
 
 def emit(text: str, output: Path | None) -> None:
@@ -73,12 +80,17 @@ def emit(text: str, output: Path | None) -> None:
         except OSError as error:
             raise LldtoolError(f"{error.strerror}", config=f"--output {output}") from error
         return
+    if sys.stdout is None:
+        raise LldtoolError("stdout is closed", hint="use --output FILE")
     try:
         sys.stdout.write(to_encoding(text, sys.stdout.encoding or "utf-8"))
         sys.stdout.flush()
     except BrokenPipeError:
         # Nothing more can be written; the interpreter's last flush must not say so.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise LldtoolError(f"can't write to stdout: {error.strerror}") from error
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -120,11 +120,12 @@ def _simulated_wrappers(notes: list[str]) -> Iterator[None]:
     from mmengine.optim import AmpOptimWrapper, ApexOptimWrapper, OptimWrapper
 
     def simulated(cls: Any) -> Any:
-        own = set(inspect.signature(cls.__init__).parameters)
+        signature = inspect.signature(cls.__init__)
 
-        def init(self: Any, **kwargs: Any) -> None:
+        def init(self: Any, *args: Any, **kwargs: Any) -> None:
             notes.append(f"{cls.__name__} was simulated: it needs a GPU, and changes no setting")
-            OptimWrapper.__init__(self, **{k: v for k, v in kwargs.items() if k not in own})
+            passed_on = signature.bind(self, *args, **kwargs).arguments.get("kwargs", {})
+            OptimWrapper.__init__(self, **passed_on)
 
         return mock.patch.object(cls, "__init__", init)
 
@@ -165,11 +166,12 @@ def constructor_error(error: BaseException, optim_wrapper: Any, name: str) -> Ll
             config=name,
             hint="set weight_decay, to 0 for none",
         )
-    if isinstance(error, TypeError) and optimizer.get("lr", None) is None:
+    no_lr = optimizer.get("lr", None) is None and ("NoneType" in text or "'lr'" in text)
+    if isinstance(error, TypeError) and no_lr:
         return LldtoolError(
             f"optim_wrapper.optimizer has no lr: {crash} with {what}", config=name, hint="set lr"
         )
-    if isinstance(error, NotImplementedError):
+    if isinstance(error, NotImplementedError) and "get_layer_depth" in text:
         return LldtoolError(
             f"{constructor} needs get_layer_depth of the model or its backbone: {what}", config=name
         )
@@ -181,4 +183,6 @@ def constructor_error(error: BaseException, optim_wrapper: Any, name: str) -> Ll
     if isinstance(kind, str) and "." not in kind and kind not in registered_names():
         return unknown_name(kind, " of optimizer", name)
     unknown = unknown_type(error, name)
-    return unknown or LldtoolError(f"{constructor}: {crash} with {what}", config=name)
+    return unknown or LldtoolError(
+        f"{constructor}: {crash} with {what}", config=name, certain=False
+    )

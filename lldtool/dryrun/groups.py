@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
+from lldtool.dryrun.model import is_lazy
 from lldtool.dryrun.registries import type_name
+from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, UntrainedParameter
 
 #: What a group holds beside the settings: how constructors name and number their groups.
@@ -29,8 +32,8 @@ def read_parameters(
     """
     groups = [(o, g) for o in optimizers.values() for g in o.param_groups]
     place = {id(p): i for i, (_, group) in enumerate(groups) for p in group["params"]}
-    if hasattr(model, "module"):  # what mmengine's constructors do with a wrapped model
-        model = model.module
+    if len(place) < sum(len(group["params"]) for _, group in groups):
+        raise LldtoolError("a parameter is in the groups of two optimizers")
     types = {
         f"{path}.{name}" if path else name: type(module).__name__
         for path, module in model.named_modules()
@@ -42,7 +45,7 @@ def read_parameters(
     for name, tensor in model.named_parameters():
         index = place.get(id(tensor))
         if index is None:
-            rest = UntrainedParameter(name, tuple(tensor.shape), tensor.numel())
+            rest = UntrainedParameter(name, _shape(tensor), numel_of(tensor))
             (left_out if tensor.requires_grad else frozen).append(rest)
             continue
         optimizer, group = groups[index]
@@ -51,10 +54,10 @@ def read_parameters(
         trained.append(
             Parameter(
                 name=name,
-                shape=tuple(tensor.shape),
-                numel=tensor.numel(),
+                shape=_shape(tensor),
+                numel=numel_of(tensor),
                 dtype=str(tensor.dtype).removeprefix("torch."),
-                module_type=types[name],
+                module_type=types.get(name, ""),
                 layer_id=_layer_id(group),
                 lr=lr,
                 lr_scale=scale,
@@ -66,15 +69,37 @@ def read_parameters(
     return tuple(trained), tuple(frozen), tuple(left_out)
 
 
+def strangers(model: Any, optimizers: Mapping[str, Any]) -> int:
+    """How many tensors of the param groups are no parameters of the model."""
+    own = {id(p) for p in model.parameters()}
+    groups = [g for o in optimizers.values() for g in o.param_groups]
+    return sum(id(p) not in own for g in groups for p in g["params"])
+
+
 def plain(value: Any) -> Any:
     """A config's value as JSON can hold it: numbers, strings, lists, dicts; the rest by name."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
     if isinstance(value, Mapping):
         return {str(key): plain(value[key]) for key in value}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    return type_name(value)
+    named = isinstance(value, type) or hasattr(value, "__name__")
+    return type_name(value) if named else str(value)
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    """The shape; () for a lazy parameter, which has none yet."""
+    return () if is_lazy(tensor) else tuple(tensor.shape)
+
+
+def numel_of(tensor: Any) -> int:
+    """How many elements a parameter has; 0 for a lazy one."""
+    return 0 if is_lazy(tensor) else int(tensor.numel())
 
 
 def _number(value: Any) -> float | None:

@@ -19,13 +19,17 @@ import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
+import site
 import sys
 import sysconfig
 from abc import ABCMeta
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 from typing import Any
+
+from lldtool.errors import LldtoolError
 
 FOR_SPEED = (
     "torch.distributed.fsdp",  # with DTensor and sympy, for one wrapper class of mmengine
@@ -40,6 +44,7 @@ OPENMMLAB = {"mmengine", "mmcv", "mmpretrain", "mmdet", "mmseg", "mmpose", "mmac
 OPENMMLAB |= {"mmdet3d", "mmrotate", "mmyolo", "mmrazor", "mmselfsup", "mmagic", "mmfewshot"}
 
 _DRYRUN_FOLDER = str(Path(__file__).parent)
+_INSTALLED = (*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_path("purelib"))
 
 
 class StandInUsed(BaseException):
@@ -59,6 +64,9 @@ class _StandInType(ABCMeta):
 
     def __getitem__(cls, item: object) -> Any:
         return cls
+
+    # Without this, __getitem__ would make every stand-in an endless sequence.
+    __iter__ = None
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if not _importing(sys._getframe(1)):
@@ -111,6 +119,8 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.for_need: dict[str, str] = {}
         #: Stood-in modules that were used after their import.
         self.touched: set[str] = set()
+        #: Stood-in module -> the top-level packages that imported it.
+        self.importers: dict[str, set[str]] = defaultdict(set)
 
     @contextlib.contextmanager
     def installed(self, *, for_speed: bool) -> Iterator[None]:
@@ -141,8 +151,10 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """The finder protocol of `sys.meta_path`."""
-        if self.covers(fullname) is None:
+        module = self.covers(fullname)
+        if module is None:
             return None
+        self.importers[module].add(_importer(sys._getframe(1)))
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
@@ -163,34 +175,46 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module = _missing_module(error) or _broken_package(error)
         if module is None or self.covers(module):
             return False
+        _forget_half_registered()
         reason = "is not installed" if isinstance(error, ModuleNotFoundError) else "is broken here"
         self.for_need[module] = reason
         for name in [n for n in sys.modules if n == module or n.startswith(f"{module}.")]:
             del sys.modules[name]
         return True
 
-    def needed_for_real(self, error: BaseException | None) -> bool:
+    def needed_for_real(self, error: LldtoolError | None) -> bool:
         """Whether something that is stood in for only to save time was used in earnest.
 
         Args:
             error: what the dry run ended in, None where it ended well.
         """
-        used = set(self.touched)
-        if isinstance(error, StandInUsed):
-            used.add(self.covers(error.package) or error.package)
-        return bool(used & self.for_speed)
+        if not self.for_speed:
+            return False
+        used, cause = set(self.touched), error.__cause__ if error else None
+        if isinstance(cause, StandInUsed):
+            used.add(self.covers(cause.package) or cause.package)
+        uncertain = error is not None and not error.certain
+        return bool(used & self.for_speed) or uncertain or _named_by_user_code(self.for_speed)
 
-    def notes(self) -> list[str]:
-        """A note for each package that training will need and that is not usable here."""
-        missing = dict(self.for_need)
+    def notes(self, packages: set[str]) -> list[str]:
+        """A note for each package that training will need and that is not usable here.
+
+        Args:
+            packages: the top-level packages that the model and its settings come from.
+        """
+        missing = {n: why for n, why in self.for_need.items() if self._matters(n, packages)}
         for name in self.for_speed - missing.keys():
             found = "." in name or importlib.machinery.PathFinder.find_spec(name)
-            if name in sys.modules and not found:
+            if not found and self._matters(name, packages):
                 missing[name] = "is not installed"
         return [
             f"a stand-in took the place of {name}, which {missing[name]}"
             for name in sorted(missing)
         ]
+
+    def _matters(self, module: str, packages: set[str]) -> bool:
+        """Not where OpenMMLab's packages imported it and the model comes from none of them."""
+        return bool((self.importers[module] - OPENMMLAB) | (self.importers[module] & packages))
 
 
 def real_imports_wanted() -> bool:
@@ -199,6 +223,47 @@ def real_imports_wanted() -> bool:
 
 
 stand_ins = StandIns()
+
+
+def _importer(frame: FrameType | None) -> str:
+    """The top-level package of the code that an import statement is in."""
+    while frame is not None and "importlib" in frame.f_code.co_filename:
+        frame = frame.f_back
+    name = frame.f_globals.get("__name__", "") if frame is not None else ""
+    return str(name).partition(".")[0]
+
+
+def _named_by_user_code(names: Iterable[str]) -> bool:
+    """Whether a module that is no library's has one of the names in its source.
+
+    Such code may do anything with the package: ask for its version, or whether it is there.
+    """
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__file__", None)
+        if isinstance(path, str) and path.endswith(".py") and not _is_library_file(module, path):
+            with contextlib.suppress(OSError):
+                source = Path(path).read_text(encoding="utf-8", errors="replace")
+                if any(name in source for name in names):
+                    return True
+    return False
+
+
+def _is_library_file(module: ModuleType, path: str) -> bool:
+    top = module.__name__.partition(".")[0]
+    if top in OPENMMLAB | NEVER | {"lldtool", "__main__"}:
+        return True
+    return path.startswith((*_INSTALLED, sysconfig.get_path("stdlib")))
+
+
+def _forget_half_registered() -> None:
+    """Take back what modules registered whose import then failed; it will be tried again."""
+    from mmengine.registry import root
+
+    registries = [r for r in vars(root).values() if isinstance(r, root.Registry)]
+    for registry in [*registries, *(c for r in registries for c in r.children.values())]:
+        for name, item in list(registry.module_dict.items()):
+            if getattr(item, "__module__", None) not in sys.modules:
+                del registry.module_dict[name]
 
 
 def _missing_module(error: BaseException) -> str | None:
@@ -235,8 +300,7 @@ def _importing_frames(traceback: TracebackType | None) -> list[FrameType]:
 
 def _is_library(frame: FrameType) -> bool:
     top = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-    installed = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
-    return top in OPENMMLAB or frame.f_code.co_filename.startswith(installed)
+    return top in OPENMMLAB or frame.f_code.co_filename.startswith(_INSTALLED)
 
 
 def _installed_version(package: str) -> str | None:

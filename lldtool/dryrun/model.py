@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 from lldtool.dryrun import torch_parts
 from lldtool.dryrun.config import describe
@@ -19,6 +22,8 @@ INITIALISED_NUMEL = 1024
 def build_model(config: Any, device: str) -> Any:
     """Build `config.model` through the registry, its parameters' memory left untouched.
 
+    A model that reads a value which depends on what was left out is built again with all values.
+
     Args:
         config: an `mmengine.Config` with a `model`.
         device: where the model is moved to, as `Runner` does.
@@ -29,13 +34,18 @@ def build_model(config: Any, device: str) -> Any:
     import torch
     from mmengine.registry import MODELS
 
-    model = config.model
-    if isinstance(model, dict):
-        preprocessor = config.get("data_preprocessor", None)
-        if preprocessor is not None:
-            model.setdefault("data_preprocessor", preprocessor)
-        with without_initialisation():
-            model = MODELS.build(model)
+    description = config.model
+    preprocessor = config.get("data_preprocessor", None)
+    if preprocessor is not None:
+        description.setdefault("data_preprocessor", preprocessor)
+    untouched = Untouched()
+    try:
+        with untouched.mode():
+            model = MODELS.build(copy.deepcopy(description))
+    except BaseException:
+        if not untouched.values_matter:
+            raise
+        model = MODELS.build(description)
     if not isinstance(model, torch.nn.Module):
         raise LldtoolError(f"model builds a {type(model).__name__}, not a torch.nn.Module")
     return model if device == "cpu" else model.to(device)
@@ -77,39 +87,96 @@ def _is_registered(kind: str, scope: str) -> bool:
         return kind in registry.module_dict
 
 
-@contextlib.contextmanager
-def without_initialisation() -> Iterator[None]:
-    """Turn the filling of large tensors with values into no-ops.
+class ValueRead(BaseException):
+    """A model reads a value that depends on a parameter that was not initialised."""
+
+
+class Untouched:
+    """Turns the filling of large parameters with values into no-ops, and knows what that changed.
 
     Parameters keep the untouched memory that `torch.empty` gave them, so that ViT-H takes 0.06 s
     and no memory to speak of. `torch.device("meta")` would break models that read a drop-path
     rate with `.item()`.
     """
-    import torch
-    from torch.overrides import TorchFunctionMode
 
-    fills = {
-        getattr(torch.Tensor, name)
-        for name in ("normal_", "uniform_", "random_", "erfinv_", "zero_", "fill_", "exponential_")
-    }
+    def __init__(self) -> None:
+        import torch
 
-    class WithoutInitialisation(TorchFunctionMode):
-        def __torch_function__(
-            self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-        ) -> Any:
-            kwargs = kwargs or {}
-            # With keyword arguments torch.nn.init passes the tensor as one of them.
-            target = args[0] if args else kwargs.get("tensor")
-            if isinstance(target, torch.Tensor) and target.numel() > INITIALISED_NUMEL:
-                initialises = getattr(func, "__module__", None) == "torch.nn.init"
-                if initialises or (func in fills and isinstance(target, torch.nn.Parameter)):
-                    return target
-            if str(kwargs.get("device", "")) == "meta":
-                torch_parts.load()
-            return func(*args, **kwargs)
+        tensor = torch.Tensor
+        self._fills = {tensor.normal_, tensor.uniform_, tensor.random_, tensor.exponential_}
+        self._fills |= {tensor.erfinv_, tensor.zero_, tensor.fill_, tensor.mul_, tensor.add_}
+        self._fills |= {tensor.clamp_}
+        self._reads = {tensor.item, tensor.tolist, tensor.numpy, tensor.__bool__, tensor.__int__}
+        self._reads |= {tensor.__float__, tensor.__index__, tensor.__array__, tensor.nonzero}
+        self._reads |= {torch.equal, torch.allclose, torch.nonzero, torch.unique}
+        #: id -> tensor, for the parameters left as they were and all computed from them.
+        self._tensors: dict[int, Any] = {}
+        #: Whether anything was computed from a parameter that was not initialised.
+        self.values_matter = False
 
-    with WithoutInitialisation():
-        yield
+    @contextlib.contextmanager
+    def mode(self) -> Iterator[None]:
+        """The mode under which a model is to be built."""
+        import torch
+        from torch.overrides import TorchFunctionMode
+
+        call = self._call
+
+        class LeaveUntouched(TorchFunctionMode):
+            def __torch_function__(
+                self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+            ) -> Any:
+                return call(func, args, kwargs or {})
+
+        with LeaveUntouched(), contextlib.ExitStack() as stack:
+            # It samples until all values are within bounds, and hides that from the mode. Where
+            # a torch does it elsewhere, the read values lead to a build with initialisation.
+            truncated = getattr(torch.nn.init, "_no_grad_trunc_normal_", None)
+            if truncated is not None:
+                fill = functools.partial(self._fill, truncated)
+                stack.enter_context(mock.patch.object(torch.nn.init, truncated.__name__, fill))
+            yield
+
+    def _fill(self, fill: Any, tensor: Any, *args: Any, **kwargs: Any) -> Any:
+        """Leave a large parameter untouched, fill any other tensor."""
+        import torch
+
+        parameter = isinstance(tensor, torch.nn.Parameter) and not is_lazy(tensor)
+        if parameter and tensor.numel() > INITIALISED_NUMEL:
+            self._tensors[id(tensor)] = tensor
+            return tensor
+        return fill(tensor, *args, **kwargs)
+
+    def _call(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        if func in self._fills or getattr(func, "__module__", None) == "torch.nn.init":
+            if args:
+                return self._fill(func, *args, **kwargs)
+            # torch.nn.init passes the tensor on by keyword.
+            return self._fill(func, kwargs.pop("tensor"), **kwargs)
+        if self._tensors and any(id(arg) in self._tensors for arg in args):
+            return self._call_on_untouched(func, args, kwargs)
+        if str(kwargs.get("device", "")) == "meta":
+            torch_parts.load()
+        return func(*args, **kwargs)
+
+    def _call_on_untouched(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        import torch
+
+        if func in self._reads:
+            self.values_matter = True
+            raise ValueRead(getattr(func, "__name__", str(func)))
+        result = func(*args, **kwargs)
+        if isinstance(result, torch.Tensor) and not isinstance(result, torch.nn.Parameter):
+            self.values_matter = True
+            self._tensors[id(result)] = result
+        return result
+
+
+def is_lazy(tensor: Any) -> bool:
+    """Whether a parameter has no shape before the first forward pass."""
+    from torch.nn.parameter import is_lazy as uninitialised
+
+    return bool(uninitialised(tensor))
 
 
 def model_error(error: BaseException, name: str) -> LldtoolError:
@@ -124,7 +191,7 @@ def model_error(error: BaseException, name: str) -> LldtoolError:
         return LldtoolError(
             f"{subject} needs the package {package!r}, which is not installed", config=name
         )
-    return LldtoolError(f"{subject}: {describe(error)}", config=name)
+    return LldtoolError(f"{subject}: {describe(error)}", config=name, certain=False)
 
 
 def _type_being_built(error: BaseException) -> str | None:

@@ -16,16 +16,15 @@ def auto_scale(config: Any, request: Request) -> tuple[float, str | None]:
     Raises:
         LldtoolError: scaling was asked for, and the config does not say from which batch size.
     """
-    settings = config.get("auto_scale_lr", None) or {}
+    settings = _dict(config, "auto_scale_lr")
     enabled = bool(settings.get("enable", False))
     if not enabled and not request.auto_scale_lr:
         return 1.0, None
     base, batch = settings.get("base_batch_size", None), _train_batch_size(config)
     if base is None or batch is None:
         missing = "auto_scale_lr.base_batch_size" if base is None else "train_dataloader.batch_size"
-        if not request.auto_scale_lr:
-            return 1.0, f"auto_scale_lr is enabled, but there is no {missing}"
-        raise LldtoolError(f"--auto-scale-lr needs {missing}", config=request.name)
+        who = "--auto-scale-lr" if request.auto_scale_lr else "auto_scale_lr.enable"
+        raise LldtoolError(f"{who} needs {missing}", config=request.name)
     if not request.auto_scale_lr and request.world_size is None:
         return 1.0, (
             f"auto_scale_lr is enabled: training multiplies every lr by GPUs × {batch} ÷ {base}; "
@@ -45,6 +44,11 @@ def scaled(parameter: Parameter, ratio: float) -> Parameter:
 
 
 def _train_batch_size(config: Any) -> int | None:
-    loader = config.get("train_dataloader", None) or {}
-    size = loader.get("batch_size", None)
+    size = _dict(config, "train_dataloader").get("batch_size", None)
     return size if isinstance(size, int) else None
+
+
+def _dict(config: Any, key: str) -> Any:
+    """A part of the config; empty where it has none."""
+    value = config.get(key, None)
+    return value if isinstance(value, dict) else {}

@@ -14,7 +14,7 @@ from typing import TypeVar
 from lldtool.dryrun import package_lookup, torch_parts
 from lldtool.dryrun.imports import StandInUsed, real_imports_wanted, stand_ins
 from lldtool.dryrun.registries import chain
-from lldtool.dryrun.surroundings import shielded
+from lldtool.dryrun.surroundings import reached_for, shielded
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
 from lldtool.versions import installed_version
@@ -34,12 +34,11 @@ def run(task: Task[Result], request: Request) -> Result:
         if installed_version(package) is None:
             hint = f"pip install {package}"
             raise LldtoolError(f"a dry run needs {package}", config=request.name, hint=hint)
-    hosts: list[str] = []
     folders = (request.path.parent.absolute(), Path.cwd())
     for_speed = request.own_process and not real_imports_wanted()
     try:
         with (
-            shielded(folders, None if request.allow_network else hosts),
+            shielded(folders, allow_network=request.allow_network),
             stand_ins.installed(for_speed=for_speed),
             package_lookup.installed(for_speed=for_speed),
             _working_directory(),
@@ -48,12 +47,19 @@ def run(task: Task[Result], request: Request) -> Result:
                 torch_parts.import_torch()
             result = _standing_in_for_need(task, request)
     except LldtoolError as error:
-        if stand_ins.needed_for_real(error.__cause__):
+        if reached_for:
+            raise _download_error(error, reached_for[0]) from error.__cause__
+        if stand_ins.needed_for_real(error):
             return start_over(task, request)
-        if hosts:
-            raise _download_error(error, hosts[0]) from error.__cause__
         raise
     return start_over(task, request) if stand_ins.needed_for_real(None) else result
+
+
+class RemoteError(Exception):
+    """Carries the traceback of what a fresh process raised."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
 
 
 def start_over(task: Task[Result], request: Request) -> Result:
@@ -76,8 +82,8 @@ def start_over(task: Task[Result], request: Request) -> Result:
             config=request.name,
         ) from error
     if failure is not None:
-        message, hint = failure
-        raise LldtoolError(message, config=request.name, hint=hint)
+        message, hint, trace = failure
+        raise LldtoolError(message, config=request.name, hint=hint) from RemoteError(trace)
     answer: Result = result
     return answer
 

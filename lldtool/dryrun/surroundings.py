@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+#: The hosts that the last dry run's code tried to reach.
+reached_for: list[str] = []
+
 
 class NetworkBlockedError(ConnectionError):
     """What code sees that reaches for the network during a dry run."""
@@ -29,20 +32,22 @@ class ProcessExit(BaseException):
 
 
 @contextlib.contextmanager
-def shielded(folders: tuple[Path, ...], hosts: list[str] | None) -> Iterator[None]:
+def shielded(folders: tuple[Path, ...], *, allow_network: bool) -> Iterator[None]:
     """Run a config's code with its output on stderr, no network and no bytecode files.
 
     Args:
         folders: where nothing may be written, the config's and the working directory.
-        hosts: is filled with the hosts that the code tried to reach; None leaves it the network.
+        allow_network: leave the network alone.
     """
+    reached_for.clear()
     with contextlib.ExitStack() as stack:
         stack.enter_context(_stdout_on_stderr())
         stack.enter_context(_quiet())
         stack.enter_context(_one_process())
         stack.enter_context(_no_bytecode_in(folders))
-        if hosts is not None:
-            stack.enter_context(_no_network(hosts))
+        stack.enter_context(_same_directory())
+        if not allow_network:
+            stack.enter_context(_no_network())
         yield
 
 
@@ -99,6 +104,16 @@ def _one_process() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _same_directory() -> Iterator[None]:
+    """Back to the working directory, should a config leave it."""
+    here = Path.cwd()
+    try:
+        yield
+    finally:
+        os.chdir(here)
+
+
+@contextlib.contextmanager
 def _no_bytecode_in(folders: tuple[Path, ...]) -> Iterator[None]:
     """Modules beside the config are imported without leaving a `__pycache__` there."""
     loader = importlib.machinery.SourceFileLoader
@@ -114,11 +129,11 @@ def _no_bytecode_in(folders: tuple[Path, ...]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _no_network(hosts: list[str]) -> Iterator[None]:
+def _no_network() -> Iterator[None]:
     connect = socket.socket.connect
 
     def refuse(host: object) -> None:
-        hosts.append(str(host))
+        reached_for.append(str(host))
         raise NetworkBlockedError(f"a dry run does not use the network (tried {host})")
 
     def guarded_connect(self: socket.socket, address: Any) -> None:

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 #: torch releases (without the local part, `+cpu`) in which `import torch` itself uses nothing
-#: of these modules. tests/dryrun/test_torch_parts.py is what a new release has to pass.
+#: of these modules. CONTRIBUTING.md says what a new release has to pass.
 KNOWN_TORCH = ("2.13.0",)
 PUT_OFF = ("torch.export", "torch._meta_registrations")
 #: Parts of torch that do not rely on what is put off.

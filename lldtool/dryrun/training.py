@@ -12,10 +12,11 @@ from lldtool.dryrun import config as configs
 from lldtool.dryrun import constructor, package_lookup
 from lldtool.dryrun import model as models
 from lldtool.dryrun.explain import Setup, explained
-from lldtool.dryrun.groups import plain, read_parameters
+from lldtool.dryrun.groups import numel_of, plain, read_parameters, strangers
 from lldtool.dryrun.imports import OPENMMLAB, stand_ins
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.scaling import auto_scale, scaled
+from lldtool.dryrun.surroundings import reached_for
 from lldtool.errors import LldtoolError
 from lldtool.plan import Constructor, Model, OptimWrapper, Plan
 from lldtool.request import Request
@@ -29,7 +30,7 @@ class Training:
     request: Request
     config: Any
     model: Any
-    notes: tuple[str | None, ...]
+    note: str | None
 
     def plan(self, optim_wrapper: Any = None) -> Plan:
         """Run the constructor and read what came out.
@@ -43,9 +44,12 @@ class Training:
         wrapper = self.config.optim_wrapper if optim_wrapper is None else optim_wrapper
         name = self.request.name
         with _explained(lambda error: constructor.constructor_error(error, wrapper, name)):
-            optimizers, notes = constructor.build_optimizers(self.model, wrapper)
-            optimizer = configs.optimizer_header(wrapper)
-            parameters, frozen, left_out = read_parameters(self.model, optimizers, optimizer.lr)
+            optimizers, own_notes = constructor.build_optimizers(self.model, wrapper)
+        optimizer = configs.optimizer_header(wrapper)
+        parameters, frozen, left_out = read_parameters(self.model, optimizers, optimizer.lr)
+        others = strangers(self.model, optimizers)
+        if others:
+            own_notes.append(f"{others} tensors in param groups are no parameters of the model")
         ratio, scale_note = auto_scale(self.config, self.request)
         if len(optimizers) == 1:
             parameters = explained(
@@ -60,16 +64,25 @@ class Training:
                 ),
             )
         header = _constructor_header(wrapper)
+        notes: list[str | None] = [
+            self.note,
+            *stand_ins.notes(_packages(self.model, constructor.constructor_class(wrapper))),
+            package_lookup.note(),
+            *own_notes,
+            scale_note,
+            _did_nothing(header),
+            _reached_for(),
+        ]
         return Plan(
             config=name,
-            model=Model(type(self.model).__name__, _backbone(self.model)),
+            model=_model_header(self.model),
             optim_wrapper=OptimWrapper(type_name(wrapper.get("type", None) or "OptimWrapper")),
             optimizer=optimizer,
             constructor=header,
             parameters=tuple(scaled(p, ratio) for p in parameters),
             frozen=frozen,
             left_out=left_out,
-            notes=tuple(n for n in (*self.notes, *notes, scale_note, _did_nothing(header)) if n),
+            notes=tuple(n for n in notes if n),
             auto_scale_lr=ratio,
             versions=package_versions(),
             lldtool_version=lldtool_version(),
@@ -97,8 +110,7 @@ def start_of_training(request: Request) -> Iterator[Training]:
             _import_scope(scope, name)
             stack.enter_context(DefaultScope.overwrite_default_scope(scope))
             model = models.build_model(config, request.device)
-        notes = (scope_note, *stand_ins.notes(), package_lookup.note())
-        yield Training(request, config, model, notes)
+        yield Training(request, config, model, scope_note)
 
 
 def _constructor_header(wrapper: Any) -> Constructor:
@@ -112,9 +124,28 @@ def _did_nothing(header: Constructor) -> str | None:
     return f"paramwise_cfg is empty: {header.type} did nothing"
 
 
-def _backbone(model: Any) -> str | None:
+def _model_header(model: Any) -> Model:
     backbone = getattr(model, "backbone", None)
-    return None if backbone is None else type(backbone).__name__
+    inside = None if backbone is None else sum(numel_of(p) for p in backbone.parameters())
+    return Model(
+        type=type(model).__name__,
+        backbone=None if backbone is None else type(backbone).__name__,
+        numel=sum(numel_of(p) for p in model.parameters()),
+        backbone_numel=inside,
+    )
+
+
+def _reached_for() -> str | None:
+    """A model that could not download may have been built another way than in training."""
+    if not reached_for:
+        return None
+    return f"code tried to reach {reached_for[0]}; with --allow-network it may do something else"
+
+
+def _packages(model: Any, constructor: type) -> set[str]:
+    """The top-level packages that a model's modules and its constructor come from."""
+    classes = [cls for m in model.modules() for cls in type(m).__mro__]
+    return {cls.__module__.partition(".")[0] for cls in (*classes, *constructor.__mro__)}
 
 
 def _check_device(device: str) -> None:

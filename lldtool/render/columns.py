@@ -36,7 +36,7 @@ def _lr_scales(scales: Sequence[float | None]) -> list[str]:
     """Three significant digits of the least, and the points under each other."""
     positive = [s for s in scales if s]
     least, most = min(positive, default=1.0), max(positive, default=1.0)
-    if not 1e-7 <= least <= most < 1e6:
+    if not 1e-7 <= least <= most < 1e6:  # nor for infinity and NaN
         return [lr(s) for s in scales]
     decimals = max(0, 2 - math.floor(math.log10(least)))
     if all(s is None or s == round(s, 1) for s in scales):

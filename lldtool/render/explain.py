@@ -123,7 +123,7 @@ def explanation_json(plan: Plan, parameters: Sequence[Parameter] | None) -> str:
         content["parameters"] = [
             {**asdict(p), "trail": [list(step) for step in trail(plan, p)]} for p in parameters
         ]
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(content, indent=1) + "\n"
 
 
 _KEY_COLUMNS = ("custom key or option", "matches", "decides", "without it")
@@ -150,7 +150,7 @@ def keys_markdown(plan: Plan, keys: Sequence[Key]) -> str:
 def keys_json(plan: Plan, keys: Sequence[Key]) -> str:
     """The same for a script."""
     content = {"schema_version": 1, "config": plan.config, "keys": [asdict(key) for key in keys]}
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(content, indent=1) + "\n"
 
 
 def _key_rows(plan: Plan, keys: Sequence[Key]) -> list[tuple[str, ...]]:

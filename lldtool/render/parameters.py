@@ -32,7 +32,7 @@ def parameter_tables(plan: Plan, whole: Plan, width: int) -> list[RenderableType
         title.append(label or ", ".join(contents), style="bold")
         title.append(f"  {printable(prefix) or ', '.join(contents)}" if label else "")
         title.append(f"  lr {setting(layer.lr, 3)}", style="green")
-        if layer.lr_scale is not None:
+        if layer.lr_scale is not None and plan.auto_scale_lr == 1:
             title.append(f" = base × {setting(layer.lr_scale, 3)}", style="dim")
         like = seen.get(rows)
         if like and label:

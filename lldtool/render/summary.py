@@ -12,9 +12,10 @@ from lldtool.render.text import count, plural, printable, setting, value
 
 def header(plan: Plan) -> list[tuple[str, list[str]]]:
     """Label and items of each line above the table; the first is the config itself."""
-    model = [plan.model.type, f"{count(plan.numel)} parameters"]
+    model = [plan.model.type, f"{count(plan.model.numel)} parameters"]
     if plan.model.backbone:
-        model.append(f"backbone {plan.model.backbone}, {count(plan.numel_in('backbone.'))}")
+        size = count(plan.model.backbone_numel or 0)
+        model.append(f"backbone {plan.model.backbone}, {size}")
     optimizer = [plan.optimizer.type]
     if plan.optimizer.lr is not None:
         optimizer.append(f"lr {setting(plan.optimizer.lr)}")

@@ -159,7 +159,7 @@ def _bar_width(plan: Plan, free: int, contents: int) -> int:
 
 def _decades(layers: Iterable[Layer]) -> tuple[float, float]:
     """The powers of ten around the lr_scales: what an empty and a full bar stand for."""
-    scales = [layer.lr_scale for layer in layers if layer.lr_scale and layer.lr_scale > 0]
+    scales = [scale for layer in layers if (scale := layer.lr_scale) and 0 < scale < math.inf]
     high = math.ceil(math.log10(max(scales, default=1.0)) - 1e-9)
     low = math.ceil(math.log10(min(scales, default=1.0)) - 1e-9) - 1
     return 10.0 ** min(low, high - 1), 10.0**high
@@ -171,7 +171,7 @@ def _bars(layers: Sequence[Layer], width: int) -> list[str]:
     bars = []
     for layer in layers:
         part = 0.0
-        if layer.lr_scale and layer.lr_scale > 0:
+        if layer.lr_scale and 0 < layer.lr_scale < math.inf:
             part = math.log(layer.lr_scale / low) / math.log(high / low)
         eighths = round(min(1.0, part) * width * 8)
         bars.append("█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip())

@@ -50,7 +50,7 @@ def saved_plan(path: Path, config: str) -> Plan | None:
         text = path.read_text(encoding="utf-8")
         if not is_plan(json.loads(text)):
             return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None  # mmengine reads JSON configs, and says what is wrong with this one
     return plan_from_json(text, source=config)
 

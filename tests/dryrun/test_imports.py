@@ -79,8 +79,9 @@ def test_a_missing_package_that_a_library_imports_is_no_error(project, site_pack
 
 def test_a_broken_package_that_a_library_imports_is_no_error(project, site_package):
     site_package("lldtool_test_broken", "raise RuntimeError('operator x::nms does not exist')\n")
-    site_package("mmrotate", "import lldtool_test_broken\n")
-    folder = project(net="import mmrotate\n" + NET.format(size=2))
+    site_package("mmrotate", "import lldtool_test_broken\nclass Base: pass\n")
+    net = NET.format(size=2).replace("Net(BaseModel)", "Net(BaseModel, mmrotate.Base)")
+    folder = project(net="import mmrotate\n" + net)
     result = lldtool_process("inspect", "config.py", cwd=folder)
     assert result.code == 0, result.err
     assert "stand-in took the place of lldtool_test_broken, which is broken here" in result.out
@@ -103,7 +104,7 @@ def test_a_missing_package_that_the_users_own_code_imports_is_an_error(project):
     assert "custom_imports failed" in result.err
 
 
-def test_a_stand_in_can_be_inherited_from_decorated_with_and_tested_for(project):
+def test_library_code_may_inherit_decorate_and_test_with_a_stand_in(project, site_package):
     library = """
         import torchvision
         from torchvision.transforms import Compose, InterpolationMode
@@ -124,7 +125,8 @@ def test_a_stand_in_can_be_inherited_from_decorated_with_and_tested_for(project)
         assert len(MODES) == 2
         assert torchvision.__version__
     """
-    folder = project(library=library, net="import library\n" + NET.format(size=2))
+    site_package("lldtool_test_library", library)
+    folder = project(net="import lldtool_test_library\n" + NET.format(size=2))
     result = lldtool_process("inspect", "config.py", cwd=folder)
     assert result.code == 0, result.err
 
@@ -183,8 +185,8 @@ def test_meta_tensors_work_while_a_model_is_built():
         from lldtool.dryrun import torch_parts
         torch_parts.import_torch()
         import torch
-        from lldtool.dryrun.model import without_initialisation
-        with without_initialisation():
+        from lldtool.dryrun.model import Untouched
+        with Untouched().mode():
             with torch.device('meta'):
                 layer = torch.nn.Linear(3, 4)
             a = torch.empty(2, 3, device='meta')
@@ -211,9 +213,9 @@ def test_an_unknown_torch_is_imported_whole():
 def test_large_parameters_are_not_initialised_and_small_ones_are():
     import torch
 
-    from lldtool.dryrun.model import without_initialisation
+    from lldtool.dryrun.model import Untouched
 
-    with without_initialisation():
+    with Untouched().mode():
         big = torch.nn.init.constant_(torch.nn.Parameter(torch.zeros(100, 100)), 3.0)
         small = torch.nn.init.constant_(torch.nn.Parameter(torch.zeros(3)), 3.0)
         tensor = torch.nn.init.trunc_normal_(torch.nn.Parameter(torch.zeros(100, 100)), std=9.0)

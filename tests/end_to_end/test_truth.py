@@ -1,35 +1,10 @@
 """Plans are bit-equal to the optimizer that mmengine builds, in a process without lldtool."""
 
-import json
-import subprocess
-import sys
-
 import pytest
-from conftest import REFERENCE, SAMPLES, layer_decay_configs
+from conftest import SAMPLES, layer_decay_configs, reference, settings
 
 import lldtool
 from lldtool.source import locate
-
-
-def reference(paths, *options):
-    """Path -> name -> [lr, lr_scale, weight_decay, layer_id] as mmengine's own API has it."""
-    done = subprocess.run(
-        [sys.executable, str(REFERENCE), *options, *map(str, paths)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    return {answer["config"]: answer for answer in answers}
-
-
-def settings(plan):
-    """The same of a plan."""
-    return {
-        p.name: [*(None if v is None else v.hex() for v in (p.lr, p.lr_scale, p.weight_decay)),
-                 p.layer_id]
-        for p in plan.parameters
-    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
