@@ -84,7 +84,8 @@ mults = st.sampled_from([0.0, 0.1, 0.5, 1.0, 2, -1.0])
 entries = st.fixed_dictionaries(
     {},
     optional={
-        "lr_mult": mults, "decay_mult": mults, "weight_decay": mults, "momentum": mults, "lr": mults,
+        "lr_mult": mults, "decay_mult": mults, "weight_decay": mults, "momentum": mults,
+        "lr": mults,
     },
 )  # fmt: skip
 OPTIONS = [
@@ -93,7 +94,7 @@ OPTIONS = [
 ]  # fmt: skip
 paramwise_cfgs = st.fixed_dictionaries(
     {},
-    optional={name: mults for name in OPTIONS}
+    optional=dict.fromkeys(OPTIONS, mults)
     | {
         "bypass_duplicate": st.booleans(),
         "decay_rate": mults,
@@ -102,24 +103,20 @@ paramwise_cfgs = st.fixed_dictionaries(
 )
 optimizers = st.fixed_dictionaries(
     {"type": st.just("SGD")},
-    optional={"lr": st.sampled_from([0.1, 1, 0.003]), "weight_decay": st.sampled_from([0.05, 0, 1])},
+    optional={
+        "lr": st.sampled_from([0.1, 1, 0.003]),
+        "weight_decay": st.sampled_from([0.05, 0, 1]),
+    },
 )
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _in_mmpretrain():
-    import mmpretrain.engine  # noqa: F401
-
-    with DefaultScope.overwrite_default_scope("mmpretrain"):
-        yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _stand_ins():
-    """mmpretrain imports torchvision at module level, here as in a dry run."""
     from lldtool import dry_run
 
-    dry_run("mmpretrain::resnet/resnet18_8xb32_in1k.py")
+    dry_run("mmpretrain::resnet/resnet18_8xb32_in1k.py")  # imports it, torchvision or not
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        yield
 
 
 def same(a, b):
@@ -132,7 +129,9 @@ def same(a, b):
 )
 @given(model=models(), paramwise_cfg=paramwise_cfgs, optimizer=optimizers)
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 def test_plan_is_what_the_real_constructor_makes(constructor, model, paramwise_cfg, optimizer):
     assume(list(model.parameters()))
@@ -141,7 +140,7 @@ def test_plan_is_what_the_real_constructor_makes(constructor, model, paramwise_c
     )
     try:
         groups = build_optim_wrapper(model, wrapper).optimizer.param_groups
-    except Exception:  # noqa: BLE001 - whatever the constructor raises
+    except Exception:
         groups = None
     request = SimpleNamespace(name="random", auto_scale_lr=False, world_size=None)
     training = Training(request, ConfigDict(optim_wrapper=wrapper), model, None)
