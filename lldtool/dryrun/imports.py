@@ -24,7 +24,7 @@ import sys
 import sysconfig
 from abc import ABCMeta
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 from typing import Any
@@ -115,6 +115,8 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def __init__(self) -> None:
         self.for_speed: set[str] = set()
+        #: The modules that were imported before there were stand-ins for speed.
+        self._known: set[str] = set()
         #: Module -> why it is stood in for, as a note says it.
         self.for_need: dict[str, str] = {}
         #: Stood-in modules that were used after their import.
@@ -128,6 +130,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.touched.clear()
         if for_speed:
             if self not in sys.meta_path:
+                self._known = set(sys.modules)
                 self.for_speed = {name for name in FOR_SPEED if name not in sys.modules}
                 sys.meta_path.insert(0, self)
             yield
@@ -194,7 +197,21 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if isinstance(cause, StandInUsed):
             used.add(self.covers(cause.package) or cause.package)
         uncertain = error is not None and not error.certain
-        return bool(used & self.for_speed) or uncertain or _named_by_user_code(self.for_speed)
+        return bool(used & self.for_speed) or uncertain or self._named_by_user_code()
+
+    def _named_by_user_code(self) -> bool:
+        """Whether a module that is no library's has the name of a stand-in in its source.
+
+        Such code may do anything with the package: ask for its version, or whether it is there.
+        """
+        for name in sys.modules.keys() - self._known:
+            path = getattr(sys.modules[name], "__file__", None)
+            if isinstance(path, str) and path.endswith(".py") and not _is_library_file(name, path):
+                with contextlib.suppress(OSError):
+                    source = Path(path).read_text(encoding="utf-8", errors="replace")
+                    if any(module in source for module in self.for_speed):
+                        return True
+        return False
 
     def notes(self, packages: set[str]) -> list[str]:
         """A note for each package that training will need and that is not usable here.
@@ -233,23 +250,8 @@ def _importer(frame: FrameType | None) -> str:
     return str(name).partition(".")[0]
 
 
-def _named_by_user_code(names: Iterable[str]) -> bool:
-    """Whether a module that is no library's has one of the names in its source.
-
-    Such code may do anything with the package: ask for its version, or whether it is there.
-    """
-    for module in list(sys.modules.values()):
-        path = getattr(module, "__file__", None)
-        if isinstance(path, str) and path.endswith(".py") and not _is_library_file(module, path):
-            with contextlib.suppress(OSError):
-                source = Path(path).read_text(encoding="utf-8", errors="replace")
-                if any(name in source for name in names):
-                    return True
-    return False
-
-
-def _is_library_file(module: ModuleType, path: str) -> bool:
-    top = module.__name__.partition(".")[0]
+def _is_library_file(module: str, path: str) -> bool:
+    top = module.partition(".")[0]
     if top in OPENMMLAB | NEVER | {"lldtool", "__main__"}:
         return True
     return path.startswith((*_INSTALLED, sysconfig.get_path("stdlib")))
