@@ -1,0 +1,255 @@
+"""Models and configs that do unusual things, in a process of their own as a user runs them."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from conftest import ROOT, lldtool_process
+
+CONFIG = """
+_base_ = []
+default_scope = 'mmengine'
+custom_imports = dict(imports=['net'])
+model = dict(type='net.Net')
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, weight_decay=0.01))
+"""
+NET = """
+from mmengine.model import BaseModel
+from torch import nn
+import torch
+
+class Net(BaseModel):
+    def __init__(self):
+        super().__init__()
+        {body}
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return inputs
+"""
+
+
+@pytest.fixture
+def plan_of(tmp_path):
+    def run(body, head="", config=CONFIG, *arguments):
+        net = head + NET.replace("{body}", textwrap.indent(textwrap.dedent(body), " " * 8).strip())
+        (tmp_path / "net.py").write_text(net)
+        (tmp_path / "config.py").write_text(config)
+        result = lldtool_process("inspect", "config.py", "--format", "json", cwd=tmp_path)
+        assert result.code == 0, result.err
+        return json.loads(result.out)
+
+    return run
+
+
+def shapes(plan):
+    return {p["name"]: p["shape"] for p in plan["parameters"]}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "int(cv2.__version__.split('.')[0]) >= 4",
+        "not hasattr(cv2, 'no_such_thing')",
+        "cv2.INTER_LINEAR == 1",
+        "cv2.useOptimized() in (True, False)",
+        "'INTER_LINEAR' in dir(cv2)",
+        "len(list(cv2.getGaussianKernel(5, 1))) == 5",
+    ],
+)
+def test_user_code_is_answered_by_the_real_package(question, plan_of):
+    plan = plan_of(f"self.fc = nn.Linear(5 if {question} else 2, 3)", "import cv2\n")
+    assert shapes(plan)["fc.weight"] == [3, 5]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "try:\n    import torchvision\n    HAS = True\nexcept ImportError:\n    HAS = False\n",
+        "import importlib.util\nHAS = importlib.util.find_spec('torchvision') is not None\n",
+    ],
+)
+def test_user_code_learns_that_a_package_is_missing(question, plan_of):
+    plan = plan_of("self.fc = nn.Linear(5 if HAS else 2, 3)", question)
+    assert shapes(plan)["fc.weight"] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        """
+        m = torch.empty(64, 64)
+        nn.init.normal_(m)
+        self.w = nn.Parameter(torch.zeros(int(torch.linalg.matrix_rank(m))))
+        """,
+        """
+        h = nn.init.constant_(nn.Parameter(torch.empty(64, 64)), 1 / 64)
+        self.w = nn.Parameter(torch.zeros(int(h.sum().item())))
+        """,
+        """
+        h = nn.init.trunc_normal_(nn.Parameter(torch.empty(64, 64)))
+        self.w = nn.Parameter(torch.zeros(64 if bool((h.abs() <= 2).all()) else 1))
+        """,
+    ],
+)
+def test_values_that_a_model_reads_are_the_true_ones(body, plan_of):
+    assert shapes(plan_of(body)) == {"w": [64]}
+
+
+def test_torch_compile_in_a_model(plan_of):
+    plan = plan_of("self.fc = nn.Linear(2, 3)\nself.compiled = torch.compile(self.fc)")
+    assert shapes(plan)["fc.weight"] == [3, 2]
+
+
+def test_meta_tensors_in_a_model(plan_of):
+    plan = plan_of(
+        """
+        out = nn.Conv2d(3, 8, 3).to('meta')(torch.empty(1, 3, 9, 9).to('meta'))
+        self.fc = nn.Linear(out.shape[-1], 3)
+        """
+    )
+    assert shapes(plan)["fc.weight"] == [3, 7]
+
+
+def test_lazy_parameters_have_no_shape_yet(plan_of):
+    plan = plan_of("self.lazy = nn.LazyLinear(5)")
+    assert shapes(plan) == {"lazy.weight": [], "lazy.bias": []}
+
+
+def test_a_submodule_called_module_hides_nothing(plan_of):
+    plan = plan_of("self.fc = nn.Linear(2, 3)\nself.module = nn.Linear(5, 5)")
+    # mmengine's constructors optimise `model.module` alone
+    assert shapes(plan) == {"module.weight": [5, 5], "module.bias": [5]}
+    assert {p["name"] for p in plan["left_out"]} == {"fc.weight", "fc.bias"}
+
+
+CONSTRUCTOR = """
+from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
+class Two:
+    def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
+        pass
+    def __call__(self, model):
+        {body}
+"""
+
+
+def with_constructor(body):
+    return CONSTRUCTOR.format(body=body), CONFIG + "optim_wrapper['constructor'] = 'net.Two'\n"
+
+
+def test_tensors_of_no_model_are_noted(plan_of):
+    head, config = with_constructor(
+        "return OptimWrapper(torch.optim.SGD([*model.parameters(), torch.zeros(7)], lr=9))"
+    )
+    plan = plan_of("self.fc = nn.Linear(2, 3)", head, config)
+    assert "1 tensors in param groups are no parameters of the model" in plan["notes"]
+
+
+def test_an_amp_wrapper_built_by_position(plan_of):
+    head, config = with_constructor(
+        "return AmpOptimWrapper('dynamic', optimizer=torch.optim.SGD(model.parameters(), lr=9))"
+    )
+    plan = plan_of("self.fc = nn.Linear(2, 3)", head, config)
+    assert {p["lr"] for p in plan["parameters"]} == {9.0}
+
+
+def test_a_parameter_in_two_optimizers_is_an_error(tmp_path):
+    head, config = with_constructor(
+        "one, two = (OptimWrapper(torch.optim.SGD(model.parameters(), lr=lr)) for lr in (1, 2)); "
+        "return OptimWrapperDict(a=one, b=two)"
+    )
+    (tmp_path / "net.py").write_text(head + NET.format(body="self.fc = nn.Linear(2, 3)"))
+    (tmp_path / "config.py").write_text(config)
+    result = lldtool_process("inspect", "config.py", cwd=tmp_path)
+    assert result.code == 2
+    assert "a parameter is in the groups of two optimizers" in result.err
+
+
+def test_numpy_numbers_in_a_config(plan_of):
+    config = CONFIG + (
+        "optim_wrapper['paramwise_cfg'] = dict("
+        "bias_lr_mult=__import__('numpy').float32(0.75), custom_keys=dict())\n"
+    )
+    plan = plan_of("self.fc = nn.Linear(2, 3)", config=config)
+    assert plan["constructor"]["paramwise_cfg"]["bias_lr_mult"] == 0.75
+
+
+def test_a_swallowed_download_is_noted(plan_of):
+    plan = plan_of(
+        """
+        import urllib.request
+        try:
+            urllib.request.urlopen('http://weights.example.org/x')
+        except OSError:
+            pass
+        self.fc = nn.Linear(2, 3)
+        """
+    )
+    assert any("tried to reach weights.example.org" in note for note in plan["notes"])
+
+
+def test_a_config_that_leaves_the_directory_moves_no_output(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "net.py").write_text(NET.format(body="self.fc = nn.Linear(2, 3)"))
+    (tmp_path / "config.py").write_text(CONFIG + "import os\nos.chdir('other')\n")
+    assert lldtool_process("inspect", "config.py", "-o", "out.txt", cwd=tmp_path).code == 0
+    assert (tmp_path / "out.txt").exists()
+
+
+def test_a_module_that_registers_before_a_missing_import_is_tried_again(tmp_path):
+    head = (
+        "from mmengine.registry import MODELS\n@MODELS.register_module()\nclass Once: pass\n"
+        "from mmcv.ops import RoIAlign\n"
+    )
+    (tmp_path / "net.py").write_text(head + NET.format(body="self.fc = nn.Linear(2, 3)"))
+    (tmp_path / "config.py").write_text(CONFIG)
+    result = lldtool_process("inspect", "config.py", cwd=tmp_path)
+    assert result.code == 0, result.err
+
+
+PLAN = ROOT / "tests" / "render" / "plans" / "resnet50_lr-mult.json"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code"), [(">&-", 2), ("2>&-", 0), (">/dev/full", 2), ("<&-", 0)]
+)
+def test_closed_and_full_streams(redirection, code):
+    command = f"{sys.executable} -m lldtool inspect {PLAN} {redirection}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 1
+
+
+def test_json_is_valid_in_any_encoding(tmp_path):
+    plan = PLAN.read_text().replace("backbone.conv1.weight", "größe")
+    (tmp_path / "plan.json").write_text(plan, encoding="utf-8")
+    result = lldtool_process(
+        "inspect", "plan.json", "--format", "json", cwd=tmp_path, PYTHONIOENCODING="ascii"
+    )
+    assert json.loads(result.out)["parameters"][0]["name"] == "größe"
+
+
+def test_infinite_settings_are_shown(tmp_path):
+    plan = json.loads(PLAN.read_text())
+    plan["parameters"][0]["lr"] = plan["parameters"][0]["lr_scale"] = float("inf")
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    result = lldtool_process("inspect", "plan.json", cwd=tmp_path)
+    assert (result.code, result.err) == (0, "")
+    assert "inf" in result.out
+
+
+def test_the_config_is_not_overwritten(tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text(PLAN.read_text())
+    result = lldtool_process("inspect", "plan.json", "-o", "./plan.json", cwd=tmp_path)
+    assert result.code == 2
+    assert "is the config itself" in result.err
+    assert path.read_text() == PLAN.read_text()
+
+
+def test_a_deeply_nested_json_is_one_line(tmp_path):
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    result = lldtool_process("inspect", "deep.json", cwd=tmp_path)
+    assert result.code == 2
+    assert len(result.err.splitlines()) == 1
