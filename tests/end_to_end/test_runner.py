@@ -1,0 +1,89 @@
+"""A real `mmengine.Runner` after one step of training has the param groups of the plan."""
+
+import pytest
+import torch
+from conftest import SAMPLES
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import MODELS
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+import lldtool
+
+#: Overrides that make a sample small enough to train for a step on a CPU.
+SMALL = {
+    "vit-base_layer-decay.py": {
+        "model.backbone.arch": "deit-tiny", "model.backbone.img_size": 32,
+        "model.head.in_channels": 192,
+    },
+    "vit-small_pure-python.py": {"model.backbone.img_size": 32},
+    "convnext-tiny.py": {},
+    "resnet50.py": {},
+    "resnet50_lr-mult.py": {},
+    "swin-tiny.py": {"optim_wrapper.type": "OptimWrapper", "model.backbone.pad_small_map": True},
+}  # fmt: skip
+
+
+class Seen(Hook):
+    """Keeps the settings of the first step."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.groups = [dict(group) for group in runner.optim_wrapper.optimizer.param_groups]
+
+
+@pytest.mark.parametrize("auto_scale_lr", [False, True])
+@pytest.mark.parametrize("name", SMALL)
+def test_the_running_runner_has_the_groups_of_the_plan(name, auto_scale_lr, tmp_path):
+    options = dict(SMALL[name])
+    if auto_scale_lr:
+        options["auto_scale_lr"] = {"base_batch_size": 32, "enable": True}
+        options["train_dataloader.batch_size"] = 2
+    plan = lldtool.dry_run(
+        SAMPLES / name, cfg_options=options, auto_scale_lr=auto_scale_lr, world_size=1
+    )
+
+    config = Config.fromfile(SAMPLES / name)
+    config.merge_from_dict(options)
+    config.model["data_preprocessor"] = {"type": "mmpretrain.ClsDataPreprocessor"}
+    config.model.pop("train_cfg", None)
+    seen = Seen()
+    size = 32 if "vit" in name else 64
+    runner = Runner(
+        model=MODELS.build(_scoped(config.model)),
+        work_dir=str(tmp_path),
+        train_dataloader=DataLoader([_sample(size) for _ in range(2)], 2, collate_fn=_collate),
+        train_cfg={"by_epoch": True, "max_epochs": 1},
+        optim_wrapper=config.optim_wrapper,
+        auto_scale_lr=config.get("auto_scale_lr", None) if auto_scale_lr else None,
+        default_scope="mmpretrain",
+        default_hooks={"checkpoint": None, "logger": None, "sampler_seed": None},
+        custom_hooks=[seen],
+        log_level="ERROR",
+    )
+    runner.train()
+
+    names = {id(p): n for n, p in runner.model.named_parameters()}
+    running = {names[id(p)]: g for g in seen.groups for p in g["params"]}
+    assert {p.name for p in plan.parameters} == running.keys()
+    for p in plan.parameters:
+        group = running[p.name]
+        assert (p.lr, p.weight_decay) == (group["lr"], group["weight_decay"])
+        assert p.layer_id == group.get("layer_id")
+        if "lr_scale" in group:
+            assert p.lr_scale == group["lr_scale"]
+
+
+def _scoped(model):
+    model["_scope_"] = "mmpretrain"
+    return model
+
+
+def _sample(size):
+    from mmpretrain.structures import DataSample
+
+    return {"inputs": torch.zeros(3, size, size), "data_samples": DataSample().set_gt_label(1)}
+
+
+def _collate(samples):
+    return {key: [sample[key] for sample in samples] for key in samples[0]}
