@@ -13,11 +13,13 @@ with real imports, or says which package to install.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib.abc
 import importlib.machinery
 import importlib.metadata
 import importlib.util
+import inspect
 import os
 import sys
 import sysconfig
@@ -26,6 +28,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 from typing import Any
+from unittest import mock
 
 FOR_SPEED = (
     "torch.distributed.fsdp",  # with DTensor and sympy, for one wrapper class of mmengine
@@ -40,6 +43,7 @@ OPENMMLAB = {"mmengine", "mmcv", "mmpretrain", "mmdet", "mmseg", "mmpose", "mmac
 OPENMMLAB |= {"mmdet3d", "mmrotate", "mmyolo", "mmrazor", "mmselfsup", "mmagic", "mmfewshot"}
 
 _DRYRUN_FOLDER = str(Path(__file__).parent)
+_INSTALLED = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
 
 
 class StandInUsed(BaseException):
@@ -77,6 +81,13 @@ class _StandInModule(ModuleType):
         return _attribute(self, name, self.__name__)
 
 
+def _origin(value: object) -> str | None:
+    """The stood-in module that a value is or comes from, or None."""
+    if isinstance(value, _StandInModule):
+        return value.__name__
+    return _module_of(value) if isinstance(value, _StandInType) else None
+
+
 def _attribute(owner: Any, name: str, module: str) -> Any:
     if name == "__version__":
         return _installed_version(module.partition(".")[0]) or "0.0.0"
@@ -92,14 +103,61 @@ def _attribute(owner: Any, name: str, module: str) -> Any:
 def _importing(frame: FrameType | None) -> bool:
     """Whether the frame runs because a library module is being imported."""
     while frame is not None:
-        code = frame.f_code
-        if code.co_filename.startswith(_DRYRUN_FOLDER):
+        if frame.f_code.co_filename.startswith(_DRYRUN_FOLDER):
             return False
-        caller = frame.f_back
-        if code.co_name == "<module>" and caller is not None:
-            return caller.f_code.co_filename.startswith("<frozen importlib")
-        frame = caller
+        if frame.f_code.co_name == "<module>" and frame.f_back is not None:
+            return _runs_a_module(frame)
+        frame = frame.f_back
     return False
+
+
+def _runs_a_module(frame: FrameType) -> bool:
+    """Whether the frame is the code of a module that is being imported."""
+    if frame.f_code.co_name != "<module>" or frame.f_back is None:
+        return False
+    return frame.f_back.f_code.co_filename.startswith("<frozen importlib")
+
+
+class _Misses(importlib.abc.MetaPathFinder):
+    """The last finder, asked for what no other finds: takes down who went on without it.
+
+    A library that guards an import, `try: from mmcv.ops import x` and `except ImportError`, does
+    without. Where a stand-in comes later, for another library, the guarded import is due again.
+    """
+
+    def __init__(self) -> None:
+        #: Missing module -> for each import of it the modules that led there, innermost first,
+        #: and at which line.
+        self.imports: dict[str, list[list[tuple[str, int]]]] = {}
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> None:
+        """The finder protocol of `sys.meta_path`."""
+        modules = []
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            if _runs_a_module(frame) and _is_library(frame):
+                modules.append((str(frame.f_globals["__name__"]), frame.f_lineno))
+            frame = frame.f_back
+        self.imports.setdefault(fullname, []).append(modules)
+
+    def import_again(self, missing: str) -> None:
+        """Run the guarded imports anew that this module was missing for."""
+        for modules in self.imports.pop(missing, []):
+            # Those that did not guard it were not imported either.
+            name, line = next((one for one in modules if one[0] in sys.modules), (None, 0))
+            if name is not None:
+                with contextlib.suppress(Exception):  # it did without before
+                    _run_guarded(sys.modules[name], line)
+
+
+def _run_guarded(module: ModuleType, line: int) -> None:
+    """Run the module's `try` statement that this line belongs to."""
+    for statement in ast.parse(inspect.getsource(module)).body:
+        is_it = statement.lineno <= line <= (statement.end_lineno or 0)
+        if is_it and isinstance(statement, ast.Try):
+            exec(compile(ast.Module([statement], []), str(module.__file__), "exec"), vars(module))
 
 
 class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -111,6 +169,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.for_need: dict[str, str] = {}
         #: Stood-in modules that were used after their import.
         self.touched: set[str] = set()
+        self.misses = _Misses()
 
     @contextlib.contextmanager
     def installed(self, *, for_speed: bool) -> Iterator[None]:
@@ -119,17 +178,43 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if for_speed:
             if self not in sys.meta_path:
                 self.for_speed = {name for name in FOR_SPEED if name not in sys.modules}
-                sys.meta_path.insert(0, self)
-            yield
+                self._take_part()
+            with self._unseen():
+                yield
             return
-        sys.meta_path.insert(0, self)
+        self._take_part()
         try:
-            yield
+            with self._unseen():
+                yield
         finally:
             sys.meta_path.remove(self)
+            sys.meta_path.remove(self.misses)
             for name, module in list(sys.modules.items()):
                 if isinstance(module, _StandInModule) and self.covers(name) in self.for_need:
                     del sys.modules[name]
+
+    def _take_part(self) -> None:
+        sys.meta_path.insert(0, self)
+        sys.meta_path.append(self.misses)
+
+    @contextlib.contextmanager
+    def _unseen(self) -> Iterator[None]:
+        """Who asks whether a package is there, instead of importing it, is told the truth.
+
+        mmengine tells mmcv from mmcv-lite so.
+        """
+        find_spec = importlib.util.find_spec
+
+        def really(name: str, package: str | None = None) -> importlib.machinery.ModuleSpec | None:
+            stood_in = self.covers(name)
+            if stood_in is None:
+                return find_spec(name, package)
+            parent, _, _ = stood_in.rpartition(".")
+            path = importlib.import_module(parent).__path__ if parent else None
+            return importlib.machinery.PathFinder.find_spec(stood_in, path)
+
+        with mock.patch.object(importlib.util, "find_spec", really):
+            yield
 
     def covers(self, module: str) -> str | None:
         """The stood-in module that this one is or belongs to."""
@@ -167,7 +252,25 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.for_need[module] = reason
         for name in [n for n in sys.modules if n == module or n.startswith(f"{module}.")]:
             del sys.modules[name]
+        self.misses.import_again(module)
         return True
+
+    def compiled_operator(self, cls: type) -> type | None:
+        """The class, or the base of it, whose compiled part a stand-in took the place of.
+
+        It stands in a module that imports the missing part of its own package, as
+        `mmcv.ops.deform_conv` imports `mmcv._ext`: mmcv-lite has the one without the other.
+        """
+        missing = {name for name in self.for_need if "." in name}
+        for base in cls.__mro__ if missing else ():
+            package = base.__module__.partition(".")[0]
+            module = sys.modules.get(base.__module__)
+            origins = {_origin(value) for value in vars(module).values()} if module else set()
+            if any(
+                o and o.startswith(f"{package}.") and self.covers(o) in missing for o in origins
+            ):
+                return base
+        return None
 
     def needed_for_real(self, error: BaseException | None) -> bool:
         """Whether something that is stood in for only to save time was used in earnest.
@@ -235,8 +338,7 @@ def _importing_frames(traceback: TracebackType | None) -> list[FrameType]:
 
 def _is_library(frame: FrameType) -> bool:
     top = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-    installed = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
-    return top in OPENMMLAB or frame.f_code.co_filename.startswith(installed)
+    return top in OPENMMLAB or frame.f_code.co_filename.startswith(_INSTALLED)
 
 
 def _installed_version(package: str) -> str | None:

@@ -97,6 +97,7 @@ def start_of_training(request: Request) -> Iterator[Training]:
             _import_scope(scope, name)
             stack.enter_context(DefaultScope.overwrite_default_scope(scope))
             model = models.build_model(config, request.device)
+            models.require_compiled_operators(model, name)
         notes = (scope_note, *stand_ins.notes(), package_lookup.note())
         yield Training(request, config, model, notes)
 
