@@ -52,7 +52,7 @@ EVERY_40TH = [path for package in RELATIVES for path in configs(package)[20::40]
 
 
 @pytest.fixture(scope="module")
-def reference():
+def reference(tmp_path_factory):
     """Path -> what mmengine says, in one process without lldtool."""
     paths = [*CONFIGS_WITH_LAYER_DECAY, *OWN_CONFIGS, *EVERY_40TH]
     done = subprocess.run(
@@ -60,6 +60,7 @@ def reference():
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(CONFIGS)},
+        cwd=tmp_path_factory.mktemp("reference"),
         check=True,
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
