@@ -8,13 +8,19 @@ import copy
 import importlib.machinery
 import json
 import logging
+import pkgutil
+import re
 import sys
 import types
 import warnings
 
+#: What the installed packages import at module level and building a model does not run.
+FAKED = ("torchvision", "mmcv._ext", "xtcocotools", "json_tricks", "munkres")
+FAKED += ("mmaction.models.localizers.drn",)  # not in the wheel of mmaction2 1.2.0
+
 
 class _Anything(type):
-    """Stands for whatever is asked of a torchvision that is not there; data sets use it."""
+    """Stands for whatever is asked of a package that is not there; data sets use it."""
 
     def __getattr__(cls, name):
         if name.startswith("__"):
@@ -22,7 +28,7 @@ class _Anything(type):
         return _Anything(name, (), {})
 
 
-def fake_torchvision():
+def fake_packages():
     class Module(types.ModuleType):
         def __getattr__(self, name):
             if name.startswith("__"):
@@ -31,7 +37,7 @@ def fake_torchvision():
 
     class Finder:
         def find_spec(self, name, path=None, target=None):
-            if name.partition(".")[0] == "torchvision":
+            if name.startswith(FAKED):
                 return importlib.machinery.ModuleSpec(name, self, is_package=True)
             return None
 
@@ -44,6 +50,9 @@ def fake_torchvision():
             pass
 
     sys.meta_path.insert(0, Finder())
+    find_loader = pkgutil.find_loader
+    # By this mmengine tells mmcv from mmcv-lite.
+    pkgutil.find_loader = lambda name: None if name == "mmcv._ext" else find_loader(name)
 
 
 def skip_init():
@@ -56,6 +65,12 @@ def skip_init():
 
 def number(value):
     return None if value is None else float(value).hex()
+
+
+def layer_id(group):
+    """As the constructors number their groups, or name them: `layer_3_no_decay`."""
+    named = re.match(r"layer_(\d+)_", group.get("group_name", ""))
+    return group.get("layer_id", int(named[1]) if named else None)
 
 
 def settings(path):
@@ -85,7 +100,7 @@ def settings(path):
             scale = group.get("lr_scale", group["lr"] / base_lr if base_lr else None)
             found[name] = [
                 number(group["lr"]), number(scale), number(group.get("weight_decay")),
-                group.get("layer_id"),
+                layer_id(group),
             ]  # fmt: skip
     return found
 
@@ -94,7 +109,7 @@ def main():
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     paths = sys.argv[1:]
-    fake_torchvision()
+    fake_packages()
     if paths[:1] == ["--skip-init"]:
         paths = paths[1:]
         skip_init()

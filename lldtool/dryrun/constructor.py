@@ -44,7 +44,7 @@ def build_optimizers(model: Any, optim_wrapper: Any) -> tuple[dict[str, Any], li
     notes: list[str] = []
     config = _with_optimizer_class(optim_wrapper, notes)
     _register_strategies(config, notes)
-    with _without_dynamo(), _simulated_wrappers(notes):
+    with _without_dynamo(), _without_print_log(), _simulated_wrappers(notes):
         wrapper = build_optim_wrapper(model, config)
     if isinstance(wrapper, OptimWrapperDict):
         return {name: one.optimizer for name, one in wrapper.items()}, notes
@@ -148,6 +148,17 @@ def _without_dynamo() -> Iterator[None]:
         yield
         return
     with mock.patch.object(torch.optim.Optimizer, "add_param_group", plain):
+        yield
+
+
+@contextlib.contextmanager
+def _without_print_log() -> Iterator[None]:
+    """Leave out what mmengine's `print_log` prints where it is given no logger.
+
+    mmseg's constructor logs so: a line for each parameter, past what silences logging.
+    """
+    module = importlib.import_module("mmengine.logging.logger")
+    with mock.patch.object(module, "print", create=True):
         yield
 
 

@@ -19,16 +19,24 @@ import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
-import site
 import sys
-import sysconfig
 from abc import ABCMeta
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import FrameType, ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
+from unittest import mock
 
+from lldtool.dryrun.guarded_imports import GuardedImports
+from lldtool.dryrun.importers import (
+    OPENMMLAB,
+    broken_package,
+    importer,
+    is_importing,
+    is_library_file,
+    missing_module,
+)
 from lldtool.errors import LldtoolError
 
 FOR_SPEED = (
@@ -37,14 +45,6 @@ FOR_SPEED = (
     "torchvision",  # data sets, metrics
     "cv2",  # data sets, visualisation
 )
-#: A stand-in for one of these would change what the dry run shows.
-NEVER = {"torch", "numpy", "mmengine", "mmcv"}
-#: Their code counts as library code wherever it is installed; `pip install -e` is the custom.
-OPENMMLAB = {"mmengine", "mmcv", "mmpretrain", "mmdet", "mmseg", "mmpose", "mmaction", "mmocr"}
-OPENMMLAB |= {"mmdet3d", "mmrotate", "mmyolo", "mmrazor", "mmselfsup", "mmagic", "mmfewshot"}
-
-_DRYRUN_FOLDER = str(Path(__file__).parent)
-_INSTALLED = (*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_path("purelib"))
 
 
 class StandInUsed(BaseException):
@@ -69,7 +69,7 @@ class _StandInType(ABCMeta):
     __iter__ = None
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if not _importing(sys._getframe(1)):
+        if not is_importing(sys._getframe(1)):
             raise StandInUsed(_module_of(cls), cls.__name__)
         # A decorator leaves what it decorates; anything else made while importing is not used.
         return args[0] if len(args) == 1 and callable(args[0]) and not kwargs else cls
@@ -85,29 +85,23 @@ class _StandInModule(ModuleType):
         return _attribute(self, name, self.__name__)
 
 
+def _origin(value: object) -> str | None:
+    """The stood-in module that a value is or comes from, or None."""
+    if isinstance(value, _StandInModule):
+        return value.__name__
+    return _module_of(value) if isinstance(value, _StandInType) else None
+
+
 def _attribute(owner: Any, name: str, module: str) -> Any:
     if name == "__version__":
         return _installed_version(module.partition(".")[0]) or "0.0.0"
     if name.startswith("__"):
         raise AttributeError(f"{module} has no attribute {name}")
-    if not _importing(sys._getframe(2)):
+    if not is_importing(sys._getframe(2)):
         stand_ins.touched.add(stand_ins.covers(module) or module)
     made = _StandInType(name, (), {"__module__": module, "_stand_in_for": module})
     setattr(owner, name, made)
     return made
-
-
-def _importing(frame: FrameType | None) -> bool:
-    """Whether the frame runs because a library module is being imported."""
-    while frame is not None:
-        code = frame.f_code
-        if code.co_filename.startswith(_DRYRUN_FOLDER):
-            return False
-        caller = frame.f_back
-        if code.co_name == "<module>" and caller is not None:
-            return caller.f_code.co_filename.startswith("<frozen importlib")
-        frame = caller
-    return False
 
 
 class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -123,6 +117,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.touched: set[str] = set()
         #: Stood-in module -> the top-level packages that imported it.
         self.importers: dict[str, set[str]] = defaultdict(set)
+        self.guarded = GuardedImports()
 
     @contextlib.contextmanager
     def installed(self, *, for_speed: bool) -> Iterator[None]:
@@ -132,17 +127,43 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             if self not in sys.meta_path:
                 self._known = set(sys.modules)
                 self.for_speed = {name for name in FOR_SPEED if name not in sys.modules}
-                sys.meta_path.insert(0, self)
-            yield
+                self._take_part()
+            with self._unseen():
+                yield
             return
-        sys.meta_path.insert(0, self)
+        self._take_part()
         try:
-            yield
+            with self._unseen():
+                yield
         finally:
             sys.meta_path.remove(self)
+            sys.meta_path.remove(self.guarded)
             for name, module in list(sys.modules.items()):
                 if isinstance(module, _StandInModule) and self.covers(name) in self.for_need:
                     del sys.modules[name]
+
+    def _take_part(self) -> None:
+        sys.meta_path.insert(0, self)
+        sys.meta_path.append(self.guarded)
+
+    @contextlib.contextmanager
+    def _unseen(self) -> Iterator[None]:
+        """Who asks whether a package is there, instead of importing it, is told the truth.
+
+        mmengine tells mmcv from mmcv-lite so.
+        """
+        find_spec = importlib.util.find_spec
+
+        def really(name: str, package: str | None = None) -> importlib.machinery.ModuleSpec | None:
+            stood_in = self.covers(name)
+            if stood_in is None:
+                return find_spec(name, package)
+            parent, _, _ = stood_in.rpartition(".")
+            path = importlib.import_module(parent).__path__ if parent else None
+            return importlib.machinery.PathFinder.find_spec(stood_in, path)
+
+        with mock.patch.object(importlib.util, "find_spec", really):
+            yield
 
     def covers(self, module: str) -> str | None:
         """The stood-in module that this one is or belongs to."""
@@ -157,7 +178,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module = self.covers(fullname)
         if module is None:
             return None
-        self.importers[module].add(_importer(sys._getframe(1)))
+        self.importers[module].add(importer(sys._getframe(1)))
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
@@ -175,7 +196,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
         True means that the import is worth trying again.
         """
-        module = _missing_module(error) or _broken_package(error)
+        module = missing_module(error) or broken_package(error)
         if module is None or self.covers(module):
             return False
         _forget_half_registered()
@@ -183,7 +204,25 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.for_need[module] = reason
         for name in [n for n in sys.modules if n == module or n.startswith(f"{module}.")]:
             del sys.modules[name]
+        self.guarded.import_again(module)
         return True
+
+    def compiled_operator(self, cls: type) -> type | None:
+        """The class, or the base of it, whose compiled part a stand-in took the place of.
+
+        It stands in a module that imports the missing part of its own package, as
+        `mmcv.ops.deform_conv` imports `mmcv._ext`: mmcv-lite has the one without the other.
+        """
+        missing = {name for name in self.for_need if "." in name}
+        for base in cls.__mro__ if missing else ():
+            package = base.__module__.partition(".")[0]
+            module = sys.modules.get(base.__module__)
+            origins = {_origin(value) for value in vars(module).values()} if module else set()
+            if any(
+                o and o.startswith(f"{package}.") and self.covers(o) in missing for o in origins
+            ):
+                return base
+        return None
 
     def needed_for_real(self, error: LldtoolError | None) -> bool:
         """Whether something that is stood in for only to save time was used in earnest.
@@ -206,7 +245,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """
         for name in sys.modules.keys() - self._known:
             path = getattr(sys.modules[name], "__file__", None)
-            if isinstance(path, str) and path.endswith(".py") and not _is_library_file(name, path):
+            if isinstance(path, str) and path.endswith(".py") and not is_library_file(name, path):
                 with contextlib.suppress(OSError):
                     source = Path(path).read_text(encoding="utf-8", errors="replace")
                     if any(module in source for module in self.for_speed):
@@ -242,21 +281,6 @@ def real_imports_wanted() -> bool:
 stand_ins = StandIns()
 
 
-def _importer(frame: FrameType | None) -> str:
-    """The top-level package of the code that an import statement is in."""
-    while frame is not None and "importlib" in frame.f_code.co_filename:
-        frame = frame.f_back
-    name = frame.f_globals.get("__name__", "") if frame is not None else ""
-    return str(name).partition(".")[0]
-
-
-def _is_library_file(module: str, path: str) -> bool:
-    top = module.partition(".")[0]
-    if top in OPENMMLAB | NEVER | {"lldtool", "__main__"}:
-        return True
-    return path.startswith((*_INSTALLED, sysconfig.get_path("stdlib")))
-
-
 def _forget_half_registered() -> None:
     """Take back what modules registered whose import then failed; it will be tried again."""
     from mmengine.registry import root
@@ -266,43 +290,6 @@ def _forget_half_registered() -> None:
         for name, item in list(registry.module_dict.items()):
             if getattr(item, "__module__", None) not in sys.modules:
                 del registry.module_dict[name]
-
-
-def _missing_module(error: BaseException) -> str | None:
-    """The module that library code imports and that is missing, or None."""
-    if not isinstance(error, ModuleNotFoundError) or not error.name:
-        return None
-    top = error.name.partition(".")[0]
-    importer = _importing_frames(error.__traceback__)[-1:]
-    if not importer or not _is_library(importer[0]):
-        return None
-    if top in OPENMMLAB | NEVER and error.name == top:
-        return None
-    return error.name
-
-
-def _broken_package(error: BaseException) -> str | None:
-    """The installed package that library code imports and that fails to, or None."""
-    for frame in _importing_frames(error.__traceback__):
-        top = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if top not in OPENMMLAB | NEVER and _is_library(frame):
-            return top
-    return None
-
-
-def _importing_frames(traceback: TracebackType | None) -> list[FrameType]:
-    """The frames of the traceback that were importing a module, outermost first."""
-    frames = []
-    while traceback is not None:
-        if _importing(traceback.tb_frame) and traceback.tb_frame.f_code.co_name == "<module>":
-            frames.append(traceback.tb_frame)
-        traceback = traceback.tb_next
-    return frames
-
-
-def _is_library(frame: FrameType) -> bool:
-    top = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-    return top in OPENMMLAB or frame.f_code.co_filename.startswith(_INSTALLED)
 
 
 def _installed_version(package: str) -> str | None:

@@ -11,6 +11,7 @@ from unittest import mock
 
 from lldtool.dryrun import torch_parts
 from lldtool.dryrun.config import describe
+from lldtool.dryrun.imports import stand_ins
 from lldtool.dryrun.registries import unknown_type
 from lldtool.errors import LldtoolError
 
@@ -49,6 +50,24 @@ def build_model(config: Any, device: str) -> Any:
     if not isinstance(model, torch.nn.Module):
         raise LldtoolError(f"model builds a {type(model).__name__}, not a torch.nn.Module")
     return model if device == "cpu" else model.to(device)
+
+
+def require_compiled_operators(model: Any, name: str) -> None:
+    """An operator without parameters is never run; one that has some is what the user asks about.
+
+    Raises:
+        LldtoolError: the model has such an operator, and its compiled part is not installed.
+    """
+    owners = (m for m in model.modules() if next(m.parameters(recurse=False), None) is not None)
+    for operator in filter(
+        None, map(stand_ins.compiled_operator, dict.fromkeys(map(type, owners)))
+    ):
+        package = operator.__module__.rpartition(".")[0] or operator.__module__
+        raise LldtoolError(
+            f"the model needs {operator.__name__} of {package}, which is not installed",
+            config=name,
+            hint=f"pip install {package.partition('.')[0]}",
+        )
 
 
 def default_scope(config: Any) -> tuple[str, str | None]:

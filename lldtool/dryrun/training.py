@@ -13,7 +13,8 @@ from lldtool.dryrun import constructor, package_lookup
 from lldtool.dryrun import model as models
 from lldtool.dryrun.explain import Setup, explained
 from lldtool.dryrun.groups import numel_of, plain, read_parameters, strangers
-from lldtool.dryrun.imports import OPENMMLAB, stand_ins
+from lldtool.dryrun.importers import OPENMMLAB
+from lldtool.dryrun.imports import stand_ins
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.scaling import auto_scale, scaled
 from lldtool.dryrun.surroundings import reached_for
@@ -110,6 +111,7 @@ def start_of_training(request: Request) -> Iterator[Training]:
             _import_scope(scope, name)
             stack.enter_context(DefaultScope.overwrite_default_scope(scope))
             model = models.build_model(config, request.device)
+            models.require_compiled_operators(model, name)
         yield Training(request, config, model, scope_note)
 
 

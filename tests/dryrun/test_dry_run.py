@@ -96,6 +96,31 @@ def test_frozen_parameters_are_listed(plan_of):
     assert not {p.name for p in plan.frozen} & {p.name for p in plan.parameters}
 
 
+def test_what_a_constructor_logs_without_a_logger_is_left_out(
+    plan_of, tmp_path, monkeypatch, capsys
+):
+    # mmseg's has a line for each parameter.
+    module = """
+        from mmengine.logging import print_log
+        from mmengine.optim import DefaultOptimWrapperConstructor
+        from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+        @OPTIM_WRAPPER_CONSTRUCTORS.register_module(force=True)
+        class Talkative(DefaultOptimWrapperConstructor):
+            def __call__(self, model):
+                print_log("logged")
+                print("printed")
+                return super().__call__(model)
+    """
+    (tmp_path / "lldtool_test_talkative.py").write_text(textwrap.dedent(module))
+    monkeypatch.syspath_prepend(tmp_path)
+    plan_of(
+        "custom_imports = dict(imports=['lldtool_test_talkative'])\n"
+        "optim_wrapper['constructor'] = 'Talkative'"
+    )
+    assert tuple(capsys.readouterr()) == ("", "printed\n")
+
+
 def test_parameters_that_a_constructor_leaves_out_are_listed(plan_of, tmp_path, monkeypatch):
     module = """
         from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS

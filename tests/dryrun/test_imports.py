@@ -1,6 +1,7 @@
 """Stand-ins: harmless while modules are imported, never a wrong answer."""
 
 import importlib.metadata
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -44,7 +45,7 @@ def project(tmp_path):
 
 @pytest.fixture
 def site_package(tmp_path, monkeypatch):
-    """Install a package for this test: what stands in site-packages counts as library code."""
+    """Install a module for this test: what stands in site-packages counts as library code."""
     import site
 
     made = []
@@ -52,13 +53,16 @@ def site_package(tmp_path, monkeypatch):
     def write(name, text):
         from pathlib import Path
 
-        path = Path(site.getsitepackages()[0]) / f"{name}.py"
+        path = Path(site.getsitepackages()[0], *name.split(".")).with_suffix(".py")
+        path.parent.mkdir(exist_ok=True)
         path.write_text(textwrap.dedent(text))
         made.append(path)
 
     yield write
     for path in made:
         path.unlink()
+        if path.stem == "__init__":
+            shutil.rmtree(path.parent)
 
 
 def test_a_speed_stand_in_that_is_used_leads_to_the_real_import(project):
@@ -245,3 +249,85 @@ def test_the_api_leaves_a_session_with_its_real_packages():
         "pkg_resources",
         "No module named 'torchvision'",
     ]
+
+
+@pytest.fixture
+def without_compiled_part(site_package):
+    """A package as mmcv-lite is: operators in Python, without the extension that they call."""
+    site_package(
+        "lldtool_test_ops.operators",
+        """
+        from torch import nn
+        import lldtool_test_ops._ext as ext
+
+        class Deform(nn.Linear):
+            pass
+
+        class Pool(nn.Module):
+            def __init__(self, size):
+                super().__init__()
+                self.size = size
+        """,
+    )
+    site_package(
+        "lldtool_test_ops.__init__",
+        """
+        try:
+            from lldtool_test_ops.operators import Deform, Pool
+        except ImportError:
+            pass
+        """,
+    )
+
+
+def test_a_guarded_import_is_due_again_once_there_is_a_stand_in(
+    project, site_package, without_compiled_part
+):
+    site_package(
+        "lldtool_test_lib3",
+        """
+        import lldtool_test_ops  # does without
+        import lldtool_test_ops.operators  # does not: there is a stand-in from here on
+        from lldtool_test_ops import Pool
+        """,
+    )
+    folder = project(net="import lldtool_test_lib3 as lib\n" + NET.format(size="lib.Pool(2).size"))
+    result = lldtool_process("inspect", "config.py", cwd=folder)
+    assert result.code == 0, result.err
+    assert "stand-in took the place of lldtool_test_ops._ext, which is not installed" in result.out
+
+
+@pytest.mark.parametrize("base", ["nn.Module", "Deform"])
+def test_a_compiled_operator_with_parameters_is_an_error_that_names_it(
+    project, without_compiled_part, base
+):
+    net = NET.format(size=2).replace("nn.Linear", "Deform" if base == "nn.Module" else "Mine")
+    mine = f"class Mine({base}):\n    pass\n"
+    folder = project(net=f"from lldtool_test_ops.operators import Deform\n{net}\n{mine}")
+    result = lldtool_process("inspect", "config.py", cwd=folder)
+    assert (result.code, result.out) == (2, "")
+    assert "needs Deform of lldtool_test_ops, which is not installed" in result.err
+    assert "(pip install lldtool_test_ops)" in result.err
+
+
+def test_a_compiled_operator_without_parameters_is_no_error(project, without_compiled_part):
+    net = NET.format(size=2).replace("()\n", "()\n        self.pool = Pool(7)\n", 1)
+    folder = project(net=f"from lldtool_test_ops.operators import Pool\n{net}")
+    result = lldtool_process("inspect", "config.py", cwd=folder)
+    assert result.code == 0, result.err
+
+
+def test_who_asks_whether_a_package_is_there_is_told_the_truth(project, site_package):
+    site_package("lldtool_test_lib4", "import no_such_thing, torchvision, cv2\n")
+    asked = ("no_such_thing", "no_such_thing.ops", "torchvision", "cv2", "json")
+    net = f"""
+        import importlib.util
+        import pkgutil
+        import lldtool_test_lib4
+        found = [importlib.util.find_spec(name) for name in {asked}]
+        assert [bool(pkgutil.find_loader(name)) for name in {asked}] == list(map(bool, found))
+    """
+    net = textwrap.dedent(net) + NET.format(size="list(map(bool, found)).count(True)")
+    result = lldtool_process("inspect", "config.py", "--format", "csv", cwd=project(net=net))
+    assert result.code == 0, result.err
+    assert "fc.weight,3x2," in result.out

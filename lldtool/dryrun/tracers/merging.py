@@ -11,14 +11,24 @@ from collections.abc import Callable
 from lldtool.dryrun.explain import Setup, Trace
 from lldtool.plan import Parameter, Reason, Reasons
 
+#: Not decayed, but compared with the full name: `backbone.pos_embed` is.
+_ROOT_LEVEL_TOKENS = ("pos_embed", "cls_token")
+
 
 def trace_by_decay_rate(setup: Setup) -> dict[str, Trace]:
     """mmdet's and mmseg's `LearningRateDecayOptimizerConstructor`.
 
     Sources: mmdet 3.3 and mmseg 1.2, engine/optimizers/layer_decay_optimizer_constructor.py.
     """
-    never = ("pos_embed", "cls_token")
-    return _traces(setup, "decay_rate", lambda p: p.name in never)
+    return _traces(setup, "decay_rate", lambda p: p.name in _ROOT_LEVEL_TOKENS)
+
+
+def trace_by_renamed_decay_rate(setup: Setup) -> dict[str, Trace]:
+    """mmseg's deprecated `LayerDecayOptimizerConstructor`: the same, its option under another name.
+
+    Source: as above.
+    """
+    return _traces(setup, "layer_decay_rate", lambda p: p.name in _ROOT_LEVEL_TOKENS)
 
 
 def trace_by_layer_decay_rate(setup: Setup) -> dict[str, Trace]:
