@@ -6,9 +6,10 @@ from pathlib import Path
 
 if importlib.util.find_spec("torchvision") is None:  # mmpretrain does not import without it
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    from reference import fake_torchvision
+    import reference
 
-    fake_torchvision()
+    reference.FAKED = ("torchvision",)
+    reference.fake_packages()
 
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
