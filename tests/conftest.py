@@ -17,6 +17,21 @@ ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "sample_configs"
 REFERENCE = Path(__file__).parent / "reference.py"
 
+# A small model with layer decay. `_base_` makes mmengine take an `import os` for what
+# it is, in a virtual environment too.
+TINY_VIT = """
+_base_ = []
+default_scope = 'mmpretrain'
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(type='VisionTransformer', arch='deit-tiny', img_size=32, patch_size=16),
+    head=dict(type='LinearClsHead', num_classes=10, in_channels=192))
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(layer_decay_rate=0.75))
+"""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -98,13 +113,15 @@ def layer_decay_configs():
     return sorted(str(p.relative_to(root)) for p in named | heirs)
 
 
-def reference(paths, *options):
+def reference(paths, *options, **process):
     """Path -> name -> [lr, lr_scale, weight_decay, layer_id] as mmengine's own API has it."""
     done = subprocess.run(
         [sys.executable, str(REFERENCE), *options, *map(str, paths)],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
         check=True,
+        **process,
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     return {answer["config"]: answer for answer in answers}
@@ -117,3 +134,11 @@ def settings(plan):
                  p.layer_id]
         for p in plan.parameters
     }  # fmt: skip
+
+
+def unexplained(plan):
+    """The parameters of which some setting has no verified reason."""
+    return [
+        p.name for p in plan.parameters
+        if "constructor" in (p.reason.lr.rule, p.reason.weight_decay.rule)
+    ]  # fmt: skip

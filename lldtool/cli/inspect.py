@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -79,8 +79,7 @@ def _narrowed(
         kept = _matching(kept, match, plan)
         chosen.append(f"names like {match}")
     if decayed or undecayed:
-        wanted: Callable[[Parameter], bool] = lambda p: bool(p.weight_decay) is decayed  # noqa: E731
-        kept = [p for p in kept if wanted(p)]
+        kept = [p for p in kept if bool(p.weight_decay) is decayed]
         chosen.append("decayed" if decayed else "not decayed")
     if not chosen:
         return plan

@@ -208,7 +208,9 @@ def model_error(error: BaseException, name: str) -> LldtoolError:
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         return LldtoolError(
-            f"{subject} needs the package {package!r}, which is not installed", config=name
+            f"{subject} needs the package {package!r}, which is not installed",
+            config=name,
+            hint="pip install mmcv, or mmcv-lite" if package == "mmcv" else None,
         )
     return LldtoolError(f"{subject}: {describe(error)}", config=name, certain=False)
 

@@ -4,27 +4,15 @@ import sys
 import textwrap
 
 import pytest
+from conftest import TINY_VIT
 
 import lldtool
 from lldtool.errors import LldtoolError
 
-BASE = """
-_base_ = []
-default_scope = 'mmpretrain'
-model = dict(
-    type='ImageClassifier',
-    backbone=dict(type='VisionTransformer', arch='deit-tiny', img_size=32, patch_size=16),
-    head=dict(type='LinearClsHead', num_classes=10, in_channels=192))
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(layer_decay_rate=0.75))
-"""
-
 
 @pytest.fixture
 def plan_of(tmp_path, monkeypatch):
-    def run(extra="", base=BASE, **options):
+    def run(extra="", base=TINY_VIT, **options):
         path = tmp_path / "config.py"
         path.write_text(base + textwrap.dedent(extra))
         return lldtool.dry_run(path, **options)
@@ -67,7 +55,7 @@ def test_an_optimizer_that_is_not_installed_still_shows_its_groups(kind, plan_of
 
 
 def test_an_optimizer_imported_by_a_pure_python_config_need_not_be_installed(plan_of):
-    text = BASE.replace("_base_ = []", "from bitsandbytes.optim import AdamW8bit").replace(
+    text = TINY_VIT.replace("_base_ = []", "from bitsandbytes.optim import AdamW8bit").replace(
         "type='AdamW'", "type=AdamW8bit"
     )
     plan = plan_of(base=text)
@@ -85,7 +73,7 @@ def test_an_empty_paramwise_cfg_is_noted(plan_of):
 
 
 def test_no_default_scope_is_mmpretrain_where_the_model_is_found_only_there(plan_of):
-    plan = plan_of(base=BASE.replace("default_scope = 'mmpretrain'", ""))
+    plan = plan_of(base=TINY_VIT.replace("default_scope = 'mmpretrain'", ""))
     assert settings(plan) == settings(plan_of())
     assert any(note.startswith("no default_scope: mmpretrain assumed") for note in plan.notes)
 

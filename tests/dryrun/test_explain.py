@@ -3,20 +3,13 @@
 import textwrap
 
 import pytest
-from conftest import SAMPLES, layer_decay_configs, make_parameter
+from conftest import SAMPLES, layer_decay_configs, make_parameter, unexplained
 
 import lldtool
 from lldtool.dryrun import dry_run_keys
 from lldtool.dryrun.explain import Setup, Trace, explained
 from lldtool.plan import Reason, Reasons
 from lldtool.request import Request
-
-
-def unexplained(plan):
-    return [
-        p.name for p in plan.parameters
-        if "constructor" in (p.reason.lr.rule, p.reason.weight_decay.rule)
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", layer_decay_configs())

@@ -2,28 +2,19 @@
 
 import os
 import re
+import subprocess
+import sys
 
 import pytest
-from conftest import SAMPLES, lldtool_process
-
-# `_base_` makes mmengine take an `import os` for what it is, in a virtual environment too.
-VIT = """
-_base_ = []
-default_scope = 'mmpretrain'
-model = dict(
-    type='ImageClassifier',
-    backbone=dict(type='VisionTransformer', arch='deit-tiny', img_size=32, patch_size=16),
-    head=dict(type='LinearClsHead', num_classes=10, in_channels=192))
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(layer_decay_rate=0.75))
-"""
+from conftest import SAMPLES, TINY_VIT, lldtool_process
 
 BAD_CONFIGS = {
     "syntax_error": ("a = 1\nb = = 2\n", r"syntax error in .*config\.py line 2"),
     "exception": ("a = 1\nb = {}['lr']\n", r"KeyError: 'lr' in .*config\.py line 2"),
-    "name_error": (VIT + "lr = base_lr * 2\n", r"NameError: .*base_lr.* in .*config\.py line 12"),
+    "name_error": (
+        TINY_VIT + "lr = base_lr * 2\n",
+        r"NameError: .*base_lr.* in .*config\.py line 12",
+    ),
     "sys_exit": ("import sys\nsys.exit(0)\n", r"the config exits in .*config\.py line 2"),
     "hard_exit": ("_base_ = []\nimport os\nos._exit(0)\n", r"the config exits in .* line 3"),
     "missing_base": ("_base_ = ['./nowhere.py']\n", r"missing base or file.*nowhere\.py"),
@@ -31,70 +22,70 @@ BAD_CONFIGS = {
         "optim_wrapper = dict(optimizer=dict(type='SGD', lr=1))",
         "no model in the config",
     ),
-    "no_optim_wrapper": (VIT + "optim_wrapper = None", "no optim_wrapper in the config"),
+    "no_optim_wrapper": (TINY_VIT + "optim_wrapper = None", "no optim_wrapper in the config"),
     "old_style": (
-        VIT + "optim_wrapper = None\noptimizer = dict(type='SGD', lr=1)",
+        TINY_VIT + "optim_wrapper = None\noptimizer = dict(type='SGD', lr=1)",
         "mmengine reads `optim_wrapper`",
     ),
-    "no_optimizer": (VIT + "optim_wrapper = dict(type='OptimWrapper')", "has no optimizer"),
-    "model_is_no_dict": (VIT + "model = 3", "unusable model"),
+    "no_optimizer": (TINY_VIT + "optim_wrapper = dict(type='OptimWrapper')", "has no optimizer"),
+    "model_is_no_dict": (TINY_VIT + "model = 3", "unusable model"),
     "unknown_model": (
-        VIT.replace("ImageClassifier", "ImageClasifier"),
+        TINY_VIT.replace("ImageClassifier", "ImageClasifier"),
         r"unknown type 'ImageClasifier'.*did you mean ImageClassifier",
     ),
     "unknown_backbone": (
-        VIT.replace("VisionTransformer", "VisionTransfomer"),
+        TINY_VIT.replace("VisionTransformer", "VisionTransfomer"),
         r"unknown type 'VisionTransfomer'.*did you mean VisionTransformer",
     ),
-    "unknown_optimizer": (VIT.replace("AdamW", "AdamWW"), r"unknown type 'AdamWW'.*AdamW"),
+    "unknown_optimizer": (TINY_VIT.replace("AdamW", "AdamWW"), r"unknown type 'AdamWW'.*AdamW"),
     "unknown_constructor": (
-        VIT.replace("LearningRateDecayOptim", "LearningRateDecayOptm"),
+        TINY_VIT.replace("LearningRateDecayOptim", "LearningRateDecayOptm"),
         r"unknown type .*did you mean LearningRateDecayOptimWrapperConstructor",
     ),
     "bad_argument": (
-        VIT.replace("arch='deit-tiny'", "arch='deit-tiny', depth=3"),
+        TINY_VIT.replace("arch='deit-tiny'", "arch='deit-tiny', depth=3"),
         r"building VisionTransformer: TypeError: .*depth",
     ),
     "scope_not_installed": (
-        VIT.replace("'mmpretrain'", "'mmrotate'"),
+        TINY_VIT.replace("'mmpretrain'", "'mmrotate'"),
         r"the package 'mmrotate' of default_scope is not installed",
     ),
     "custom_import_missing": (
-        VIT + "custom_imports = dict(imports=['no_such_package.models'])",
+        TINY_VIT + "custom_imports = dict(imports=['no_such_package.models'])",
         r"custom_imports failed: ModuleNotFoundError: No module named 'no_such_package'",
     ),
-    "no_lr": (VIT.replace("lr=1e-3, ", ""), r"has no lr: training would crash"),
+    "no_lr": (TINY_VIT.replace("lr=1e-3, ", ""), r"has no lr: training would crash"),
     "no_weight_decay": (
-        VIT.replace(", weight_decay=0.05", ""),
+        TINY_VIT.replace(", weight_decay=0.05", ""),
         r"has no weight_decay: training would crash .*KeyError.*set weight_decay",
     ),
     "no_weight_decay_with_mult": (
-        VIT.replace(", weight_decay=0.05", "").replace("0.75", "0.75, norm_decay_mult=0."),
+        TINY_VIT.replace(", weight_decay=0.05", "").replace("0.75", "0.75, norm_decay_mult=0."),
         r"has no weight_decay: training would crash .*ValueError.*set weight_decay",
     ),
     "no_get_layer_depth": (
-        VIT.replace(
+        TINY_VIT.replace(
             "'VisionTransformer', arch='deit-tiny', img_size=32, patch_size=16", "'LeNet5'"
         ),
         r"needs get_layer_depth",
     ),
     "everything_frozen": (
-        VIT + "custom_imports = dict(imports=['lldtool_test_frozen'])\n"
+        TINY_VIT + "custom_imports = dict(imports=['lldtool_test_frozen'])\n"
         "model = dict(type='FrozenModel')\n",
         r"every parameter is frozen",
     ),
     "in_two_groups": (
-        VIT + "custom_imports = dict(imports=['lldtool_test_frozen'])\n"
+        TINY_VIT + "custom_imports = dict(imports=['lldtool_test_frozen'])\n"
         "model = dict(type='SharedModel')\n",
         r"a parameter is in two groups",
     ),
     "downloads": (
-        VIT + "custom_imports = dict(imports=['lldtool_test_frozen'])\n"
+        TINY_VIT + "custom_imports = dict(imports=['lldtool_test_frozen'])\n"
         "model = dict(type='DownloadingModel')\n",
         r"tried to download from weights\.example\.org while it was built.*--allow-network",
     ),
     "control_characters": (
-        VIT.replace("'ImageClassifier'", r"'Image\x1b[31mClassifier\n'"),
+        TINY_VIT.replace("'ImageClassifier'", r"'Image\x1b[31mClassifier\n'"),
         r"unknown type 'Image\\x1b\[31mClassifier",
     ),
 }
@@ -202,7 +193,7 @@ def test_bad_config_is_one_line_and_exit_code_2(case, cli, project):
     ],
 )
 def test_bad_arguments_are_one_line_and_exit_code_2(arguments, message, cli, project):
-    (project / "vit.py").write_text(VIT)
+    (project / "vit.py").write_text(TINY_VIT)
     (project / "notes.txt").write_text("")
     (project / "broken.json").write_text("{")
     (project / "newer.json").write_text('{"schema_version": 2}')
@@ -257,7 +248,7 @@ def test_exception_in_a_base_names_the_base(cli, project):
 
 
 def test_what_a_config_prints_goes_to_stderr(project):
-    noisy = VIT + "import os\nprint('from python')\nos.system('echo from a child')\n"
+    noisy = TINY_VIT + "import os\nprint('from python')\nos.system('echo from a child')\n"
     (project / "config.py").write_text(noisy)
     result = lldtool_process("inspect", "config.py", "--format", "csv", cwd=project)
     assert result.code == 0
@@ -268,7 +259,7 @@ def test_what_a_config_prints_goes_to_stderr(project):
 
 
 def test_a_forking_config_gives_one_answer(project):
-    (project / "config.py").write_text(VIT + "import os\nos.fork()\n")
+    (project / "config.py").write_text(TINY_VIT + "import os\nos.fork()\n")
     result = lldtool_process("inspect", "config.py", "--format", "csv", cwd=project)
     assert result.code == 0
     assert result.out.count("name,shape,") == 1
@@ -277,8 +268,20 @@ def test_a_forking_config_gives_one_answer(project):
 def test_nothing_is_written_beside_config_and_its_modules(project):
     (project / "my_models.py").write_text("from mmpretrain.models import VisionTransformer\n")
     (project / "config.py").write_text(
-        VIT + "custom_imports = dict(imports=['my_models'], allow_failed_imports=False)\n"
+        TINY_VIT + "custom_imports = dict(imports=['my_models'], allow_failed_imports=False)\n"
     )
     result = lldtool_process("inspect", "config.py", cwd=project)
     assert result.code == 0, result.err
     assert sorted(path.name for path in project.iterdir()) == ["config.py", "my_models.py"]
+
+
+def test_without_mmcv_the_error_says_what_to_install(project):
+    (project / "config.py").write_text(TINY_VIT)
+    code = (
+        "import sys; sys.modules['mmcv'] = None\n"
+        "from lldtool.cli import main; main(['inspect', 'config.py'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "needs the package 'mmcv'" in done.stderr
+    assert "pip install mmcv, or mmcv-lite" in done.stderr

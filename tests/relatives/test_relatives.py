@@ -4,14 +4,11 @@ In the environment that `tests/relatives/make_venv.sh` makes: `pytest -m relativ
 """
 
 import importlib.util
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import REFERENCE, lldtool_process
+from conftest import lldtool_process, reference, settings, unexplained
 
 import lldtool
 from lldtool.errors import LldtoolError
@@ -52,34 +49,16 @@ EVERY_40TH = [path for package in RELATIVES for path in configs(package)[20::40]
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory):
+def expected(tmp_path_factory):
     """Path -> what mmengine says, in one process without lldtool."""
     paths = [*CONFIGS_WITH_LAYER_DECAY, *OWN_CONFIGS, *EVERY_40TH]
-    done = subprocess.run(
-        [sys.executable, REFERENCE, "--skip-init", *paths],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+    answers = reference(
+        paths,
+        "--skip-init",
         env={**os.environ, "PYTHONPATH": str(CONFIGS)},
         cwd=tmp_path_factory.mktemp("reference"),
-        check=True,
     )
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    return {Path(answer["config"]): answer for answer in answers}
-
-
-def settings(plan):
-    return {
-        p.name: [*(None if v is None else v.hex() for v in (p.lr, p.lr_scale, p.weight_decay)),
-                 p.layer_id]
-        for p in plan.parameters
-    }  # fmt: skip
-
-
-def unexplained(plan):
-    return [
-        p.name for p in plan.parameters
-        if "constructor" in (p.reason.lr.rule, p.reason.weight_decay.rule)
-    ]  # fmt: skip
+    return {Path(path): answer for path, answer in answers.items()}
 
 
 def test_there_are_31_layer_decay_configs():
@@ -90,37 +69,37 @@ def test_there_are_31_layer_decay_configs():
 @pytest.mark.parametrize(
     "path", [*CONFIGS_WITH_LAYER_DECAY, *OWN_CONFIGS], ids=lambda path: path.stem
 )
-def test_plan_is_mmengines_and_every_reason_is_verified(path, reference, monkeypatch):
+def test_plan_is_mmengines_and_every_reason_is_verified(path, expected, monkeypatch):
     monkeypatch.syspath_prepend(CONFIGS)  # for the model made by hand
     if path.name in BROKEN_UPSTREAM:
-        assert "mmcls.VisionTransformer" in reference[path]["error"]
+        assert "mmcls.VisionTransformer" in expected[path]["error"]
         with pytest.raises(LldtoolError, match=r"unknown type 'mmcls\.VisionTransformer'"):
             lldtool.dry_run(path)
         return
     plan = lldtool.dry_run(path)
-    assert settings(plan) == reference[path]["settings"]
+    assert settings(plan) == expected[path]["settings"]
     assert unexplained(plan) == []
 
 
 @pytest.mark.parametrize("path", EVERY_40TH, ids=lambda path: path.stem)
-def test_only_compiled_operators_are_an_error_where_mmengine_builds(path, reference):
+def test_only_compiled_operators_are_an_error_where_mmengine_builds(path, expected):
     try:
         plan = lldtool.dry_run(path)
     except LldtoolError as error:
         needs_operator = "Conv2d" in error.message and error.hint == "pip install mmcv"
-        assert needs_operator or "error" in reference[path]
+        assert needs_operator or "error" in expected[path]
     else:
-        assert settings(plan) == reference[path]["settings"]
+        assert settings(plan) == expected[path]["settings"]
 
 
-def test_the_command_gives_the_same_plan(reference, tmp_path):
+def test_the_command_gives_the_same_plan(expected, tmp_path):
     # The command stands in for more, and mmdet comes first in its process.
     path = CONFIGS_WITH_LAYER_DECAY[3]
     saved = tmp_path / "plan.json"
     result = lldtool_process("inspect", path, "--format", "json", "--output", saved)
     assert result.code == 0, result.err
     plan = lldtool.load_plan(saved)
-    assert settings(plan) == reference[path]["settings"]
+    assert settings(plan) == expected[path]["settings"]
     assert "a stand-in took the place of mmcv._ext, which is not installed" in plan.notes
 
 
