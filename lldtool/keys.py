@@ -22,11 +22,14 @@ _PRECEDENCE = (
 class Effect:
     """What leaving a key or an option out would do.
 
-    `settings` and `extras` count the tensors whose lr, lr_scale, weight decay or layer, or else
-    whose other group entries, would be different; `error` says what the constructor would raise.
+    Counts tensors: `settings` those whose lr or weight decay would be different, `moved` those that
+    would enter or leave the optimizer, `layers` and `extras` those that would only lose or change
+    their layer or other entries of their group. `error` says what the constructor would raise.
     """
 
     settings: int = 0
+    moved: int = 0
+    layers: int = 0
     extras: int = 0
     error: str | None = None
 
@@ -50,45 +53,55 @@ class Key:
 def keys_of(plan: Plan) -> list[Key]:
     """The custom keys and options of a plan's `paramwise_cfg`, in the order of precedence."""
     options = plan.constructor.paramwise_cfg
+    explained = not any(_is_unexplained(p) for p in plan.parameters)
     custom = options.get("custom_keys", {})
     names = sorted(sorted(custom), key=len, reverse=True)
     others = [name for name in _PRECEDENCE if name in options]
     others += [name for name in options if name not in (*others, "custom_keys")]
-    return [_custom_key(plan, name) for name in names] + [_option(plan, name) for name in others]
+    return [
+        *(_custom_key(plan, name, explained=explained) for name in names),
+        *(_option(plan, name, explained=explained) for name in others),
+    ]
 
 
-def _custom_key(plan: Plan, key: str) -> Key:
-    beaten = f"custom_key:{key}"
-    decided = [p for p in plan.parameters if key in _deciding_keys(p)]
+def _custom_key(plan: Plan, key: str, *, explained: bool) -> Key:
+    name = f"custom_key:{key}"
+    looked_at = any(name in (*r.beats, *r.misses) for p in plan.parameters for r in _reasons(p))
+    decided = sum(key in _deciding_keys(p) for p in plan.parameters)
+    if not explained or not (looked_at or decided):
+        return Key(key, is_custom=True, matched=None, decided=None)
     taken: Counter[str] = Counter()
     for p in plan.parameters:
-        if beaten in p.reason.weight_decay.beats + p.reason.lr.beats:
-            taken[next(iter(_deciding_keys(p)))] += 1
-    if any(_is_unexplained(p) for p in plan.parameters):
-        matched = sum(key in p.name for p in plan.parameters)
-        return Key(key, is_custom=True, matched=matched, decided=None)
-    matched = len(decided) + sum(taken.values())
-    return Key(key, is_custom=True, matched=matched, decided=len(decided), taken=dict(taken))
+        if any(name in r.beats for r in _reasons(p)):
+            taken[_deciding_keys(p)[0]] += 1
+    matched = decided + sum(taken.values())
+    return Key(key, is_custom=True, matched=matched, decided=decided, taken=dict(taken))
+
+
+def _reasons(parameter: Parameter) -> tuple[Reason, Reason]:
+    return parameter.reason.weight_decay, parameter.reason.lr
 
 
 def _deciding_keys(parameter: Parameter) -> list[str]:
-    reasons = (parameter.reason.weight_decay, parameter.reason.lr)
-    return [r.key for r in reasons if r.rule == "custom_key" and r.key is not None]
+    return [r.key for r in _reasons(parameter) if r.rule == "custom_key" and r.key is not None]
 
 
-def _option(plan: Plan, name: str) -> Key:
-    reasons = [(p.reason.weight_decay, p.reason.lr) for p in plan.parameters]
-    decided = sum(any(name in (r.rule, _rate_option(r)) for r in both) for both in reasons)
-    beaten = sum(any(name in r.beats for r in both) for both in reasons)
-    known = name in _PRECEDENCE or decided or beaten
-    if not known or any(_is_unexplained(p) for p in plan.parameters):
+def _option(plan: Plan, name: str, *, explained: bool) -> Key:
+    """An option; not counted where the constructor's rules never look at it."""
+    both = [_reasons(p) for p in plan.parameters]
+    decided = sum(any(name == _option_of(r) for r in reasons) for reasons in both)
+    beaten = sum(any(name in r.beats for r in reasons) for reasons in both)
+    missed = any(name in r.misses for reasons in both for r in reasons)
+    if not explained or not (decided or beaten or missed):
         return Key(name, is_custom=False, matched=None, decided=None)
     return Key(name, is_custom=False, matched=decided + beaten, decided=decided)
 
 
-def _rate_option(reason: Reason) -> str | None:
-    """The option that gave the rate of a layer decay."""
-    return reason.key if reason.rule == "layer_decay" else None
+def _option_of(reason: Reason) -> str | None:
+    """The option that decided: a rule's own name, or what gave the rate of a layer decay."""
+    if reason.rule == "layer_decay":
+        return reason.key
+    return reason.rule if reason.rule in _PRECEDENCE else None
 
 
 def _is_unexplained(parameter: Parameter) -> bool:
@@ -99,15 +112,10 @@ def _is_unexplained(parameter: Parameter) -> bool:
 def difference(before: Plan, after: Plan) -> Effect:
     """What changed between two plans of one model."""
     now = {p.name: p for p in after.parameters}
-    settings = extras = 0
-    for p in before.parameters:
-        other = now.pop(p.name, None)
-        if other is None or _settings(p) != _settings(other):
-            settings += 1
-        elif p.extras != other.extras:
-            extras += 1
-    return Effect(settings=settings + len(now), extras=extras)
-
-
-def _settings(p: Parameter) -> tuple[float | None, float | None, float | None, int | None]:
-    return p.lr, p.lr_scale, p.weight_decay, p.layer_id
+    stayed = [(p, now[p.name]) for p in before.parameters if p.name in now]
+    settings = [(p, q) for p, q in stayed if (p.lr, p.weight_decay) != (q.lr, q.weight_decay)]
+    same = [(p, q) for p, q in stayed if (p.lr, p.weight_decay) == (q.lr, q.weight_decay)]
+    layers = [1 for p, q in same if (p.layer_id, p.lr_scale) != (q.layer_id, q.lr_scale)]
+    extras = [1 for p, q in same if p.extras != q.extras]
+    moved = len(before.parameters) + len(after.parameters) - 2 * len(stayed)
+    return Effect(len(settings), moved, len(layers), len(extras))

@@ -26,16 +26,17 @@ class Reason:
     `rule` names the rule that fired (`custom_key`, `norm_decay_mult`, `layer_decay`, …) or is
     `constructor`: the constructor's own code set this, lldtool can't say why. `mult` is what it
     multiplies the base setting by; `key` the custom key, or the option with the rate of a layer
-    decay. `beats` names the rules that apply as well and come later, a
-    custom key as `custom_key:.bias`; `misses` names the options that are given and that this
-    parameter is not of the kind for. `max_layer_id` goes with `layer_decay`, whose multiplier is
-    rate^(max_layer_id − layer_id − 1).
+    decay. `beats` names the rules that apply as well and come later, a custom key as
+    `custom_key:.bias`, and `would_give` says in the same order what the setting would be then;
+    `misses` names the keys and options that were looked at and do not apply. `max_layer_id` goes
+    with `layer_decay`, whose multiplier is rate^(max_layer_id − layer_id − 1).
     """
 
     rule: str
     key: str | None = None
     mult: float | None = None
     beats: tuple[str, ...] = ()
+    would_give: tuple[float, ...] = ()
     misses: tuple[str, ...] = ()
     max_layer_id: int | None = None
 

@@ -73,7 +73,9 @@ def _keys(request: Request, form: Format, *, colored: bool) -> str:
         )
     plan, keys = dry_run_keys(request)
     if not keys:
-        raise LldtoolError("there is no paramwise_cfg with keys or options", config=request.name)
+        raise LldtoolError(
+            "paramwise_cfg is empty: there are no keys or options", config=request.name
+        )
     if form is Format.json:
         return keys_json(plan, keys)
     if form is Format.markdown:
@@ -85,12 +87,16 @@ def _matching(plan: Plan, patterns: Sequence[str]) -> list[Parameter]:
     """The parameters like any of the patterns, each of which some parameter has to be like."""
     names = [p.name for p in plan.parameters]
     for pattern in patterns:
-        if not any(_is_like(name, pattern) for name in names):
-            raise LldtoolError(
-                f"no parameter's name is like {pattern!r}",
-                config=plan.config,
-                hint=near_name(pattern, names),
-            )
+        if any(_is_like(name, pattern) for name in names):
+            continue
+        if any(_is_like(p.name, pattern) for p in plan.frozen):
+            message = f"{pattern}: frozen, in no param group"
+        elif any(_is_like(p.name, pattern) for p in plan.left_out):
+            message = f"{pattern}: the constructor left it out, it is in no param group"
+        else:
+            message = f"no parameter's name is like {pattern!r}"
+            raise LldtoolError(message, config=plan.config, hint=near_name(pattern, names))
+        raise LldtoolError(message, config=plan.config)
     return [p for p in plan.parameters if any(_is_like(p.name, one) for one in patterns)]
 
 

@@ -1,7 +1,7 @@
 """Why each setting is what it is: an independent implementation of the constructors' rules.
 
 A tracer recomputes, from the documented rules of one constructor, what every parameter should get
-and why. `explained` attaches a reason only where the recomputed float is the very same as the
+and why. `with_reasons` attaches a reason only where the recomputed float is the very same as the
 constructor's; elsewhere the reason stays `constructor`.
 
 A team adds the tracer of its own constructor with a module of its own and an entry point in the
@@ -13,7 +13,7 @@ group `lldtool.tracers`, named by the constructor's class::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,30 +44,37 @@ class Trace:
     lr: float | None
     weight_decay: float | None
     reasons: Reasons
+    #: The depth that the lr was computed from, where it was.
+    layer_id: int | None = None
 
 
 #: Parameter name -> its trace; names may be missing where the rules say nothing.
 Tracer = Callable[[Setup], Mapping[str, Trace]]
 
 
-def explained(constructor: type, setup: Setup) -> tuple[Parameter, ...]:
+def with_reasons(constructor: type, setup: Setup) -> tuple[tuple[Parameter, ...], str | None]:
     """The setup's parameters, with a reason wherever one holds to the last bit.
 
     Args:
         constructor: the constructor's class; a subclass is traced as its nearest known base.
         setup: what it was given and what came out.
+
+    Returns:
+        The parameters, and a note where a tracer failed: that costs the reasons, not the numbers.
     """
-    trace = base_settings if not setup.paramwise_cfg else _tracer(constructor)
-    if trace is None:
-        return setup.parameters
     try:
+        trace = base_settings if not setup.paramwise_cfg else _tracer(constructor)
+        if trace is None:
+            return setup.parameters, None
         traces = trace(setup)
-    except Exception:
-        return setup.parameters
-    return tuple(
-        replace(p, reason=_verified(p, traces[p.name])) if p.name in traces else p
-        for p in setup.parameters
-    )
+        parameters = tuple(
+            replace(p, reason=_verified(p, traces[p.name])) if p.name in traces else p
+            for p in setup.parameters
+        )
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        return setup.parameters, f"no reasons: the tracer of {constructor.__name__} failed, {text}"
+    return parameters, None
 
 
 def _tracer(constructor: type) -> Tracer | None:
@@ -84,8 +91,9 @@ def _tracer(constructor: type) -> Tracer | None:
 
 def _verified(parameter: Parameter, trace: Trace) -> Reasons:
     unknown = Reasons()
+    same_layer = trace.layer_id is None or trace.layer_id == parameter.layer_id
     return Reasons(
-        lr=trace.reasons.lr if _same(trace.lr, parameter.lr) else unknown.lr,
+        lr=trace.reasons.lr if same_layer and _same(trace.lr, parameter.lr) else unknown.lr,
         weight_decay=trace.reasons.weight_decay
         if _same(trace.weight_decay, parameter.weight_decay)
         else unknown.weight_decay,
@@ -138,25 +146,41 @@ def matching_keys(custom_keys: Mapping[str, Any], name: str) -> list[str]:
 
 
 def rule_for(
-    setup: Setup, candidates: Iterable[tuple[Reason, float]], options: Iterable[str]
+    setup: Setup, candidates: Sequence[tuple[Reason, float]], options: Iterable[str]
 ) -> tuple[Reason, float]:
     """The first of the rules that apply, with those that it beats and misses, and what it gives.
 
     Args:
-        setup: whose options were looked at.
+        setup: whose keys and options were looked at.
         candidates: the rules that apply, the first to be taken.
         options: the options that the constructor looks at for this setting.
     """
-    (first, value), *beaten = candidates = list(candidates)
-    applying = {reason.rule for reason, _ in candidates}
-    given = (name for name in options if setup.paramwise_cfg.get(name, None) is not None)
-    misses = tuple(name for name in given if name not in applying)
-    names = tuple(
-        f"{reason.rule}:{reason.key}" if reason.key is not None else reason.rule
-        for reason, _ in beaten
-        if reason.rule != "base"
+    (first, value), *beaten = candidates
+    beaten = [(reason, would) for reason, would in beaten if reason.rule != "base"]
+    applying = {_name(reason) for reason, _ in candidates}
+    looked_at = [f"custom_key:{key}" for key in setup.paramwise_cfg.get("custom_keys", {})]
+    looked_at += [name for name in options if setup.paramwise_cfg.get(name, None) is not None]
+    reason = replace(
+        first,
+        beats=tuple(_name(reason) for reason, _ in beaten),
+        would_give=tuple(float(would) for _, would in beaten),
+        misses=tuple(name for name in looked_at if name not in applying),
     )
-    return replace(first, beats=names, misses=misses), value
+    return reason, value
+
+
+def _name(reason: Reason) -> str:
+    return reason.rule if reason.key is None else f"{reason.rule}:{reason.key}"
+
+
+def layer_decay(
+    setup: Setup, option: str, layer_id: int, max_layer_id: int, default: float | None = None
+) -> tuple[Reason, float]:
+    """lr_scale = rate^(max_layer_id − layer_id − 1), as a reason and as a number."""
+    rate = setup.paramwise_cfg.get(option, default)
+    scale = rate ** (max_layer_id - layer_id - 1)
+    key = option if option in setup.paramwise_cfg else None
+    return Reason("layer_decay", key=key, mult=scale, max_layer_id=max_layer_id), scale
 
 
 def decay_candidates(

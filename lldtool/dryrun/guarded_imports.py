@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import importlib.abc
 import importlib.machinery
 import inspect
@@ -44,8 +43,12 @@ class GuardedImports(importlib.abc.MetaPathFinder):
             # Those that did not guard it were not imported either.
             name, line = next((one for one in modules if one[0] in sys.modules), (None, 0))
             if name is not None:
-                with contextlib.suppress(Exception):  # it did without before
+                try:
                     _run_guarded(sys.modules[name], line)
+                except KeyboardInterrupt:
+                    raise
+                except BaseException:
+                    pass
 
 
 def _run_guarded(module: ModuleType, line: int) -> None:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from lldtool.dryrun import package_lookup, torch_parts
 from lldtool.dryrun.imports import StandInUsed, real_imports_wanted, stand_ins
 from lldtool.dryrun.registries import chain
-from lldtool.dryrun.surroundings import reached_for, shielded
+from lldtool.dryrun.surroundings import NetworkBlockedError, reached_for, shielded
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
 from lldtool.versions import installed_version
@@ -47,7 +47,7 @@ def run(task: Task[Result], request: Request) -> Result:
                 torch_parts.import_torch()
             result = _standing_in_for_need(task, request)
     except LldtoolError as error:
-        if reached_for:
+        if any(isinstance(one, NetworkBlockedError) for one in chain(error)):
             raise _download_error(error, reached_for[0]) from error.__cause__
         if stand_ins.needed_for_real(error):
             return start_over(task, request)

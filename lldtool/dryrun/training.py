@@ -11,7 +11,7 @@ from typing import Any
 from lldtool.dryrun import config as configs
 from lldtool.dryrun import constructor, package_lookup
 from lldtool.dryrun import model as models
-from lldtool.dryrun.explain import Setup, explained
+from lldtool.dryrun.explain import Setup, with_reasons
 from lldtool.dryrun.groups import numel_of, plain, read_parameters, strangers
 from lldtool.dryrun.importers import OPENMMLAB
 from lldtool.dryrun.imports import stand_ins
@@ -53,7 +53,7 @@ class Training:
             own_notes.append(f"{others} tensors in param groups are no parameters of the model")
         ratio, scale_note = auto_scale(self.config, self.request)
         if len(optimizers) == 1:
-            parameters = explained(
+            parameters, trace_note = with_reasons(
                 constructor.constructor_class(wrapper),
                 Setup(
                     model=self.model,
@@ -64,6 +64,7 @@ class Training:
                     parameters=parameters,
                 ),
             )
+            own_notes += [trace_note] if trace_note else []
         header = _constructor_header(wrapper)
         notes: list[str | None] = [
             self.note,

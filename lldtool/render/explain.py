@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -23,7 +22,7 @@ from lldtool.render.reasons import (
     weight_decay_formula,
 )
 from lldtool.render.tables import markdown, markdown_table
-from lldtool.render.terminal import rendered
+from lldtool.render.terminal import notes_of, rendered
 from lldtool.render.text import plural, printable, shape, value
 
 _SETTINGS = {"lr": "lr", "weight_decay": "weight decay"}
@@ -31,18 +30,19 @@ _SETTINGS = {"lr": "lr", "weight_decay": "weight decay"}
 
 def trail(plan: Plan, p: Parameter) -> list[tuple[str, str]]:
     """Label and text of each step from the name of a parameter to its settings."""
-    steps = [("module", f"{printable(p.module_type)}, {shape(p.shape)}")]
+    steps = [("parameter", f"{shape(p.shape)} in a {printable(p.module_type)}")]
     lr, decay = p.reason.lr, p.reason.weight_decay
     if p.layer_id is not None:
-        top = f" of 0 to {lr.max_layer_id - 1}" if lr.max_layer_id is not None else ""
+        top = f" (0 to {lr.max_layer_id - 1})" if lr.max_layer_id is not None else ""
         steps.append(("layer", f"{p.layer_id}{top}"))
-    steps.append(("lr", f"{lr_formula(plan, p)}  ({rule_text(lr)})"))
-    steps.append(("weight decay", f"{weight_decay_formula(plan, p)}  ({rule_text(decay)})"))
-    steps += [("beats", text) for text in beaten(plan, p)]
-    steps += [("not", text) for text in missed(plan, p)]
+    steps.append(("lr", f"{lr_formula(plan, [p])}   {rule_text(lr)}"))
+    steps += [("  beats", text) for text in beaten(lr)]
+    steps.append(("weight decay", f"{weight_decay_formula(plan, p)}   {rule_text(decay)}"))
+    steps += [("  beats", text) for text in beaten(decay)]
+    steps += [("  not", text) for text in missed(p)]
     if p.extras:
         entries = ", ".join(f"{printable(k)}={value(v)}" for k, v in p.extras.items())
-        steps.append(("also", f"{entries} in the group"))
+        steps.append(("group entry", entries))
     return steps
 
 
@@ -50,9 +50,10 @@ def explanation_text(
     plan: Plan, parameters: Sequence[Parameter] | None, *, width: int, color: bool
 ) -> str:
     """The trails of the parameters, or a line for each distinct reason where none are given."""
-    body = _causes(plan, width) if parameters is None else _trails(plan, parameters)
+    body = _causes(plan) if parameters is None else _trails(plan, parameters)
     title = Text(printable(plan.config), style="bold", overflow="fold")
-    return rendered(Group(title, *body), width=width, color=color)
+    end: list[RenderableType] = [Text(), notes_of(plan)] if plan.notes else []
+    return rendered(Group(title, *body, *end), width=width, color=color)
 
 
 def _trails(plan: Plan, parameters: Iterable[Parameter]) -> list[RenderableType]:
@@ -69,26 +70,24 @@ def _trails(plan: Plan, parameters: Iterable[Parameter]) -> list[RenderableType]
     return parts
 
 
-def _causes(plan: Plan, width: int) -> list[RenderableType]:
+def _causes(plan: Plan) -> list[RenderableType]:
+    """A line for each reason, its examples under it."""
     parts: list[RenderableType] = []
     found = causes(plan)
-    digits = max((len(str(len(cause.parameters))) for cause in found), default=1)
     for name, title in _SETTINGS.items():
-        parts += [Text(), Text(title, style="bold")]
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column(justify="right")
+        grid.add_column(overflow="fold")
         for cause in (c for c in found if c.setting == name):
-            line = Text(f"  {len(cause.parameters):>{digits}}  ")
-            line.append(cause.formula, style="green")
-            line.append(f"  {rule_text(cause.reason)}")
+            line = Text.assemble((cause.formula, "green"), f"   {rule_text(cause.reason)}")
             examples = Text(_examples(cause), style="dim", overflow="ellipsis", no_wrap=True)
-            if len(line) + len(examples) + 2 <= width:
-                parts.append(Text.assemble(line, "  ", examples))
-            else:
-                parts += [line, Padding(examples, (0, 0, 0, digits + 4))]
+            grid.add_row(f"  {len(cause.parameters)}", Group(line, examples))
+        parts += [Text(), Text(title, style="bold"), grid]
     return parts
 
 
 def _examples(cause: Cause) -> str:
-    names = [printable(p.name.removeprefix("backbone.")) for p in cause.parameters]
+    names = [printable(p.name) for p in cause.parameters]
     spread = [names[0]] if len(names) == 1 else [names[0], names[len(names) // 2]]
     return ", ".join(spread)
 
@@ -105,14 +104,15 @@ def explanation_markdown(plan: Plan, parameters: Sequence[Parameter] | None) -> 
         lines += markdown_table(("setting", "tensors", "value", "reason", "for example"), rows)
     for p in parameters or ():
         lines += [f"**{markdown(printable(p.name))}**", ""]
-        lines += [f"- {label}: {markdown(text)}" for label, text in trail(plan, p)]
+        lines += [f"- {label.strip()}: {markdown(text)}" for label, text in trail(plan, p)]
         lines.append("")
+    lines += [f"\n> {markdown(printable(note))}" for note in plan.notes]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def explanation_json(plan: Plan, parameters: Sequence[Parameter] | None) -> str:
     """The same for a script; every trail with its reasons as the plan has them."""
-    content: dict[str, object] = {"schema_version": 1, "config": plan.config}
+    content: dict[str, object] = {"schema_version": 1, "config": plan.config, "notes": plan.notes}
     if parameters is None:
         content["reasons"] = [
             {"setting": c.setting, "tensors": len(c.parameters), "formula": c.formula,
@@ -121,12 +121,17 @@ def explanation_json(plan: Plan, parameters: Sequence[Parameter] | None) -> str:
         ]  # fmt: skip
     else:
         content["parameters"] = [
-            {**asdict(p), "trail": [list(step) for step in trail(plan, p)]} for p in parameters
+            {**asdict(p), "trail": [[label.strip(), text] for label, text in trail(plan, p)]}
+            for p in parameters
         ]
     return json.dumps(content, indent=1) + "\n"
 
 
-_KEY_COLUMNS = ("custom key or option", "matches", "decides", "without it")
+_KEY_COLUMNS = ("key or option", "matches", "decides", "without it")
+
+
+#: On terminals from this width on, the value of a key stands beside it.
+_ROOM_FOR_VALUES = 100
 
 
 def keys_text(plan: Plan, keys: Sequence[Key], *, width: int, color: bool) -> str:
@@ -134,8 +139,14 @@ def keys_text(plan: Plan, keys: Sequence[Key], *, width: int, color: bool) -> st
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for title in _KEY_COLUMNS:
         number = title in ("matches", "decides")
-        table.add_column(title, justify="right" if number else "left", overflow="fold")
-    for key, row in zip(keys, _key_rows(plan, keys), strict=True):
+        table.add_column(
+            title,
+            justify="right" if number else "left",
+            overflow="fold",
+            no_wrap=title != _KEY_COLUMNS[-1],
+        )
+    rows = _key_rows(plan, keys, values=width >= _ROOM_FOR_VALUES)
+    for key, row in zip(keys, rows, strict=True):
         table.add_row(*map(Text, row), style="yellow" if key.effect == Effect() else "")
     heading = Text(printable(plan.config), style="bold", overflow="fold")
     return rendered(Group(heading, Text(), table), width=width, color=color)
@@ -143,43 +154,48 @@ def keys_text(plan: Plan, keys: Sequence[Key], *, width: int, color: bool) -> st
 
 def keys_markdown(plan: Plan, keys: Sequence[Key]) -> str:
     """The same as Markdown."""
-    table = markdown_table(_KEY_COLUMNS, _key_rows(plan, keys))
+    table = markdown_table(_KEY_COLUMNS, _key_rows(plan, keys, values=True))
     return "\n".join([f"### {markdown(printable(plan.config))}", "", *table]) + "\n"
 
 
 def keys_json(plan: Plan, keys: Sequence[Key]) -> str:
     """The same for a script."""
-    content = {"schema_version": 1, "config": plan.config, "keys": [asdict(key) for key in keys]}
+    rows = [{**asdict(key), "value": _value_of(plan, key)} for key in keys]
+    content = {"schema_version": 1, "config": plan.config, "keys": rows}
     return json.dumps(content, indent=1) + "\n"
 
 
-def _key_rows(plan: Plan, keys: Sequence[Key]) -> list[tuple[str, ...]]:
-    options = plan.constructor.paramwise_cfg
+def _key_rows(plan: Plan, keys: Sequence[Key], *, values: bool) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for key in keys:
-        entry = options.get("custom_keys", {}).get(key.name) if key.is_custom else options[key.name]
-        name = f"'{printable(key.name)}' {value(entry)}"
-        if not key.is_custom:
-            name = f"{printable(key.name)} {value(entry)}"
-        taken = ", ".join(f"{n} to '{printable(k)}'" for k, n in key.taken.items())
-        decided = "–" if key.decided is None else str(key.decided)
-        rows.append(
-            (
-                name,
-                "–" if key.matched is None else str(key.matched),
-                f"{decided} ({taken})" if taken else decided,
-                _without(key),
-            )
-        )
+        name = f"'{printable(key.name)}'" if key.is_custom else printable(key.name)
+        counts = ["–" if n is None else str(n) for n in (key.matched, key.decided)]
+        shown = f"{name} {value(_value_of(plan, key))}" if values else name
+        rows.append((shown, *counts, _without(key)))
     return rows
 
 
+def _value_of(plan: Plan, key: Key) -> object:
+    options = plan.constructor.paramwise_cfg
+    return options.get("custom_keys", {}).get(key.name) if key.is_custom else options[key.name]
+
+
 def _without(key: Key) -> str:
+    """What leaving a key out would do, and which keys take what it matches."""
     effect = key.effect
     if effect.error is not None:
         return f"error: {printable(effect.error)}"
+    parts = []
     if effect.settings:
-        return f"{plural(effect.settings, 'tensor')} change"
-    if effect.extras:
-        return f"no setting changes; {plural(effect.extras, 'group')} lose an entry"
-    return "nothing changes"
+        parts.append(f"{plural(effect.settings, 'tensor')} with other settings")
+    if effect.moved:
+        parts.append(f"{plural(effect.moved, 'tensor')} in or out of the optimizer")
+    if not parts and (effect.layers or effect.extras):
+        lost = [
+            n
+            for n, c in (("no layers", effect.layers), ("other group entries", effect.extras))
+            if c
+        ]
+        parts.append(f"no lr or weight decay changes, only {' and '.join(lost)}")
+    taken = [f"'{printable(k)}' takes {n}" for k, n in key.taken.items()]
+    return "; ".join([", ".join(parts) or "nothing changes", *taken])

@@ -3,53 +3,66 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lldtool.plan import Parameter, Plan, Reason
-from lldtool.render.text import printable, setting
+from lldtool.render.text import printable, setting, value
 
 #: Option -> why a parameter is not of the kind that it is for.
 _NOT_OF_THE_KIND = {
-    "norm_decay_mult": "{type} is no norm layer",
-    "bias_decay_mult": "not called bias",
     "dwconv_decay_mult": "not in a depth-wise convolution",
-    "flat_decay_mult": "{ndim}-dimensional",
     "bias_lr_mult": "no bias, or one of a norm layer",
     "dcn_offset_lr_mult": "no offset of a deformable convolution",
 }
 
 
-def lr_formula(plan: Plan, p: Parameter) -> str:
-    """`7.39e-6 = 0.002 × 0.65^(14−0−1)`."""
-    scaled = "" if plan.auto_scale_lr == 1 else f" × {setting(plan.auto_scale_lr)} auto_scale_lr"
-    reason, base = p.reason.lr, setting(plan.optimizer.lr)
-    if reason.rule == "layer_decay":
-        depth = f"{reason.max_layer_id}−{p.layer_id}−1"
-        return f"{setting(p.lr, 3)} = {base} × {_rate(plan, reason)}^({depth}){scaled}"
-    return f"{setting(p.lr)}{_product(reason, base)}{scaled}"
+def lr_formula(plan: Plan, parameters: Sequence[Parameter]) -> str:
+    """`7.39e-6 = 0.002 × 0.65^(14−0−1)`; of several parameters with one reason, from … to.
+
+    Args:
+        plan: with the base lr and the rate.
+        parameters: with the same reason.
+    """
+    first, reason = parameters[0], parameters[0].reason.lr
+    factors = _factors(reason, plan.optimizer.lr)
+    if reason.rule == "layer_decay" and reason.key is not None:
+        rate = plan.constructor.paramwise_cfg.get(reason.key)
+        layer = first.layer_id if len(parameters) == 1 else "layer"
+        depth = f"{reason.max_layer_id}−{layer}−1"
+        factors = [setting(plan.optimizer.lr), f"{value(rate)}^({depth})"]
+    if plan.auto_scale_lr != 1:
+        unscaled = None if first.lr is None else first.lr / plan.auto_scale_lr
+        factors = [
+            *(factors or [setting(unscaled)]),
+            f"{setting(plan.auto_scale_lr)} (auto_scale_lr)",
+        ]
+    lrs = sorted({p.lr for p in parameters if p.lr is not None})
+    ends = [setting(lr, 3) for lr in (lrs[0], lrs[-1])] if len(lrs) > 1 else []
+    left = " … ".join(ends) or setting(first.lr, 3 if reason.rule == "layer_decay" else 6)
+    return " = ".join([left, " × ".join(factors)]) if factors else left
 
 
 def weight_decay_formula(plan: Plan, p: Parameter) -> str:
     """`0 = 0.05 × 0`."""
-    base = setting(plan.optimizer.weight_decay)
-    return f"{setting(p.weight_decay)}{_product(p.reason.weight_decay, base)}"
+    factors = _factors(p.reason.weight_decay, plan.optimizer.weight_decay)
+    left = setting(p.weight_decay)
+    return f"{left} = {' × '.join(factors)}" if factors else left
 
 
-def _product(reason: Reason, base: str) -> str:
-    if reason.mult is None or reason.rule == "no_decay":
-        return ""
-    return f" = {base} × {setting(reason.mult)}"
-
-
-def _rate(plan: Plan, reason: Reason) -> str:
-    rate = plan.constructor.paramwise_cfg.get(reason.key or "", 1.0)
-    return setting(rate) if isinstance(rate, (int, float)) else printable(str(rate))
+def _factors(reason: Reason, base: float | None) -> list[str]:
+    """What the base setting is multiplied by, where it is."""
+    if reason.mult is None or reason.rule in ("no_decay", "layer_decay"):
+        return []
+    return [setting(base), setting(reason.mult)]
 
 
 def rule_text(reason: Reason) -> str:
     """The rule that fired, in words."""
     if reason.rule == "custom_key":
         return f"custom key '{printable(reason.key or '')}'"
+    if reason.rule == "layer_decay" and reason.key is None:
+        return "no layer_decay_rate: every layer at the base lr"
     return {
         "base": "no rule: the base setting",
         "constructor": "the constructor's own code, lldtool can't say why",
@@ -59,40 +72,39 @@ def rule_text(reason: Reason) -> str:
     }.get(reason.rule, printable(reason.rule))
 
 
-def beaten(plan: Plan, p: Parameter) -> list[str]:
-    """The weight-decay rules that the one that fired beat, and what they would have given."""
-    return [f"{name}: {value}" for name, value in _beaten(plan, p.reason.weight_decay)]
+def beaten(reason: Reason) -> list[str]:
+    """The rules that apply as well and come later, and what they would have given."""
+    both = zip(reason.beats, reason.would_give, strict=False)
+    return [f"{_rule_name(name)} (would give {setting(would)})" for name, would in both]
 
 
-def _beaten(plan: Plan, reason: Reason) -> list[tuple[str, str]]:
-    options, base = plan.constructor.paramwise_cfg, plan.optimizer.weight_decay
-    found = []
-    for name in reason.beats:
-        rule, _, key = name.partition(":")
-        if rule == "custom_key":
-            settings = options.get("custom_keys", {}).get(key, {})
-            mult, name = settings.get("decay_mult", 1.0), f"custom key '{key}'"
-        else:
-            mult = options.get(rule)
-        would = "–" if base is None or mult is None else setting(base * mult)
-        found.append((printable(name), would))
-    return found
+def missed(p: Parameter) -> list[str]:
+    """The custom keys and options that were looked at and do not apply, and why not."""
+    names = list(dict.fromkeys((*p.reason.weight_decay.misses, *p.reason.lr.misses)))
+    keys = [_rule_name(name).removeprefix("custom key ") for name in names if ":" in name]
+    lines = [f"{', '.join(keys)}: not in the name"] if keys else []
+    options = [name for name in names if ":" not in name]
+    return lines + [f"{printable(option)}: {_why_not(option, p)}" for option in options]
 
 
-def missed(plan: Plan, p: Parameter) -> list[str]:
-    """The custom keys and options that do not apply to a parameter, and why not."""
-    reason = p.reason.weight_decay
-    matching = {reason.key, *(b.partition(":")[2] for b in reason.beats)}
-    keys = [k for k in plan.constructor.paramwise_cfg.get("custom_keys", {}) if k not in matching]
-    lines = []
-    if keys:
-        names = ", ".join(f"'{printable(key)}'" for key in keys)
-        lines.append(f"{names}: no part of the name")
-    for option in (*reason.misses, *p.reason.lr.misses):
-        why = _NOT_OF_THE_KIND.get(option, "not of its kind")
-        why = why.format(type=printable(p.module_type), ndim=len(p.shape))
-        lines.append(f"{printable(option)}: {why}")
-    return lines
+def _rule_name(name: str) -> str:
+    """`custom_key:.ln` -> `custom key '.ln'`."""
+    rule, colon, key = name.partition(":")
+    return f"custom key '{printable(key)}'" if colon else printable(rule)
+
+
+def _why_not(option: str, p: Parameter) -> str:
+    """Why a parameter is not of the kind that an option is for."""
+    kind, last = printable(p.module_type), p.name.rpartition(".")[2]
+    if option == "norm_decay_mult":
+        return f"{kind} is none of mmengine's norm layers (Batch-, Instance-, Group-, LayerNorm)"
+    if option == "bias_decay_mult" and last != "bias":
+        return "not called bias"
+    if option == "flat_decay_mult" and len(p.shape) != 1:
+        return f"{len(p.shape)}-dimensional"
+    if option in ("bias_decay_mult", "flat_decay_mult"):
+        return "in a deformable convolution"
+    return _NOT_OF_THE_KIND.get(option, "not of its kind")
 
 
 @dataclass(frozen=True)
@@ -123,17 +135,10 @@ def causes(plan: Plan) -> list[Cause]:
     return found
 
 
-def _formula(plan: Plan, name: str, parameters: list[Parameter]) -> str:
-    first = parameters[0]
+def _formula(plan: Plan, name: str, parameters: Sequence[Parameter]) -> str:
     if name == "weight_decay":
-        return weight_decay_formula(plan, first)
-    reason = first.reason.lr
-    if reason.rule != "layer_decay":
-        return lr_formula(plan, first)
-    lrs = [p.lr for p in parameters if p.lr is not None]
-    span = f"{setting(min(lrs), 3)} … {setting(max(lrs), 3)}"
-    base, rate = setting(plan.optimizer.lr), _rate(plan, reason)
-    return f"{span} = {base} × {rate}^({reason.max_layer_id}−layer−1)"
+        return weight_decay_formula(plan, parameters[0])
+    return lr_formula(plan, parameters)
 
 
 def short_rule(p: Parameter) -> str:

@@ -85,12 +85,17 @@ def _footer(plan: Plan, *, bars: bool) -> Group:
     low, high = _decades(plan.layers)
     if bars and _has_bars(plan):
         lines.append(Text(f"bar: lr_scale on a log scale from {low:g} to {high:g}", style="dim"))
+    return Group(*lines, notes_of(plan)) if plan.notes else Group(*lines)
+
+
+def notes_of(plan: Plan) -> Table:
+    """The notes, a line each."""
     notes = _grid()
     notes.add_column(style="yellow", no_wrap=True)
     notes.add_column(overflow="fold")
     for note in plan.notes:
         notes.add_row("note", Text(printable(note)))
-    return Group(*lines, notes) if plan.notes else Group(*lines)
+    return notes
 
 
 def _grid() -> Table:

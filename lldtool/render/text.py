@@ -57,7 +57,7 @@ def setting(value: float | None, digits: int = 6) -> str:
     """A number as a config has it: 0.05, 1e-8; `–` for none."""
     if value is None:
         return "–"
-    text = f"{value:.{digits}g}"
+    text = f"{value + 0.0:.{digits}g}"  # + 0.0 makes 0 of -0
     mantissa, e, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}" if e else text
 

@@ -7,7 +7,7 @@ from conftest import SAMPLES, layer_decay_configs, make_parameter, unexplained
 
 import lldtool
 from lldtool.dryrun import dry_run_keys
-from lldtool.dryrun.explain import Setup, Trace, explained
+from lldtool.dryrun.explain import Setup, Trace, with_reasons
 from lldtool.plan import Reason, Reasons
 from lldtool.request import Request
 
@@ -40,19 +40,17 @@ def test_the_longest_custom_key_wins_and_beats_the_shorter(keys_only):
     assert reason.beats == ("custom_key:.ln",)
 
 
-def test_a_custom_key_beats_the_flat_rule(example):
-    # mmpretrain's norm rule comes before its flat rule
+def test_the_norm_rule_beats_the_flat_rule(example):
     reason = example["backbone.layers.3.ln1.weight"].weight_decay
-    assert (reason.rule, reason.beats, reason.misses) == (
-        "norm_decay_mult",
-        ("flat_decay_mult",),
-        (),
-    )
+    assert (reason.rule, reason.beats) == ("norm_decay_mult", ("flat_decay_mult",))
+    assert reason.would_give == (0.0,)
+    assert reason.misses == ("custom_key:.cls_token", "custom_key:.pos_embed")
 
 
 def test_options_that_do_not_apply_are_misses(example):
     reason = example["backbone.patch_embed.projection.weight"].weight_decay
-    assert (reason.rule, reason.misses) == ("base", ("norm_decay_mult", "flat_decay_mult"))
+    assert reason.rule == "base"
+    assert reason.misses[-2:] == ("norm_decay_mult", "flat_decay_mult")
 
 
 def test_layer_decay_names_its_depth(example):
@@ -91,28 +89,36 @@ def test_a_reason_is_dropped_where_the_recomputed_float_differs_in_the_last_bit(
 
     reasons = Reasons(Reason("lr_mult"), Reason("base"))
     cls = tracer(lambda setup: {"a": Trace(math.nextafter(1e-3, 1), 0.05, reasons)})
-    (parameter,) = explained(cls, setup_of())
+    (parameter,), _ = with_reasons(cls, setup_of())
     assert parameter.reason == Reasons(Reason("constructor"), Reason("base"))
+
+
+def test_a_reason_is_dropped_where_the_layer_is_another(tracer):
+    reasons = Reasons(Reason("layer_decay", mult=0.5, max_layer_id=3), Reason("base"))
+    cls = tracer(lambda setup: {"a": Trace(1e-3, 0.05, reasons, layer_id=2)})
+    (parameter,), _ = with_reasons(cls, setup_of())
+    assert (parameter.layer_id, parameter.reason.lr.rule) == (1, "constructor")
 
 
 def test_a_subclass_is_traced_as_its_nearest_known_base(tracer):
     reasons = Reasons(Reason("lr_mult"), Reason("base"))
     cls = tracer(lambda setup: {"a": Trace(1e-3, 0.05, reasons)})
-    (parameter,) = explained(type("Child", (cls,), {}), setup_of())
+    (parameter,), _ = with_reasons(type("Child", (cls,), {}), setup_of())
     assert parameter.reason == reasons
 
 
 def test_a_tracer_that_raises_costs_no_numbers(tracer):
     def broken(setup):
-        raise ValueError
+        raise ValueError("no")
 
-    (parameter,) = explained(tracer(broken), setup_of())
+    (parameter,), note = with_reasons(tracer(broken), setup_of())
     assert parameter.reason == Reasons()
     assert parameter.lr == 1e-3
+    assert note == "no reasons: the tracer of Known failed, ValueError: no"
 
 
 def test_an_unknown_constructor_has_no_reasons():
-    (parameter,) = explained(object, setup_of())
+    (parameter,), _ = with_reasons(object, setup_of())
     assert parameter.reason == Reasons()
 
 
@@ -160,6 +166,17 @@ def test_leaving_a_key_out_is_decided_by_running_the_constructor(keys_of_config)
     assert (keys["head"].effect.settings, keys["head"].effect.extras) == (0, 2)
     assert keys["decay_rate"].matched is None
     assert keys["decay_rate"].effect.settings == 0
+
+
+def test_a_misspelt_option_decides_nothing_whatever_it_is_called(keys_of_config):
+    keys = keys_of_config({"layer_decay": 0.5, "base": 1, "bias_lr_mult": 2.0})
+    assert {(key.matched, key.decided) for key in keys.values()} == {(None, None)}
+    assert {key.effect.settings for key in keys.values()} == {0}
+
+
+def test_a_key_that_only_keeps_the_constructor_at_work_changes_no_setting(keys_of_config):
+    keys = keys_of_config({"decay_rate": 0.5})
+    assert (keys["decay_rate"].effect.settings, keys["decay_rate"].effect.layers) == (0, 152)
 
 
 def test_leaving_an_option_out_that_the_constructor_needs_says_what_it_raises(

@@ -31,7 +31,7 @@ def test_reasons(path, snapshot):
 @names
 def test_reasons_fit_a_screen(path):
     lines = explanation_text(load_plan(path), None, width=80, color=False).splitlines()
-    assert len(lines) <= 24
+    assert len(lines) <= 28
     assert max(map(len, lines)) <= 80
 
 
@@ -62,48 +62,67 @@ def test_json_of_a_trail_has_the_reason():
     assert parameter["reason"]["lr"]["rule"] == plan.parameters[0].reason.lr.rule
 
 
-def explained(**changes):
-    options = {
-        "norm_decay_mult": 0.5, "flat_decay_mult": 0.0,
-        "custom_keys": {".ln": {"decay_mult": 0.1}, "layers": {}, ".bias": {}},
-    }  # fmt: skip
+def explained(plan_changes=None, **changes):
     fields = {
         "lr_scale": 0.5,
         "reason": Reasons(
             Reason("layer_decay", key="layer_decay_rate", mult=0.5, max_layer_id=4),
             Reason("custom_key", key="layers", mult=1.0,
-                   beats=("custom_key:.ln", "norm_decay_mult"), misses=("flat_decay_mult",)),
+                   beats=("custom_key:.ln", "norm_decay_mult"), would_give=(0.2, 0.025),
+                   misses=("custom_key:.bias", "flat_decay_mult")),
         ),
     }  # fmt: skip
     plan = make_plan(
         make_parameter(shape=(2, 3), **fields | changes),
-        constructor=Constructor("C", {"layer_decay_rate": 0.7, **options}),
+        constructor=Constructor("C", {"layer_decay_rate": 0.7}),
+        **plan_changes or {},
     )
     return trail(plan, plan.parameters[0])
 
 
 def test_a_trail_says_what_was_beaten_and_what_does_not_apply():
     assert explained() == [
-        ("module", "LayerNorm, 2×3"),
-        ("layer", "1 of 0 to 3"),
-        ("lr", "0.001 = 0.002 × 0.7^(4−1−1)  (layer decay)"),
-        ("weight decay", "0.05 = 0.05 × 1  (custom key 'layers')"),
-        ("beats", "custom key '.ln': 0.005"),
-        ("beats", "norm_decay_mult: 0.025"),
-        ("not", "'.bias': no part of the name"),
-        ("not", "flat_decay_mult: 2-dimensional"),
+        ("parameter", "2×3 in a LayerNorm"),
+        ("layer", "1 (0 to 3)"),
+        ("lr", "0.001 = 0.002 × 0.7^(4−1−1)   layer decay"),
+        ("weight decay", "0.05 = 0.05 × 1   custom key 'layers'"),
+        ("  beats", "custom key '.ln' (would give 0.2)"),
+        ("  beats", "norm_decay_mult (would give 0.025)"),
+        ("  not", "'.bias': not in the name"),
+        ("  not", "flat_decay_mult: 2-dimensional"),
     ]
 
 
 def test_a_trail_says_what_else_is_in_the_group():
-    assert explained(extras={"lr_mult": 10.0})[-1] == ("also", "lr_mult=10 in the group")
+    assert explained(extras={"lr_mult": 10.0})[-1] == ("group entry", "lr_mult=10")
 
 
-def test_scaling_is_in_the_formula():
-    plan = make_plan(make_parameter(lr=1e-3, reason=Reasons(Reason("base"))), auto_scale_lr=0.5)
-    assert ("lr", "0.001 × 0.5 auto_scale_lr  (no rule: the base setting)") in trail(
-        plan, plan.parameters[0]
-    )
+def test_nothing_is_said_of_keys_that_no_tracer_looked_at():
+    labels = [label for label, _ in explained(reason=Reasons())]
+    assert labels == ["parameter", "layer", "lr", "weight decay"]
+
+
+def test_a_rate_that_is_not_given_is_no_layer_decay():
+    reason = Reasons(Reason("layer_decay", mult=1.0, max_layer_id=4))
+    assert explained(reason=reason)[2] == (
+        "lr", "0.001   no layer_decay_rate: every layer at the base lr"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reason", "formula"),
+    [
+        (Reason("base"), "0.001 = 0.002 × 0.5 (auto_scale_lr)"),
+        (Reason("bias_lr_mult", mult=2.0), "0.001 = 0.002 × 2 × 0.5 (auto_scale_lr)"),
+        (
+            Reason("layer_decay", key="layer_decay_rate", mult=0.5, max_layer_id=4),
+            "0.001 = 0.002 × 0.7^(4−1−1) × 0.5 (auto_scale_lr)",
+        ),
+    ],
+)
+def test_scaling_is_a_factor_of_the_formula(reason, formula):
+    steps = dict(explained({"auto_scale_lr": 0.5}, reason=Reasons(reason)))
+    assert steps["lr"].startswith(formula)
 
 
 KEYS = [
@@ -129,7 +148,8 @@ def test_json_of_keys():
     keys = json.loads(keys_json(plan_of_keys(), KEYS))["keys"]
     assert keys[1] == {
         "name": ".ln", "is_custom": True, "matched": 50, "decided": 25, "taken": {".bias": 25},
-        "effect": {"settings": 0, "extras": 1, "error": None},
+        "effect": {"settings": 0, "moved": 0, "layers": 0, "extras": 1, "error": None},
+        "value": {"decay_mult": 0.0},
     }  # fmt: skip
 
 

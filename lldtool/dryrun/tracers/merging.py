@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lldtool.dryrun.explain import Setup, Trace
+from lldtool.dryrun.explain import Setup, Trace, layer_decay
 from lldtool.plan import Parameter, Reason, Reasons
 
 #: Not decayed, but compared with the full name: `backbone.pos_embed` is.
@@ -51,14 +51,12 @@ def trace_mmaction(setup: Setup) -> dict[str, Trace]:
 def _traces(setup: Setup, option: str, undecayed: Callable[[Parameter], bool]) -> dict[str, Trace]:
     """Traces by lr = base lr × rate^(num_layers + 2 − layer_id − 1)."""
     max_layer_id = setup.paramwise_cfg["num_layers"] + 2
-    rate = setup.paramwise_cfg[option]
     assert setup.base_lr is not None
     traces = {}
     for p in setup.parameters:
         if p.layer_id is None:
             continue
-        scale = rate ** (max_layer_id - p.layer_id - 1)
-        lr = Reason("layer_decay", key=option, mult=scale, max_layer_id=max_layer_id)
+        lr, scale = layer_decay(setup, option, p.layer_id, max_layer_id)
         decay, reason = setup.base_weight_decay, Reason("base")
         if len(p.shape) == 1 or p.name.endswith(".bias") or undecayed(p):
             decay, reason = 0.0, Reason("no_decay", mult=0.0)

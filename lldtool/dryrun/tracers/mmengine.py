@@ -30,6 +30,8 @@ def trace(setup: Setup) -> dict[str, Trace]:
     traces: dict[str, Trace] = {}
     for path, module, in_dcn in _walk(setup.model, "", in_dcn=False):
         for name, tensor in module.named_parameters(recurse=False):
+            if not tensor.requires_grad:
+                continue
             full_name = f"{path}.{name}" if path else name
             keys = matching_keys(setup.paramwise_cfg.get("custom_keys", {}), f"{path}.{name}")
             lr, lr_reason = _lr(setup, path, module, name, keys, in_dcn=in_dcn)

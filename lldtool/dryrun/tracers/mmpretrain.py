@@ -13,6 +13,7 @@ from lldtool.dryrun.explain import (
     base_weight_decay,
     decay_candidates,
     is_norm,
+    layer_decay,
     matching_keys,
     rule_for,
 )
@@ -22,22 +23,18 @@ from lldtool.plan import Reason, Reasons
 def trace(setup: Setup) -> dict[str, Trace]:
     """lr = base lr × rate^(max_layer_id − layer_id − 1); weight decay by the first rule."""
     traces: dict[str, Trace] = {}
+    assert setup.base_lr is not None  # else the constructor has raised
     for path, module in setup.model.named_modules():
         for name, tensor in module.named_parameters(recurse=False):
+            if not tensor.requires_grad:
+                continue
             full_name = f"{path}.{name}" if path else name
-            lr, lr_reason = _lr(setup, full_name)
+            layer_id, max_layer_id = setup.model.get_layer_depth(full_name)
+            reason, scale = layer_decay(setup, "layer_decay_rate", layer_id, max_layer_id, 1.0)
             decay, decay_reason = _weight_decay(setup, module, name, full_name, tensor)
-            traces.setdefault(full_name, Trace(lr, decay, Reasons(lr_reason, decay_reason)))
+            reasons = Reasons(reason, decay_reason)
+            traces.setdefault(full_name, Trace(setup.base_lr * scale, decay, reasons, layer_id))
     return traces
-
-
-def _lr(setup: Setup, name: str) -> tuple[float, Reason]:
-    layer_id, max_layer_id = setup.model.get_layer_depth(name)
-    scale = setup.paramwise_cfg.get("layer_decay_rate", 1.0) ** (max_layer_id - layer_id - 1)
-    assert setup.base_lr is not None  # else the constructor has raised
-    option = "layer_decay_rate" if "layer_decay_rate" in setup.paramwise_cfg else None
-    reason = Reason("layer_decay", key=option, mult=scale, max_layer_id=max_layer_id)
-    return setup.base_lr * scale, reason
 
 
 def _weight_decay(
