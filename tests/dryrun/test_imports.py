@@ -237,17 +237,14 @@ def test_the_api_leaves_a_session_with_its_real_packages():
         print(cv2.__file__ is not None, torch.distributed.fsdp.FullyShardedDataParallel.__module__)
         print([type(f).__module__ for f in sys.meta_path if 'lldtool' in type(f).__module__])
         print(pkg_resources.__name__)
-        try:
-            import torchvision
-        except ModuleNotFoundError as error:
-            print(error)
+        print([name for name, m in sys.modules.items() if 'StandIn' in type(m).__name__])
         """
     )
     assert out.splitlines() == [
         "True torch.distributed.fsdp.fully_sharded_data_parallel",
         "[]",
         "pkg_resources",
-        "No module named 'torchvision'",
+        "[]",
     ]
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from importlib.util import find_spec
 
 import pytest
 from conftest import ROOT, lldtool_process
@@ -62,6 +63,7 @@ def test_user_code_is_answered_by_the_real_package(question, plan_of):
     assert shapes(plan)["fc.weight"] == [3, 5]
 
 
+@pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision is installed")
 @pytest.mark.parametrize(
     "question",
     [
