@@ -110,7 +110,7 @@ def config_error(error: BaseException, path: Path, name: str) -> LldtoolError:
     if isinstance(error, FileNotFoundError):
         missing = error.filename or describe(error)
         return LldtoolError(f"missing base or file: {missing}", config=name)
-    where = _user_frame(error, path)
+    where = _user_frame(error)
     if isinstance(error, (SystemExit, ProcessExit)):
         return LldtoolError(f"the config exits{where}", config=name)
     if isinstance(error, ImportError) and error.__cause__ is not None:
@@ -130,7 +130,7 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _user_frame(error: BaseException, path: Path) -> str:
+def _user_frame(error: BaseException) -> str:
     """` (x.py line 3)` for the last line of the config or its bases that ran, or nothing."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         is_config = Path(frame.filename).suffix == ".py" and frame.name == "<module>"

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import importlib.abc
 import importlib.machinery
-import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -37,7 +36,9 @@ from lldtool.dryrun.importers import (
     is_library_file,
     missing_module,
 )
+from lldtool.dryrun.registries import registries
 from lldtool.errors import LldtoolError
+from lldtool.versions import installed_version
 
 FOR_SPEED = (
     "torch.distributed.fsdp",  # with DTensor and sympy, for one wrapper class of mmengine
@@ -94,7 +95,7 @@ def _origin(value: object) -> str | None:
 
 def _attribute(owner: Any, name: str, module: str) -> Any:
     if name == "__version__":
-        return _installed_version(module.partition(".")[0]) or "0.0.0"
+        return installed_version(module.partition(".")[0]) or "0.0.0"
     if name.startswith("__"):
         raise AttributeError(f"{module} has no attribute {name}")
     if not is_importing(sys._getframe(2)):
@@ -283,17 +284,7 @@ stand_ins = StandIns()
 
 def _forget_half_registered() -> None:
     """Take back what modules registered whose import then failed; it will be tried again."""
-    from mmengine.registry import root
-
-    registries = [r for r in vars(root).values() if isinstance(r, root.Registry)]
-    for registry in [*registries, *(c for r in registries for c in r.children.values())]:
+    for registry in registries():
         for name, item in list(registry.module_dict.items()):
             if getattr(item, "__module__", None) not in sys.modules:
                 del registry.module_dict[name]
-
-
-def _installed_version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

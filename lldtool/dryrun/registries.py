@@ -25,13 +25,17 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def registered_names() -> set[str]:
-    """Every name in every registry that has been imported."""
+def registries() -> list[Any]:
+    """mmengine's registries and their children in the packages that have been imported."""
     import mmengine.registry as root
 
-    registries = [r for r in vars(root).values() if isinstance(r, root.Registry)]
-    children = [child for registry in registries for child in registry.children.values()]
-    return {name for registry in registries + children for name in registry.module_dict}
+    parents = [r for r in vars(root).values() if isinstance(r, root.Registry)]
+    return [*parents, *(child for parent in parents for child in parent.children.values())]
+
+
+def registered_names() -> set[str]:
+    """Every name in every registry that has been imported."""
+    return {name for registry in registries() for name in registry.module_dict}
 
 
 def unknown_type(error: BaseException, name: str) -> LldtoolError | None:

@@ -52,9 +52,10 @@ class Training:
         if others:
             own_notes.append(f"{others} tensors in param groups are no parameters of the model")
         ratio, scale_note = auto_scale(self.config, self.request)
+        constructing = constructor.constructor_class(wrapper)
         if len(optimizers) == 1:
             parameters, trace_note = with_reasons(
-                constructor.constructor_class(wrapper),
+                constructing,
                 Setup(
                     model=self.model,
                     paramwise_cfg=wrapper.get("paramwise_cfg", None) or {},
@@ -68,7 +69,7 @@ class Training:
         header = _constructor_header(wrapper)
         notes: list[str | None] = [
             self.note,
-            *stand_ins.notes(_packages(self.model, constructor.constructor_class(wrapper))),
+            *stand_ins.notes(_packages(self.model, constructing)),
             package_lookup.note(),
             *own_notes,
             scale_note,

@@ -6,16 +6,20 @@ import math
 from collections.abc import Sequence
 
 from lldtool.plan import Layer, Plan
-from lldtool.render.contents import layer_contents
 from lldtool.render.text import count, lr, setting
 
 
-def layer_columns(plan: Plan, whole: Plan) -> dict[str, list[str]]:
-    """Title -> a cell for each layer of the plan; no `layer` where the constructor knows none."""
+def layer_columns(plan: Plan, contents: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """Title -> a cell for each layer of the plan; no `layer` where the constructor knows none.
+
+    Args:
+        plan: whose layers to show.
+        contents: what is in each of them, as `layer_contents` has it.
+    """
     layers = plan.layers
     columns = {
         "layer": ["–" if layer.layer_id is None else str(layer.layer_id) for layer in layers],
-        "contents": [", ".join(names) for names in layer_contents(plan, whole)],
+        "contents": [", ".join(names) for names in contents],
         "tensors": [str(layer.num_tensors) for layer in layers],
         "params": [count(layer.numel) for layer in layers],
         "lr": _lrs([layer.lr for layer in layers]),

@@ -6,6 +6,7 @@ from html import escape
 
 from lldtool.plan import Plan
 from lldtool.render.columns import layer_columns
+from lldtool.render.contents import layer_contents
 from lldtool.render.summary import header, totals
 from lldtool.render.text import printable
 
@@ -16,7 +17,7 @@ def plan_html(plan: Plan) -> str:
     about = "".join(
         f"<div>{escape(label)} {escape(' · '.join(items))}</div>" for label, items in lines
     )
-    columns = layer_columns(plan, plan)
+    columns = layer_columns(plan, layer_contents(plan, plan))
     head = "".join(f"<th>{title}</th>" for title in columns)
     rows = zip(*columns.values(), strict=True)
     body = "".join(

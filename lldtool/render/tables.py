@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from lldtool.plan import Plan
 from lldtool.render.columns import layer_columns
+from lldtool.render.contents import layer_contents
 from lldtool.render.summary import header, totals
 from lldtool.render.text import lr, printable, setting, shape
 
@@ -48,7 +49,7 @@ def plan_markdown(plan: Plan, *, whole: Plan | None = None, params: bool = False
 
 
 def _layer_rows(plan: Plan, whole: Plan) -> list[str]:
-    columns = layer_columns(plan, whole)
+    columns = layer_columns(plan, layer_contents(plan, whole))
     left = ("contents", "weight decay")
     rows = [[" ".join(cell.split()) for cell in row] for row in zip(*columns.values(), strict=True)]
     return markdown_table(list(columns), rows, right=[t for t in columns if t not in left])

@@ -103,7 +103,8 @@ def _grid() -> Table:
 
 
 def _layer_table(plan: Plan, whole: Plan, width: int) -> Table:
-    columns = layer_columns(plan, whole)
+    contents = layer_contents(plan, whole)
+    columns = layer_columns(plan, contents)
     widths = {title: max([len(title), *map(len, cells)]) for title, cells in columns.items()}
     least = min(_CONTENTS, widths["contents"])
     for optional in ("params", "tensors", "lr_scale"):  # on a narrow terminal
@@ -112,7 +113,6 @@ def _layer_table(plan: Plan, whole: Plan, width: int) -> Table:
     free = _free(widths, width)
     bar = _bar_width(plan, free - 1, widths["contents"]) if "lr_scale" in columns else 0
     room = widths["contents"] = max(least, min(widths["contents"], free - (bar + 1 if bar else 0)))
-    contents = layer_contents(plan, whole)
     columns["contents"] = ["\n".join(_wrapped(names, ", ", room)) for names in contents]
     if bar:
         columns = _after("lr_scale", _BARS, _bars(plan.layers, bar), columns)
