@@ -35,9 +35,7 @@ def load_config(path: Path, options: Mapping[str, Any]) -> Any:
         try:
             config.merge_from_dict(dict(options))
         except (AttributeError, KeyError, TypeError, AssertionError, IndexError) as error:
-            raise LldtoolError(
-                f"--cfg-options {' '.join(options)}: {describe(error)}", config=str(path)
-            ) from error
+            raise LldtoolError(f"--cfg-options {' '.join(options)}: {describe(error)}") from error
     return config
 
 

@@ -47,6 +47,7 @@ def run(task: Task[Result], request: Request) -> Result:
                 torch_parts.import_torch()
             result = _standing_in_for_need(task, request)
     except LldtoolError as error:
+        error.config = error.config or request.name
         if any(isinstance(one, NetworkBlockedError) for one in chain(error)):
             raise _download_error(error, reached_for[0]) from error.__cause__
         if stand_ins.needed_for_real(error):

@@ -165,6 +165,7 @@ def test_a_parameter_in_two_optimizers_is_an_error(tmp_path):
     result = lldtool_process("inspect", "config.py", cwd=tmp_path)
     assert result.code == 2
     assert "a parameter is in the groups of two optimizers" in result.err
+    assert result.err.startswith("error: config.py: ")
 
 
 def test_numpy_numbers_in_a_config(plan_of):
