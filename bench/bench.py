@@ -35,7 +35,7 @@ def commands(saved):
     }
     for name, config in CONFIGS.items():
         table[f"inspect {name}"] = [*lldtool, "inspect", f"mmpretrain::{config}"]
-        path = str(locate(f"mmpretrain::{config}"))
+        path = str(locate(f"mmpretrain::{config}").path)
         table[f"obvious {name}"] = [python, "-W", "ignore", str(HERE / "obvious.py"), path]
     return table
 

@@ -49,14 +49,16 @@ def dry_run(
     from lldtool.source import locate
 
     name = str(config)
+    found = locate(name)
     request = Request(
-        locate(name),
-        name,
-        dict(cfg_options or {}),
-        device,
-        auto_scale_lr,
-        world_size,
-        allow_network,
+        path=found.path,
+        name=name,
+        cfg_options=dict(cfg_options or {}),
+        checkout=found.checkout,
+        device=device,
+        auto_scale_lr=auto_scale_lr,
+        world_size=world_size,
+        allow_network=allow_network,
     )
     return run(request)
 

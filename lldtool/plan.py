@@ -101,18 +101,28 @@ class Model:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """The optimizer's class, and base lr and base weight decay as the config gives them."""
+    """The optimizer's class, and base lr and base weight decay as the config gives them.
+
+    `options` are the optimizer's other defaults, given in the config or not (betas, eps, …); None
+    in a plan that an lldtool saved which did not record them.
+    """
 
     type: str
     lr: float | None = None
     weight_decay: float | None = None
+    options: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class OptimWrapper:
-    """The class of the optimizer wrapper."""
+    """The class of the optimizer wrapper.
+
+    `options` are its arguments but the optimizer, given in the config or not (clip_grad,
+    accumulative_counts, …); None as in `Optimizer`.
+    """
 
     type: str
+    options: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

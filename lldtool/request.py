@@ -9,10 +9,21 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Checkout:
+    """The tree of a git revision: the repository's own directory, and the one with the tree."""
+
+    top: Path
+    tree: Path
+
+
+@dataclass(frozen=True)
 class Request:
     """One config and how to dry-run it.
 
-    `cfg_options` are `KEY=VALUE` strings as on the command line, or dotted key -> value.
+    `cfg_options` are `KEY=VALUE` strings as on the command line, or dotted key -> value. `edits`
+    come after them: `KEY=VALUE` strings with keys that may contain dots, and `DELETE` as a value.
+    `checkout` is the tree that the config is in where it is one of a git revision: the working
+    directory and its modules are then those of the revision.
     `world_size` is the number of GPUs; None where the user did not say. `own_process` says that
     nothing but dry runs happens in this process, so that stand-ins that save time may stay in the
     place of packages that a notebook or a test suite would miss.
@@ -21,6 +32,8 @@ class Request:
     path: Path
     name: str
     cfg_options: tuple[str, ...] | Mapping[str, Any] = field(default_factory=dict)
+    edits: tuple[str, ...] = ()
+    checkout: Checkout | None = None
     device: str = "cpu"
     auto_scale_lr: bool = False
     world_size: int | None = None

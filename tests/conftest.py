@@ -104,7 +104,7 @@ def make_plan(*parameters, **changes):
 
 def layer_decay_configs():
     """Every zoo config whose text, or whose base's text, names the constructor."""
-    root = locate("mmpretrain::_base_/default_runtime.py").parent.parent
+    root = locate("mmpretrain::_base_/default_runtime.py").path.parent.parent
     paths = [p for p in root.rglob("*.py") if "_base_" not in p.parts]
     named = {p for p in paths if "LearningRateDecayOptimWrapperConstructor" in p.read_text()}
     heirs = {

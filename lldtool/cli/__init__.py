@@ -162,9 +162,11 @@ def _request(
     allow_network: bool,
 ) -> Request:
     """What the options that all commands share ask for."""
+    found = locate(config)
     return Request(
-        path=locate(config),
+        path=found.path,
         name=config,
+        checkout=found.checkout,
         cfg_options=tuple(cfg_options or ()),
         device=device,
         auto_scale_lr=auto_scale_lr,

@@ -17,17 +17,30 @@ def plan_of(request: Request) -> Plan:
     Raises:
         LldtoolError: neither can be had.
     """
-    saved = saved_plan(request.path, request.name)
-    if saved is None:
-        from lldtool.dryrun import dry_run
+    return plans_of([request])[0]
 
-        return dry_run(request)
-    if request.cfg_options or request.auto_scale_lr or request.world_size:
-        raise LldtoolError(
-            "a saved plan can't be overridden or scaled", config=request.name,
-            hint="name the config instead",
-        )  # fmt: skip
-    return saved
+
+def plans_of(requests: Sequence[Request]) -> list[Plan]:
+    """The same of several; options that only a dry run can heed are for those that have one.
+
+    Raises:
+        LldtoolError: a plan can't be had, or none can heed the options.
+    """
+    saved = {i: plan for i, r in enumerate(requests) if (plan := saved_plan(r.path, r.name))}
+    live = [i for i in range(len(requests)) if i not in saved]
+    for number in saved:
+        request = requests[number]
+        asked = request.cfg_options or request.auto_scale_lr or request.world_size
+        if request.edits or (asked and not live):
+            raise LldtoolError(
+                "a saved plan can't be overridden or scaled", config=request.name,
+                hint="name the config instead",
+            )  # fmt: skip
+    if live:
+        from lldtool.dryrun import dry_runs
+
+        saved |= dict(zip(live, dry_runs([requests[i] for i in live]), strict=True))
+    return [saved[i] for i in range(len(requests))]
 
 
 def near_name(pattern: str, names: Sequence[str]) -> str | None:

@@ -5,6 +5,8 @@ The only package that imports torch and OpenMMLab, and it does so inside the fun
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lldtool.dryrun.session import run
 from lldtool.keys import Key
 from lldtool.plan import Plan
@@ -18,14 +20,18 @@ def dry_run(request: Request) -> Plan:
         LldtoolError: the config can't be read, its model can't be built, or its constructor
             raises. The original exception is its `__cause__`.
     """
-    return run(_plan, request)
+    return dry_runs([request])[0]
 
 
-def _plan(request: Request) -> Plan:
-    from lldtool.dryrun.training import start_of_training
+def dry_runs(requests: Sequence[Request]) -> list[Plan]:
+    """The same for each of several configs; they share what they can."""
+    return run(_plans, *requests)
 
-    with start_of_training(request) as training:
-        return training.plan()
+
+def _plans(*requests: Request) -> list[Plan]:
+    from lldtool.dryrun.several import plans
+
+    return plans(*requests)
 
 
 def dry_run_keys(request: Request) -> tuple[Plan, list[Key]]:

@@ -32,11 +32,25 @@ def load_config(path: Path, options: Mapping[str, Any]) -> Any:
     with _straight_to_base_configs():
         config = Config.fromfile(str(path))
     if options:
-        try:
-            config.merge_from_dict(dict(options))
-        except (AttributeError, KeyError, TypeError, AssertionError, IndexError) as error:
-            raise LldtoolError(f"--cfg-options {' '.join(options)}: {describe(error)}") from error
+        merge(config, options, f"--cfg-options {' '.join(options)}")
     return config
+
+
+def merge(config: Any, options: Mapping[str, Any], what: str) -> None:
+    """Merge dotted key -> value into a config, as mmengine does.
+
+    Args:
+        config: an `mmengine.Config`.
+        options: dotted key -> value.
+        what: where the options are from, for the error.
+
+    Raises:
+        LldtoolError: they do not fit the config.
+    """
+    try:
+        config.merge_from_dict(dict(options))
+    except (AttributeError, KeyError, TypeError, AssertionError, IndexError) as error:
+        raise LldtoolError(f"{what}: {describe(error)}") from error
 
 
 def overrides(options: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import importlib.util
 import inspect
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
@@ -29,15 +30,29 @@ OPTIONAL_OPTIMIZERS = {
 }
 
 
-def build_optimizers(model: Any, optim_wrapper: Any) -> tuple[dict[str, Any], list[str]]:
+#: Entries of `optim_wrapper` that are no arguments of the wrapper.
+_NOT_THE_WRAPPERS = ("type", "optimizer", "constructor", "paramwise_cfg")
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the constructor built, and what is to be said about how.
+
+    `optimizers` is name -> `torch.optim.Optimizer`; the name is "" for a single one.
+    `wrapper_options` are the arguments that the wrapper's class took, its own defaults too.
+    """
+
+    optimizers: dict[str, Any]
+    wrapper_options: dict[str, Any]
+    notes: list[str]
+
+
+def build_optimizers(model: Any, optim_wrapper: Any) -> Built:
     """Run mmengine's `build_optim_wrapper`; simulate wrappers that can't be built here.
 
     Args:
         model: a `torch.nn.Module`.
         optim_wrapper: the config's `optim_wrapper`.
-
-    Returns:
-        Name -> `torch.optim.Optimizer` (the name is "" for a single one), and notes.
     """
     from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 
@@ -46,9 +61,22 @@ def build_optimizers(model: Any, optim_wrapper: Any) -> tuple[dict[str, Any], li
     _register_strategies(config, notes)
     with _without_dynamo(), _without_print_log(), _simulated_wrappers(notes):
         wrapper = build_optim_wrapper(model, config)
-    if isinstance(wrapper, OptimWrapperDict):
-        return {name: one.optimizer for name, one in wrapper.items()}, notes
-    return {"": wrapper.optimizer}, notes
+    several = isinstance(wrapper, OptimWrapperDict)
+    optimizers = (
+        {k: w.optimizer for k, w in wrapper.items()} if several else {"": wrapper.optimizer}
+    )
+    return Built(optimizers, _wrapper_options(type(wrapper), optim_wrapper), notes)
+
+
+def _wrapper_options(wrapper: type, config: Any) -> dict[str, Any]:
+    """The config's arguments for a wrapper's class, over the defaults of its and its bases'."""
+    options: dict[str, Any] = {}
+    for cls in reversed(wrapper.__mro__):
+        with contextlib.suppress(ValueError):  # a class without a signature
+            arguments = inspect.signature(vars(cls).get("__init__", cls)).parameters.values()
+            options |= {a.name: a.default for a in arguments if a.default is not a.empty}
+    options |= {key: config[key] for key in config}
+    return {key: options[key] for key in options if key not in _NOT_THE_WRAPPERS}
 
 
 def constructor_class(optim_wrapper: Any) -> type:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import site
+import sys
 import sysconfig
+from collections.abc import Collection
 from pathlib import Path
 from types import FrameType, TracebackType
 
@@ -16,6 +18,7 @@ OPENMMLAB |= {"mmdet3d", "mmrotate", "mmyolo", "mmrazor", "mmselfsup", "mmagic",
 
 _DRYRUN_FOLDER = str(Path(__file__).parent)
 _INSTALLED = (*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_path("purelib"))
+_LIBRARIES = (*_INSTALLED, sysconfig.get_path("stdlib"))
 
 
 def is_importing(frame: FrameType | None) -> bool:
@@ -56,7 +59,14 @@ def is_library_file(module: str, path: str) -> bool:
     top = module.partition(".")[0]
     if top in OPENMMLAB | NEVER | {"lldtool", "__main__"}:
         return True
-    return path.startswith((*_INSTALLED, sysconfig.get_path("stdlib")))
+    return path.startswith(_LIBRARIES)
+
+
+def user_modules(known: Collection[str]) -> dict[str, str]:
+    """Name -> file of the modules imported beyond the known ones that are no library's."""
+    new = [name for name in sys.modules if name not in known]
+    files = ((name, getattr(sys.modules[name], "__file__", None)) for name in new)
+    return {n: f for n, f in files if isinstance(f, str) and not is_library_file(n, f)}
 
 
 def missing_module(error: BaseException) -> str | None:

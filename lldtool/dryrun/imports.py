@@ -33,8 +33,8 @@ from lldtool.dryrun.importers import (
     broken_package,
     importer,
     is_importing,
-    is_library_file,
     missing_module,
+    user_modules,
 )
 from lldtool.dryrun.registries import registries
 from lldtool.errors import LldtoolError
@@ -244,13 +244,11 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
         Such code may do anything with the package: ask for its version, or whether it is there.
         """
-        for name in sys.modules.keys() - self._known:
-            path = getattr(sys.modules[name], "__file__", None)
-            if isinstance(path, str) and path.endswith(".py") and not is_library_file(name, path):
-                with contextlib.suppress(OSError):
-                    source = Path(path).read_text(encoding="utf-8", errors="replace")
-                    if any(module in source for module in self.for_speed):
-                        return True
+        for path in user_modules(self._known).values():
+            with contextlib.suppress(OSError):
+                source = Path(path).read_text(encoding="utf-8", errors="replace")
+                if path.endswith(".py") and any(module in source for module in self.for_speed):
+                    return True
         return False
 
     def notes(self, packages: set[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Run a task on a config with stand-ins and shields in place, again where that was not enough."""
+"""Run a task on configs with stand-ins and shields in place, again where that was not enough."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -20,21 +20,22 @@ from lldtool.request import Request
 from lldtool.versions import installed_version
 
 Result = TypeVar("Result")
-#: A function of a module, so that a fresh process finds it.
-Task = Callable[[Request], Result]
+#: A function of a module, so that a fresh process finds it; called with the requests.
+Task = Callable[..., Result]
 
 
-def run(task: Task[Result], request: Request) -> Result:
+def run(task: Task[Result], *requests: Request) -> Result:
     """The task's result.
 
     Raises:
         LldtoolError: the task raised it, or torch or mmengine is not installed.
     """
+    request = requests[0]
     for package in ("torch", "mmengine"):
         if installed_version(package) is None:
             hint = f"pip install {package}"
             raise LldtoolError(f"a dry run needs {package}", config=request.name, hint=hint)
-    folders = (request.path.parent.absolute(), Path.cwd())
+    folders = (*(one.path.parent.absolute() for one in requests), Path.cwd())
     for_speed = request.own_process and not real_imports_wanted()
     try:
         with (
@@ -45,15 +46,15 @@ def run(task: Task[Result], request: Request) -> Result:
         ):
             if for_speed:
                 torch_parts.import_torch()
-            result = _standing_in_for_need(task, request)
+            result = _standing_in_for_need(task, requests)
     except LldtoolError as error:
         error.config = error.config or request.name
         if any(isinstance(one, NetworkBlockedError) for one in chain(error)):
             raise _download_error(error, reached_for[0]) from error.__cause__
         if stand_ins.needed_for_real(error):
-            return start_over(task, request)
+            return start_over(task, *requests)
         raise
-    return start_over(task, request) if stand_ins.needed_for_real(None) else result
+    return start_over(task, *requests) if stand_ins.needed_for_real(None) else result
 
 
 class RemoteError(Exception):
@@ -63,15 +64,24 @@ class RemoteError(Exception):
         return f"\n{self.args[0]}"
 
 
-def start_over(task: Task[Result], request: Request) -> Result:
-    """The same in a fresh process with real imports; `lldtool/dryrun/__main__.py` answers.
+def start_over(task: Task[Result], *requests: Request) -> Result:
+    """The same in a fresh process with real imports.
+
+    Raises:
+        LldtoolError: what the task there came to.
+    """
+    return in_fresh_process(task, *(replace(request, own_process=False) for request in requests))
+
+
+def in_fresh_process(task: Task[Result], *requests: Request) -> Result:
+    """The task's result in a process of its own; `lldtool/dryrun/__main__.py` answers.
 
     Raises:
         LldtoolError: what the task there came to.
     """
     done = subprocess.run(
         [sys.executable, "-m", "lldtool.dryrun"],
-        input=pickle.dumps((sys.path, task, replace(request, own_process=False))),
+        input=pickle.dumps((sys.path, task, requests)),
         stdout=subprocess.PIPE,
         check=False,
     )
@@ -79,31 +89,31 @@ def start_over(task: Task[Result], request: Request) -> Result:
         result, failure = pickle.loads(done.stdout)
     except (pickle.UnpicklingError, EOFError) as error:
         raise LldtoolError(
-            f"the dry run with real imports ended with exit code {done.returncode}",
-            config=request.name,
+            f"the dry run in a process of its own ended with exit code {done.returncode}",
+            config=requests[0].name,
         ) from error
     if failure is not None:
-        message, hint, trace = failure
-        raise LldtoolError(message, config=request.name, hint=hint) from RemoteError(trace)
+        message, config, hint, trace = failure
+        raise LldtoolError(message, config=config, hint=hint) from RemoteError(trace)
     answer: Result = result
     return answer
 
 
-def _standing_in_for_need(task: Task[Result], request: Request) -> Result:
+def _standing_in_for_need(task: Task[Result], requests: Sequence[Request]) -> Result:
     """Try again for every package that library code imports and that is missing or broken."""
     while True:
         stand_ins.touched.clear()
         try:
-            return task(request)
+            return task(*requests)
         except LldtoolError as error:
             cause = error.__cause__
             if isinstance(cause, StandInUsed):
-                raise _needed_package_error(cause, request.name) from cause
+                raise _needed_package_error(cause, error.config) from cause
             if not any(stand_ins.stand_in_for(one) for one in chain(cause)):
                 raise
 
 
-def _needed_package_error(used: StandInUsed, name: str) -> LldtoolError:
+def _needed_package_error(used: StandInUsed, name: str | None) -> LldtoolError:
     module = stand_ins.covers(used.package) or used.package
     state = stand_ins.for_need.get(module, "is not installed")
     return LldtoolError(f"the model needs {used.name} of {module}, which {state}", config=name)

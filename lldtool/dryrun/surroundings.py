@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from lldtool.request import Checkout
+
 #: The hosts that the last dry run's code tried to reach.
 reached_for: list[str] = []
 
@@ -111,6 +113,27 @@ def _same_directory() -> Iterator[None]:
         yield
     finally:
         os.chdir(here)
+
+
+@contextlib.contextmanager
+def at_revision(checkout: Checkout | None) -> Iterator[None]:
+    """Stand in the tree of a revision, and import the repository's modules from there."""
+    if checkout is None:
+        yield
+        return
+
+    def there(folder: Path) -> Path:
+        inside = folder.is_relative_to(checkout.top)
+        return checkout.tree / folder.relative_to(checkout.top) if inside else folder
+
+    here, path = Path.cwd(), sys.path[:]
+    sys.path[:] = [str(there(Path(p))) if p else p for p in path]
+    os.chdir(next(folder for folder in (there(here), checkout.tree) if folder.is_dir()))
+    try:
+        yield
+    finally:
+        os.chdir(here)
+        sys.path[:] = path
 
 
 @contextlib.contextmanager

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lldtool.dryrun import config as configs
 from lldtool.dryrun import constructor, package_lookup
 from lldtool.dryrun import model as models
+from lldtool.dryrun.edits import apply_edits
 from lldtool.dryrun.explain import Setup, with_reasons
 from lldtool.dryrun.groups import numel_of, plain, read_parameters, strangers
 from lldtool.dryrun.importers import OPENMMLAB
 from lldtool.dryrun.imports import stand_ins
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.scaling import auto_scale, scaled
-from lldtool.dryrun.surroundings import reached_for
+from lldtool.dryrun.surroundings import at_revision, reached_for
 from lldtool.errors import LldtoolError
 from lldtool.plan import Constructor, Model, OptimWrapper, Plan
 from lldtool.request import Request
@@ -45,7 +47,8 @@ class Training:
         wrapper = self.config.optim_wrapper if optim_wrapper is None else optim_wrapper
         name = self.request.name
         with _explained(lambda error: constructor.constructor_error(error, wrapper, name)):
-            optimizers, own_notes = constructor.build_optimizers(self.model, wrapper)
+            built = constructor.build_optimizers(self.model, wrapper)
+        optimizers, own_notes = built.optimizers, built.notes
         optimizer = configs.optimizer_header(wrapper)
         parameters, frozen, left_out = read_parameters(self.model, optimizers, optimizer.lr)
         others = strangers(self.model, optimizers)
@@ -79,8 +82,11 @@ class Training:
         return Plan(
             config=name,
             model=_model_header(self.model),
-            optim_wrapper=OptimWrapper(type_name(wrapper.get("type", None) or "OptimWrapper")),
-            optimizer=optimizer,
+            optim_wrapper=OptimWrapper(
+                type_name(wrapper.get("type", None) or "OptimWrapper"),
+                plain(built.wrapper_options),
+            ),
+            optimizer=replace(optimizer, options=_other_defaults(optimizers)),
             constructor=header,
             parameters=tuple(scaled(p, ratio) for p in parameters),
             frozen=frozen,
@@ -99,11 +105,39 @@ def start_of_training(request: Request) -> Iterator[Training]:
     Raises:
         LldtoolError: the config can't be read or its model can't be built.
     """
-    name = request.name
+    with at(request):
+        config = load(request)
+        with building(request, config) as training:
+            yield training
+
+
+def load(request: Request) -> Any:
+    """The config as training would load it, overridden and edited.
+
+    Raises:
+        LldtoolError: it can't be read, or has no model or no optimizer.
+    """
     options = configs.overrides(request.cfg_options)
-    with _explained(lambda error: configs.config_error(error, request.path, name)):
+    with _explained(lambda error: configs.config_error(error, request.path, request.name)):
         config = configs.load_config(request.path, options)
-    configs.require_training_settings(config, name)
+        apply_edits(config, request.edits)
+    configs.require_training_settings(config, request.name)
+    return config
+
+
+@contextlib.contextmanager
+def building(request: Request, config: Any, model: Any = None) -> Iterator[Training]:
+    """Build the config's model, in the config's scope for as long as this lasts.
+
+    Args:
+        request: what was asked for.
+        config: its config.
+        model: what the config's model was built as already.
+
+    Raises:
+        LldtoolError: the model can't be built.
+    """
+    name = request.name
     with contextlib.ExitStack() as stack:
         with _explained(lambda error: models.model_error(error, name)):
             from mmengine.registry import DefaultScope
@@ -112,14 +146,38 @@ def start_of_training(request: Request) -> Iterator[Training]:
             scope, scope_note = models.default_scope(config)
             _import_scope(scope, name)
             stack.enter_context(DefaultScope.overwrite_default_scope(scope))
-            model = models.build_model(config, request.device)
+            if model is None:
+                model = models.build_model(config, request.device)
             models.require_compiled_operators(model, name)
         yield Training(request, config, model, scope_note)
+
+
+@contextlib.contextmanager
+def at(request: Request) -> Iterator[None]:
+    """Stand where the request's config is, and name it in errors."""
+    reached_for.clear()
+    try:
+        with at_revision(request.checkout):
+            yield
+    except LldtoolError as error:
+        error.config = error.config or request.name
+        if request.checkout is not None:
+            error.message = error.message.replace(f"{request.checkout.tree}{os.sep}", "")
+        raise
 
 
 def _constructor_header(wrapper: Any) -> Constructor:
     kind = type_name(wrapper.get("constructor", None) or "DefaultOptimWrapperConstructor")
     return Constructor(kind, plain(wrapper.get("paramwise_cfg", None) or {}))
+
+
+def _other_defaults(optimizers: Mapping[str, Any]) -> dict[str, Any]:
+    """What the optimizer does beside lr and weight decay; of several, by their names."""
+    others = {
+        name: {k: plain(v) for k, v in one.defaults.items() if k not in ("lr", "weight_decay")}
+        for name, one in optimizers.items()
+    }
+    return others.get("", others)
 
 
 def _did_nothing(header: Constructor) -> str | None:

@@ -1,41 +1,73 @@
-"""What a user may name as CONFIG: a file, a config of an installed package, a saved plan."""
+"""What a user may name as CONFIG: a file, a config of an installed package, a saved plan.
+
+Each also as it was at a git revision: `configs/x.py@main`.
+"""
 
 from __future__ import annotations
 
 import difflib
 import importlib.util
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from lldtool.errors import LldtoolError
 from lldtool.plan import Plan, is_plan, plan_from_json
+from lldtool.request import Checkout
 
 #: What mmengine's `Config.fromfile` reads.
 CONFIG_SUFFIXES = (".py", ".json", ".yaml", ".yml")
 
 
-def locate(config: str) -> Path:
+#: `x.py@main`, `mmpretrain::x@HEAD@{1}`; no directory with an @ in its name is taken apart.
+_AT_REVISION = re.compile(r"(.+(?:\.py|\.json|\.ya?ml)|.+::[^@]+?)@(.+)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Located:
+    """The file that a CONFIG argument names, and the tree that it is in if it has a revision."""
+
+    path: Path
+    checkout: Checkout | None = None
+
+
+def locate(config: str) -> Located:
     """The file that a CONFIG argument names.
 
     Args:
-        config: a path, or `package::path/in/its/configs.py`.
+        config: a path, or `package::path/in/its/configs.py`; with or without `@revision`.
 
     Raises:
         LldtoolError: there is no such file, or none that could be a config.
     """
-    package, separator, name = config.partition("::")
-    path = _packaged(config, package, name) if separator else Path(config).expanduser()
     try:
-        if path.is_dir():
+        found = _found(config)
+        if found.path.is_dir():
             raise LldtoolError("is a directory, not a config", config=config)
-        if not path.exists():
-            raise LldtoolError("no such file", config=config, hint=_nearest_file(path))
+        if not found.path.exists():
+            raise LldtoolError("no such file", config=config, hint=_nearest_file(found.path))
     except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
         raise LldtoolError(f"no such file: {error}", config=config) from error
-    if path.suffix not in CONFIG_SUFFIXES:
+    if found.path.suffix not in CONFIG_SUFFIXES:
         kinds = ", ".join(CONFIG_SUFFIXES)
         raise LldtoolError(f"not a config: its name ends in none of {kinds}", config=config)
-    return path
+    return found
+
+
+def _found(config: str) -> Located:
+    path = _path(config)
+    split = None if path.exists() else _AT_REVISION.fullmatch(config)
+    if split is None:
+        return Located(path)
+    from lldtool.source.git import at_revision
+
+    return Located(*at_revision(_path(split[1]), split[2], config))
+
+
+def _path(config: str) -> Path:
+    package, separator, name = config.partition("::")
+    return _packaged(config, package, name) if separator else Path(config).expanduser()
 
 
 def saved_plan(path: Path, config: str) -> Plan | None:

@@ -9,7 +9,9 @@ from lldtool.source import locate
 
 @pytest.fixture(scope="module")
 def zoo_reference():
-    return reference([locate(f"mmpretrain::{n}") for n in layer_decay_configs()], "--skip-init")
+    return reference(
+        [locate(f"mmpretrain::{n}").path for n in layer_decay_configs()], "--skip-init"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def test_there_are_21_layer_decay_configs_in_the_zoo():
 @pytest.mark.parametrize("name", layer_decay_configs())
 def test_zoo_config(name, zoo_reference):
     plan = lldtool.dry_run(f"mmpretrain::{name}")
-    assert settings(plan) == zoo_reference[str(locate(f"mmpretrain::{name}"))]["settings"]
+    assert settings(plan) == zoo_reference[str(locate(f"mmpretrain::{name}").path)]["settings"]
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.py")), ids=lambda path: path.stem)
@@ -42,11 +44,11 @@ def test_initialisation_changes_no_setting(sample_reference):
     "name", ["swin-tiny.py", "resnet50_lr-mult.py", "vit-small_pure-python.py"]
 )
 def test_real_imports_give_the_same_plan(name):
-    from lldtool.dryrun import _plan
     from lldtool.dryrun.session import start_over
+    from lldtool.dryrun.several import plan
     from lldtool.request import Request
 
     path = SAMPLES / name
-    real = start_over(_plan, Request(path, str(path)))
+    real = start_over(plan, Request(path, str(path)))
     assert settings(real) == settings(lldtool.dry_run(path))
     assert real.parameters == lldtool.dry_run(path).parameters

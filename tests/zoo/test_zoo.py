@@ -29,7 +29,7 @@ CAUSES = {
 
 
 def zoo():
-    root = locate("mmpretrain::_base_/default_runtime.py").parent.parent
+    root = locate("mmpretrain::_base_/default_runtime.py").path.parent.parent
     paths = (p.relative_to(root) for p in root.rglob("*.py"))
     return sorted(str(p) for p in paths if "_base_" not in p.parts)
 
@@ -38,7 +38,7 @@ def zoo():
 def expected():
     """Config -> what mmengine's own path gives, or its error."""
     names = zoo()
-    paths = [str(locate(f"mmpretrain::{name}")) for name in names]
+    paths = [str(locate(f"mmpretrain::{name}").path) for name in names]
     answers = reference(paths, "--skip-init")
     return {name: answers[path] for name, path in zip(names, paths, strict=True)}
 
@@ -49,7 +49,7 @@ def found():
     plans, start = {}, time.perf_counter()
     for name in zoo():
         try:
-            plans[name] = dry_run(Request(locate(f"mmpretrain::{name}"), name))
+            plans[name] = dry_run(Request(locate(f"mmpretrain::{name}").path, name))
         except LldtoolError as error:  # noqa: PERF203
             plans[name] = error
     return plans, time.perf_counter() - start

@@ -1,0 +1,88 @@
+"""`--with KEY=VALUE`: change a loaded config, keys with dots in them and removal included."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lldtool.dryrun.config import merge, overrides
+from lldtool.errors import LldtoolError
+
+#: The value that removes a key.
+DELETE = "DELETE"
+
+
+def apply_edits(config: Any, edits: Sequence[str]) -> None:
+    """Merge `KEY=VALUE` strings into the config, one after the other.
+
+    A part of KEY that is a key of the config with dots in it is taken whole, the longest one
+    first; so is a new custom key, up to its option: `…custom_keys..norm.decay_mult=0`. A value is
+    what `--cfg-options` takes, a Python dict in braces, or DELETE.
+
+    Args:
+        config: an `mmengine.Config`.
+        edits: the strings.
+
+    Raises:
+        LldtoolError: a pair can't be read, or what is to be removed is not there.
+    """
+    for edit in edits:
+        option = f"--with {edit}"
+        key, equals, text = edit.partition("=")
+        if not equals or not key:
+            raise LldtoolError(f"{option}: expected KEY=VALUE")
+        value = _dict(text, option) if text.startswith("{") else overrides([f"x={text}"])["x"]
+        path = _path(config, key, value)
+        if value == DELETE:
+            _delete(config, path, option)
+            continue
+        for part in reversed(path[1:]):
+            value = {part: value}
+        merge(config, {path[0]: value}, option)
+
+
+def _dict(text: str, option: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        raise LldtoolError(f"{option}: not a Python dict") from error
+
+
+def _path(config: Any, key: str, value: object) -> list[str]:
+    """`a.b..ln.c` -> `a`, `b`, `.ln`, `c`, where the config has a key `.ln`."""
+    path: list[str] = []
+    parts, inside = key.split("."), config
+    while parts:
+        ends = range(len(parts), 0, -1)
+        taken = next((end for end in ends if _has(inside, ".".join(parts[:end]))), 0)
+        if not taken and path[-1:] == ["custom_keys"]:  # a new one
+            taken = len(parts) if isinstance(value, dict) or len(parts) == 1 else len(parts) - 1
+        taken = taken or 1
+        path.append(".".join(parts[:taken]))
+        inside = _item(inside, path[-1]) if _has(inside, path[-1]) else None
+        parts = parts[taken:]
+    return path
+
+
+def _has(inside: Any, key: str) -> bool:
+    if isinstance(inside, list):
+        return key.isdigit() and int(key) < len(inside)
+    return hasattr(inside, "keys") and key in inside.keys()  # noqa: SIM118 (a Config is no dict)
+
+
+def _item(inside: Any, key: str) -> Any:
+    return inside[int(key)] if isinstance(inside, list) else inside[key]
+
+
+def _delete(config: Any, path: Sequence[str], option: str) -> None:
+    inside = config
+    for part in path[:-1]:
+        inside = _item(inside, part) if _has(inside, part) else None
+    if not _has(inside, path[-1]):
+        names = [*inside.keys()] if isinstance(inside, Mapping) else []
+        near = difflib.get_close_matches(path[-1], names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else None
+        raise LldtoolError(f"{option}: the config has no such key", hint=hint)
+    del inside[int(path[-1]) if isinstance(inside, list) else path[-1]]

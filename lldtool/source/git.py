@@ -1,0 +1,106 @@
+"""A file at a git revision: its whole tree, in a temporary directory, so that its bases are too."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from lldtool.errors import LldtoolError
+from lldtool.request import Checkout
+
+#: (repository, commit) -> its tree, which goes with the process.
+_trees: dict[tuple[Path, str], tempfile.TemporaryDirectory[str]] = {}
+
+#: What git sets for a hook, about the repository that the hook runs for.
+_OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+
+
+def at_revision(path: Path, revision: str, config: str) -> tuple[Path, Checkout]:
+    """The file as it was at a revision, and the tree that it is in.
+
+    The repository is only read: neither its working tree nor its index changes, nothing is fetched.
+
+    Args:
+        path: the file; it need not be there any more.
+        revision: what `git rev-parse` takes: a branch, a tag, a commit, `HEAD~3`.
+        config: the CONFIG argument, for errors.
+
+    Raises:
+        LldtoolError: there is no git, no repository, no such revision, or no such file in it.
+    """
+    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    if shutil.which("git") is None:
+        raise LldtoolError("a revision needs git, which is not installed", config=config)
+    top = Path(_git(folder, "rev-parse", "--show-toplevel", config=config))
+    inside = path.absolute().relative_to(folder)
+    name = _git(folder, "rev-parse", "--show-prefix", config=config) + inside.as_posix()
+    commit = _commit(top, revision, config)
+    if not _git(top, "ls-tree", "--name-only", commit, "--", f":(literal){name}", config=config):
+        hint = _why_missing(top, name, commit, config)
+        raise LldtoolError(f"{name} is not in revision {revision}", config=config, hint=hint)
+    if (top, commit) not in _trees:
+        _trees[top, commit] = _tree(top, commit, config)
+    tree = Path(_trees[top, commit].name).resolve()
+    return tree / name, Checkout(top, tree)
+
+
+def _commit(top: Path, revision: str, config: str) -> str:
+    try:
+        if revision.startswith("-"):
+            raise LldtoolError("an option", config=config)
+        return _git(top, "rev-parse", "--verify", f"{revision}^{{commit}}", config=config)
+    except LldtoolError as error:
+        shallow = _git(top, "rev-parse", "--is-shallow-repository", config=config) == "true"
+        hint = "the clone is shallow: git fetch --unshallow, or fetch-depth: 0 in CI"
+        raise LldtoolError(
+            f"git knows no revision {revision!r}", config=config, hint=hint if shallow else None
+        ) from error
+
+
+def _why_missing(top: Path, name: str, commit: str, config: str) -> str | None:
+    """The name that the file had there, or that git has never heard of it."""
+    if not _git(top, "ls-files", "--", f":(literal){name}", config=config):
+        return "it is untracked: git add it" if (top / name).exists() else None
+    changes = _git(
+        top, "diff", "--name-status", "-z", "-M", "--diff-filter=R", commit, config=config
+    )
+    fields = changes.split("\0")
+    renamed = {new: old for old, new in zip(fields[1::3], fields[2::3], strict=False)}
+    return f"it was {renamed[name]} there" if name in renamed else "it was added later"
+
+
+def _tree(top: Path, commit: str, config: str) -> tempfile.TemporaryDirectory[str]:
+    """All files of a commit, as a checkout would write them."""
+    folder = tempfile.TemporaryDirectory(prefix="lldtool-", ignore_cleanup_errors=True)
+    index = {"GIT_INDEX_FILE": str(Path(folder.name, ".lldtool-index"))}
+    _git(top, "read-tree", commit, config=config, **index)
+    _git(top, "checkout-index", "--all", f"--prefix={folder.name}/", config=config, **index)
+    return folder
+
+
+def _git(folder: Path, *arguments: str, config: str, **variables: str) -> str:
+    """What git prints, without the last end of line.
+
+    Raises:
+        LldtoolError: git could not do it.
+    """
+    outside = {k: v for k, v in os.environ.items() if k not in _OF_A_HOOK}
+    offline = {"GIT_NO_LAZY_FETCH": "1", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "-c", "core.sparseCheckout=false", *arguments],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            env=outside | offline | variables,
+            check=False,
+        )
+    except (OSError, ValueError) as error:  # a NUL in the revision
+        raise LldtoolError(f"git: {error}", config=config) from error
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        said = lines[0].removeprefix("fatal: ") if lines else f"exit code {done.returncode}"
+        raise LldtoolError(f"git: {said}", config=config)
+    return os.fsdecode(done.stdout).removesuffix("\n")
