@@ -185,7 +185,9 @@ def _equal(a: object, b: object, rtol: float) -> bool:
 
 def _config_changes(a: Plan, b: Plan, rtol: float) -> Iterator[ConfigChange]:
     entries_a, entries_b = _entries(a), _entries(b)
-    for path in {**entries_a, **entries_b}:
+    paths = list({**entries_a, **entries_b})
+    parts = list(dict.fromkeys(path[:2] for path in paths))
+    for path in sorted(paths, key=lambda path: parts.index(path[:2])):
         x, y = entries_a.get(path), entries_b.get(path)
         if not _equal(x, y, rtol) and _is_known(path, a, b):
             acts = not any(path[: len(start)] == start for start in _THROUGH_PARAMETERS)
@@ -234,16 +236,19 @@ def _is_known(path: tuple[str, ...], a: Plan, b: Plan) -> bool:
     """Whether both plans would have recorded the entry, had the config it.
 
     An older lldtool recorded no options, and another torch or mmengine has more or fewer of them.
+    What only one class knows and does not do is not worth a word beside that they are two classes.
     """
     of_optimizer = path[:2] == ("optim_wrapper", "optimizer")
     name = path[2] if of_optimizer else path[-1] if len(path) == 1 else path[1]
     one, other = ((p.optimizer if of_optimizer else p.optim_wrapper) for p in (a, b))
-    recorded = [name in (header.options or {}) for header in (one, other)]
-    if all(recorded) or not any(recorded):
+    options, others = one.options or {}, other.options or {}
+    if (name in options) == (name in others):
         return True
     if one.options is None or other.options is None:
         return False
-    return one.type != other.type or a.versions == b.versions
+    if one.type != other.type:
+        return bool({**options, **others}[name])
+    return a.versions == b.versions
 
 
 def _layer_pairs(

@@ -224,15 +224,17 @@ def plan_to_json(plan: Plan) -> str:
     """
     import msgspec
 
-    content: dict[str, Any] = {"schema_version": plan.schema_version}
-    content |= {"config": plan.config, "lldtool_version": plan.lldtool_version}
-    content |= {"versions": plan.versions, "model": plan.model}
-    content |= {"optim_wrapper": plan.optim_wrapper, "optimizer": plan.optimizer}
-    content |= {"constructor": plan.constructor, "layers": [_layer_row(x) for x in plan.layers]}
-    content |= {"auto_scale_lr": plan.auto_scale_lr}
+    content = {"schema_version": plan.schema_version, **plan_header(plan)}
+    content |= {"layers": [_layer_row(x) for x in plan.layers]}
     content |= {"parameters": plan.parameters, "frozen": plan.frozen, "left_out": plan.left_out}
     content |= {"notes": plan.notes}
-    return _dump_by_line(msgspec.to_builtins(content))
+    return dump_by_line(msgspec.to_builtins(content))
+
+
+def plan_header(plan: Plan) -> dict[str, Any]:
+    """What a plan's JSON has about the config as a whole."""
+    keys = ("config", "lldtool_version", "versions", "model", "optim_wrapper", "optimizer")
+    return {key: getattr(plan, key) for key in (*keys, "constructor", "auto_scale_lr")}
 
 
 def _layer_row(layer: Layer) -> dict[str, Any]:
@@ -248,7 +250,8 @@ def _layer_row(layer: Layer) -> dict[str, Any]:
     }
 
 
-def _dump_by_line(content: Mapping[str, Any]) -> str:
+def dump_by_line(content: Mapping[str, Any]) -> str:
+    """JSON with an entry to a line, and an item of a list to a line."""
     lines = []
     for key, value in content.items():
         if isinstance(value, (list, tuple)) and value:

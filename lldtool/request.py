@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +39,7 @@ class Request:
     world_size: int | None = None
     allow_network: bool = False
     own_process: bool = False
+
+    def edited(self, edits: Sequence[str]) -> Request:
+        """The same config with these `KEY=VALUE` edits, which its name then says."""
+        return replace(self, name=f"{self.name} with {' '.join(edits)}", edits=tuple(edits))

@@ -6,10 +6,13 @@ import gc
 import platform
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, NoReturn
 
 import typer
 
+from lldtool.cli import compare as compare_cli
+from lldtool.cli import diff as diff_cli
 from lldtool.cli import explain as explain_cli
 from lldtool.cli.inspect import Format, inspect
 from lldtool.cli.options import (
@@ -19,6 +22,7 @@ from lldtool.cli.options import (
     ColorOption,
     ConfigArgument,
     Device,
+    Match,
     Output,
     Traceback,
     WorldSize,
@@ -76,10 +80,7 @@ def _inspect(
             "--layer", metavar="N", help="Only this layer. Repeatable.", show_default=False
         ),
     ] = None,
-    match: Annotated[
-        str | None,
-        typer.Option("--match", metavar="GLOB", help="Only these names.", show_default=False),
-    ] = None,
+    match: Match = None,
     decayed: Annotated[bool, typer.Option("--decayed", help="Only with weight decay.")] = False,
     undecayed: Annotated[bool, typer.Option("--undecayed", help="Only without.")] = False,
     form: Annotated[
@@ -150,6 +151,142 @@ def _explain(
         request, patterns or (), keys=keys, form=form, output=output, color=color
     )
     raise typer.Exit(code)
+
+
+@app.command("diff", short_help="Show what differs between what two configs do.")
+def _diff(
+    config: ConfigArgument,
+    other: Annotated[
+        str | None,
+        typer.Argument(metavar="OTHER", help="What to compare it with.", show_default=False),
+    ] = None,
+    edits: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", metavar="KEY=VALUE", show_default=False,
+            help="Compare CONFIG with itself and this entry; DELETE removes it. Repeatable.",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", metavar="REVISION", show_default=False,
+            help="Compare CONFIG at this git revision with CONFIG.",
+        ),
+    ] = None,
+    every_layer: Annotated[
+        bool, typer.Option("--all", help="Also the layers that do not differ.")
+    ] = False,
+    params: Annotated[
+        bool, typer.Option("--params", help="List every parameter that differs.")
+    ] = False,
+    match: Match = None,
+    ignore: Annotated[
+        list[diff_cli.Setting] | None,
+        typer.Option("--ignore", help="Do not compare this. Repeatable.", show_default=False),
+    ] = None,
+    rtol: Annotated[
+        float, typer.Option("--rtol", metavar="X", help="Relative tolerance of numbers.")
+    ] = 0.0,
+    form: Annotated[
+        diff_cli.Format, typer.Option("--format", help="The form of the result.")
+    ] = diff_cli.Format.table,
+    output: Output = None,
+    cfg_options: CfgOptions = None,
+    device: Device = "cpu",
+    auto_scale_lr: AutoScaleLr = False,
+    world_size: WorldSize = None,
+    allow_network: AllowNetwork = False,
+    color: ColorOption = Color.auto,
+    traceback: Traceback = False,
+) -> None:  # fmt: skip
+    """Show what differs between what two configs do: lr, lr_scale, weight decay, layers.
+
+    OTHER is a CONFIG too; each may be x.py@REVISION. Instead of it, --with or --against.
+    Exit code 0: the same, 1: different, 2: could not do it.
+    """
+    if [other is not None, bool(edits), against is not None].count(True) != 1:
+        raise typer.BadParameter("one of OTHER, --with and --against is needed")
+    request = partial(
+        _request,
+        cfg_options=cfg_options,
+        device=device,
+        auto_scale_lr=auto_scale_lr,
+        world_size=world_size,
+        allow_network=allow_network,
+    )
+    a = request(config if against is None else f"{config}@{against}")
+    b = a.edited(edits) if edits else request(other or config)
+    code = diff_cli.diff(
+        a,
+        b,
+        every_layer=every_layer,
+        every_parameter=params,
+        match=match,
+        ignore=ignore or (),
+        rtol=rtol,
+        form=form,
+        output=output,
+        color=color,
+    )
+    raise typer.Exit(code)
+
+
+@app.command("compare", short_help="Show the lr of every layer in several configs side by side.")
+def _compare(
+    configs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CONFIG...", show_default=False,
+            help="Config files, mmpretrain::path/of/config.py or saved plans; also x.py@REVISION.",
+        ),
+    ],
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            "--sweep", metavar="KEY=V1,V2,...", show_default=False,
+            help="Compare one CONFIG with itself for each value of this entry.",
+        ),
+    ] = None,
+    form: Annotated[
+        compare_cli.Format, typer.Option("--format", help="The form of the result.")
+    ] = compare_cli.Format.table,
+    output: Output = None,
+    cfg_options: CfgOptions = None,
+    device: Device = "cpu",
+    auto_scale_lr: AutoScaleLr = False,
+    world_size: WorldSize = None,
+    allow_network: AllowNetwork = False,
+    color: ColorOption = Color.auto,
+    traceback: Traceback = False,
+) -> None:  # fmt: skip
+    """Show the lr of every layer, a column for each config or each value of an entry.
+
+    The last row counts the parameters whose weight decay is not that of the first column.
+    """
+    if sweep is None and len(configs) < 2:
+        raise typer.BadParameter("two CONFIGs or more, or one and --sweep, are needed")
+    if sweep is not None and len(configs) > 1:
+        raise typer.BadParameter("--sweep takes one CONFIG")
+    request = partial(
+        _request,
+        cfg_options=cfg_options,
+        device=device,
+        auto_scale_lr=auto_scale_lr,
+        world_size=world_size,
+        allow_network=allow_network,
+    )
+    requests = [request(config) for config in configs]
+    titles = compare_cli.letters(len(requests))
+    legend = list(zip(titles, configs, strict=True))
+    if sweep is not None:
+        edits = compare_cli.swept(sweep)
+        legend = [("config", configs[0]), ("columns", sweep.partition("=")[0])]
+        requests = [requests[0].edited([edit]) for edit in edits]
+        titles = [edit.partition("=")[2] for edit in edits]
+    raise typer.Exit(
+        compare_cli.compare(requests, titles, legend, form=form, output=output, color=color)
+    )
 
 
 def _request(

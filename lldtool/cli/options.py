@@ -13,7 +13,7 @@ ConfigArgument = Annotated[
     str,
     typer.Argument(
         metavar="CONFIG",
-        help="A config file, mmpretrain::path/of/a/config.py, or a saved plan.json.",
+        help="A config file, mmpretrain::path/of/config.py or saved plan.json; also x.py@REVISION.",
         show_default=False,
     ),
 ]
@@ -25,6 +25,10 @@ CfgOptions = Annotated[
         help="Override a config entry, in mmengine's syntax. Repeatable.",
         show_default=False,
     ),
+]
+Match = Annotated[
+    str | None,
+    typer.Option("--match", metavar="GLOB", help="Only these names.", show_default=False),
 ]
 Device = Annotated[str, typer.Option(metavar="cpu|cuda|cuda:N", help="Where the model is built.")]
 AutoScaleLr = Annotated[

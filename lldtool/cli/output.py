@@ -43,7 +43,7 @@ def width() -> int:
     return max(60, shutil.get_terminal_size((80, 24)).columns)
 
 
-def check_writable(output: Path | None, input_file: Path) -> None:
+def check_writable(output: Path | None, *input_files: Path) -> None:
     """Fail before the work rather than after it, and do not overwrite what is read.
 
     Raises:
@@ -55,7 +55,7 @@ def check_writable(output: Path | None, input_file: Path) -> None:
     try:
         if output.is_dir():
             raise LldtoolError("is a directory", config=name)
-        if input_file.exists() and output.exists() and output.samefile(input_file):
+        if output.exists() and any(f.exists() and output.samefile(f) for f in input_files):
             raise LldtoolError("is the config itself", config=name)
         target = output if output.exists() else output.absolute().parent
         if not target.exists():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 
-from lldtool.plan import Layer, Plan
+from lldtool.plan import Plan
 from lldtool.render.text import printable
 
 #: More names than this are written as patterns, `layers.*.ln1`.
@@ -22,12 +22,37 @@ def layer_contents(plan: Plan, whole: Plan) -> list[list[str]]:
         plan: whose layers to name.
         whole: the plan that this is the whole or a part of; it tells where layers end.
     """
-    layer_of = {p.name: index for index, layer in enumerate(whole.layers) for p in layer.parameters}
-    layers_under: dict[str, set[int]] = defaultdict(set)
-    for name, index in layer_of.items():
-        for module in _modules(name):
-            layers_under[module].add(index)
-    return [_names(layer, layers_under) for layer in plan.layers]
+    modules = largest_modules(_names(plan), _names(whole))
+    return [folded(names) for names in modules]
+
+
+def _names(plan: Plan) -> list[list[str]]:
+    return [[p.name for p in layer.parameters] for layer in plan.layers]
+
+
+def largest_modules(
+    groups: Iterable[Iterable[str]], whole: Iterable[Iterable[str]]
+) -> list[list[str]]:
+    """For each group of parameters, the largest modules that no other group has a part of.
+
+    Args:
+        groups: names of parameters.
+        whole: the groups of all parameters that there are.
+    """
+    groups_under: dict[str, set[int]] = defaultdict(set)
+    for index, names in enumerate(whole):
+        for name in names:
+            for module in _modules(name):
+                groups_under[module].add(index)
+    return [
+        list(
+            dict.fromkeys(
+                next((m for m in _modules(name) if len(groups_under[m]) == 1), name)
+                for name in names
+            )
+        )
+        for names in groups
+    ]
 
 
 def _modules(name: str) -> Iterable[str]:
@@ -36,20 +61,40 @@ def _modules(name: str) -> Iterable[str]:
     return (".".join(parts[:end]) for end in range(1, len(parts) + 1))
 
 
-def _names(layer: Layer, layers_under: dict[str, set[int]]) -> list[str]:
-    names = (
-        next((m for m in _modules(p.name) if len(layers_under[m]) == 1), p.name)
-        for p in layer.parameters
-    )
-    modules = list(dict.fromkeys(names))
+def folded(modules: Iterable[str]) -> list[str]:
+    """Names of modules as a person reads them: ranges, and patterns where there are many."""
     short = [m.removeprefix("backbone.") for m in modules]
-    folded = _fold_ranges(short)
-    if len(folded) > _MOST_NAMES:
-        patterns = Counter(re.sub(r"(?<=\.)\d+(?=\.|$)", "*", name) for name in short)
-        folded = [f"{n} ×{c}" if c > 1 else n for n, c in patterns.items()]
-    if len(folded) > _MOST_NAMES:
-        folded[_MOST_NAMES - 1 :] = [f"{len(folded) - _MOST_NAMES + 1} more"]
-    return [printable(name) for name in folded]
+    names = _fold_ranges(short)
+    if len(names) > _MOST_NAMES:
+        names = _cut(masked(short), _MOST_NAMES)
+    return [printable(name) for name in names]
+
+
+def patterns(names: Iterable[str], most: int) -> list[str]:
+    """Names of parameters as at most so many patterns: `layers.*.ln1.weight ×12`.
+
+    Numbers are left out of them first, then leading modules: `*.ln1.weight ×24`.
+    """
+    short = [name.removeprefix("backbone.") for name in names]
+    found = masked(short)
+    for parts in (3, 2, 1):
+        if len(found) <= most:
+            break
+        ends = [re.sub(rf"^.*\.(?=(?:[^.]*\.){{{parts - 1}}}[^.]*$)", "*.", n) for n in short]
+        found = masked(ends)
+    return [printable(name) for name in _cut(found, most)]
+
+
+def masked(names: Iterable[str]) -> list[str]:
+    """Names that differ in numbers only as one, with their count: `layers.*.ln1 ×12`."""
+    counts: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        counts[re.sub(r"(?<![^.])\d+(?![^.])", "*", name)].append(name)
+    return [f"{n} ×{len(same)}" if len(same) > 1 else same[0] for n, same in counts.items()]
+
+
+def _cut(names: list[str], most: int) -> list[str]:
+    return names if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
 
 
 def _fold_ranges(names: list[str]) -> list[str]:

@@ -22,7 +22,7 @@ from lldtool.render.reasons import (
     weight_decay_formula,
 )
 from lldtool.render.tables import markdown, markdown_table
-from lldtool.render.terminal import notes_of, rendered
+from lldtool.render.terminal import notes_table, rendered
 from lldtool.render.text import plural, printable, shape, value
 
 _SETTINGS = {"lr": "lr", "weight_decay": "weight decay"}
@@ -52,7 +52,7 @@ def explanation_text(
     """The trails of the parameters, or a line for each distinct reason where none are given."""
     body = _causes(plan) if parameters is None else _trails(plan, parameters)
     title = Text(printable(plan.config), style="bold", overflow="fold")
-    end: list[RenderableType] = [Text(), notes_of(plan)] if plan.notes else []
+    end: list[RenderableType] = [Text(), notes_table(plan.notes)] if plan.notes else []
     return rendered(Group(title, *body, *end), width=width, color=color)
 
 

@@ -57,18 +57,18 @@ def rendered(content: RenderableType, *, width: int, color: bool) -> str:
 
 def _header(plan: Plan, width: int) -> Group:
     (_, (config,)), *lines = header(plan)
-    grid = _grid()
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
+    table = grid()
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
     room = width - max(len(label) for label, _ in lines) - 2
     for label, items in lines:
         joint = ", " if label == "custom keys" else " · "
-        for number, line in enumerate(_wrapped(items, joint, room)):
-            grid.add_row("" if number else label, Text(line))
-    return Group(Text(config, style="bold", overflow="fold"), grid)
+        for number, line in enumerate(wrapped(items, joint, room)):
+            table.add_row("" if number else label, Text(line))
+    return Group(Text(config, style="bold", overflow="fold"), table)
 
 
-def _wrapped(items: Sequence[str], joint: str, width: int) -> list[str]:
+def wrapped(items: Sequence[str], joint: str, width: int) -> list[str]:
     """The items in lines of this width, broken between items only."""
     lines = [items[0]]
     for item in items[1:]:
@@ -85,20 +85,21 @@ def _footer(plan: Plan, *, bars: bool) -> Group:
     low, high = _decades(plan.layers)
     if bars and _has_bars(plan):
         lines.append(Text(f"bar: lr_scale on a log scale from {low:g} to {high:g}", style="dim"))
-    return Group(*lines, notes_of(plan)) if plan.notes else Group(*lines)
+    return Group(*lines, notes_table(plan.notes)) if plan.notes else Group(*lines)
 
 
-def notes_of(plan: Plan) -> Table:
+def notes_table(notes: Iterable[str]) -> Table:
     """The notes, a line each."""
-    notes = _grid()
-    notes.add_column(style="yellow", no_wrap=True)
-    notes.add_column(overflow="fold")
-    for note in plan.notes:
-        notes.add_row("note", Text(printable(note)))
-    return notes
+    table = grid()
+    table.add_column(style="yellow", no_wrap=True)
+    table.add_column(overflow="fold")
+    for note in notes:
+        table.add_row("note", Text(printable(note)))
+    return table
 
 
-def _grid() -> Table:
+def grid() -> Table:
+    """A table without titles, to add columns to."""
     return Table.grid(padding=(0, 2, 0, 0))
 
 
@@ -113,7 +114,7 @@ def _layer_table(plan: Plan, whole: Plan, width: int) -> Table:
     free = _free(widths, width)
     bar = _bar_width(plan, free - 1, widths["contents"]) if "lr_scale" in columns else 0
     room = widths["contents"] = max(least, min(widths["contents"], free - (bar + 1 if bar else 0)))
-    columns["contents"] = ["\n".join(_wrapped(names, ", ", room)) for names in contents]
+    columns["contents"] = ["\n".join(wrapped(names, ", ", room)) for names in contents]
     if bar:
         columns = _after("lr_scale", _BARS, _bars(plan.layers, bar), columns)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")

@@ -7,7 +7,9 @@ import unicodedata
 from collections.abc import Iterable
 
 #: What a terminal without UTF-8 gets in the place of these.
-_ASCII = str.maketrans({"×": "x", "·": "|", "…": ".", "–": "-", "█": "#", "÷": "/", "→": ">"})
+_ASCII = str.maketrans(
+    {"×": "x", "·": "|", "…": ".", "–": "-", "█": "#", "÷": "/", "→": ">", "−": "-"}
+)
 _ASCII |= str.maketrans({c: "#" if i > 3 else " " for i, c in enumerate("▏▎▍▌▋▊▉")})
 
 
@@ -43,13 +45,13 @@ def count(number: int) -> str:
     return f"{value:.{max(0, 3 - len(str(int(value))))}f}{units[0]}"
 
 
-def lr(value: float | None) -> str:
-    """Three significant digits: 7.39e-6; `–` for none."""
+def lr(value: float | None, digits: int = 3) -> str:
+    """So many significant digits: 7.39e-6; `–` for none."""
     if value is None:
         return "–"
     if value == 0:
         return "0"
-    mantissa, _, exponent = f"{value:.2e}".partition("e")
+    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
     return mantissa + (f"e{int(exponent)}" if exponent and int(exponent) else "")
 
 
@@ -62,14 +64,24 @@ def setting(value: float | None, digits: int = 6) -> str:
     return f"{mantissa}e{int(exponent)}" if e else text
 
 
+def significant(value: float | None, digits: int = 3) -> str:
+    """So many significant digits, zeros at the end too: 0.180, 10.5, 2.00; `–` for none."""
+    if value is None:
+        return "–"
+    mantissa, e, exponent = f"{value + 0.0:#.{digits}g}".partition("e")
+    return f"{mantissa.removesuffix('.')}e{int(exponent)}" if e else mantissa.removesuffix(".")
+
+
 def shape(sizes: Iterable[int]) -> str:
     """`768×3×16×16`; `scalar` for a tensor without dimensions."""
     return "×".join(str(size) for size in sizes) or "scalar"
 
 
 def plural(number: int, noun: str) -> str:
-    """`1 tensor`, `4 tensors`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """`1 tensor`, `4 tensors`, `2 entries`."""
+    if number != 1:
+        noun = noun.removesuffix("y") + "ies" if noun.endswith("ry") else f"{noun}s"
+    return f"{number:,} {noun}"
 
 
 def value(content: object) -> str:

@@ -63,13 +63,13 @@ def _commit(top: Path, revision: str, config: str) -> str:
 def _why_missing(top: Path, name: str, commit: str, config: str) -> str | None:
     """The name that the file had there, or that git has never heard of it."""
     if not _git(top, "ls-files", "--", f":(literal){name}", config=config):
-        return "it is untracked: git add it" if (top / name).exists() else None
+        return "it is untracked" if (top / name).exists() else None
     changes = _git(
         top, "diff", "--name-status", "-z", "-M", "--diff-filter=R", commit, config=config
     )
     fields = changes.split("\0")
     renamed = {new: old for old, new in zip(fields[1::3], fields[2::3], strict=False)}
-    return f"it was {renamed[name]} there" if name in renamed else "it was added later"
+    return f"there it was {renamed[name]}" if name in renamed else "it was added later"
 
 
 def _tree(top: Path, commit: str, config: str) -> tempfile.TemporaryDirectory[str]:

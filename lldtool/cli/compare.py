@@ -1,0 +1,76 @@
+"""`lldtool compare`: several configs, or one with several values of an entry, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+
+from lldtool.cli.output import Color, check_writable, emit, use_color, width
+from lldtool.cli.plans import plans_of
+from lldtool.errors import LldtoolError
+from lldtool.request import Request
+
+
+class Format(str, Enum):
+    """The form of the result."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+
+
+def compare(
+    requests: Sequence[Request],
+    titles: Sequence[str],
+    legend: Sequence[tuple[str, str]],
+    *,
+    form: Format,
+    output: Path | None,
+    color: Color,
+) -> int:
+    """Print lr per layer, a column for each request under its title, after the legend.
+
+    Raises:
+        LldtoolError: a plan can't be had.
+    """
+    from lldtool.render import compare as render
+
+    check_writable(output, *(request.path for request in requests))
+    comparison = render.Comparison(tuple(plans_of(requests)), tuple(titles), tuple(legend))
+    if form is Format.table:
+        colored = use_color(color, output)
+        text = render.comparison_text(comparison, width=width(), color=colored)
+    elif form is Format.json:
+        text = render.comparison_json(comparison)
+    elif form is Format.csv:
+        text = render.comparison_csv(comparison)
+    else:
+        text = render.comparison_markdown(comparison)
+    emit(text, output)
+    return 0
+
+
+def swept(sweep: str) -> list[str]:
+    """`KEY=v1,v2` -> `KEY=v1`, `KEY=v2`; commas in brackets and braces part nothing.
+
+    Raises:
+        LldtoolError: there is no key, or no value.
+    """
+    key, equals, text = sweep.partition("=")
+    if not key or not equals or not text:
+        raise LldtoolError(f"--sweep {sweep}: expected KEY=V1,V2,…")
+    values, depth = [""], 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            values.append("")
+        else:
+            values[-1] += character
+    return [f"{key}={value}" for value in values]
+
+
+def letters(number: int) -> list[str]:
+    """A, B, …, Z, then A1 and on: short titles for configs with long names."""
+    return [chr(ord("A") + i % 26) + (str(i // 26) if i >= 26 else "") for i in range(number)]

@@ -1,0 +1,171 @@
+"""Several plans -> one table with a column for each: lr per layer."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lldtool.diff import align, diff_plans
+from lldtool.plan import Layer, Plan, dump_by_line, plan_header
+from lldtool.render.contents import folded, largest_modules
+from lldtool.render.tables import markdown, markdown_table
+from lldtool.render.terminal import grid, notes_table, rendered
+from lldtool.render.text import lr, printable
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Plans, the title of the column that each gets, and label and text of lines to go before."""
+
+    plans: tuple[Plan, ...]
+    titles: tuple[str, ...]
+    legend: tuple[tuple[str, str], ...]
+
+    @cached_property
+    def rows(self) -> list[tuple[Layer | None, ...]]:
+        """What is in one layer in every plan, a layer for each plan."""
+        return align(self.plans)
+
+    @cached_property
+    def contents(self) -> list[str]:
+        """What is in each row."""
+        names = [[p.name for layer in row if layer for p in layer.parameters] for row in self.rows]
+        return [", ".join(folded(modules)) for modules in largest_modules(names, names)]
+
+    @cached_property
+    def decayed_otherwise(self) -> list[int]:
+        """How many parameters have another weight decay than in the first plan, for each plan."""
+        first = self.plans[0]
+        return [len(diff_plans(first, plan).with_changed("weight_decay")) for plan in self.plans]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the plans have to say, once."""
+        return list(dict.fromkeys(note for plan in self.plans for note in plan.notes))
+
+
+#: The title of the last row.
+_DECAYED_OTHERWISE = "weight decay differs"
+
+
+def comparison_text(comparison: Comparison, *, width: int, color: bool) -> str:
+    """The table as a terminal shows it; in parts, where it has more columns than fit."""
+    legend = grid()
+    legend.add_column(style="bold", no_wrap=True)
+    legend.add_column(overflow="fold")
+    for label, text in comparison.legend:
+        legend.add_row(Text(label), Text(printable(text)))
+    parts: list[RenderableType] = [legend]
+    fixed, variants = _columns(comparison)
+    widest = max(len(cell) for cells in variants for cell in cells) + 1
+    room = width - sum(min(_CONTENTS, max(map(len, cells))) + 1 for cells in fixed)
+    step = max(1, room // widest)
+    for start in range(0, len(variants), step):
+        parts += [Text(), _table(fixed, variants[start : start + step])]
+    parts += [Text(), Text(_caption(comparison), style="dim")]
+    if comparison.notes:
+        parts.append(notes_table(comparison.notes))
+    return rendered(Group(*parts), width=width, color=color)
+
+
+def _caption(comparison: Comparison) -> str:
+    first = printable(comparison.titles[0])
+    return f"lr of each layer; at the end, parameters with another weight decay than {first}"
+
+
+#: The width that the contents of a layer are cut down to, before the table is cut in parts.
+_CONTENTS = 22
+
+
+def _columns(comparison: Comparison) -> tuple[list[list[str]], list[list[str]]]:
+    """What each row is about, and lr in each variant: columns of a title, rows and a last one."""
+    ids = [_layer_ids(row) for row in comparison.rows]
+    fixed = [["layer", *ids, ""]] if any(plan.has_layers for plan in comparison.plans) else []
+    fixed.append(["contents", *comparison.contents, _DECAYED_OTHERWISE])
+    variants = [
+        [title, *("" if layer is None else lr(layer.lr) for layer in column), str(count)]
+        for title, column, count in zip(
+            comparison.titles,
+            zip(*comparison.rows, strict=True),
+            comparison.decayed_otherwise,
+            strict=True,
+        )
+    ]
+    return fixed, variants
+
+
+def _layer_ids(row: Sequence[Layer | None]) -> str:
+    """The layer's id, or those that it has in the variants."""
+    ids = [str("–" if layer.layer_id is None else layer.layer_id) for layer in row if layer]
+    return "/".join(dict.fromkeys(ids))
+
+
+def _table(fixed: Sequence[Sequence[str]], variants: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    for title, *_ in fixed:
+        right = title == "layer"
+        table.add_column(
+            title, justify="right" if right else "left", no_wrap=right, overflow="fold"
+        )
+    for title, *_ in variants:
+        table.add_column(printable(title), justify="right", no_wrap=True)
+    *rows, last = zip(*(cells[1:] for cells in (*fixed, *variants)), strict=True)
+    for row in rows:
+        about, lrs = row[: len(fixed)], row[len(fixed) :]
+        table.add_row(*map(Text, about), *(Text(cell, style="green") for cell in lrs))
+    table.add_row(*(Text(cell, style="dim" if cell == "0" else "") for cell in last))
+    return table
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """The table for a pull request or a README."""
+    legend = [f"- {label}: {markdown(printable(text))}" for label, text in comparison.legend]
+    fixed, variants = _columns(comparison)
+    titles, *rows = zip(*fixed, *variants, strict=True)
+    table = markdown_table(titles, rows, right=[t for t in titles if t != "contents"])
+    notes = [f"\n> {markdown(printable(note))}" for note in comparison.notes]
+    return "\n".join([*legend, "", *table, "", markdown(_caption(comparison)), *notes]) + "\n"
+
+
+def comparison_csv(comparison: Comparison) -> str:
+    """A row for each layer; lr as `repr` has it, nothing where a variant has no such layer."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["layer_id", "contents", *map(printable, comparison.titles)])
+    for row, contents in zip(comparison.rows, comparison.contents, strict=True):
+        lrs = ("" if layer is None else layer.lr for layer in row)
+        writer.writerow([_layer_ids(row), contents, *lrs])
+    writer.writerow(["", _DECAYED_OTHERWISE, *comparison.decayed_otherwise])
+    return out.getvalue()
+
+
+def comparison_json(comparison: Comparison) -> str:
+    """The table for a script, a list in the order of the variants for each setting of a layer."""
+    import msgspec
+
+    def values(row: Sequence[Layer | None], name: str) -> list[Any]:
+        return [layer and getattr(layer, name) for layer in row]
+
+    names = ("layer_id", "lr", "lr_scale", "num_tensors")
+    content = {
+        "schema_version": 1,
+        "variants": [
+            {"title": title, **plan_header(plan), "weight_decay_differs": count}
+            for title, plan, count in zip(
+                comparison.titles, comparison.plans, comparison.decayed_otherwise, strict=True
+            )
+        ],
+        "layers": [
+            {"contents": contents, **{name: values(row, name) for name in names}}
+            for row, contents in zip(comparison.rows, comparison.contents, strict=True)
+        ],
+    }
+    return dump_by_line(msgspec.to_builtins(content))
