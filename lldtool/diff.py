@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from lldtool.plan import Layer, Parameter, Plan, UntrainedParameter
 
@@ -15,8 +15,7 @@ from lldtool.plan import Layer, Parameter, Plan, UntrainedParameter
 SETTINGS = ("lr", "lr_scale", "weight_decay", "layer_id", "extras")
 
 
-@dataclass(frozen=True)
-class ConfigChange:
+class ConfigChange(NamedTuple):
     """An entry of the config, by its dotted key, that the two sides have not in common.
 
     None is also what a side has that lacks the entry. `acts` tells whether training differs by it
@@ -30,8 +29,7 @@ class ConfigChange:
     acts: bool
 
 
-@dataclass(frozen=True)
-class ParameterChange:
+class ParameterChange(NamedTuple):
     """A parameter that both train, and which of `SETTINGS` differ."""
 
     a: Parameter
@@ -39,8 +37,7 @@ class ParameterChange:
     settings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class StatusChange:
+class StatusChange(NamedTuple):
     """A parameter of both models that is `trained`, `frozen` or `left out`, each of them another.
 
     Left out is one that needs a gradient and is in no param group.
@@ -51,8 +48,7 @@ class StatusChange:
     b: str
 
 
-@dataclass(frozen=True)
-class Reshaped:
+class Reshaped(NamedTuple):
     """A parameter of both models that has another shape."""
 
     name: str
@@ -60,17 +56,16 @@ class Reshaped:
     b: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class LayerPair:
+class LayerPair(NamedTuple):
     """Parameters that are in one layer on each side; None where a side has none of them.
 
+    `differs` tells whether anything of them does, `changes` are those that both sides train.
     A layer whose parameters are in two layers of the other side is in two pairs.
     """
 
     a: Layer | None
     b: Layer | None
     changes: tuple[ParameterChange, ...]
-    #: Whether anything of its parameters differs.
     differs: bool
 
 
@@ -92,6 +87,8 @@ class PlanDiff:
     status: tuple[StatusChange, ...]
     reshaped: tuple[Reshaped, ...]
     compared: int
+    #: The names of all parameters of each pair of layers, compared or not.
+    rows: tuple[tuple[str, ...], ...]
 
     @cached_property
     def identical(self) -> bool:
@@ -121,13 +118,7 @@ def diff_plans(
         rtol: the relative tolerance of numbers; 0 for exactly equal.
         only: whether to compare the parameter of this name.
     """
-
-    def wanted(p: Parameter | UntrainedParameter) -> bool:
-        return only is None or only(p.name)
-
-    all_a, all_b = _by_name(a), _by_name(b)
-    in_a = {n: (p, status) for n, (p, status) in all_a.items() if wanted(p)}
-    in_b = {n: (p, status) for n, (p, status) in all_b.items() if wanted(p)}
+    in_a, in_b = _by_name(a, only), _by_name(b, only)
     looked_at = [setting for setting in SETTINGS if setting not in ignore]
     changed, status, reshaped = list[ParameterChange](), list[StatusChange](), list[Reshaped]()
     compared = 0
@@ -144,30 +135,46 @@ def diff_plans(
             settings = _differing(p, q, looked_at, rtol)
             if settings:
                 changed.append(ParameterChange(p, q, settings))
+    rows = align([a, b])
     return PlanDiff(
         a=a,
         b=b,
         config=tuple(_config_changes(a, b, rtol)),
-        layers=tuple(_layer_pairs(a, b, wanted, changed)),
+        layers=tuple(_layer_pairs(rows, only, changed)),
         changed=tuple(changed),
         added=tuple(p for name, (p, _) in in_b.items() if name not in in_a),
         removed=tuple(p for name, (p, _) in in_a.items() if name not in in_b),
         status=tuple(status),
         reshaped=tuple(reshaped),
         compared=compared,
+        rows=tuple(tuple(_names(x) | _names(y)) for x, y in rows),
     )
 
 
-def _by_name(plan: Plan) -> dict[str, tuple[Parameter | UntrainedParameter, str]]:
+#: Tells whether the parameter of a name is to be compared; None for all of them.
+_Only = Callable[[str], bool] | None
+
+
+def _by_name(plan: Plan, only: _Only) -> dict[str, tuple[Parameter | UntrainedParameter, str]]:
     """Name -> parameter and what becomes of it, of the whole model."""
     lists = (("trained", plan.parameters), ("frozen", plan.frozen), ("left out", plan.left_out))
-    return {p.name: (p, status) for status, parameters in lists for p in parameters}
+    return {
+        p.name: (p, status)
+        for status, parameters in lists
+        for p in parameters
+        if only is None or only(p.name)
+    }
 
 
 def _differing(
     p: Parameter, q: Parameter, looked_at: Iterable[str], rtol: float
 ) -> tuple[str, ...]:
-    return tuple(s for s in looked_at if not _equal(getattr(p, s), getattr(q, s), rtol))
+    settings = []
+    for name in looked_at:
+        x, y = getattr(p, name), getattr(q, name)
+        if x != y and not _equal(x, y, rtol):
+            settings.append(name)
+    return tuple(settings)
 
 
 def _equal(a: object, b: object, rtol: float) -> bool:
@@ -175,7 +182,7 @@ def _equal(a: object, b: object, rtol: float) -> bool:
     if a == b:
         return True
     if isinstance(a, (int, float)) and isinstance(b, (int, float)):
-        return (a != a and b != b) or math.isclose(a, b, rel_tol=rtol, abs_tol=0.0)
+        return (a != a and b != b) or (rtol > 0 and math.isclose(a, b, rel_tol=rtol))
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(_equal(x, y, rtol) for x, y in zip(a, b, strict=True))
     if isinstance(a, dict) and isinstance(b, dict):
@@ -251,23 +258,25 @@ def _is_known(path: tuple[str, ...], a: Plan, b: Plan) -> bool:
     return a.versions == b.versions
 
 
+def _names(layer: Layer | None) -> dict[str, None]:
+    return dict.fromkeys(p.name for p in layer.parameters) if layer else {}
+
+
 def _layer_pairs(
-    a: Plan,
-    b: Plan,
-    wanted: Callable[[Parameter], bool],
+    rows: Iterable[tuple[Layer | None, ...]],
+    only: _Only,
     changed: Iterable[ParameterChange],
 ) -> Iterator[LayerPair]:
     changes = {change.a.name: change for change in changed}
-    for row in align([a, b]):
-        x, y = (_narrowed(layer, wanted) for layer in row)
-        names, others = ([p.name for p in layer.parameters] if layer else [] for layer in (x, y))
-        if names or others:
-            own = tuple(changes[name] for name in names if name in changes)
-            yield LayerPair(x, y, own, bool(own) or set(names) != set(others))
+    for row in rows:
+        x, y = row if only is None else (_narrowed(layer, only) for layer in row)
+        if x or y:
+            own = tuple(changes[name] for name in _names(x) if name in changes)
+            yield LayerPair(x, y, own, bool(own) or _names(x).keys() != _names(y).keys())
 
 
-def _narrowed(layer: Layer | None, wanted: Callable[[Parameter], bool]) -> Layer | None:
-    parameters = tuple(p for p in layer.parameters if wanted(p)) if layer else ()
+def _narrowed(layer: Layer | None, only: Callable[[str], bool]) -> Layer | None:
+    parameters = tuple(p for p in layer.parameters if only(p.name)) if layer else ()
     return replace(layer, parameters=parameters) if layer and parameters else None
 
 
@@ -346,4 +355,4 @@ def _row(
 ) -> tuple[Layer | None, ...]:
     """The layers of a row with the parameters that belong to it."""
     found = [None if i is None else layers[n][i] for n, i in enumerate(row)]
-    return tuple(_narrowed(layer, lambda p: p.name in names) for layer in found)
+    return tuple(_narrowed(layer, names.__contains__) for layer in found)

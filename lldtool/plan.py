@@ -6,6 +6,7 @@ can be saved as JSON and read back bit for bit where no torch is installed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -274,11 +275,16 @@ def plan_from_json(text: str, *, source: str = "plan") -> Plan:
     """
     import msgspec
 
+    with contextlib.suppress(msgspec.MsgspecError, RecursionError):
+        # Five times as fast as the standard library, but knows no NaN and no infinity.
+        plan = msgspec.json.decode(text, type=Plan)
+        if _SCHEMA in text and 1 <= plan.schema_version <= SCHEMA_VERSION:
+            return plan
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise LldtoolError(f"not a saved plan: {error}", config=source) from error
-    if not is_plan(content):
+    if not _has_schema(content):
         raise LldtoolError("not a saved plan: no schema_version", config=source)
     version = content["schema_version"]
     if not isinstance(version, int) or version < 1:
@@ -295,8 +301,21 @@ def plan_from_json(text: str, *, source: str = "plan") -> Plan:
         raise LldtoolError(f"not a saved plan: {error}", config=source) from error
 
 
-def is_plan(content: object) -> bool:
-    """Whether parsed JSON is a saved plan, rather than an mmengine config in JSON."""
+def is_plan(text: str) -> bool:
+    """Whether JSON is a saved plan, rather than an mmengine config in JSON or no JSON at all."""
+    if _SCHEMA not in text:
+        return False
+    try:
+        return _has_schema(json.loads(text))
+    except (ValueError, RecursionError):
+        return False
+
+
+#: What every saved plan has.
+_SCHEMA = '"schema_version"'
+
+
+def _has_schema(content: object) -> bool:
     return isinstance(content, dict) and "schema_version" in content
 
 

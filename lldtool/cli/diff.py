@@ -65,13 +65,13 @@ def diff(
 def _rendered(
     result: PlanDiff, form: Format, notes: Sequence[str], colored: bool, **shown: bool
 ) -> str:
-    from lldtool.render.diff import diff_json, diff_markdown, diff_text
+    if form is Format.table:
+        from lldtool.render.diff import diff_text
 
-    if form is Format.json:
-        return diff_json(result)
-    if form is Format.markdown:
-        return diff_markdown(result, notes=notes, **shown)
-    return diff_text(result, notes=notes, width=width(), color=colored, **shown)
+        return diff_text(result, notes=notes, width=width(), color=colored, **shown)
+    from lldtool.render.diff_formats import diff_json, diff_markdown
+
+    return diff_json(result) if form is Format.json else diff_markdown(result, notes=notes, **shown)
 
 
 def _like(match: str | None, plans: Sequence[Plan]) -> Callable[[str], bool] | None:

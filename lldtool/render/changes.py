@@ -7,11 +7,11 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
-from lldtool.diff import ConfigChange, LayerPair, ParameterChange, PlanDiff, align
+from lldtool.diff import ConfigChange, LayerPair, ParameterChange, PlanDiff
 from lldtool.plan import Layer, Reason
 from lldtool.render.contents import folded, largest_modules, patterns
 from lldtool.render.reasons import rule_text
@@ -19,14 +19,15 @@ from lldtool.render.text import lr, plural, printable, setting, shape, significa
 
 #: What a row is about: something of A only, of B only, of both but different, the same.
 REMOVED, ADDED, CHANGED, SAME = "−", "+", "~", " "
+#: The columns of numbers, which are aligned to the right.
+RIGHT = ("layer", "tensors")
 #: More patterns of names than this are cut.
 _MOST_PATTERNS = 4
 #: Rows of groups of parameters beyond these are one.
 _MOST_GROUPS = 5
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """A cell that reads `a → b`."""
 
     a: str
@@ -39,16 +40,14 @@ class Pair:
 Cell = Pair | str
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A line of a table, and its marker: `REMOVED`, `ADDED`, `CHANGED` or `SAME`."""
 
     marker: str
     cells: tuple[Cell, ...]
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """A table with a title.
 
     `wide` are the columns that may take several lines. In a `stacked` one the first column may
@@ -103,6 +102,12 @@ def summary(diff: PlanDiff) -> list[str]:
     elif acting:
         parts.append(f"{len(acting)} entries of model, optimizer or wrapper differ")
     return parts
+
+
+def names_of_sides(diff: PlanDiff) -> tuple[str, str]:
+    """What the sides are called; the second only by what sets it apart, if that is an edit."""
+    a, b = printable(diff.a.config), printable(diff.b.config)
+    return a, b.removeprefix(f"{a} ") if b.startswith(f"{a} with ") else b
 
 
 def in_words(diff: PlanDiff) -> list[str]:
@@ -201,8 +206,7 @@ def _marker(a: object, b: object) -> str:
 def _layers(diff: PlanDiff, everything: bool) -> Section:
     """A row for each layer that differs, or for every layer; runs of like ones are one row."""
     shown = [pair for pair in diff.layers if everything or pair.differs]
-    whole = [_names(*row) for row in align([diff.a, diff.b])]
-    modules = largest_modules([_names(pair.a, pair.b) for pair in shown], whole)
+    modules = largest_modules([_names(pair.a, pair.b) for pair in shown], diff.rows)
     lines = [_Line(pair, tuple(own)) for pair, own in zip(shown, modules, strict=True)]
     runs = [list(run) for _, run in groupby(lines, key=lambda line: line.pattern)]
     columns: dict[str, list[Cell]] = {
@@ -251,16 +255,16 @@ class _Line:
         ratios = self.ratio("lr"), self.ratio("lr_scale")
         return self.marker, names, tensors, shift, ratios, self.weight_decay
 
-    @property
+    @cached_property
     def weight_decay(self) -> str:
         """`0.05 → 0 ×8`; where nothing differs what there is, `0.05 ×4 · 0 ×8`."""
         changes = [c for c in self.pair.changes if "weight_decay" in c.settings]
-        counts = Counter(str(_decay_cell(c)) for c in changes)
-        if counts:
-            return "\n".join(f"{text} ×{count}" for text, count in counts.most_common())
+        if changes:
+            changed = Counter(str(_decay_cell(c)) for c in changes)
+            return "\n".join(f"{text} ×{count}" for text, count in changed.most_common())
         layer = self.pair.a or self.pair.b
-        counts = Counter(setting(p.weight_decay) for p in (layer.parameters if layer else ()))
-        return " · ".join(f"{text} ×{count}" for text, count in counts.most_common())
+        counts = layer.weight_decays.most_common() if layer else []
+        return " · ".join(f"{setting(decay)} ×{count}" for decay, count in counts)
 
     def values(self, name: str) -> tuple[Any, Any]:
         """A setting of either layer, None where there is no layer."""

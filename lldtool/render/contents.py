@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import accumulate
 
 from lldtool.plan import Plan
 from lldtool.render.text import printable
@@ -39,26 +40,22 @@ def largest_modules(
         groups: names of parameters.
         whole: the groups of all parameters that there are.
     """
-    groups_under: dict[str, set[int]] = defaultdict(set)
+    owner: dict[str, int] = {}  # module -> the only group that has a part of it, or -1
     for index, names in enumerate(whole):
-        for name in names:
-            for module in _modules(name):
-                groups_under[module].add(index)
+        for module in dict.fromkeys(name.rpartition(".")[0] for name in names):
+            for outer in _modules(module):
+                if owner.setdefault(outer, index) != index:
+                    owner[outer] = -1
+    largest = {module: next((m for m in _modules(module) if owner[m] >= 0), "") for module in owner}
     return [
-        list(
-            dict.fromkeys(
-                next((m for m in _modules(name) if len(groups_under[m]) == 1), name)
-                for name in names
-            )
-        )
+        list(dict.fromkeys(largest[name.rpartition(".")[0]] or name for name in names))
         for names in groups
     ]
 
 
 def _modules(name: str) -> Iterable[str]:
     """`a.b.c` -> `a`, `a.b`, `a.b.c`."""
-    parts = name.split(".")
-    return (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+    return accumulate(name.split("."), "{}.{}".format)
 
 
 def folded(modules: Iterable[str]) -> list[str]:

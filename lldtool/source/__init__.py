@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,11 +79,14 @@ def saved_plan(path: Path, config: str) -> Plan | None:
         return None
     try:
         text = path.read_text(encoding="utf-8")
-        if not is_plan(json.loads(text)):
-            return None
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         return None  # mmengine reads JSON configs, and says what is wrong with this one
-    return plan_from_json(text, source=config)
+    try:
+        return plan_from_json(text, source=config)
+    except LldtoolError:
+        if is_plan(text):
+            raise
+        return None
 
 
 def _packaged(config: str, package: str, name: str) -> Path:

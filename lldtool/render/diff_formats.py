@@ -1,0 +1,113 @@
+"""PlanDiff -> Markdown for a pull request, and JSON for a script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lldtool.diff import LayerPair, PlanDiff
+from lldtool.plan import dump_by_line, plan_header
+from lldtool.render.changes import (
+    MOST_SENTENCES,
+    RIGHT,
+    Cell,
+    Section,
+    in_words,
+    names_of_sides,
+    sections,
+    summary,
+)
+from lldtool.render.tables import markdown, markdown_table
+from lldtool.render.text import plural, printable
+
+
+def diff_json(diff: PlanDiff) -> str:
+    """The diff for a script; a parameter to a line, numbers to the last bit."""
+    import msgspec
+
+    content: dict[str, Any] = {
+        "schema_version": 1,
+        "a": plan_header(diff.a),
+        "b": plan_header(diff.b),
+        "identical": diff.identical,
+        "summary": " · ".join(summary(diff)),
+        "settings": [change._asdict() for change in diff.config],
+        "layers": [_layer_json(pair) for pair in diff.layers],
+        "changed": [
+            {
+                "name": change.a.name,
+                **{
+                    name: {"a": getattr(change.a, name), "b": getattr(change.b, name)}
+                    for name in ("lr", "lr_scale", "weight_decay", "layer_id", "extras")
+                },
+                "differs": change.settings,
+            }
+            for change in diff.changed
+        ],
+        "added": [p.name for p in diff.added],
+        "removed": [p.name for p in diff.removed],
+        "status": [change._asdict() for change in diff.status],
+        "reshaped": [change._asdict() for change in diff.reshaped],
+        "compared": diff.compared,
+    }
+    return dump_by_line(msgspec.to_builtins(content))
+
+
+def _layer_json(pair: LayerPair) -> dict[str, Any]:
+    names = ("layer_id", "lr", "lr_scale", "num_tensors")
+    sides = {"a": pair.a, "b": pair.b}
+    values = {n: {side: x and getattr(x, n) for side, x in sides.items()} for n in names}
+    return {**values, "differs": pair.differs}
+
+
+#: What GitHub takes as a comment, in characters, less some room for what others add.
+#: https://github.com/orgs/community/discussions/27190
+_LONGEST_COMMENT = 65_000
+
+
+def diff_markdown(
+    diff: PlanDiff,
+    *,
+    every_layer: bool = False,
+    every_parameter: bool = False,
+    notes: Sequence[str] = (),
+) -> str:
+    """The diff as a comment on a pull request: what it does in words, and tables to unfold.
+
+    Tables are cut, with a count of what is left out, where the comment would be too long.
+    """
+    tables = sections(diff, every_layer=every_layer, every_parameter=every_parameter)
+    lines = [f"**{markdown(' · '.join(summary(diff)))}**", ""]
+    lines += [
+        f"{x}: {markdown(name)}  " for x, name in zip("AB", names_of_sides(diff), strict=True)
+    ]
+    lines += ["", *(f"- {markdown(line)}" for line in in_words(diff)), ""]
+    if len(diff.config) <= MOST_SENTENCES:  # all of it was said
+        tables = [table for table in tables if table.title != "config"]
+    end = "".join(f"\n> {markdown(printable(note))}\n" for note in notes)
+    for most in (10**9, 1000, 300, 100, 30, 10, 3, 0):
+        text = "\n".join([*lines, *(line for table in tables for line in _details(table, most))])
+        if len(text) + len(end) <= _LONGEST_COMMENT:
+            break
+    return text[: _LONGEST_COMMENT - len(end)].rstrip() + "\n" + end
+
+
+def _details(section: Section, most: int) -> list[str]:
+    rows = [(row.marker, *map(_flat, row.cells)) for row in section.rows[:most]]
+    right = [title for title in section.columns if title in RIGHT]
+    table = markdown_table(("", *section.columns), rows, right=right)
+    more = len(section.rows) - len(rows)
+    count = plural(len(section.rows), "row")
+    return [
+        f"<details><summary>{section.title}, {count}</summary>",
+        "",
+        *table,
+        *(["", f"and {plural(more, 'more row')}"] if more else []),
+        "",
+        "</details>",
+        "",
+    ]
+
+
+def _flat(cell: Cell) -> str:
+    return " · ".join(str(cell).split("\n"))
