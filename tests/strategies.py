@@ -1,0 +1,62 @@
+"""Plans with anything in them, for hypothesis."""
+
+from hypothesis import strategies as st
+
+from lldtool.plan import (
+    Constructor,
+    Model,
+    Optimizer,
+    OptimWrapper,
+    Parameter,
+    Plan,
+    Reason,
+    Reasons,
+    UntrainedParameter,
+)
+
+# What JSON can hold: any text but lone surrogates, any float but NaN, which equals nothing.
+text = st.text(st.characters(exclude_categories=["Cs"]))
+floats = st.floats(allow_nan=False)
+optional_floats = st.none() | floats
+shapes = st.lists(st.integers(0, 10_000), max_size=5).map(tuple)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | floats | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=5,
+)
+options = st.none() | st.dictionaries(text, json_values, max_size=3)
+reasons = st.builds(
+    Reason, rule=text, key=st.none() | text, mult=optional_floats, beats=st.tuples(text)
+)
+parameters = st.builds(
+    Parameter,
+    name=text,
+    shape=shapes,
+    numel=st.integers(0, 10**12),
+    dtype=text,
+    module_type=text,
+    layer_id=st.none() | st.integers(-1, 100),
+    lr=optional_floats,
+    lr_scale=optional_floats,
+    weight_decay=optional_floats,
+    group=st.integers(0, 1000),
+    extras=st.dictionaries(text, json_values, max_size=3),
+    reason=st.builds(Reasons, lr=reasons, weight_decay=reasons),
+)
+untrained = st.builds(UntrainedParameter, name=text, shape=shapes, numel=st.integers(0, 10**12))
+plans = st.builds(
+    Plan,
+    config=text,
+    model=st.builds(
+        Model, text, st.none() | text, st.integers(0, 10**12), st.none() | st.integers(0)
+    ),
+    optim_wrapper=st.builds(OptimWrapper, text, options),
+    optimizer=st.builds(Optimizer, text, optional_floats, optional_floats, options),
+    constructor=st.builds(Constructor, text, st.dictionaries(text, json_values, max_size=3)),
+    parameters=st.lists(parameters, max_size=4).map(tuple),
+    frozen=st.lists(untrained, max_size=2).map(tuple),
+    left_out=st.lists(untrained, max_size=2).map(tuple),
+    notes=st.lists(text, max_size=2).map(tuple),
+    versions=st.dictionaries(text, st.none() | text, max_size=3),
+    lldtool_version=text,
+)

@@ -1,0 +1,262 @@
+"""What `diff_plans` and `align` say, for any two plans."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from conftest import make_parameter, make_plan
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import parameters, plans
+
+from lldtool.diff import SETTINGS, align, diff_plans
+from lldtool.plan import Constructor, Optimizer, OptimWrapper, Parameter, UntrainedParameter
+from lldtool.render.changes import summary
+
+
+@st.composite
+def named_plans(draw):
+    """A plan in which every name is there once, from a few names so that two plans share some."""
+    plan = draw(plans)
+    names = draw(st.permutations([f"{m}.{i}" for m in ("backbone", "head") for i in range(5)]))
+    members = draw(st.lists(parameters, max_size=6))
+    kept = [replace(p, name=name) for p, name in zip(members, names, strict=False)]
+    others = [UntrainedParameter(name, (1,), 1) for name in names[len(kept) : len(kept) + 3]]
+    cut = draw(st.integers(0, len(others)))
+    return replace(plan, parameters=tuple(kept), frozen=tuple(others[:cut]),
+                   left_out=tuple(others[cut:]))  # fmt: skip
+
+
+def trained(plan):
+    return {p.name: tuple(getattr(p, s) for s in SETTINGS) for p in plan.parameters}
+
+
+@given(named_plans())
+def test_a_plan_is_identical_to_itself(plan):
+    diff = diff_plans(plan, plan)
+    assert diff.identical
+    assert (diff.config, diff.changed, diff.compared) == ((), (), len(plan.parameters))
+    assert not any(pair.differs for pair in diff.layers)
+
+
+@given(named_plans(), st.randoms())
+def test_the_order_of_parameters_is_no_difference(plan, random):
+    shuffled = list(plan.parameters)
+    random.shuffle(shuffled)
+    assert diff_plans(plan, replace(plan, parameters=tuple(shuffled))).identical
+
+
+@given(named_plans(), named_plans())
+def test_swapping_the_sides_swaps_every_pair(a, b):
+    there, back = diff_plans(a, b), diff_plans(b, a)
+    assert {(c.key, repr(c.a), repr(c.b), c.acts) for c in there.config} == {
+        (c.key, repr(c.b), repr(c.a), c.acts) for c in back.config
+    }
+    assert {(c.a.name, c.settings) for c in there.changed} == {
+        (c.b.name, c.settings) for c in back.changed
+    }
+    assert [c.b for c in there.changed] == [
+        next(d.a for d in back.changed if d.a.name == c.a.name) for c in there.changed
+    ]
+    assert {p.name for p in there.added} == {p.name for p in back.removed}
+    assert {p.name for p in there.removed} == {p.name for p in back.added}
+    assert {(c.name, c.a, c.b) for c in there.status} == {(c.name, c.b, c.a) for c in back.status}
+    assert {(c.name, c.a, c.b) for c in there.reshaped} == {
+        (c.name, c.b, c.a) for c in back.reshaped
+    }
+    assert there.identical == back.identical
+
+
+@given(named_plans(), named_plans())
+def test_applying_the_diff_to_a_gives_b(a, b):
+    diff = diff_plans(a, b)
+    result = trained(a)
+    for change in diff.changed:
+        values = dict(zip(SETTINGS, result[change.a.name], strict=True))
+        values |= {name: getattr(change.b, name) for name in change.settings}
+        result[change.a.name] = tuple(values.values())
+    for p in diff.removed:
+        result.pop(p.name, None)
+    of_b = {p.name: p for p in b.parameters}
+    for p in diff.added:
+        if isinstance(p, Parameter):
+            result[p.name] = tuple(getattr(p, s) for s in SETTINGS)
+    for change in diff.status:
+        result.pop(change.name, None)
+        if change.b == "trained":
+            result[change.name] = tuple(getattr(of_b[change.name], s) for s in SETTINGS)
+    assert result == trained(b)
+
+
+@given(named_plans(), named_plans())
+def test_nothing_differs_that_is_not_listed(a, b):
+    diff = diff_plans(a, b)
+    listed = {c.a.name for c in diff.changed} | {c.name for c in diff.status}
+    listed |= {p.name for p in (*diff.added, *diff.removed)}
+    ours, theirs = trained(a), trained(b)
+    assert {n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n)} <= listed
+
+
+@given(named_plans(), named_plans())
+def test_the_summary_counts_what_is_listed(a, b):
+    diff = diff_plans(a, b)
+    text = " · ".join(summary(diff))
+    for setting, words in (("weight_decay", "weight decay differs"),
+                           ("extras", "other group entries differ")):  # fmt: skip
+        number = len(diff.with_changed(setting))
+        assert (words in text) == (number > 0)
+        if number:
+            plural = "" if diff.compared == 1 else "s"
+            assert f"{words} for {number} of {diff.compared} parameter{plural}" in text
+    for listed, words in ((diff.added, "only in B"), (diff.removed, "only in A")):
+        assert (f"{len(listed)} parameter{'' if len(listed) == 1 else 's'} {words}" in text) == (
+            len(listed) > 0
+        )
+
+
+@given(st.lists(named_plans(), min_size=1, max_size=4))
+def test_every_parameter_is_in_one_row_in_its_own_layer(several):
+    rows = align(several)
+    for number, plan in enumerate(several):
+        cells = [row[number] for row in rows if row[number] is not None]
+        assert sorted(p.name for layer in cells for p in layer.parameters) == sorted(
+            p.name for p in plan.parameters
+        )
+        for layer in cells:
+            for p in layer.parameters:
+                assert (p.layer_id, p.lr, p.lr_scale) == (layer.layer_id, layer.lr, layer.lr_scale)
+    assert all(any(row) for row in rows)
+
+
+@given(named_plans(), named_plans())
+def test_what_both_train_is_in_one_row(a, b):
+    both = {p.name for p in a.parameters} & {p.name for p in b.parameters}
+    for x, y in align([a, b]):
+        names = [{p.name for p in layer.parameters} if layer else set() for layer in (x, y)]
+        assert names[0] & both == names[1] & both
+
+
+def block(depth, **changes):
+    return make_parameter(f"backbone.layers.{depth}.weight", layer_id=depth + 1, **changes)
+
+
+def vit(depth, **changes):
+    head = make_parameter("head.weight", layer_id=depth + 1)
+    return make_plan(*(block(i, lr=0.1 * (i + 1)) for i in range(depth)), head, **changes)
+
+
+def test_layers_of_unequal_depth_are_aligned_by_what_they_hold():
+    rows = [tuple(x and x.layer_id for x in row) for row in align([vit(2), vit(4)])]
+    assert rows == [(1, 1), (2, 2), (None, 3), (None, 4), (3, 5)]
+
+
+def test_layers_without_a_common_parameter_are_aligned_by_depth():
+    other = make_plan(*(make_parameter(f"body.{i}", layer_id=i + 1) for i in range(3)))
+    assert [tuple(x.layer_id for x in row) for row in align([vit(2), other])] == [
+        (1, 1), (2, 2), (3, 3)
+    ]  # fmt: skip
+
+
+def test_layers_without_a_common_parameter_and_of_unequal_depth_stand_alone():
+    other = make_plan(*(make_parameter(f"body.{i}", layer_id=i + 1) for i in range(5)))
+    assert all(None in row for row in align([vit(2), other]))
+
+
+def test_a_moved_parameter_is_in_a_row_of_its_own():
+    moved = make_plan(make_parameter("a", layer_id=1), make_parameter("b", layer_id=1))
+    there = make_plan(make_parameter("a", layer_id=1), make_parameter("b", layer_id=2))
+    diff = diff_plans(moved, there)
+    assert [(pair.a.layer_id, pair.b.layer_id, pair.differs) for pair in diff.layers] == [
+        (1, 1, False), (1, 2, True)
+    ]  # fmt: skip
+
+
+def test_nan_equals_nan_also_when_read_from_two_files():
+    a = make_plan(make_parameter(lr=float("nan"), extras={"x": [float("nan")]}))
+    b = make_plan(make_parameter(lr=float("nan"), extras={"x": [float("nan")]}))
+    assert diff_plans(a, b).identical
+
+
+@pytest.mark.parametrize(
+    ("rtol", "identical"), [(0.0, False), (1e-9, False), (2e-6, True), (0.1, True)]
+)
+def test_rtol_is_relative(rtol, identical):
+    a, b = make_plan(make_parameter(lr=1e-8)), make_plan(make_parameter(lr=1.000001e-8))
+    assert diff_plans(a, b, rtol=rtol).identical is identical
+
+
+def test_one_bit_is_a_difference():
+    p = make_parameter(lr=1e-3)
+    assert not diff_plans(make_plan(p), make_plan(replace(p, lr=math.nextafter(1e-3, 1)))).identical
+
+
+@pytest.mark.parametrize("setting", ["lr", "lr_scale", "weight_decay", "layer_id"])
+def test_what_is_ignored_is_no_difference(setting):
+    a, b = make_plan(make_parameter()), make_plan(make_parameter(**{setting: 7}))
+    assert not diff_plans(a, b).identical
+    assert diff_plans(a, b, ignore=[setting]).identical
+
+
+def test_only_some_names_can_be_compared():
+    a = make_plan(make_parameter("x"), make_parameter("y"))
+    b = make_plan(make_parameter("x"), make_parameter("y", lr=7.0), make_parameter("z"))
+    assert diff_plans(a, b, only=lambda name: name == "x").identical
+    assert len(diff_plans(a, b, only=lambda name: name == "y").changed) == 1
+
+
+def test_a_frozen_parameter_is_neither_added_nor_removed():
+    a = make_plan(make_parameter("x"), make_parameter("y"))
+    b = make_plan(make_parameter("x"), frozen=(UntrainedParameter("y", (768,), 768),))
+    diff = diff_plans(a, b)
+    assert [tuple(change) for change in diff.status] == [("y", "trained", "frozen")]
+    assert (diff.added, diff.removed, diff.identical) == ((), (), False)
+
+
+def test_another_shape_is_a_difference_also_of_a_frozen_parameter():
+    a, b = (make_plan(frozen=(UntrainedParameter("y", (n,), n),)) for n in (1, 2))
+    assert [tuple(one) for one in diff_plans(a, b).reshaped] == [("y", (1,), (2,))]
+
+
+def with_config(optimizer=None, wrapper=None, **options):
+    return make_plan(
+        optimizer=Optimizer("AdamW", 2e-3, 0.05, optimizer),
+        optim_wrapper=OptimWrapper("OptimWrapper", wrapper),
+        constructor=Constructor("C", options),
+    )
+
+
+def keys(a, b):
+    return {change.key: (change.a, change.b, change.acts) for change in diff_plans(a, b).config}
+
+
+def test_entries_of_paramwise_cfg_are_dotted_and_do_not_act_by_themselves():
+    a = with_config(layer_decay_rate=0.75, custom_keys={".ln": {"decay_mult": 0.0}})
+    b = with_config(layer_decay_rate=0.65, custom_keys={".ln": {}})
+    start = "optim_wrapper.paramwise_cfg"
+    assert keys(a, b) == {
+        f"{start}.layer_decay_rate": (0.75, 0.65, False),
+        f"{start}.custom_keys..ln.decay_mult": (0.0, None, False),
+        f"{start}.custom_keys..ln": (None, {}, False),
+    }
+    assert diff_plans(a, b).identical
+
+
+def test_options_of_the_optimizer_and_of_the_wrapper_act():
+    a = with_config({"betas": [0.9, 0.999]}, {"clip_grad": None})
+    b = with_config({"betas": [0.9, 0.95]}, {"clip_grad": {"max_norm": 1.0}})
+    assert keys(a, b) == {
+        "optim_wrapper.optimizer.betas": ([0.9, 0.999], [0.9, 0.95], True),
+        "optim_wrapper.clip_grad.max_norm": (None, 1.0, True),
+    }
+    assert not diff_plans(a, b).identical
+
+
+def test_what_an_older_lldtool_did_not_record_is_not_compared():
+    assert keys(with_config(), with_config({"betas": [0.9, 0.999]}, {"clip_grad": None})) == {}
+
+
+def test_an_option_that_one_version_of_torch_lacks_is_not_compared():
+    a = replace(with_config({"eps": 1e-8}, {}), versions={"torch": "2.1"})
+    b = replace(with_config({"eps": 1e-8, "fused": True}, {}), versions={"torch": "2.13"})
+    assert keys(a, b) == {}
+    assert keys(a, replace(b, versions=a.versions)) != {}
