@@ -59,21 +59,32 @@ def overrides(options: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         LldtoolError: a pair has no `=`, or brackets that do not match.
     """
-    from mmengine.config import DictAction
-
     if isinstance(options, Mapping):
         return dict(options)
-    parsed: dict[str, Any] = {}
-    for pair in options:
-        if "=" not in pair or pair.startswith(("=", "-")):
-            raise LldtoolError(f"--cfg-options {pair}: expected KEY=VALUE")
-        parser = argparse.ArgumentParser(add_help=False)
-        parser.add_argument("--cfg-options", nargs="+", action=DictAction)
-        try:
-            parsed |= parser.parse_args(["--cfg-options", pair]).cfg_options
-        except (AssertionError, RecursionError) as error:
-            raise LldtoolError(f"--cfg-options {pair}: {describe(error)}") from error
-    return parsed
+    return {key: value for pair in options for key, value in [key_value(pair, "--cfg-options")]}
+
+
+def key_value(pair: str, option: str) -> tuple[str, Any]:
+    """One `KEY=VALUE` string, parsed by mmengine's `DictAction`.
+
+    Args:
+        pair: the string.
+        option: the option that it was given to.
+
+    Raises:
+        LldtoolError: there is no `=`, or brackets do not match.
+    """
+    from mmengine.config import DictAction
+
+    if "=" not in pair or pair.startswith(("=", "-")):
+        raise LldtoolError(f"{option} {pair}: expected KEY=VALUE")
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--pair", nargs="+", action=DictAction)
+    try:
+        ((key, value),) = parser.parse_args(["--pair", pair]).pair.items()
+    except (AssertionError, RecursionError) as error:
+        raise LldtoolError(f"{option} {pair}: {describe(error)}") from error
+    return key, value
 
 
 def require_training_settings(config: Any, name: str) -> None:

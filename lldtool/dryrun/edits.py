@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lldtool.dryrun.config import merge, overrides
+from lldtool.dryrun.config import key_value, merge
 from lldtool.errors import LldtoolError
 
 #: The value that removes a key.
@@ -30,10 +30,10 @@ def apply_edits(config: Any, edits: Sequence[str]) -> None:
     """
     for edit in edits:
         option = f"--with {edit}"
-        key, equals, text = edit.partition("=")
-        if not equals or not key:
-            raise LldtoolError(f"{option}: expected KEY=VALUE")
-        value = _dict(text, option) if text.startswith("{") else overrides([f"x={text}"])["x"]
+        key, value = key_value(edit, "--with")
+        _, _, text = edit.partition("=")
+        if text.startswith("{"):
+            value = _dict(text, option)
         path = _path(config, key, value)
         if value == DELETE:
             _delete(config, path, option)
@@ -85,4 +85,4 @@ def _delete(config: Any, path: Sequence[str], option: str) -> None:
         near = difflib.get_close_matches(path[-1], names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else None
         raise LldtoolError(f"{option}: the config has no such key", hint=hint)
-    del inside[int(path[-1]) if isinstance(inside, list) else path[-1]]
+    inside.pop(int(path[-1]) if isinstance(inside, list) else path[-1])

@@ -1,0 +1,161 @@
+"""Several configs in one process come to what each comes to in a process of its own."""
+
+import json
+from unittest import mock
+
+import pytest
+from conftest import SAMPLES, TINY_VIT, lldtool_process, settings
+
+from lldtool.dryrun import dry_runs, model
+from lldtool.request import Request
+from lldtool.source import locate
+
+RATE = "optim_wrapper.paramwise_cfg.layer_decay_rate"
+
+
+def request(path, *edits, **options):
+    return Request(locate(str(path)).path, str(path), edits=edits, **options)
+
+
+def alone(path, *options):
+    """The plan of a config in a process of its own."""
+    done = lldtool_process("inspect", path, "--format", "json", *options, cwd=path.parent)
+    assert done.code == 0, done.err
+    return {
+        p["name"]: (p["lr"], p["lr_scale"], p["weight_decay"], p["layer_id"])
+        for p in json.loads(done.out)["parameters"]
+    }
+
+
+def together(*requests):
+    return [
+        {p.name: (p.lr, p.lr_scale, p.weight_decay, p.layer_id) for p in plan.parameters}
+        for plan in dry_runs(requests)
+    ]
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write files into a folder that is the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def one(name, text):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return one
+
+
+def test_a_model_that_both_describe_is_built_once(write):
+    path = write("x.py", TINY_VIT)
+    with mock.patch.object(model, "build_model", side_effect=model.build_model) as build:
+        plans = dry_runs([request(path), request(path, f"{RATE}=0.65"), request(path, f"{RATE}=1")])
+    assert build.call_count == 1
+    assert [p.constructor.paramwise_cfg["layer_decay_rate"] for p in plans] == [0.75, 0.65, 1]
+    assert len({plan.parameters[0].lr for plan in plans}) == 3
+
+
+def test_a_pure_python_config_describes_the_same_model_too():
+    path = SAMPLES / "vit-small_pure-python.py"
+    with mock.patch.object(model, "build_model", side_effect=model.build_model) as build:
+        dry_runs([request(path), request(path, f"{RATE}=0.65")])
+    assert build.call_count == 1
+
+
+@pytest.mark.parametrize(
+    "edit", ["model.backbone.arch=deit-small", "model.head.in_channels=7", "default_scope=DELETE"]
+)
+def test_another_model_is_built(write, edit):
+    path = write("x.py", TINY_VIT)
+    with mock.patch.object(model, "build_model", side_effect=model.build_model) as build:
+        dry_runs([request(path), request(path, edit)])
+    assert build.call_count == 2
+
+
+@pytest.mark.parametrize("name", [path.name for path in sorted(SAMPLES.glob("*.py"))])
+def test_each_comes_to_what_it_comes_to_alone(name):
+    first = SAMPLES / "vit-base_layer-decay.py"
+    both = together(request(first, own_process=False), request(SAMPLES / name))
+    assert both == [alone(first), alone(SAMPLES / name)]
+
+
+FREEZING = """
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmpretrain.engine import LearningRateDecayOptimWrapperConstructor as Base
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class Freezing(Base):
+    def __call__(self, model):
+        model.backbone.cls_token.requires_grad = self.paramwise_cfg['layer_decay_rate'] > 0.7
+        return super().__call__(model)
+"""
+
+
+def test_a_constructor_that_changes_the_model_changes_no_other_side(write):
+    write("freezing.py", FREEZING)
+    extra = "optim_wrapper['constructor'] = 'Freezing'\ncustom_imports = dict(imports='freezing')\n"
+    path = write("x.py", TINY_VIT + extra)
+    plans = dry_runs([request(path, f"{RATE}=0.5"), request(path)])
+    assert [len(plan.frozen) for plan in plans] == [1, 0]
+
+
+OVERRIDING = """
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS as PRETRAIN
+from mmpretrain.engine import LearningRateDecayOptimWrapperConstructor as Base
+
+@PRETRAIN.register_module(name='LearningRateDecayOptimWrapperConstructor', force=True)
+class Other(Base):
+    def add_params(self, params, module, **kwargs):
+        super().add_params(params, module, **kwargs)
+        for group in params:
+            group['weight_decay'] = 7.0
+"""
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_what_one_config_imports_does_not_work_on_another(write, swapped):
+    write("overriding.py", OVERRIDING)
+    plain = write("plain.py", TINY_VIT)
+    other = write("other.py", TINY_VIT + "custom_imports = dict(imports=['overriding'])\n")
+    paths = [plain, other] if swapped else [other, plain]
+    process = lldtool_process("diff", *paths, "--format", "json", cwd=plain.parent)
+    assert process.code == 1, process.err
+    result = json.loads(process.out)
+    sides = ("a", "b") if swapped else ("b", "a")
+    decays = {side: {c["weight_decay"][side] for c in result["changed"]} for side in sides}
+    assert decays == {sides[0]: {0.05}, sides[1]: {7.0}}
+
+
+def test_the_same_imports_share_a_process(write):
+    write("freezing.py", FREEZING)
+    extra = "custom_imports = dict(imports=['freezing'])\n"
+    paths = [write("x.py", TINY_VIT + extra), write("y.py", TINY_VIT + extra)]
+    with mock.patch("lldtool.dryrun.several.in_fresh_process") as fresh:
+        dry_runs([request(path) for path in paths])
+    assert not fresh.called
+
+
+def test_an_error_names_the_config_that_it_is_about(write):
+    good, bad = (
+        write("good.py", TINY_VIT),
+        write("bad.py", TINY_VIT + "model['backbone']['x'] = 1\n"),
+    )
+    for paths in ([good, bad], [bad, good]):
+        result = lldtool_process("diff", *paths)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith(f"error: {bad}: building VisionTransformer")
+
+
+def test_a_saved_plan_is_as_good_as_its_config(write, cli):
+    path = write("x.py", TINY_VIT)
+    assert cli("inspect", path, "--format", "json", "-o", "plan.json").code == 0
+    assert cli("diff", "plan.json", path).code == 0
+    assert cli("diff", path, "plan.json").code == 0
+
+
+def test_settings_equal_a_run_of_its_own(write):
+    path = write("x.py", TINY_VIT)
+    first, second = dry_runs([request(path), request(path, f"{RATE}=0.65")])
+    assert settings(dry_runs([request(path)])[0]) == settings(first)
+    assert settings(dry_runs([request(path, f"{RATE}=0.65")])[0]) == settings(second)
