@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from lldtool.plan import Layer, Parameter, Plan, UntrainedParameter
+from lldtool.plan import Layer, Optimizer, OptimWrapper, Parameter, Plan, UntrainedParameter
 
-#: What can differ of a parameter that both plans train. `extras` are other entries of its group.
+#: What can differ of a parameter that both plans train. Of `extras`, the other entries of its
+#: group, those count that the optimizer reads: `momentum`, not a stray `lr_mult`.
 SETTINGS = ("lr", "lr_scale", "weight_decay", "layer_id", "extras")
+#: Tells whether the parameter of a name is to be compared; None for all of them.
+Only = Callable[[str], bool] | None
 
 
 class ConfigChange(NamedTuple):
@@ -57,14 +60,18 @@ class Reshaped(NamedTuple):
 
 
 class LayerPair(NamedTuple):
-    """Parameters that are in one layer on each side; None where a side has none of them.
+    """Parameters that are in one layer on each side.
 
-    `differs` tells whether anything of them does, `changes` are those that both sides train.
-    A layer whose parameters are in two layers of the other side is in two pairs.
+    One side is None where it does not train them, and `elsewhere` says then what they are there:
+    `absent`, `frozen` or `left out`. Layers that have nothing in common and are of the same depth
+    are a pair as well. `changes` are of the parameters that both sides train; `differs` tells
+    whether anything does. A layer whose parameters are in two layers of the other side is in two
+    pairs.
     """
 
     a: Layer | None
     b: Layer | None
+    elsewhere: str | None
     changes: tuple[ParameterChange, ...]
     differs: bool
 
@@ -74,7 +81,8 @@ class PlanDiff:
     """What differs between two plans; parameters are told by their names, in any order.
 
     `added` and `removed` are in the model of one side only. `compared` counts the parameters that
-    both train.
+    both train, `looked_at` names the `SETTINGS` that were compared. `names` are those of all
+    parameters of each pair of layers, compared or not.
     """
 
     a: Plan
@@ -87,8 +95,8 @@ class PlanDiff:
     status: tuple[StatusChange, ...]
     reshaped: tuple[Reshaped, ...]
     compared: int
-    #: The names of all parameters of each pair of layers, compared or not.
-    rows: tuple[tuple[str, ...], ...]
+    looked_at: tuple[str, ...]
+    names: tuple[tuple[str, ...], ...]
 
     @cached_property
     def identical(self) -> bool:
@@ -100,14 +108,14 @@ class PlanDiff:
         """The parameters that this setting differs for."""
         return [change for change in self.changed if setting in change.settings]
 
+    @property
+    def shared_layers(self) -> list[LayerPair]:
+        """The pairs of which both sides have a layer."""
+        return [pair for pair in self.layers if pair.a and pair.b]
+
 
 def diff_plans(
-    a: Plan,
-    b: Plan,
-    *,
-    ignore: Collection[str] = (),
-    rtol: float = 0.0,
-    only: Callable[[str], bool] | None = None,
+    a: Plan, b: Plan, *, ignore: Collection[str] = (), rtol: float = 0.0, only: Only = None
 ) -> PlanDiff:
     """Compare what two configs do.
 
@@ -119,7 +127,8 @@ def diff_plans(
         only: whether to compare the parameter of this name.
     """
     in_a, in_b = _by_name(a, only), _by_name(b, only)
-    looked_at = [setting for setting in SETTINGS if setting not in ignore]
+    looked_at = tuple(setting for setting in SETTINGS if setting not in ignore)
+    read = _read_by_optimizer(a, b)
     changed, status, reshaped = list[ParameterChange](), list[StatusChange](), list[Reshaped]()
     compared = 0
     for name, (p, status_a) in in_a.items():
@@ -132,30 +141,28 @@ def diff_plans(
             status.append(StatusChange(name, status_a, status_b))
         elif isinstance(p, Parameter) and isinstance(q, Parameter):
             compared += 1
-            settings = _differing(p, q, looked_at, rtol)
+            settings = _differing(p, q, looked_at, rtol, read)
             if settings:
                 changed.append(ParameterChange(p, q, settings))
     rows = align([a, b])
+    statuses = [{name: status for name, (_, status) in side.items()} for side in (in_a, in_b)]
     return PlanDiff(
         a=a,
         b=b,
         config=tuple(_config_changes(a, b, rtol)),
-        layers=tuple(_layer_pairs(rows, only, changed)),
+        layers=tuple(_layer_pairs(rows, only, changed, statuses)),
         changed=tuple(changed),
         added=tuple(p for name, (p, _) in in_b.items() if name not in in_a),
         removed=tuple(p for name, (p, _) in in_a.items() if name not in in_b),
         status=tuple(status),
         reshaped=tuple(reshaped),
         compared=compared,
-        rows=tuple(tuple(_names(x) | _names(y)) for x, y in rows),
+        looked_at=looked_at,
+        names=tuple(tuple(_names(x) | _names(y)) for x, y in rows),
     )
 
 
-#: Tells whether the parameter of a name is to be compared; None for all of them.
-_Only = Callable[[str], bool] | None
-
-
-def _by_name(plan: Plan, only: _Only) -> dict[str, tuple[Parameter | UntrainedParameter, str]]:
+def _by_name(plan: Plan, only: Only) -> dict[str, tuple[Parameter | UntrainedParameter, str]]:
     """Name -> parameter and what becomes of it, of the whole model."""
     lists = (("trained", plan.parameters), ("frozen", plan.frozen), ("left out", plan.left_out))
     return {
@@ -166,13 +173,24 @@ def _by_name(plan: Plan, only: _Only) -> dict[str, tuple[Parameter | UntrainedPa
     }
 
 
+def _read_by_optimizer(a: Plan, b: Plan) -> Collection[str] | None:
+    """The entries of a group that either side's optimizer reads; None where that is not known."""
+    if a.optimizer.options is None or b.optimizer.options is None:
+        return None
+    return a.optimizer.options.keys() | b.optimizer.options.keys()
+
+
 def _differing(
-    p: Parameter, q: Parameter, looked_at: Iterable[str], rtol: float
+    p: Parameter, q: Parameter, looked_at: Iterable[str], rtol: float, read: Collection[str] | None
 ) -> tuple[str, ...]:
     settings = []
     for name in looked_at:
         x, y = getattr(p, name), getattr(q, name)
-        if x != y and not _equal(x, y, rtol):
+        if x == y:
+            continue
+        if name == "extras" and read is not None:
+            x, y = ({k: v for k, v in extras.items() if k in read} for extras in (x, y))
+        if not _equal(x, y, rtol):
             settings.append(name)
     return tuple(settings)
 
@@ -191,12 +209,12 @@ def _equal(a: object, b: object, rtol: float) -> bool:
 
 
 def _config_changes(a: Plan, b: Plan, rtol: float) -> Iterator[ConfigChange]:
-    entries_a, entries_b = _entries(a), _entries(b)
-    paths = list({**entries_a, **entries_b})
+    of_a, of_b = _entries(a, b), _entries(b, a)
+    paths = list({**of_a, **of_b})
     parts = list(dict.fromkeys(path[:2] for path in paths))
     for path in sorted(paths, key=lambda path: parts.index(path[:2])):
-        x, y = entries_a.get(path), entries_b.get(path)
-        if not _equal(x, y, rtol) and _is_known(path, a, b):
+        x, y = of_a.get(path), of_b.get(path)
+        if not _equal(x, y, rtol):
             acts = not any(path[: len(start)] == start for start in _THROUGH_PARAMETERS)
             yield ConfigChange(".".join(path), x, y, acts)
 
@@ -211,22 +229,34 @@ _THROUGH_PARAMETERS = (
 )
 
 
-def _entries(plan: Plan) -> dict[tuple[str, ...], Any]:
-    """Path -> value of what a plan has of its config."""
+def _entries(plan: Plan, other: Plan) -> dict[tuple[str, ...], Any]:
+    """Path -> value of what a plan has of its config, as far as the other could have it too."""
+    same_versions = plan.versions == other.versions
     optimizer = {"type": plan.optimizer.type, "lr": plan.optimizer.lr}
-    optimizer |= {"weight_decay": plan.optimizer.weight_decay, **(plan.optimizer.options or {})}
-    config = {
-        "model": {"type": plan.model.type, "backbone": {"type": plan.model.backbone}},
-        "optim_wrapper": {
-            "type": plan.optim_wrapper.type,
-            "optimizer": optimizer,
-            "constructor": plan.constructor.type,
-            "paramwise_cfg": plan.constructor.paramwise_cfg,
-            **(plan.optim_wrapper.options or {}),
-        },
-        "auto_scale_lr": plan.auto_scale_lr,
-    }
+    optimizer |= {"weight_decay": plan.optimizer.weight_decay}
+    optimizer |= _comparable(plan.optimizer, other.optimizer, same_versions)
+    wrapper = {"type": plan.optim_wrapper.type, "optimizer": optimizer}
+    wrapper |= {"constructor": plan.constructor.type}
+    wrapper |= {"paramwise_cfg": plan.constructor.paramwise_cfg}
+    wrapper |= _comparable(plan.optim_wrapper, other.optim_wrapper, same_versions)
+    model = {"type": plan.model.type, "backbone": {"type": plan.model.backbone}}
+    config = {"model": model, "optim_wrapper": wrapper, "auto_scale_lr": plan.auto_scale_lr}
     return dict(_flat(config))
+
+
+def _comparable(
+    one: Optimizer | OptimWrapper, other: Optimizer | OptimWrapper, same_versions: bool
+) -> dict[str, Any]:
+    """The options that can be told from those of the other side.
+
+    None where an older lldtool recorded none; of two versions of one class those that both know;
+    of two classes also those that only one of them knows, and uses.
+    """
+    if one.options is None or other.options is None:
+        return {}
+    if one.type != other.type:
+        return {k: v for k, v in one.options.items() if v or k in other.options}
+    return {k: v for k, v in one.options.items() if same_versions or k in other.options}
 
 
 def _flat(
@@ -264,15 +294,24 @@ def _names(layer: Layer | None) -> dict[str, None]:
 
 def _layer_pairs(
     rows: Iterable[tuple[Layer | None, ...]],
-    only: _Only,
+    only: Only,
     changed: Iterable[ParameterChange],
+    statuses: Sequence[Mapping[str, str]],
 ) -> Iterator[LayerPair]:
     changes = {change.a.name: change for change in changed}
     for row in rows:
         x, y = row if only is None else (_narrowed(layer, only) for layer in row)
-        if x or y:
+        if x and y:
             own = tuple(changes[name] for name in _names(x) if name in changes)
-            yield LayerPair(x, y, own, bool(own) or _names(x).keys() != _names(y).keys())
+            yield LayerPair(x, y, None, own, bool(own) or _names(x).keys() != _names(y).keys())
+            continue
+        there = statuses[0] if x is None else statuses[1]
+        by_status: dict[str, set[str]] = defaultdict(set)
+        for name in _names(x or y):
+            by_status[there.get(name, "absent")].add(name)
+        for status, names in by_status.items():
+            a, b = (_narrowed(layer, names.__contains__) for layer in (x, y))
+            yield LayerPair(a, b, status, (), differs=True)
 
 
 def _narrowed(layer: Layer | None, only: Callable[[str], bool]) -> Layer | None:
@@ -284,32 +323,70 @@ def _narrowed(layer: Layer | None, only: Callable[[str], bool]) -> Layer | None:
 _Place = tuple[int | None, ...]
 
 
-def align(plans: Sequence[Plan]) -> list[tuple[Layer | None, ...]]:
+def align(plans: Sequence[Plan], *, join: bool = False) -> list[tuple[Layer | None, ...]]:
     """Rows of what is in one layer in every plan: a layer for each plan, None where it has none.
 
-    Layers belong together that hold the same parameters; each has only those of its row. What
-    only some plans have joins a row of its layer. A layer of which no other plan has a parameter
-    stands beside the layers of the same depth where the plans are equally deep, or else alone.
-    Rows are in the order of the layers.
+    Layers belong together that hold the same parameters; each has only those of its row. A layer
+    that shares no parameter with another plan stands beside the layers of the same depth where
+    the plans are equally deep, or else alone. Rows are in the order of the layers.
+
+    Args:
+        plans: any number of them.
+        join: put what only some plans have into a row of its layer, and not into one of its own.
     """
     layers = [plan.layers for plan in plans]
     where = [{p.name: i for i, x in enumerate(xs) for p in x.parameters} for xs in layers]
-    members: dict[_Place, list[str]] = defaultdict(list)
+    rows: dict[_Place, list[str]] = defaultdict(list)
     for name in dict.fromkeys(name for index in where for name in index):
-        members[tuple(index.get(name) for index in where)].append(name)
-    equally_deep = all({_depth(x) for x in xs} == {_depth(x) for x in layers[0]} for xs in layers)
-    rows: dict[_Place, list[str]] = {}
-    # Complete ones first, then the larger, so that what only one plan has finds its row.
-    for place in sorted(members, key=lambda place: (place.count(None), -len(members[place]))):
-        found = next((row for row in rows if _agree(row, place)), None)
-        if found is None and equally_deep:
-            beside = (row for row in rows if _are_apart(row, place))
-            depth = _depths(place, layers)
-            found = next((row for row in beside if _depths(row, layers) == depth), None)
-        names = rows.pop(found) if found is not None else []
-        merged = place if found is None else _merged(found, place)
-        rows[merged] = names + members[place]
+        rows[tuple(index.get(name) for index in where)].append(name)
+    if join:
+        rows = _joined(rows)
+    if all({_depth(x) for x in xs} == {_depth(x) for x in layers[0]} for xs in layers):
+        rows = _side_by_side(rows, layers)
     return [_row(row, set(rows[row]), layers) for row in _ordered(rows)]
+
+
+def _joined(rows: Mapping[_Place, list[str]]) -> dict[_Place, list[str]]:
+    """Rows with gaps put into those that they agree with, the larger ones first."""
+    joined: dict[_Place, list[str]] = {}
+    for place in sorted(rows, key=lambda place: (place.count(None), -len(rows[place]))):
+        _merge(
+            joined, next((row for row in joined if _agree(row, place)), None), place, rows[place]
+        )
+    return joined
+
+
+def _side_by_side(
+    rows: Mapping[_Place, list[str]], layers: Sequence[Sequence[Layer]]
+) -> dict[_Place, list[str]]:
+    """Layers that share nothing with another plan put beside those of the same depth."""
+    times = Counter((n, i) for row in rows for n, i in enumerate(row) if i is not None)
+    merged: dict[_Place, list[str]] = {}
+    free: list[_Place] = []  # rows of merged that others may be put beside
+    for place, names in rows.items():
+        own = [(n, i) for n, i in enumerate(place) if i is not None]
+        is_free = None in place and all(times[one] == 1 for one in own)
+        depths = {_depth(layers[n][i]) for n, i in own}
+        found = None
+        if is_free:
+            found = next(
+                (r for r in free if _apart(r, place) and _depths(r, layers) == depths), None
+            )
+            free = [row for row in free if row != found]
+        place = _merge(merged, found, place, names)
+        free += [place] * is_free
+    return merged
+
+
+def _merge(
+    rows: dict[_Place, list[str]], row: _Place | None, place: _Place, names: list[str]
+) -> _Place:
+    """Put what is at a place into a row, or into a new one where there is none."""
+    own = rows.pop(row) if row is not None else []
+    if row is not None:
+        place = tuple(y if x is None else x for x, y in zip(row, place, strict=True))
+    rows[place] = own + names
+    return place
 
 
 def _agree(row: _Place, place: _Place) -> bool:
@@ -318,13 +395,9 @@ def _agree(row: _Place, place: _Place) -> bool:
     return bool(both) and all(x == y for x, y in both)
 
 
-def _are_apart(row: _Place, place: _Place) -> bool:
+def _apart(row: _Place, place: _Place) -> bool:
     """Whether no plan has both."""
     return all(x is None or y is None for x, y in zip(row, place, strict=True))
-
-
-def _merged(row: _Place, place: _Place) -> _Place:
-    return tuple(y if x is None else x for x, y in zip(row, place, strict=True))
 
 
 def _depth(layer: Layer) -> int | str:
@@ -336,17 +409,18 @@ def _depths(place: _Place, layers: Sequence[Sequence[Layer]]) -> set[int | str]:
     return {_depth(layers[n][i]) for n, i in enumerate(place) if i is not None}
 
 
-def _ordered(rows: Iterable[_Place]) -> list[_Place]:
+def _ordered(rows: Collection[_Place]) -> list[_Place]:
     """The rows of the plan with the most layers in its order, those of others put in between."""
-    rows = list(rows)
     ordered: list[_Place] = []
-    counts = [sum(row[n] is not None for row in rows) for n in range(len(rows[0]) if rows else 0)]
+    placed: set[_Place] = set()
+    counts = [sum(i is not None for i in column) for column in zip(*rows, strict=True)]
     for n in sorted(range(len(counts)), key=lambda n: -counts[n]):
-        own = [(i, row) for row in rows if (i := row[n]) is not None and row not in ordered]
+        own = [(i, row) for row in rows if (i := row[n]) is not None and row not in placed]
         own.sort(key=lambda item: (item[0], [-1 if i is None else i for i in item[1]]))
         for index, row in own:
-            before = [k for k, o in enumerate(ordered) if (i := o[n]) is not None and i <= index]
-            ordered.insert(before[-1] + 1 if before else 0, row)
+            later = (k for k, o in enumerate(ordered) if (i := o[n]) is not None and i > index)
+            ordered.insert(next(later, len(ordered)), row)
+        placed.update(row for _, row in own)
     return ordered
 
 

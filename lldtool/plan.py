@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -200,6 +200,13 @@ class Plan:
     def has_layers(self) -> bool:
         """Whether the constructor gave the parameters a `layer_id`."""
         return any(p.layer_id is not None for p in self.parameters)
+
+    @property
+    def every_parameter(self) -> Iterator[Parameter | UntrainedParameter]:
+        """The parameters in some param group, the frozen ones and those left out."""
+        yield from self.parameters
+        yield from self.frozen
+        yield from self.left_out
 
     def narrowed(self, parameters: Iterable[Parameter], note: str) -> Plan:
         """The same plan with some of its parameters only, and a note that says so."""

@@ -27,8 +27,15 @@ def named_plans(draw):
                    left_out=tuple(others[cut:]))  # fmt: skip
 
 
+PLAIN = SETTINGS[:-1]  # without extras, of which only some count
+
+
+def settings(p):
+    return tuple(getattr(p, name) for name in PLAIN)
+
+
 def trained(plan):
-    return {p.name: tuple(getattr(p, s) for s in SETTINGS) for p in plan.parameters}
+    return {p.name: settings(p) for p in plan.parameters}
 
 
 @given(named_plans())
@@ -72,19 +79,19 @@ def test_applying_the_diff_to_a_gives_b(a, b):
     diff = diff_plans(a, b)
     result = trained(a)
     for change in diff.changed:
-        values = dict(zip(SETTINGS, result[change.a.name], strict=True))
-        values |= {name: getattr(change.b, name) for name in change.settings}
+        values = dict(zip(PLAIN, result[change.a.name], strict=True))
+        values |= {name: getattr(change.b, name) for name in change.settings if name in PLAIN}
         result[change.a.name] = tuple(values.values())
     for p in diff.removed:
         result.pop(p.name, None)
     of_b = {p.name: p for p in b.parameters}
     for p in diff.added:
         if isinstance(p, Parameter):
-            result[p.name] = tuple(getattr(p, s) for s in SETTINGS)
+            result[p.name] = settings(p)
     for change in diff.status:
         result.pop(change.name, None)
         if change.b == "trained":
-            result[change.name] = tuple(getattr(of_b[change.name], s) for s in SETTINGS)
+            result[change.name] = settings(of_b[change.name])
     assert result == trained(b)
 
 
@@ -102,7 +109,7 @@ def test_the_summary_counts_what_is_listed(a, b):
     diff = diff_plans(a, b)
     text = " · ".join(summary(diff))
     for setting, words in (("weight_decay", "weight decay differs"),
-                           ("extras", "other group entries differ")):  # fmt: skip
+                           ("extras", "other optimizer settings differ")):  # fmt: skip
         number = len(diff.with_changed(setting))
         assert (words in text) == (number > 0)
         if number:
@@ -114,9 +121,9 @@ def test_the_summary_counts_what_is_listed(a, b):
         )
 
 
-@given(st.lists(named_plans(), min_size=1, max_size=4))
-def test_every_parameter_is_in_one_row_in_its_own_layer(several):
-    rows = align(several)
+@given(st.lists(named_plans(), min_size=1, max_size=4), st.booleans())
+def test_every_parameter_is_in_one_row_in_its_own_layer(several, join):
+    rows = align(several, join=join)
     for number, plan in enumerate(several):
         cells = [row[number] for row in rows if row[number] is not None]
         assert sorted(p.name for layer in cells for p in layer.parameters) == sorted(
@@ -169,6 +176,22 @@ def test_a_moved_parameter_is_in_a_row_of_its_own():
     assert [(pair.a.layer_id, pair.b.layer_id, pair.differs) for pair in diff.layers] == [
         (1, 1, False), (1, 2, True)
     ]  # fmt: skip
+
+
+def test_what_one_side_does_not_train_is_in_a_row_of_its_own():
+    a = make_plan(*(make_parameter(name) for name in "wxyz"))
+    b = make_plan(make_parameter("x"), frozen=(UntrainedParameter("y", (768,), 768),),
+                  left_out=(UntrainedParameter("z", (768,), 768),))  # fmt: skip
+    pairs = diff_plans(a, b).layers
+    assert {p.elsewhere: [q.name for q in p.a.parameters] for p in pairs} == {
+        None: ["x"], "absent": ["w"], "frozen": ["y"], "left out": ["z"]
+    }  # fmt: skip
+
+
+def test_joined_rows_hold_what_only_some_plans_have():
+    a, b = make_plan(make_parameter("x"), make_parameter("y")), make_plan(make_parameter("x"))
+    assert len(align([a, b])) == 2
+    assert len(align([a, b], join=True)) == 1
 
 
 def test_nan_equals_nan_also_when_read_from_two_files():
@@ -249,6 +272,18 @@ def test_options_of_the_optimizer_and_of_the_wrapper_act():
         "optim_wrapper.clip_grad.max_norm": (None, 1.0, True),
     }
     assert not diff_plans(a, b).identical
+
+
+def test_of_the_other_entries_of_a_group_those_count_that_the_optimizer_reads():
+    def plan(**extras):
+        options = {"momentum": 0.9, "betas": [0.9, 0.999]}
+        return make_plan(
+            make_parameter(extras=extras), optimizer=Optimizer("SGD", 0.1, 0.0, options)
+        )
+
+    assert diff_plans(plan(), plan(lr_mult=10.0)).identical
+    diff = diff_plans(plan(lr_mult=10.0), plan(momentum=0.8))
+    assert [change.settings for change in diff.changed] == [("extras",)]
 
 
 def test_what_an_older_lldtool_did_not_record_is_not_compared():

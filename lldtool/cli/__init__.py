@@ -164,7 +164,8 @@ def _diff(
         list[str] | None,
         typer.Option(
             "--with", metavar="KEY=VALUE", show_default=False,
-            help="Compare CONFIG with itself and this entry; DELETE removes it. Repeatable.",
+            help="Compare CONFIG with itself after this change; DELETE as VALUE removes KEY. "
+            "Repeatable.",
         ),
     ] = None,
     against: Annotated[
@@ -183,7 +184,10 @@ def _diff(
     match: Match = None,
     ignore: Annotated[
         list[diff_cli.Setting] | None,
-        typer.Option("--ignore", help="Do not compare this. Repeatable.", show_default=False),
+        typer.Option(
+            "--ignore", metavar="SETTING", show_default=False,
+            help="Do not compare lr, lr_scale, weight_decay or layer_id. Repeatable.",
+        ),
     ] = None,
     rtol: Annotated[
         float, typer.Option("--rtol", metavar="X", help="Relative tolerance of numbers.")
@@ -206,7 +210,7 @@ def _diff(
     Exit code 0: the same, 1: different, 2: could not do it.
     """
     if [other is not None, bool(edits), against is not None].count(True) != 1:
-        raise typer.BadParameter("one of OTHER, --with and --against is needed")
+        raise typer.BadParameter("give exactly one of OTHER, --with and --against")
     request = partial(
         _request,
         cfg_options=cfg_options,
@@ -237,7 +241,7 @@ def _compare(
     configs: Annotated[
         list[str],
         typer.Argument(
-            metavar="CONFIG...", show_default=False,
+            metavar="CONFIG", show_default=False,
             help="Config files, mmpretrain::path/of/config.py or saved plans; also x.py@REVISION.",
         ),
     ],

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
-from lldtool.cli.plans import plans_of
+from lldtool.cli.plans import named_plans_of
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
 
@@ -38,7 +38,7 @@ def compare(
     from lldtool.render import compare as render
 
     check_writable(output, *(request.path for request in requests))
-    comparison = render.Comparison(tuple(plans_of(requests)), tuple(titles), tuple(legend))
+    comparison = render.Comparison(tuple(named_plans_of(requests)), tuple(titles), tuple(legend))
     if form is Format.table:
         colored = use_color(color, output)
         text = render.comparison_text(comparison, width=width(), color=colored)
@@ -58,9 +58,7 @@ def swept(sweep: str) -> list[str]:
     Raises:
         LldtoolError: there is no key, or no value.
     """
-    key, equals, text = sweep.partition("=")
-    if not key or not equals or not text:
-        raise LldtoolError(f"--sweep {sweep}: expected KEY=V1,V2,…")
+    key, _, text = sweep.partition("=")
     values, depth = [""], 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")
@@ -68,6 +66,8 @@ def swept(sweep: str) -> list[str]:
             values.append("")
         else:
             values[-1] += character
+    if not key or not all(values):
+        raise LldtoolError(f"--sweep {sweep}: expected KEY=V1,V2,…")
     return [f"{key}={value}" for value in values]
 
 

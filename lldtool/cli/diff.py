@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
-from lldtool.cli.plans import near_name, plans_of
-from lldtool.diff import PlanDiff, diff_plans
+from lldtool.cli.plans import named_plans_of, require_like
+from lldtool.diff import SETTINGS, PlanDiff, diff_plans
 from lldtool.errors import LldtoolError
-from lldtool.plan import Plan
 from lldtool.request import Request
 
 
@@ -50,51 +49,52 @@ def diff(
     Raises:
         LldtoolError: a plan can't be had, or no parameter is like `match`.
     """
-    if not rtol >= 0:
-        raise LldtoolError(f"--rtol {rtol}: a number from 0 on")
+    if not 0 <= rtol < 1:
+        raise LldtoolError(f"--rtol {rtol}: a number from 0 to 1")
     check_writable(output, a.path, b.path)
-    plans = plans_of([a, b])
-    ignored = [setting.value for setting in ignore]
-    result = diff_plans(*plans, ignore=ignored, rtol=rtol, only=_like(match, plans))
-    notes = _notes(result, match=match, ignored=ignored, rtol=rtol)
-    shown = {"every_layer": every_layer, "every_parameter": every_parameter}
-    emit(_rendered(result, form, notes, use_color(color, output), **shown), output)
-    return 0 if result.identical else 1
-
-
-def _rendered(
-    result: PlanDiff, form: Format, notes: Sequence[str], colored: bool, **shown: bool
-) -> str:
+    plans = named_plans_of([a, b])
+    if match is not None:
+        require_like(match, [p.name for plan in plans for p in plan.every_parameter])
+    result = diff_plans(
+        *plans,
+        ignore=[setting.value for setting in ignore],
+        rtol=rtol,
+        only=None if match is None else lambda name: fnmatchcase(name, match),
+    )
+    notes = _notes(result, match=match, rtol=rtol)
     if form is Format.table:
         from lldtool.render.diff import diff_text
 
-        return diff_text(result, notes=notes, width=width(), color=colored, **shown)
-    from lldtool.render.diff_formats import diff_json, diff_markdown
+        text = diff_text(
+            result,
+            width=width(),
+            color=use_color(color, output),
+            every_layer=every_layer,
+            every_parameter=every_parameter,
+            notes=notes,
+        )
+    elif form is Format.markdown:
+        from lldtool.render.diff_formats import diff_markdown
 
-    return diff_json(result) if form is Format.json else diff_markdown(result, notes=notes, **shown)
+        text = diff_markdown(
+            result, every_layer=every_layer, every_parameter=every_parameter, notes=notes
+        )
+    else:
+        from lldtool.render.diff_formats import diff_json
+
+        text = diff_json(result, notes=notes)
+    emit(text, output)
+    return 0 if result.identical else 1
 
 
-def _like(match: str | None, plans: Sequence[Plan]) -> Callable[[str], bool] | None:
-    """Tells the names like a glob, which some parameter of either side has to be."""
-    if match is None:
-        return None
-    names = [p.name for plan in plans for p in plan.parameters]
-    names += [p.name for plan in plans for p in (*plan.frozen, *plan.left_out)]
-    if not any(fnmatchcase(name, match) for name in names):
-        hint = near_name(match, names)
-        if any(match in name for name in names):
-            hint = f"did you mean '*{match}*'?"
-        raise LldtoolError(f"no parameter's name is like {match!r}", hint=hint)
-    return lambda name: fnmatchcase(name, match)
-
-
-def _notes(
-    result: PlanDiff, *, match: str | None, ignored: Sequence[str], rtol: float
-) -> list[str]:
+def _notes(result: PlanDiff, *, match: str | None, rtol: float) -> list[str]:
     """What was left out of the comparison, and what the plans have to say."""
     notes = [f"only names like {match}"] if match else []
+    ignored = [name for name in SETTINGS if name not in result.looked_at]
     notes += [f"not compared: {', '.join(ignored)}"] if ignored else []
-    notes += [f"numbers within {rtol:g} of each other count as equal"] if rtol else []
+    notes += [f"numbers count as equal up to a relative difference of {rtol:g}"] if rtol else []
+    if result.identical:
+        notes.append("schedule, data and other options of the model are not compared")
     for letter, plan in (("A", result.a), ("B", result.b)):
         if plan.optimizer.options is None:
             notes.append(f"{letter} was saved by an lldtool that recorded lr and weight decay only")

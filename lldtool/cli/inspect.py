@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
-from lldtool.cli.plans import near_name, plan_of
+from lldtool.cli.plans import plan_of, require_like
 from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, Plan, plan_to_json
 from lldtool.request import Request
@@ -76,7 +76,8 @@ def _narrowed(
         kept = [p for p in kept if p.layer_id in layers]
         chosen.append("layer " + ", ".join(map(str, layers)))
     if match is not None:
-        kept = _matching(kept, match, plan)
+        require_like(match, [p.name for p in plan.parameters], plan.config)
+        kept = [p for p in kept if fnmatchcase(p.name, match)]
         chosen.append(f"names like {match}")
     if decayed or undecayed:
         kept = [p for p in kept if bool(p.weight_decay) is decayed]
@@ -88,16 +89,6 @@ def _narrowed(
     return plan.narrowed(
         kept, f"only {' and '.join(chosen)}: {len(kept)} of {len(plan.parameters)} tensors"
     )
-
-
-def _matching(parameters: Sequence[Parameter], pattern: str, plan: Plan) -> Sequence[Parameter]:
-    if any(fnmatchcase(p.name, pattern) for p in plan.parameters):
-        return [p for p in parameters if fnmatchcase(p.name, pattern)]
-    names = [p.name for p in plan.parameters]
-    hint = near_name(pattern, names)
-    if any(pattern in name for name in names):
-        hint = f"did you mean '*{pattern}*'?"
-    raise LldtoolError(f"no parameter's name is like {pattern!r}", config=plan.config, hint=hint)
 
 
 def _no_layer(number: int, known: set[int | None]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lldtool.dryrun.config import key_value, merge
@@ -14,7 +14,7 @@ from lldtool.errors import LldtoolError
 DELETE = "DELETE"
 
 
-def apply_edits(config: Any, edits: Sequence[str]) -> None:
+def apply_edits(config: Any, edits: Sequence[str]) -> list[str]:
     """Merge `KEY=VALUE` strings into the config, one after the other.
 
     A part of KEY that is a key of the config with dots in it is taken whole, the longest one
@@ -25,29 +25,35 @@ def apply_edits(config: Any, edits: Sequence[str]) -> None:
         config: an `mmengine.Config`.
         edits: the strings.
 
+    Returns:
+        Notes on keys that are new and nearly those of the config.
+
     Raises:
         LldtoolError: a pair can't be read, or what is to be removed is not there.
     """
+    notes = []
     for edit in edits:
-        option = f"--with {edit}"
         key, value = key_value(edit, "--with")
         _, _, text = edit.partition("=")
         if text.startswith("{"):
-            value = _dict(text, option)
+            value = _dict(text)
         path = _path(config, key, value)
         if value == DELETE:
-            _delete(config, path, option)
+            _delete(config, path)
             continue
+        near = _near(config, path, cutoff=0.8)  # it may well be meant
+        notes += [f"{key} is new to the config: did you mean {near!r}?"] if near else []
         for part in reversed(path[1:]):
             value = {part: value}
-        merge(config, {path[0]: value}, option)
+        merge(config, {path[0]: value}, key)
+    return notes
 
 
-def _dict(text: str, option: str) -> Any:
+def _dict(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
-        raise LldtoolError(f"{option}: not a Python dict") from error
+        raise LldtoolError(f"{text} is no Python dict, {{'decay_mult': 0.0}} is one") from error
 
 
 def _path(config: Any, key: str, value: object) -> list[str]:
@@ -58,12 +64,26 @@ def _path(config: Any, key: str, value: object) -> list[str]:
         ends = range(len(parts), 0, -1)
         taken = next((end for end in ends if _has(inside, ".".join(parts[:end]))), 0)
         if not taken and path[-1:] == ["custom_keys"]:  # a new one
-            taken = len(parts) if isinstance(value, dict) or len(parts) == 1 else len(parts) - 1
+            whole = value == DELETE or isinstance(value, dict)
+            taken = len(parts) if whole else len(parts) - 1
+            if parts[:taken] in ([], [""]):
+                raise LldtoolError(f"a custom key needs an option: {key}.decay_mult={value}")
         taken = taken or 1
         path.append(".".join(parts[:taken]))
         inside = _item(inside, path[-1]) if _has(inside, path[-1]) else None
         parts = parts[taken:]
     return path
+
+
+def _near(config: Any, path: Sequence[str], cutoff: float) -> str | None:
+    """The key that was nearly written, where the path leaves the config."""
+    inside = config
+    for part in path:
+        if not _has(inside, part):
+            names = [*map(str, inside)] if hasattr(inside, "keys") else []
+            return next(iter(difflib.get_close_matches(part, names, n=1, cutoff=cutoff)), None)
+        inside = _item(inside, part)
+    return None
 
 
 def _has(inside: Any, key: str) -> bool:
@@ -76,13 +96,12 @@ def _item(inside: Any, key: str) -> Any:
     return inside[int(key)] if isinstance(inside, list) else inside[key]
 
 
-def _delete(config: Any, path: Sequence[str], option: str) -> None:
+def _delete(config: Any, path: Sequence[str]) -> None:
     inside = config
     for part in path[:-1]:
         inside = _item(inside, part) if _has(inside, part) else None
     if not _has(inside, path[-1]):
-        names = [*inside.keys()] if isinstance(inside, Mapping) else []
-        near = difflib.get_close_matches(path[-1], names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else None
-        raise LldtoolError(f"{option}: the config has no such key", hint=hint)
+        near = _near(config, path, cutoff=0.6)
+        hint = f"did you mean {near!r}?" if near else None
+        raise LldtoolError(f"the config has no {path[-1]!r} to delete there", hint=hint)
     inside.pop(int(path[-1]) if isinstance(inside, list) else path[-1])

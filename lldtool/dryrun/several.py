@@ -9,7 +9,7 @@ from typing import Any
 
 from lldtool.dryrun.importers import user_modules
 from lldtool.dryrun.session import in_fresh_process
-from lldtool.dryrun.training import at, building, load, start_of_training
+from lldtool.dryrun.training import building, in_its_place, load, start_of_training
 from lldtool.plan import Plan
 from lldtool.request import Request
 
@@ -55,8 +55,8 @@ def _after(last: _Done | None, request: Request, own_code: Mapping[str, str]) ->
     """Run a config after another one, or None where that could change what comes out."""
     if last is not None and own_code and request.checkout != last.request.checkout:
         return None
-    with at(request):
-        config = load(request)
+    with in_its_place(request):
+        config, notes = load(request)
         description = _description(request, config)
         model = None
         if last is not None:
@@ -64,7 +64,7 @@ def _after(last: _Done | None, request: Request, own_code: Mapping[str, str]) ->
                 return None
             same = last.description == description and last.state == _state(last.model)
             model = last.model if same else None
-        with building(request, config, model) as training:
+        with building(request, config, notes, model) as training:
             state = _state(training.model)
             return _Done(request, config, training.model, description, state, training.plan())
 

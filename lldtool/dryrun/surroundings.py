@@ -116,7 +116,7 @@ def _same_directory() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def at_revision(checkout: Checkout | None) -> Iterator[None]:
+def in_tree(checkout: Checkout | None) -> Iterator[None]:
     """Stand in the tree of a revision, and import the repository's modules from there."""
     if checkout is None:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from lldtool.dryrun.importers import OPENMMLAB
 from lldtool.dryrun.imports import stand_ins
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.scaling import auto_scale, scaled
-from lldtool.dryrun.surroundings import at_revision, reached_for
+from lldtool.dryrun.surroundings import in_tree, reached_for
 from lldtool.errors import LldtoolError
 from lldtool.plan import Constructor, Model, OptimWrapper, Plan
 from lldtool.request import Request
@@ -33,7 +33,7 @@ class Training:
     request: Request
     config: Any
     model: Any
-    note: str | None
+    notes: Sequence[str]
 
     def plan(self, optim_wrapper: Any = None) -> Plan:
         """Run the constructor and read what came out.
@@ -71,7 +71,7 @@ class Training:
             own_notes += [trace_note] if trace_note else []
         header = _constructor_header(wrapper)
         notes: list[str | None] = [
-            self.note,
+            *self.notes,
             *stand_ins.notes(_packages(self.model, constructing)),
             package_lookup.note(),
             *own_notes,
@@ -105,14 +105,14 @@ def start_of_training(request: Request) -> Iterator[Training]:
     Raises:
         LldtoolError: the config can't be read or its model can't be built.
     """
-    with at(request):
-        config = load(request)
-        with building(request, config) as training:
+    with in_its_place(request):
+        config, notes = load(request)
+        with building(request, config, notes) as training:
             yield training
 
 
-def load(request: Request) -> Any:
-    """The config as training would load it, overridden and edited.
+def load(request: Request) -> tuple[Any, list[str]]:
+    """The config as training would load it, overridden and edited, and notes on the edits.
 
     Raises:
         LldtoolError: it can't be read, or has no model or no optimizer.
@@ -120,18 +120,21 @@ def load(request: Request) -> Any:
     options = configs.overrides(request.cfg_options)
     with _explained(lambda error: configs.config_error(error, request.path, request.name)):
         config = configs.load_config(request.path, options)
-        apply_edits(config, request.edits)
+        notes = apply_edits(config, request.edits)
     configs.require_training_settings(config, request.name)
-    return config
+    return config, notes
 
 
 @contextlib.contextmanager
-def building(request: Request, config: Any, model: Any = None) -> Iterator[Training]:
+def building(
+    request: Request, config: Any, notes: Sequence[str], model: Any = None
+) -> Iterator[Training]:
     """Build the config's model, in the config's scope for as long as this lasts.
 
     Args:
         request: what was asked for.
         config: its config.
+        notes: what there is to be said about it.
         model: what the config's model was built as already.
 
     Raises:
@@ -149,15 +152,15 @@ def building(request: Request, config: Any, model: Any = None) -> Iterator[Train
             if model is None:
                 model = models.build_model(config, request.device)
             models.require_compiled_operators(model, name)
-        yield Training(request, config, model, scope_note)
+        yield Training(request, config, model, [*notes, *filter(None, [scope_note])])
 
 
 @contextlib.contextmanager
-def at(request: Request) -> Iterator[None]:
+def in_its_place(request: Request) -> Iterator[None]:
     """Stand where the request's config is, and name it in errors."""
     reached_for.clear()
     try:
-        with at_revision(request.checkout):
+        with in_tree(request.checkout):
             yield
     except LldtoolError as error:
         error.config = error.config or request.name

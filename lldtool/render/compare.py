@@ -32,7 +32,7 @@ class Comparison:
     @cached_property
     def rows(self) -> list[tuple[Layer | None, ...]]:
         """What is in one layer in every plan, a layer for each plan."""
-        return align(self.plans)
+        return align(self.plans, join=True)
 
     @cached_property
     def contents(self) -> list[str]:
@@ -78,7 +78,9 @@ def comparison_text(comparison: Comparison, *, width: int, color: bool) -> str:
 
 def _caption(comparison: Comparison) -> str:
     first = printable(comparison.titles[0])
-    return f"lr of each layer; at the end, parameters with another weight decay than {first}"
+    return (
+        f"lr of each layer; last row: parameters whose weight decay is not that of column {first}"
+    )
 
 
 #: The width that the contents of a layer are cut down to, before the table is cut in parts.

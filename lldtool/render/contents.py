@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from lldtool.plan import Plan
@@ -63,31 +63,70 @@ def folded(modules: Iterable[str]) -> list[str]:
     short = [m.removeprefix("backbone.") for m in modules]
     names = _fold_ranges(short)
     if len(names) > _MOST_NAMES:
-        names = _cut(masked(short), _MOST_NAMES)
+        names = _cut(_counted(_by_mask(short)), _MOST_NAMES)
     return [printable(name) for name in names]
 
 
-def patterns(names: Iterable[str], most: int) -> list[str]:
-    """Names of parameters as at most so many patterns: `layers.*.ln1.weight ×12`.
+def patterns(names: Collection[str], everything: Collection[str], most: int) -> list[str]:
+    """Names of parameters as patterns: `layers.*.ln1.weight ×12`, `*.ln1.weight ×24`.
 
-    Numbers are left out of them first, then leading modules: `*.ln1.weight ×24`.
+    Numbers are left out of them first, then modules in between, as long as what is left is true of
+    these names only.
+
+    Args:
+        names: the parameters.
+        everything: the names of all parameters that there are.
+        most: more patterns than this are cut.
     """
     short = [name.removeprefix("backbone.") for name in names]
-    found = masked(short)
+    others = {name.removeprefix("backbone.") for name in everything}.difference(short)
+    found = _by_mask(short)
+    stem = f"{common_module(short)}.".removeprefix(".")
     for parts in (3, 2, 1):
         if len(found) <= most:
             break
-        ends = [re.sub(rf"^.*\.(?=(?:[^.]*\.){{{parts - 1}}}[^.]*$)", "*.", n) for n in short]
-        found = masked(ends)
-    return [printable(name) for name in _cut(found, most)]
+        ends = [_ending(name, stem, parts) for name in short]
+        if {_ending(name, stem, parts) for name in others}.isdisjoint(ends):
+            found = _by_mask(ends)
+    ordered = dict(sorted(found.items(), key=lambda item: -len(item[1])))
+    return [printable(name) for name in _cut(_counted(ordered), most)]
 
 
-def masked(names: Iterable[str]) -> list[str]:
-    """Names that differ in numbers only as one, with their count: `layers.*.ln1 ×12`."""
-    counts: dict[str, list[str]] = defaultdict(list)
+def _ending(name: str, stem: str, parts: int) -> str:
+    """`layers.3.attn.qkv.weight` -> `layers.*.qkv.weight`: the stem, and so many last parts."""
+    if not name.startswith(stem):
+        return name
+    last = name.removeprefix(stem).split(".")
+    numbered = [_NUMBER.sub("*", part) for part in last[-parts:]]
+    return f"{stem}*.{'.'.join(numbered)}" if len(last) > parts else name
+
+
+def common_module(names: Iterable[str]) -> str:
+    """The innermost module that all the names are in."""
+    parts = [name.split(".")[:-1] for name in names]
+    common = []
+    for at_depth in zip(*parts, strict=False):
+        if len(set(at_depth)) > 1:
+            break
+        common.append(at_depth[0])
+    return ".".join(common)
+
+
+#: A part of a name that is a number.
+_NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
+
+
+def _by_mask(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names that differ in numbers only together: `layers.*.ln1`."""
+    masked: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        counts[re.sub(r"(?<![^.])\d+(?![^.])", "*", name)].append(name)
-    return [f"{n} ×{len(same)}" if len(same) > 1 else same[0] for n, same in counts.items()]
+        masked[_NUMBER.sub("*", name)].append(name)
+    return masked
+
+
+def _counted(masked: Mapping[str, Sequence[str]]) -> list[str]:
+    """`layers.*.ln1 ×12`, or the only name that there is."""
+    return [f"{n} ×{len(same)}" if len(same) > 1 else same[0] for n, same in masked.items()]
 
 
 def _cut(names: list[str], most: int) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -12,8 +13,10 @@ from lldtool.diff import PlanDiff
 from lldtool.render.changes import (
     ADDED,
     CHANGED,
+    GROUPS,
+    LAYERS,
+    NAMES,
     REMOVED,
-    RIGHT,
     Cell,
     Pair,
     Row,
@@ -53,81 +56,152 @@ def diff_text(
     sides = grid()
     sides.add_column(no_wrap=True)
     sides.add_column(overflow="fold")
-    for marker, name in zip((REMOVED, ADDED), names_of_sides(diff), strict=True):
-        letter = "A" if marker == REMOVED else "B"
-        sides.add_row(Text(f"{marker} {letter}", style=_COLORS[marker]), Text(name))
+    for side, name in zip((f"{REMOVED} A", f"{ADDED} B"), names_of_sides(diff), strict=True):
+        sides.add_row(Text(side, style=_COLORS[side[0]]), Text(name))
     parts.append(sides)
     for section in sections(diff, every_layer=every_layer, every_parameter=every_parameter):
-        parts += [Text(), _table(section, width)]
+        parts += [Text(), *_LAYOUTS[_kind(section)](section, width)]
     if notes:
         parts += [Text(), notes_table(notes)]
     return rendered(Group(*parts), width=width, color=color)
 
 
-def _table(section: Section, width: int) -> Table:
+def _kind(section: Section) -> str:
+    return next(kind for kind in _LAYOUTS if kind in section.columns)
+
+
+# Layers: a column for each setting, as many as fit
+
+#: Widths of the contents that they are cut down to, and of a pair that is broken in two lines.
+_CONTENTS, _LONG_PAIR = 12, 19
+#: What is left out first where there is no room.
+_OPTIONAL = ("lr_scale", "weight decay")
+
+
+def _layers(section: Section, width: int) -> list[RenderableType]:
+    cells = zip(*(row.cells for row in section.rows), strict=True)
+    columns = {t: _aligned(t, c) for t, c in zip(section.columns, cells, strict=True)}
+    if _free(columns, width) < _least(columns):
+        columns = {t: [_broken(cell) for cell in cells] for t, cells in columns.items()}
+    for title in _OPTIONAL:
+        if _free(columns, width) < _least(columns):
+            columns.pop(title, None)
+    room = max(_CONTENTS, _free(columns, width))
+    columns[LAYERS] = ["\n".join(wrapped(str(c).split(", "), ", ", room)) for c in columns[LAYERS]]
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("", no_wrap=True)
-    columns = list(zip(*(row.cells for row in section.rows), strict=True))
-    if section.stacked and _width(section.columns, columns) + 2 > width:
-        table.add_column(section.columns[0], overflow="fold")
-        cells = [[_stacked(section.columns, row, _first_width(section, width), width - 2)]
-                 for row in section.rows]  # fmt: skip
-    else:
-        for title in section.columns:
-            right, wide = title in RIGHT, title in section.wide
-            table.add_column(
-                title, justify="right" if right else "left", no_wrap=not wide, overflow="fold"
-            )
-        pads = [max([len(c.a) for c in cells if isinstance(c, Pair)], default=0)
-                for cells in columns]  # fmt: skip
-        cells = [[_cell(cell, row.marker, pad) for cell, pad in zip(row.cells, pads, strict=True)]
-                 for row in section.rows]  # fmt: skip
-    for row, texts in zip(section.rows, cells, strict=True):
-        table.add_row(Text(row.marker, style=_COLORS.get(row.marker, "")), *texts)
-    return table
-
-
-def _width(titles: Sequence[str], columns: Sequence[Sequence[Cell]]) -> int:
-    """What a table needs without breaking a cell."""
-    both = zip(titles, columns, strict=True)
-    return sum(max(len(title), *(len(str(c)) for c in cells)) + 1 for title, cells in both)
-
-
-def _first_width(section: Section, width: int) -> int:
-    """The width of the first column at which most rows fit into a line."""
-
-    def fitting(first: int) -> int:
-        return sum(
-            len(str(row.cells[0])) <= first
-            and first + len(_rest(section.columns, row)) + 3 <= width
-            for row in section.rows
+    for title in columns:
+        is_contents = title == LAYERS
+        table.add_column(
+            title,
+            justify="right" if title == "layer" else "left",
+            width=min(room, _width(title, columns[title])) if is_contents else None,
+            no_wrap=not is_contents,
+            overflow="fold",
         )
+    for row, texts in zip(section.rows, zip(*columns.values(), strict=True), strict=True):
+        table.add_row(_marker(row), *(_text(cell, row.marker) for cell in texts))
+    return [table]
 
-    return max((len(str(row.cells[0])) for row in section.rows), key=fitting)
+
+def _aligned(title: str, cells: Sequence[Cell]) -> list[Cell]:
+    """What stands before the arrows flush right, and a number without an arrow as well."""
+    pad = max((len(c.a) for c in cells if isinstance(c, Pair)), default=0)
+    numbers = title in ("lr", "lr_scale")
+    return [
+        Pair(c.a.rjust(pad), c.b) if isinstance(c, Pair) else c.rjust(pad) if numbers else c
+        for c in cells
+    ]
 
 
-def _rest(titles: Sequence[str], row: Row) -> Text:
+def _broken(cell: Cell) -> Cell:
+    """A long pair in two lines."""
+    long = isinstance(cell, Pair) and len(str(cell)) > _LONG_PAIR
+    return Pair(f"{cell.a.strip()}\n", cell.b) if long and isinstance(cell, Pair) else cell
+
+
+def _width(title: str, cells: Iterable[Cell]) -> int:
+    lines = [line for cell in cells for line in str(cell).split("\n")]
+    return max(len(title), *map(len, lines))
+
+
+def _least(columns: dict[str, list[Cell]]) -> int:
+    return min(_CONTENTS, _width(LAYERS, columns[LAYERS]))
+
+
+def _free(columns: dict[str, list[Cell]], width: int) -> int:
+    """What the contents may take: a blank between columns, and the marker before them."""
+    others = [_width(title, cells) + 1 for title, cells in columns.items() if title != LAYERS]
+    return width - sum(others) - 2
+
+
+# Groups: a change, how many parameters it is of, which, and why
+
+
+def _groups(section: Section, width: int) -> list[RenderableType]:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=False)
+    for justify in ("left", "left", "right"):
+        table.add_column(justify=justify, no_wrap=True, overflow="fold")
+    table.add_column(overflow="fold")
+    changes = _aligned("", [row.cells[0] for row in section.rows])
+    if _width("", changes) > width // 2:
+        changes = [_broken(change) for change in changes]
+        table.columns[1].no_wrap = False
+    numbers = _width("", [row.cells[1] for row in section.rows])
+    room = max(_CONTENTS, width - 2 - _width("", changes) - 1 - numbers - 1)
+    for row, change in zip(section.rows, changes, strict=True):
+        number, names, *reason = (str(cell) for cell in row.cells[1:])
+        text = Text("\n".join(wrapped(names.split(", "), ", ", room)))
+        if any(reason):
+            text.append(f"\n{reason[0]}", style="dim")
+        table.add_row(_marker(row), _text(change, row.marker), Text(number), text)
+    return [Text(section.title, style="bold"), table]
+
+
+# Names: entries or parameters, with what is to be said beside them or in the line below
+
+
+def _names(section: Section, width: int) -> list[RenderableType]:
+    rest = [_rest(section, row) for row in section.rows]
+    heads = [len(str(row.cells[0])) for row in section.rows]
+    fits = list(zip(heads, map(len, rest), strict=True))
+    first = max(
+        {head for head in heads if head < width} or {0},
+        key=lambda first: sum(h <= first and first + 3 + r <= width for h, r in fits),
+    )
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for row, text, head in zip(section.rows, rest, heads, strict=True):
+        name = _text("\n".join(wrapped(str(row.cells[0]).split("."), ".", width - 2)), row.marker)
+        if head <= first and first + 3 + len(text) <= width:
+            table.add_row(_marker(row), Text.assemble(name, " " * (first - head + 1), text))
+        else:
+            table.add_row(_marker(row), Group(name, Padding(text, (0, 0, 0, 2))))
+    return [Text(section.title, style="bold"), table]
+
+
+def _rest(section: Section, row: Row) -> Text:
     """The cells but the first in a line, with their titles where they are several."""
-    named = len(titles) > 2
+    several = len(section.columns) > 2
     parts = [
-        Text.assemble(f"{title} " if named else "", _cell(cell, row.marker))
-        for title, cell in zip(titles[1:], row.cells[1:], strict=True)
-        if str(cell)
+        Text.assemble(f"{title} " if several and title != "reason" else "", _text(c, row.marker))
+        for title, c in zip(section.columns[1:], row.cells[1:], strict=True)
+        if str(c)
     ]
     return Text(" · ").join(parts)
 
 
-def _stacked(titles: Sequence[str], row: Row, first: int, width: int) -> Text:
-    """The first cell, the others beside it if there is room, or in a line of their own."""
-    rest, head = _rest(titles, row), _cell(row.cells[0], row.marker)
-    fits = len(head) <= first and first + 1 + len(rest) <= width
-    gap = " " * (first - len(head) + 1) if fits else "\n  "
-    return Text.assemble(head, gap, rest)
+_LAYOUTS = {LAYERS: _layers, GROUPS: _groups, NAMES: _names}
 
 
-def _cell(cell: Cell, marker: str, pad: int = 0) -> Text:
-    """The text of a cell; `pad` is the width of what stands before an arrow."""
+def _marker(row: Row) -> Text:
+    return Text(row.marker, style=_COLORS.get(row.marker, ""))
+
+
+def _text(cell: Cell, marker: str) -> Text:
+    """A cell with A's value in red and B's in green, or in the colour of its row."""
     if isinstance(cell, Pair):
-        a, b = (cell.a.rjust(pad), _COLORS[REMOVED]), (cell.b, _COLORS[ADDED])
-        return Text.assemble(a, " → ", b)
+        arrow = "→ " if cell.a.endswith("\n") else " → "
+        return Text.assemble((cell.a, _COLORS[REMOVED]), arrow, (cell.b, _COLORS[ADDED]))
     return Text(cell, style=_COLORS[marker] if marker in (ADDED, REMOVED) else "")

@@ -8,10 +8,9 @@ from typing import Any
 from lldtool.diff import LayerPair, PlanDiff
 from lldtool.plan import dump_by_line, plan_header
 from lldtool.render.changes import (
-    MOST_SENTENCES,
-    RIGHT,
     Cell,
     Section,
+    all_in_words,
     in_words,
     names_of_sides,
     sections,
@@ -21,7 +20,7 @@ from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.text import plural, printable
 
 
-def diff_json(diff: PlanDiff) -> str:
+def diff_json(diff: PlanDiff, notes: Sequence[str] = ()) -> str:
     """The diff for a script; a parameter to a line, numbers to the last bit."""
     import msgspec
 
@@ -48,7 +47,8 @@ def diff_json(diff: PlanDiff) -> str:
         "removed": [p.name for p in diff.removed],
         "status": [change._asdict() for change in diff.status],
         "reshaped": [change._asdict() for change in diff.reshaped],
-        "compared": diff.compared,
+        "compared": {"parameters": diff.compared, "settings": diff.looked_at},
+        "notes": notes,
     }
     return dump_by_line(msgspec.to_builtins(content))
 
@@ -74,32 +74,38 @@ def diff_markdown(
 ) -> str:
     """The diff as a comment on a pull request: what it does in words, and tables to unfold.
 
-    Tables are cut, with a count of what is left out, where the comment would be too long.
+    The longest tables are cut, with a count of what is left out, where it would be too long.
     """
     tables = sections(diff, every_layer=every_layer, every_parameter=every_parameter)
-    lines = [f"**{markdown(' · '.join(summary(diff)))}**", ""]
-    lines += [
-        f"{x}: {markdown(name)}  " for x, name in zip("AB", names_of_sides(diff), strict=True)
-    ]
-    lines += ["", *(f"- {markdown(line)}" for line in in_words(diff)), ""]
-    if len(diff.config) <= MOST_SENTENCES:  # all of it was said
+    if all_in_words(diff):
         tables = [table for table in tables if table.title != "config"]
-    end = "".join(f"\n> {markdown(printable(note))}\n" for note in notes)
-    for most in (10**9, 1000, 300, 100, 30, 10, 3, 0):
+    lines = [f"**{_short(' · '.join(summary(diff)))}**", ""]
+    lines += [f"{x}: {_short(name)}  " for x, name in zip("AB", names_of_sides(diff), strict=True)]
+    lines += ["", *(f"- {_short(line)}" for line in in_words(diff)), ""]
+    end = "".join(f"\n> {_short(printable(note))}\n" for note in notes)
+    most = max((len(table.rows) for table in tables), default=0)
+    while True:
         text = "\n".join([*lines, *(line for table in tables for line in _details(table, most))])
-        if len(text) + len(end) <= _LONGEST_COMMENT:
-            break
-    return text[: _LONGEST_COMMENT - len(end)].rstrip() + "\n" + end
+        if len(text) + len(end) <= _LONGEST_COMMENT or most == 0:
+            return text.rstrip() + "\n" + end
+        most = most * 9 // 10
+
+
+#: Names, keys and values beyond these many characters are cut; they may be of any length.
+_LONGEST_CELL = 500
+
+
+def _short(text: str) -> str:
+    cut = text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
+    return markdown(cut)
 
 
 def _details(section: Section, most: int) -> list[str]:
-    rows = [(row.marker, *map(_flat, row.cells)) for row in section.rows[:most]]
-    right = [title for title in section.columns if title in RIGHT]
-    table = markdown_table(("", *section.columns), rows, right=right)
+    rows = [(row.marker, *(_flat(cell) for cell in row.cells)) for row in section.rows[:most]]
+    table = markdown_table(("", *section.columns), rows, right=("layer", "number"))
     more = len(section.rows) - len(rows)
-    count = plural(len(section.rows), "row")
     return [
-        f"<details><summary>{section.title}, {count}</summary>",
+        f"<details><summary>{section.title}, {plural(len(section.rows), 'row')}</summary>",
         "",
         *table,
         *(["", f"and {plural(more, 'more row')}"] if more else []),
@@ -110,4 +116,5 @@ def _details(section: Section, most: int) -> list[str]:
 
 
 def _flat(cell: Cell) -> str:
-    return " · ".join(str(cell).split("\n"))
+    text = " · ".join(str(cell).split("\n"))
+    return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lldtool.plan import Layer, Parameter, Plan
-from lldtool.render.contents import layer_contents
+from lldtool.render.contents import common_module, layer_contents
 from lldtool.render.reasons import short_rule
 from lldtool.render.text import printable, setting, shape
 
@@ -25,7 +25,7 @@ def parameter_tables(plan: Plan, whole: Plan, width: int) -> list[RenderableType
     parts: list[RenderableType] = []
     seen: dict[tuple[tuple[str, ...], ...], str] = {}
     for layer, contents in zip(plan.layers, layer_contents(plan, whole), strict=True):
-        prefix = _common_module([p.name for p in layer.parameters])
+        prefix = common_module([p.name for p in layer.parameters])
         rows = _folded(layer.parameters, prefix)
         title = Text()
         label = "" if layer.layer_id is None else f"layer {layer.layer_id}"
@@ -76,14 +76,3 @@ def _folded(parameters: Sequence[Parameter], prefix: str) -> tuple[tuple[str, ..
         (names[0] if len(names) == 1 else f"{pattern} ×{len(names)}", sizes, setting(decay), rule)
         for (pattern, sizes, decay, rule), names in rows.items()
     )
-
-
-def _common_module(names: Sequence[str]) -> str:
-    """The innermost module that all the names are in."""
-    parts = [name.split(".")[:-1] for name in names]
-    common = []
-    for at_depth in zip(*parts, strict=False):
-        if len(set(at_depth)) > 1:
-            break
-        common.append(at_depth[0])
-    return ".".join(common)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 #: What a terminal without UTF-8 gets in the place of these.
 _ASCII = str.maketrans(
-    {"×": "x", "·": "|", "…": ".", "–": "-", "█": "#", "÷": "/", "→": ">", "−": "-"}
+    {"×": "x", "·": "|", "…": ".", "–": "-", "█": "#", "÷": "/", "→": "->", "−": "-"}
 )
 _ASCII |= str.maketrans({c: "#" if i > 3 else " " for i, c in enumerate("▏▎▍▌▋▊▉")})
 

@@ -48,16 +48,24 @@ def at_revision(path: Path, revision: str, config: str) -> tuple[Path, Checkout]
 
 
 def _commit(top: Path, revision: str, config: str) -> str:
-    try:
-        if revision.startswith("-"):
-            raise LldtoolError("an option", config=config)
-        return _git(top, "rev-parse", "--verify", f"{revision}^{{commit}}", config=config)
-    except LldtoolError as error:
-        shallow = _git(top, "rev-parse", "--is-shallow-repository", config=config) == "true"
+    """The full name of the commit."""
+    found, hint = _verified(top, revision), None
+    if found is not None:
+        return found
+    if _git(top, "rev-parse", "--is-shallow-repository", config=config) == "true":
         hint = "the clone is shallow: git fetch --unshallow, or fetch-depth: 0 in CI"
-        raise LldtoolError(
-            f"git knows no revision {revision!r}", config=config, hint=hint if shallow else None
-        ) from error
+    elif _verified(top, f"origin/{revision}"):
+        hint = f"did you mean origin/{revision}?"
+    raise LldtoolError(f"git knows no revision {revision!r}", config=config, hint=hint)
+
+
+def _verified(top: Path, revision: str) -> str | None:
+    if revision.startswith("-"):  # an option
+        return None
+    try:
+        return _git(top, "rev-parse", "--verify", f"{revision}^{{commit}}", config=revision)
+    except LldtoolError:
+        return None
 
 
 def _why_missing(top: Path, name: str, commit: str, config: str) -> str | None:
@@ -91,6 +99,7 @@ def _git(folder: Path, *arguments: str, config: str, **variables: str) -> str:
     offline = {"GIT_NO_LAZY_FETCH": "1", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C"}
     try:
         done = subprocess.run(
+            # A sparse checkout would leave out files of the tree.
             ["git", "-C", str(folder), "-c", "core.sparseCheckout=false", *arguments],
             capture_output=True,
             stdin=subprocess.DEVNULL,

@@ -162,17 +162,17 @@ def test_words_say_where_lr_is_lower_and_where_higher():
     a = make_plan(*(make_parameter(f"b.{i}", layer_id=i, lr=1.0) for i in range(4)))
     b = make_plan(*(make_parameter(f"b.{i}", layer_id=i, lr=2.0 ** (i - 2)) for i in range(4)))
     assert in_words(diff_plans(a, b)) == [
-        "lr is lower in 2 of 4 layers: ×0.250 in layer 0 … ×0.500 in layer 1",
-        "lr is higher in 1 of 4 layers: ×2.00",
+        "lr is lower in 2 layers: from ×0.250 in layer 0 to ×0.500 in layer 1",
+        "lr is higher in 1 layer: ×2.00",
     ]
 
 
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        (0.05, 0.0, "weight decay is no longer applied to 1 parameter (0.05 → 0): a.bias"),
-        (0.0, 0.05, "weight decay is now applied to 1 parameter (0 → 0.05): a.bias"),
-        (0.05, 0.1, "weight decay is another for 1 parameter (0.05 → 0.1): a.bias"),
+        (0.05, 0.0, "weight decay no longer applies to 1 parameter, 0.05 → 0: LayerNorm.bias ×1"),
+        (0.0, 0.05, "weight decay now applies to 1 parameter, 0 → 0.05: LayerNorm.bias ×1"),
+        (0.05, 0.1, "weight decay changes for 1 parameter, 0.05 → 0.1: LayerNorm.bias ×1"),
     ],
 )
 def test_words_say_what_becomes_of_weight_decay(before, after, words):
@@ -183,5 +183,6 @@ def test_words_say_what_becomes_of_weight_decay(before, after, words):
 def test_entries_without_effect_are_said_to_have_none():
     a, b = make_plan(), make_plan(optimizer=Optimizer("AdamW", 2e-3, 0.5))
     assert summary(diff_plans(a, b)) == [
-        "identical for all 1 parameter", "1 config entry without effect"
+        "identical lr, lr_scale, weight decay and layer of 1 parameter",
+        "1 config entry without effect on them",
     ]  # fmt: skip
