@@ -49,7 +49,7 @@ def merge(config: Any, options: Mapping[str, Any], what: str) -> None:
     """
     try:
         config.merge_from_dict(dict(options))
-    except (AttributeError, KeyError, TypeError, AssertionError, IndexError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, AssertionError) as error:
         raise LldtoolError(f"{what}: {describe(error)}") from error
 
 

@@ -37,6 +37,8 @@ def apply_edits(config: Any, edits: Sequence[str]) -> list[str]:
         _, _, text = edit.partition("=")
         if text.startswith("{"):
             value = _dict(text)
+        if value == {}:
+            raise LldtoolError(f"an empty dict changes nothing; {key}=DELETE removes what is there")
         path = _path(config, key, value)
         if value == DELETE:
             _delete(config, path)
@@ -62,13 +64,13 @@ def _path(config: Any, key: str, value: object) -> list[str]:
     parts, inside = key.split("."), config
     while parts:
         ends = range(len(parts), 0, -1)
-        taken = next((end for end in ends if _has(inside, ".".join(parts[:end]))), 0)
-        if not taken and path[-1:] == ["custom_keys"]:  # a new one
-            whole = value == DELETE or isinstance(value, dict)
-            taken = len(parts) if whole else len(parts) - 1
+        taken = next((end for end in ends if _has(inside, ".".join(parts[:end]))), 1)
+        if path[-1:] == ["custom_keys"]:
+            option = not isinstance(value, dict) and not _has(inside, ".".join(parts))
+            option = option and (value != DELETE or _has(inside, ".".join(parts[:-1])))
+            taken = len(parts) - option
             if parts[:taken] in ([], [""]):
                 raise LldtoolError(f"a custom key needs an option: {key}.decay_mult={value}")
-        taken = taken or 1
         path.append(".".join(parts[:taken]))
         inside = _item(inside, path[-1]) if _has(inside, path[-1]) else None
         parts = parts[taken:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from lldtool.request import Request
 from lldtool.versions import installed_version
 
 Result = TypeVar("Result")
+#: Environment and module path as they were before a config could change them.
+_untouched: tuple[dict[str, str], list[str]] | None = None
 #: A function of a module, so that a fresh process finds it; called with the requests.
 Task = Callable[..., Result]
 
@@ -30,6 +33,8 @@ def run(task: Task[Result], *requests: Request) -> Result:
     Raises:
         LldtoolError: the task raised it, or torch or mmengine is not installed.
     """
+    global _untouched
+    _untouched = dict(os.environ), sys.path[:]
     request = requests[0]
     for package in ("torch", "mmengine"):
         if installed_version(package) is None:
@@ -79,9 +84,11 @@ def in_fresh_process(task: Task[Result], *requests: Request) -> Result:
     Raises:
         LldtoolError: what the task there came to.
     """
+    environment, path = _untouched or (dict(os.environ), sys.path)
     done = subprocess.run(
         [sys.executable, "-m", "lldtool.dryrun"],
-        input=pickle.dumps((sys.path, task, requests)),
+        input=pickle.dumps((path, task, requests)),
+        env=environment,
         stdout=subprocess.PIPE,
         check=False,
     )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from lldtool.dryrun.importers import user_modules
+from lldtool.dryrun.footprint import Footprint
 from lldtool.dryrun.session import in_fresh_process
 from lldtool.dryrun.training import building, in_its_place, load, start_of_training
 from lldtool.plan import Plan
-from lldtool.request import Request
+from lldtool.request import Checkout, Request
 
 
 def plan(request: Request) -> Plan:
@@ -23,71 +22,83 @@ def plan(request: Request) -> Plan:
 def plans(*requests: Request) -> list[Plan]:
     """The plans of several configs, in their order.
 
-    A config whose model is described as the one before it gets the model that was built for that.
-    One that could meet code of the user's own that another config imported, and that it would not
-    import itself, runs in a process of its own.
+    A config whose model is described as that of the one before it gets the model that was built
+    for that. Where a config has code of its own, which another one could meet, the others run in
+    processes of their own.
 
     Raises:
         LldtoolError: one of them has no plan.
     """
-    known, made = set(sys.modules), list[Plan]()
-    last: _Done | None = None
-    for request in requests:
-        done = _after(last, request, own_code=user_modules(known))
-        made.append(in_fresh_process(plan, request) if done is None else done.plan)
-        last = done or last
-    return made
+    if len(requests) == 1:
+        return [plan(requests[0])]
+    process = _Process()
+    return [
+        process.plan(request) if process.is_open_to(request) else in_fresh_process(plan, request)
+        for request in requests
+    ]
 
 
-@dataclass(frozen=True)
-class _Done:
-    """A config that was run in this process, and its model as it was before its constructor."""
+@dataclass
+class _Built:
+    """A model, what it was built from, and what it looked like before a constructor had it."""
 
-    request: Request
-    config: Any
+    description: str
     model: Any
-    description: object
     state: object
-    plan: Plan
 
 
-def _after(last: _Done | None, request: Request, own_code: Mapping[str, str]) -> _Done | None:
-    """Run a config after another one, or None where that could change what comes out."""
-    if last is not None and own_code and request.checkout != last.request.checkout:
-        return None
-    with in_its_place(request):
-        config, notes = load(request)
-        description = _description(request, config)
-        model = None
-        if last is not None:
-            if not _imports_the_same(request, config, last, own_code):
-                return None
-            same = last.description == description and last.state == _state(last.model)
-            model = last.model if same else None
-        with building(request, config, notes, model) as training:
-            state = _state(training.model)
-            return _Done(request, config, training.model, description, state, training.plan())
+class _Process:
+    """This process: whose code has been in it, and the model that was built last."""
+
+    def __init__(self) -> None:
+        #: The config with code of its own that was run here; None as long as there is none.
+        self._owner: tuple[Path, Checkout | None] | None = None
+        self._is_repeatable = True
+        self._built: _Built | None = None
+
+    def is_open_to(self, request: Request) -> bool:
+        """Whether the config comes to the same here as in a process of its own."""
+        is_owner = self._owner == (request.path, request.checkout)
+        return self._owner is None or (is_owner and self._is_repeatable)
+
+    def plan(self, request: Request) -> Plan:
+        """Run the config here.
+
+        Raises:
+            LldtoolError: it has no plan.
+        """
+        footprint = Footprint()
+        with in_its_place(request):
+            with footprint.loading(request.path):
+                config, notes = load(request)
+            description = _description(request, config)
+            reused = self._reusable(description)
+            with building(request, config, notes, reused) as training:
+                self._built = _Built(description, training.model, _state(training.model))
+                made = training.plan()
+        if not footprint.leaves_nothing(config):
+            self._owner = (request.path, request.checkout)
+            self._is_repeatable = self._is_repeatable and footprint.is_repeatable()
+        return made
+
+    def _reusable(self, description: str) -> Any:
+        """The model that was built last, if it is the one described, and as it was; or None.
+
+        Code of the user's own may have kept more in it than can be seen.
+        """
+        built = self._built
+        if built is None or self._owner is not None or built.description != description:
+            return None
+        return built.model if built.state == _state(built.model) else None
 
 
-def _description(request: Request, config: Any) -> object:
-    """All that decides what a config's model is built as."""
+def _description(request: Request, config: Any) -> str:
+    """All that decides what a config's model is built as; 5 and 5.0 are not the same."""
     parts = (config.get(key, None) for key in ("model", "data_preprocessor", "default_scope"))
     # to_dict names the classes of a pure-Python config, which are other objects in each.
-    described = [p.to_dict() if hasattr(p, "to_dict") else p for p in parts]
-    return request.checkout, request.device, described
+    described = [part.to_dict() if hasattr(part, "to_dict") else part for part in parts]
+    return repr((request.checkout, request.device, described))
 
 
 def _state(model: Any) -> object:
-    return [(name, id(p), p.requires_grad) for name, p in model.named_parameters()]
-
-
-def _imports_the_same(
-    request: Request, config: Any, last: _Done, own_code: Mapping[str, str]
-) -> bool:
-    """Whether the user's modules that were imported so far are this config's as well."""
-    if not own_code or request.path == last.request.path:
-        return True
-    imports, others = (one.get("custom_imports", None) for one in (config, last.config))
-    names = (imports or {}).get("imports", [])
-    packages = {name.partition(".")[0] for name in ([names] if isinstance(names, str) else names)}
-    return imports == others and {name.partition(".")[0] for name in own_code} <= packages
+    return [(name, id(p), p.requires_grad, p.dtype) for name, p in model.named_parameters()]

@@ -123,8 +123,10 @@ def in_tree(checkout: Checkout | None) -> Iterator[None]:
         return
 
     def there(folder: Path) -> Path:
-        inside = folder.is_relative_to(checkout.top)
-        return checkout.tree / folder.relative_to(checkout.top) if inside else folder
+        real, installed = folder.resolve(), folder.absolute().is_relative_to(sys.prefix)
+        if installed or not real.is_relative_to(checkout.top):
+            return folder
+        return checkout.tree / real.relative_to(checkout.top)
 
     here, path = Path.cwd(), sys.path[:]
     sys.path[:] = [str(there(Path(p))) if p else p for p in path]

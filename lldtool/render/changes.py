@@ -327,7 +327,8 @@ class _Line:
             changed = Counter(_decay_cell(c) for c in changes).most_common()
             cells = [Pair(cell.a, f"{cell.b} ×{number}") for cell, number in changed]
             return cells[0] if len(cells) == 1 else "\n".join(map(str, cells))
-        layer = self.pair.a or self.pair.b
+        a, b = self.pair.a, self.pair.b
+        layer = None if a and b and a.weight_decays != b.weight_decays else a or b
         counts = layer.weight_decays.most_common() if layer else []
         return " · ".join(f"{setting(decay)} ×{number}" for decay, number in counts)
 

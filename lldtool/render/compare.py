@@ -96,7 +96,7 @@ def _columns(comparison: Comparison) -> tuple[list[list[str]], list[list[str]]]:
         [title, *("" if layer is None else lr(layer.lr) for layer in column), str(count)]
         for title, column, count in zip(
             comparison.titles,
-            zip(*comparison.rows, strict=True),
+            ([row[n] for row in comparison.rows] for n in range(len(comparison.plans))),
             comparison.decayed_otherwise,
             strict=True,
         )

@@ -14,8 +14,14 @@ from lldtool.request import Checkout
 #: (repository, commit) -> its tree, which goes with the process.
 _trees: dict[tuple[Path, str], tempfile.TemporaryDirectory[str]] = {}
 
-#: What git sets for a hook, about the repository that the hook runs for.
-_OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+#: What git sets for a hook, about the repository that the hook runs for, and what would change
+#: how paths are read.
+_OF_A_HOOK = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR",
+    "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
+)  # fmt: skip
+#: Files that a sparse checkout leaves out belong to the tree; hooks are not to run.
+_WHOLE_AND_QUIET = ("-c", "core.sparseCheckout=false", "-c", f"core.hooksPath={os.devnull}")
 
 
 def at_revision(path: Path, revision: str, config: str) -> tuple[Path, Checkout]:
@@ -99,8 +105,7 @@ def _git(folder: Path, *arguments: str, config: str, **variables: str) -> str:
     offline = {"GIT_NO_LAZY_FETCH": "1", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C"}
     try:
         done = subprocess.run(
-            # A sparse checkout would leave out files of the tree.
-            ["git", "-C", str(folder), "-c", "core.sparseCheckout=false", *arguments],
+            ["git", "-C", str(folder), *_WHOLE_AND_QUIET, *arguments],
             capture_output=True,
             stdin=subprocess.DEVNULL,
             env=outside | offline | variables,
@@ -110,6 +115,7 @@ def _git(folder: Path, *arguments: str, config: str, **variables: str) -> str:
         raise LldtoolError(f"git: {error}", config=config) from error
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
-        said = lines[0].removeprefix("fatal: ") if lines else f"exit code {done.returncode}"
+        fatal = [line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")]
+        said = next(iter(fatal or lines), f"exit code {done.returncode}")
         raise LldtoolError(f"git: {said}", config=config)
     return os.fsdecode(done.stdout).removesuffix("\n")

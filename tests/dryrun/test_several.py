@@ -1,10 +1,14 @@
 """Several configs in one process come to what each comes to in a process of its own."""
 
 import json
+import os
+import subprocess
+import sys
 from unittest import mock
 
 import pytest
-from conftest import SAMPLES, TINY_VIT, lldtool_process, settings
+from conftest import ROOT, SAMPLES, TINY_VIT, lldtool_process, settings
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 from lldtool.dryrun import dry_runs, model
 from lldtool.request import Request
@@ -21,9 +25,13 @@ def alone(path, *options):
     """The plan of a config in a process of its own."""
     done = lldtool_process("inspect", path, "--format", "json", *options, cwd=path.parent)
     assert done.code == 0, done.err
+    return by_name(json.loads(done.out))
+
+
+def by_name(plan):
     return {
         p["name"]: (p["lr"], p["lr_scale"], p["weight_decay"], p["layer_id"])
-        for p in json.loads(done.out)["parameters"]
+        for p in plan["parameters"]
     }
 
 
@@ -32,6 +40,12 @@ def together(*requests):
         {p.name: (p.lr, p.lr_scale, p.weight_decay, p.layer_id) for p in plan.parameters}
         for plan in dry_runs(requests)
     ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported():
+    """The first dry run of a process tries again where a package is missing."""
+    dry_runs([request(SAMPLES / "vit-base_layer-decay.py")])
 
 
 @pytest.fixture
@@ -100,40 +114,90 @@ def test_a_constructor_that_changes_the_model_changes_no_other_side(write):
 
 
 OVERRIDING = """
-from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
-from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS as PRETRAIN
+from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmpretrain.engine import LearningRateDecayOptimWrapperConstructor as Base
 
-@PRETRAIN.register_module(name='LearningRateDecayOptimWrapperConstructor', force=True)
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module(
+    name='LearningRateDecayOptimWrapperConstructor', force=True)
 class Other(Base):
     def add_params(self, params, module, **kwargs):
         super().add_params(params, module, **kwargs)
         for group in params:
             group['weight_decay'] = 7.0
 """
+PATCHING = """
+from mmpretrain.models import VisionTransformer
+depth = VisionTransformer.get_layer_depth
+VisionTransformer.get_layer_depth = lambda *names, depth=depth: (depth(*names)[0] // 2, 14)
+del depth, VisionTransformer
+"""
+MODEL = """
+from mmpretrain.registry import MODELS
+from mmpretrain.models import VisionTransformer
+
+@MODELS.register_module(name='VisionTransformer', force=True)
+class Mine(VisionTransformer):
+    def get_layer_depth(self, name, prefix=''):
+        return 3, 14
+"""
+#: Configs that do something to what others use, and the modules that they need.
+MEDDLING = {
+    "imports a module": ("custom_imports = dict(imports='overriding')", OVERRIDING),
+    "registers": (OVERRIDING, ""),
+    "patches": (PATCHING, ""),
+    "sets a variable": ("import os\nos.environ['LR'] = '7'\ndel os", ""),
+    "imports with the model": ("model['backbone']['type'] = 'overriding.Mine'", MODEL),
+}
+READING = "import os\noptim_wrapper['optimizer']['lr'] = float(os.environ.get('LR', 1))\ndel os\n"
 
 
-@pytest.mark.parametrize("swapped", [False, True])
-def test_what_one_config_imports_does_not_work_on_another(write, swapped):
-    write("overriding.py", OVERRIDING)
-    plain = write("plain.py", TINY_VIT)
-    other = write("other.py", TINY_VIT + "custom_imports = dict(imports=['overriding'])\n")
-    paths = [plain, other] if swapped else [other, plain]
-    process = lldtool_process("diff", *paths, "--format", "json", cwd=plain.parent)
-    assert process.code == 1, process.err
-    result = json.loads(process.out)
-    sides = ("a", "b") if swapped else ("b", "a")
-    decays = {side: {c["weight_decay"][side] for c in result["changed"]} for side in sides}
-    assert decays == {sides[0]: {0.05}, sides[1]: {7.0}}
+@pytest.mark.parametrize("meddling", MEDDLING)
+def test_what_one_config_does_does_not_work_on_another(write, meddling):
+    order, (code, module) = "mpm", MEDDLING[meddling]
+    write("overriding.py", module)
+    paths = {"p": write("plain.py", TINY_VIT + READING),
+             "m": write("meddling.py", f"{TINY_VIT}{code}\n")}  # fmt: skip
+    script = (
+        "import sys, json\n"
+        "from pathlib import Path\n"
+        "from lldtool.dryrun import dry_runs\n"
+        "from lldtool.plan import plan_to_json\n"
+        "from lldtool.request import Request\n"
+        "requests = [Request(Path(p), p, own_process=True) for p in sys.argv[1:]]\n"
+        "print(json.dumps([json.loads(plan_to_json(p)) for p in dry_runs(requests)]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *(str(paths[letter]) for letter in order)],
+        capture_output=True, text=True, check=False, cwd=paths["p"].parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    expected = {letter: alone(path) for letter, path in paths.items()}
+    assert expected["p"] != expected["m"] or meddling == "sets a variable"
+    for letter, plan in zip(order, json.loads(done.stdout), strict=True):
+        assert by_name(plan) == expected[letter], letter
 
 
-def test_the_same_imports_share_a_process(write):
+def test_a_config_with_code_of_its_own_meets_none_but_itself(write):
     write("freezing.py", FREEZING)
     extra = "custom_imports = dict(imports=['freezing'])\n"
-    paths = [write("x.py", TINY_VIT + extra), write("y.py", TINY_VIT + extra)]
+    x, y = write("x.py", TINY_VIT + extra), write("y.py", TINY_VIT + extra)
     with mock.patch("lldtool.dryrun.several.in_fresh_process") as fresh:
-        dry_runs([request(path) for path in paths])
+        dry_runs([request(x), request(x, f"{RATE}=0.65")])
     assert not fresh.called
+    sys.modules.pop("freezing")
+    OPTIM_WRAPPER_CONSTRUCTORS.module_dict.pop("Freezing")
+    with mock.patch("lldtool.dryrun.several.in_fresh_process") as fresh:
+        dry_runs([request(x), request(y)])
+    assert fresh.call_count == 1
+
+
+@pytest.mark.parametrize("edit", ["num_classes=10.0", "num_classes=True"])
+def test_numbers_that_are_equal_and_of_another_type_are_another_model(write, edit):
+    path = write("x.py", TINY_VIT.replace("num_classes=10", "num_classes=1 if 'T' else 10"))
+    result = lldtool_process("diff", path, "--with", f"model.head.{edit}")
+    alone = lldtool_process("inspect", path, "--cfg-options", f"model.head.{edit}")
+    assert result.code == (2 if alone.code else 1 if "10.0" in edit else 0)
 
 
 def test_an_error_names_the_config_that_it_is_about(write):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, TINY_VIT
 
+from lldtool.dryrun.surroundings import in_tree
 from lldtool.errors import LldtoolError
 from lldtool.source import locate
 
@@ -171,3 +172,29 @@ def test_errors_name_files_of_the_tree_as_the_repository_has_them(repository, cl
     assert result.code == 2
     assert "lldtool-" not in result.err
     assert "ZeroDivisionError" in result.err
+
+
+def own_path(checkout, *entries):
+    """What `sys.path` has at a revision in the place of these entries."""
+    before = sys.path[:]
+    sys.path[:] = [str(entry) for entry in entries]
+    try:
+        with in_tree(checkout):
+            return sys.path[:]
+    finally:
+        sys.path[:] = before
+
+
+def test_modules_of_the_repository_come_from_the_tree(repository, tmp_path):
+    checkout = locate("configs/x.py@old").checkout
+    (tmp_path / "link").symlink_to(repository)
+    there = [str(checkout.tree), str(checkout.tree / "configs"), str(checkout.tree)]
+    entries = (repository, repository / "configs", tmp_path / "link")
+    assert own_path(checkout, *entries) == there
+
+
+def test_installed_packages_stay_where_they_are(repository, monkeypatch):
+    checkout = locate("configs/x.py@old").checkout
+    monkeypatch.setattr(sys, "prefix", str(repository / ".venv"))
+    installed = repository / ".venv" / "lib" / "site-packages"
+    assert own_path(checkout, installed, "/usr/lib") == [str(installed), "/usr/lib"]
