@@ -1,0 +1,71 @@
+"""`lldtool compare` as a user meets it."""
+
+import json
+
+import pytest
+from conftest import ROOT, SAMPLES
+
+import lldtool
+from lldtool.cli.compare import letters, swept
+from lldtool.errors import LldtoolError
+
+VIT = ROOT / "tests" / "render" / "plans" / "vit-base_layer-decay.json"
+TRAPS = VIT.with_name("traps.json")
+SAMPLE = SAMPLES / "vit-base_layer-decay.py"
+RATE = "optim_wrapper.paramwise_cfg.layer_decay_rate"
+
+
+def test_a_sweep_is_what_each_value_comes_to(cli):
+    result = cli("compare", SAMPLE, "--sweep", f"{RATE}=0.6,0.65,0.75", "--format", "json")
+    assert result.code == 0
+    content = json.loads(result.out)
+    assert [v["title"] for v in content["variants"]] == ["0.6", "0.65", "0.75"]
+    for number, rate in enumerate((0.6, 0.65, 0.75)):
+        plan = lldtool.dry_run(SAMPLE, cfg_options={RATE: rate})
+        assert [layer["lr"][number] for layer in content["layers"]] == [x.lr for x in plan.layers]
+
+
+def test_saved_plans_and_configs_side_by_side(cli):
+    result = cli("compare", VIT, SAMPLE, TRAPS)
+    assert result.code == 0
+    lines = result.out.splitlines()
+    assert lines[0] == f"A  {VIT}" or lines[0].startswith("A  ")
+    last = next(line for line in lines if "weight decay differs" in line)
+    assert last.split()[-3:] == ["0", "0", "100"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([VIT], "two CONFIGs or more"),
+        ([VIT, TRAPS, "--sweep", "a=1"], "--sweep takes one CONFIG"),
+        ([SAMPLE, "--sweep", "a"], "expected KEY=V1,V2"),
+        ([SAMPLE, "--sweep", "a=1,,2"], "expected KEY=V1,V2"),
+        ([VIT, "--sweep", "a=1,2"], "a saved plan can't be overridden"),
+        ([VIT, "nowhere.py"], "nowhere.py: no such file"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(cli, arguments, message):
+    result = cli("compare", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert message in " ".join(result.err.replace("│", " ").split())
+
+
+def test_commas_in_brackets_part_nothing():
+    assert swept("a.b=(0.9,0.95),[1,(2,3)],{'x': 1, 'y': 2},DELETE") == [
+        "a.b=(0.9,0.95)", "a.b=[1,(2,3)]", "a.b={'x': 1, 'y': 2}", "a.b=DELETE"
+    ]  # fmt: skip
+    with pytest.raises(LldtoolError):
+        swept("=1,2")
+
+
+def test_every_column_has_a_letter_of_its_own():
+    titles = letters(60)
+    assert titles[:2] == ["A", "B"]
+    assert len(set(titles)) == 60
+
+
+def test_to_a_file(cli, tmp_path):
+    path = tmp_path / "table.csv"
+    assert cli("compare", VIT, TRAPS, "--format", "csv", "-o", path).out == ""
+    assert path.read_text().startswith("layer_id,contents,A,B\n0,")
