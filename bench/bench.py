@@ -10,7 +10,9 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -22,7 +24,36 @@ CONFIGS = {
 }
 
 
-def commands(saved):
+VARIANT = ("--with", "optim_wrapper.paramwise_cfg.layer_decay_rate=0.7")
+
+
+def big_plans(saved, folder):
+    """Two plans with 5,000 parameters in 54 layers, of which every lr but the last differs."""
+    from lldtool.plan import load_plan, plan_to_json
+
+    plan, depth, paths = load_plan(saved), 52, []
+    block = [p for p in plan.parameters if p.name.startswith("backbone.layers.1.")]
+    rest = [p for p in plan.parameters if ".layers." not in p.name]
+    for rate in (0.75, 0.65):
+        parameters = [
+            replace(
+                p,
+                name=p.name.replace("layers.1.", f"layers.{layer}.parts.{part}.", 1),
+                layer_id=layer + 1,
+                lr=4e-3 * rate ** (depth - layer),
+                lr_scale=rate ** (depth - layer),
+            )
+            for layer in range(depth)
+            for part in range(8)
+            for p in block
+        ]
+        parameters += [replace(p, layer_id=depth + 1 if p.layer_id else 0) for p in rest]
+        paths.append(Path(folder, f"{rate}.json"))
+        paths[-1].write_text(plan_to_json(replace(plan, parameters=tuple(parameters))))
+    return paths
+
+
+def commands(saved, big):
     """Name -> command line, each a process of its own."""
     from lldtool.source import locate
 
@@ -32,9 +63,13 @@ def commands(saved):
         "--help": [*lldtool, "--help"],
         "--version": [*lldtool, "--version"],
         "inspect saved-plan.json": [*lldtool, "inspect", saved],
+        "diff of saved plans": [*lldtool, "diff", saved, saved],
+        "diff of saved plans, 5,000 parameters": [*lldtool, "diff", *map(str, big)],
     }
     for name, config in CONFIGS.items():
         table[f"inspect {name}"] = [*lldtool, "inspect", f"mmpretrain::{config}"]
+        if "ViT" in name:
+            table[f"diff {name} --with"] = [*lldtool, "diff", f"mmpretrain::{config}", *VARIANT]
         path = str(locate(f"mmpretrain::{config}").path)
         table[f"obvious {name}"] = [python, "-W", "ignore", str(HERE / "obvious.py"), path]
     return table
@@ -46,7 +81,7 @@ def run(command):
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    if process.returncode not in (0, 1):  # 1 is a result of diff
         raise SystemExit(f"exit code {process.returncode}: {' '.join(command)}")
     return time.perf_counter() - start, usage.ru_maxrss / 1024
 
@@ -59,8 +94,11 @@ def main():
     )
     runs = parser.parse_args().runs
     saved = HERE.parent / "tests/render/plans/vit-base_layer-decay.json"
-    table = commands(str(saved))
-    rounds = [{name: run(command) for name, command in table.items()} for _ in range(runs + 1)][1:]
+    with tempfile.TemporaryDirectory() as folder:
+        table = commands(str(saved), big_plans(saved, folder))
+        rounds = [{name: run(command) for name, command in table.items()} for _ in range(runs + 1)][
+            1:
+        ]
 
     def ratio(name, base):
         return statistics.median(one[name][0] / one[base][0] for one in rounds)
@@ -75,6 +113,8 @@ def main():
         row = (name, f"{seconds:.2f}", f"{ratio(name, 'import torch'):.2f}", faster, f"{peak:.0f}")
         print(f"| {' | '.join(row)} |")
     print(f"\nViT-H × ViT-B: {ratio('inspect MAE ViT-H', 'inspect MAE ViT-B'):.2f}")
+    for name in ("MAE ViT-B", "MAE ViT-H"):
+        print(f"diff × inspect {name}: {ratio(f'diff {name} --with', f'inspect {name}'):.2f}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lldtool.diff import PlanDiff, diff_plans
 from lldtool.errors import LldtoolError
 from lldtool.plan import Layer, Parameter, Plan, Reason, Reasons, load_plan
 from lldtool.versions import lldtool_version as _lldtool_version
@@ -15,8 +16,10 @@ __all__ = [
     "LldtoolError",
     "Parameter",
     "Plan",
+    "PlanDiff",
     "Reason",
     "Reasons",
+    "diff_plans",
     "dry_run",
     "load_plan",
 ]
@@ -34,7 +37,8 @@ def dry_run(
     """Build a config's model and optimizer as training would, and return every setting.
 
     Args:
-        config: a config file, or `package::path` of an installed package's config.
+        config: a config file, or `package::path` of an installed package's config; either
+            `@revision` of git as well.
         cfg_options: dotted key -> value, merged into the config as `--cfg-options` does.
         device: `cpu`, `cuda` or `cuda:N`.
         auto_scale_lr: scale every lr as the runner does with `auto_scale_lr.enable`.
