@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import platform
 import sys
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Annotated, NoReturn
 
 import typer
@@ -100,9 +99,9 @@ def _inspect(
     Runs the config's own code: its Python, its model's and its constructor's. It builds the
     model without initialising it, uses no GPU unless asked to, and reads no data set.
     """
-    request = _request(
-        config, cfg_options, device, auto_scale_lr, world_size, allow_network=allow_network
-    )
+    request = _requests(
+        cfg_options, device, auto_scale_lr, world_size, allow_network=allow_network
+    )(config)
     code = inspect(
         request,
         params=params,
@@ -144,9 +143,9 @@ def _explain(
     With PATTERN, the trail of every parameter like one of them: depth, formula, the rule that
     fired, what it beat, what does not apply and why. Without, a line for each distinct reason.
     """
-    request = _request(
-        config, cfg_options, device, auto_scale_lr, world_size, allow_network=allow_network
-    )
+    request = _requests(
+        cfg_options, device, auto_scale_lr, world_size, allow_network=allow_network
+    )(config)
     code = explain_cli.explain(
         request, patterns or (), keys=keys, form=form, output=output, color=color
     )
@@ -211,14 +210,7 @@ def _diff(
     """
     if [other is not None, bool(edits), against is not None].count(True) != 1:
         raise typer.BadParameter("give exactly one of OTHER, --with and --against")
-    request = partial(
-        _request,
-        cfg_options=cfg_options,
-        device=device,
-        auto_scale_lr=auto_scale_lr,
-        world_size=world_size,
-        allow_network=allow_network,
-    )
+    request = _requests(cfg_options, device, auto_scale_lr, world_size, allow_network=allow_network)
     a = request(config if against is None else f"{config}@{against}")
     b = a.edited(edits) if edits else request(other or config)
     code = diff_cli.diff(
@@ -272,14 +264,7 @@ def _compare(
         raise typer.BadParameter("two CONFIGs or more, or one and --sweep, are needed")
     if sweep is not None and len(configs) > 1:
         raise typer.BadParameter("--sweep takes one CONFIG")
-    request = partial(
-        _request,
-        cfg_options=cfg_options,
-        device=device,
-        auto_scale_lr=auto_scale_lr,
-        world_size=world_size,
-        allow_network=allow_network,
-    )
+    request = _requests(cfg_options, device, auto_scale_lr, world_size, allow_network=allow_network)
     requests = [request(config) for config in configs]
     titles = compare_cli.letters(len(requests))
     legend = list(zip(titles, configs, strict=True))
@@ -293,28 +278,31 @@ def _compare(
     )
 
 
-def _request(
-    config: str,
+def _requests(
     cfg_options: Sequence[str] | None,
     device: str,
     auto_scale_lr: bool,
     world_size: int | None,
     *,
     allow_network: bool,
-) -> Request:
-    """What the options that all commands share ask for."""
-    found = locate(config)
-    return Request(
-        path=found.path,
-        name=config,
-        checkout=found.checkout,
-        cfg_options=tuple(cfg_options or ()),
-        device=device,
-        auto_scale_lr=auto_scale_lr,
-        world_size=world_size,
-        allow_network=allow_network,
-        own_process=True,
-    )
+) -> Callable[[str], Request]:
+    """CONFIG -> what the options that all commands share ask for."""
+
+    def request(config: str) -> Request:
+        found = locate(config)
+        return Request(
+            path=found.path,
+            name=config,
+            checkout=found.checkout,
+            cfg_options=tuple(cfg_options or ()),
+            device=device,
+            auto_scale_lr=auto_scale_lr,
+            world_size=world_size,
+            allow_network=allow_network,
+            own_process=True,
+        )
+
+    return request
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,6 +7,7 @@ import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from lldtool.dryrun import config as configs
@@ -15,14 +16,14 @@ from lldtool.dryrun import model as models
 from lldtool.dryrun.edits import apply_edits
 from lldtool.dryrun.explain import Setup, with_reasons
 from lldtool.dryrun.groups import numel_of, plain, read_parameters, strangers
-from lldtool.dryrun.importers import OPENMMLAB
+from lldtool.dryrun.importers import OPENMMLAB, user_modules
 from lldtool.dryrun.imports import stand_ins
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.scaling import auto_scale, scaled
 from lldtool.dryrun.surroundings import in_tree, reached_for
 from lldtool.errors import LldtoolError
-from lldtool.plan import Constructor, Model, OptimWrapper, Plan
-from lldtool.request import Request
+from lldtool.plan import Constructor, Model, OptimWrapper, Parameter, Plan
+from lldtool.request import Checkout, Request
 from lldtool.versions import lldtool_version, package_versions
 
 
@@ -48,36 +49,23 @@ class Training:
         name = self.request.name
         with _explained(lambda error: constructor.constructor_error(error, wrapper, name)):
             built = constructor.build_optimizers(self.model, wrapper)
-        optimizers, own_notes = built.optimizers, built.notes
+        optimizers = built.optimizers
         optimizer = configs.optimizer_header(wrapper)
         parameters, frozen, left_out = read_parameters(self.model, optimizers, optimizer.lr)
-        others = strangers(self.model, optimizers)
-        if others:
-            own_notes.append(f"{others} tensors in param groups are no parameters of the model")
+        parameters, trace_note = self._with_reasons(wrapper, optimizers, parameters)
         ratio, scale_note = auto_scale(self.config, self.request)
-        constructing = constructor.constructor_class(wrapper)
-        if len(optimizers) == 1:
-            parameters, trace_note = with_reasons(
-                constructing,
-                Setup(
-                    model=self.model,
-                    paramwise_cfg=wrapper.get("paramwise_cfg", None) or {},
-                    base_lr=optimizer.lr,
-                    base_weight_decay=optimizer.weight_decay,
-                    defaults=next(iter(optimizers.values())).defaults,
-                    parameters=parameters,
-                ),
-            )
-            own_notes += [trace_note] if trace_note else []
         header = _constructor_header(wrapper)
         notes: list[str | None] = [
             *self.notes,
-            *stand_ins.notes(_packages(self.model, constructing)),
+            *stand_ins.notes(_packages(self.model, constructor.constructor_class(wrapper))),
             package_lookup.note(),
-            *own_notes,
+            *built.notes,
+            _strangers(self.model, optimizers),
+            trace_note,
             scale_note,
             _did_nothing(header),
             _reached_for(),
+            _not_of_the_revision(self.request.checkout),
         ]
         return Plan(
             config=name,
@@ -96,6 +84,23 @@ class Training:
             versions=package_versions(),
             lldtool_version=lldtool_version(),
         )
+
+    def _with_reasons(
+        self, wrapper: Any, optimizers: Mapping[str, Any], parameters: tuple[Parameter, ...]
+    ) -> tuple[tuple[Parameter, ...], str | None]:
+        """The parameters with their reasons, where there is one optimizer, and a note."""
+        if len(optimizers) != 1:
+            return parameters, None
+        header = configs.optimizer_header(wrapper)
+        setup = Setup(
+            model=self.model,
+            paramwise_cfg=wrapper.get("paramwise_cfg", None) or {},
+            base_lr=header.lr,
+            base_weight_decay=header.weight_decay,
+            defaults=next(iter(optimizers.values())).defaults,
+            parameters=parameters,
+        )
+        return with_reasons(constructor.constructor_class(wrapper), setup)
 
 
 @contextlib.contextmanager
@@ -197,6 +202,26 @@ def _model_header(model: Any) -> Model:
         backbone=None if backbone is None else type(backbone).__name__,
         numel=sum(numel_of(p) for p in model.parameters()),
         backbone_numel=inside,
+    )
+
+
+def _strangers(model: Any, optimizers: Mapping[str, Any]) -> str | None:
+    others = strangers(model, optimizers)
+    return f"{others} tensors in param groups are no parameters of the model" if others else None
+
+
+def _not_of_the_revision(checkout: Checkout | None) -> str | None:
+    """A package that is installed in place is found in the working tree, whatever the revision."""
+    if checkout is None:
+        return None
+    found = {
+        name.partition(".")[0]
+        for name, file in user_modules(()).items()
+        if Path(file).is_relative_to(checkout.top)
+    }
+    names = ", ".join(sorted(found))
+    return (
+        f"{names}: installed in place, the working tree's and not the revision's" if found else None
     )
 
 

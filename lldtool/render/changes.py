@@ -112,11 +112,18 @@ def _count(number: int, digits: int) -> str:
 
 
 def _of_layers(diff: PlanDiff, name: str) -> str:
-    """`13 of 14 layers`: those of A in which a setting differs, of those that B has as well."""
-    ids = [_ids(pair) for pair in diff.shared_layers]
-    differing = {_ids(pair) for pair in diff.shared_layers if _differs(pair, name)}
-    shared = len({_ids(pair) for pair in diff.layers}) > len(set(ids))
-    return f"{len(differing)} of {len(set(ids))} {'shared ' if shared else ''}layers"
+    """`13 of 14 layers`: those in which a setting differs, of those that both sides have."""
+    ids = {_layer_of(diff, pair) for pair in diff.shared_layers}
+    differing = {_layer_of(diff, p) for p in diff.shared_layers if _differs(p, name)}
+    shared = "shared " if {_layer_of(diff, pair) for pair in diff.layers} > ids else ""
+    return f"{len(differing)} of {plural(len(ids), f'{shared}layer')}"
+
+
+def _layer_of(diff: PlanDiff, pair: LayerPair) -> int | None:
+    """The layer that a pair belongs to, of the side that has more of them."""
+    b_first = len({x.layer_id for x in diff.b.layers}) > len({x.layer_id for x in diff.a.layers})
+    sides = (pair.b, pair.a) if b_first else (pair.a, pair.b)
+    return next((x.layer_id for x in sides if x and x.layer_id is not None), None)
 
 
 def _differs(pair: LayerPair, name: str) -> bool:
@@ -124,11 +131,6 @@ def _differs(pair: LayerPair, name: str) -> bool:
     if pair.a and pair.b and pair.differs and not pair.changes:
         return bool(getattr(pair.a, name) != getattr(pair.b, name))
     return any(name in change.settings for change in pair.changes)
-
-
-def _ids(pair: LayerPair) -> int | str | None:
-    """What tells a layer from others: its id on the side that has layers."""
-    return next((x.layer_id for x in (pair.a, pair.b) if x and x.layer_id is not None), None)
 
 
 def _has_layers(diff: PlanDiff) -> bool:
@@ -183,7 +185,7 @@ def _lr_in_words(diff: PlanDiff) -> list[str]:
         where = f"for {plural(sum(len(line.pair.changes) for line in moved), 'parameter')}"
         places = [""] * len(moved)
         if _has_layers(diff):
-            where = f"in {plural(len({_ids(line.pair) for line in moved}), 'layer')}"
+            where = f"in {plural(len({_layer_of(diff, line.pair) for line in moved}), 'layer')}"
             places = [f" in layer {_layer_ids([line])}" for line in moved]
         ratios = [f"×{_ratio(line.lr_ratio)}" for line in moved]
         how_much = f"from {ratios[0]}{places[0]} to {ratios[-1]}{places[-1]}"

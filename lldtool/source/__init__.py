@@ -54,21 +54,6 @@ def locate(config: str) -> Located:
     return found
 
 
-def _found(config: str) -> Located:
-    path = _path(config)
-    split = None if path.exists() else _AT_REVISION.fullmatch(config)
-    if split is None:
-        return Located(path)
-    from lldtool.source.git import at_revision
-
-    return Located(*at_revision(_path(split[1]), split[2], config))
-
-
-def _path(config: str) -> Path:
-    package, separator, name = config.partition("::")
-    return _packaged(config, package, name) if separator else Path(config).expanduser()
-
-
 def saved_plan(path: Path, config: str) -> Plan | None:
     """The plan that the file holds, or None where it is a config.
 
@@ -87,6 +72,21 @@ def saved_plan(path: Path, config: str) -> Plan | None:
         if is_plan(text):
             raise
         return None
+
+
+def _found(config: str) -> Located:
+    path = _path(config)
+    split = None if path.exists() else _AT_REVISION.fullmatch(config)
+    if split is None:
+        return Located(path)
+    from lldtool.source.git import at_revision
+
+    return Located(*at_revision(_path(split[1]), split[2], config))
+
+
+def _path(config: str) -> Path:
+    package, separator, name = config.partition("::")
+    return _packaged(config, package, name) if separator else Path(config).expanduser()
 
 
 def _packaged(config: str, package: str, name: str) -> Path:

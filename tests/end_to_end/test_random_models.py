@@ -143,7 +143,7 @@ def test_plan_is_what_the_real_constructor_makes(constructor, model, paramwise_c
     except Exception:
         groups = None
     request = SimpleNamespace(name="random", auto_scale_lr=False, world_size=None)
-    training = Training(request, ConfigDict(optim_wrapper=wrapper), model, None)
+    training = Training(request, ConfigDict(optim_wrapper=wrapper), model, [])
 
     if groups is None:
         with pytest.raises(LldtoolError):
