@@ -412,15 +412,17 @@ def _depths(place: _Place, layers: Sequence[Sequence[Layer]]) -> set[int | str]:
 def _ordered(rows: Collection[_Place]) -> list[_Place]:
     """The rows of the plan with the most layers in its order, those of others put in between."""
     ordered: list[_Place] = []
-    placed: set[_Place] = set()
     counts = [sum(i is not None for i in column) for column in zip(*rows, strict=True)]
     for n in sorted(range(len(counts)), key=lambda n: -counts[n]):
+        placed = set(ordered)
         own = [(i, row) for row in rows if (i := row[n]) is not None and row not in placed]
         own.sort(key=lambda item: (item[0], [-1 if i is None else i for i in item[1]]))
+        if not ordered:
+            ordered = [row for _, row in own]
+            continue
         for index, row in own:
             later = (k for k, o in enumerate(ordered) if (i := o[n]) is not None and i > index)
             ordered.insert(next(later, len(ordered)), row)
-        placed.update(row for _, row in own)
     return ordered
 
 

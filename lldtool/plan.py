@@ -196,10 +196,15 @@ class Plan:
         ]
         return tuple(sorted(layers, key=_depth))
 
+    @cached_property
+    def layer_ids(self) -> frozenset[int]:
+        """The layers that the constructor put parameters in; none where it knows no layers."""
+        return frozenset(p.layer_id for p in self.parameters if p.layer_id is not None)
+
     @property
     def has_layers(self) -> bool:
         """Whether the constructor gave the parameters a `layer_id`."""
-        return any(p.layer_id is not None for p in self.parameters)
+        return bool(self.layer_ids)
 
     @property
     def every_parameter(self) -> Iterator[Parameter | UntrainedParameter]:

@@ -121,7 +121,7 @@ def _of_layers(diff: PlanDiff, name: str) -> str:
 
 def _layer_of(diff: PlanDiff, pair: LayerPair) -> int | None:
     """The layer that a pair belongs to, of the side that has more of them."""
-    b_first = len({x.layer_id for x in diff.b.layers}) > len({x.layer_id for x in diff.a.layers})
+    b_first = len(diff.b.layer_ids) > len(diff.a.layer_ids)
     sides = (pair.b, pair.a) if b_first else (pair.a, pair.b)
     return next((x.layer_id for x in sides if x and x.layer_id is not None), None)
 

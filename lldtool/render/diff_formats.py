@@ -82,13 +82,12 @@ def diff_markdown(
     lines = [f"**{_short(' · '.join(summary(diff)))}**", ""]
     lines += [f"{x}: {_short(name)}  " for x, name in zip("AB", names_of_sides(diff), strict=True)]
     lines += ["", *(f"- {_short(line)}" for line in in_words(diff)), ""]
-    end = "".join(f"\n> {_short(printable(note))}\n" for note in notes)
-    most = max((len(table.rows) for table in tables), default=0)
-    while True:
-        text = "\n".join([*lines, *(line for table in tables for line in _details(table, most))])
-        if len(text) + len(end) <= _LONGEST_COMMENT or most == 0:
-            return text.rstrip() + "\n" + end
-        most = most * 9 // 10
+    end = [f"> {_short(printable(note))}\n" for note in notes]
+    details = [_table(table) for table in tables]
+    _cut(details, _LONGEST_COMMENT - sum(len(line) + 1 for line in (*lines, *end)))
+    for table, rows in zip(tables, details, strict=True):
+        lines += _folded(table, rows)
+    return "\n".join([*lines, *end]).rstrip() + "\n"
 
 
 #: Names, keys and values beyond these many characters are cut; they may be of any length.
@@ -100,10 +99,30 @@ def _short(text: str) -> str:
     return markdown(cut)
 
 
-def _details(section: Section, most: int) -> list[str]:
-    rows = [(row.marker, *(_flat(cell) for cell in row.cells)) for row in section.rows[:most]]
-    table = markdown_table(("", *section.columns), rows, right=("layer", "number"))
-    more = len(section.rows) - len(rows)
+def _table(section: Section) -> list[str]:
+    rows = [(row.marker, *(_flat(cell) for cell in row.cells)) for row in section.rows]
+    return markdown_table(("", *section.columns), rows, right=("layer", "number"))
+
+
+#: The lines of a table that are no rows, and room for what stands around one.
+_HEAD, _FRAME = 2, 150
+
+
+def _cut(tables: Sequence[list[str]], room: int) -> None:
+    """Take rows from the end of the longest tables until all are as short as the room."""
+
+    def length(table: list[str]) -> int:
+        return sum(len(line) + 1 for line in table) + _FRAME
+
+    excess = sum(map(length, tables)) - room
+    for table in sorted(tables, key=length, reverse=True):
+        while excess > 0 and len(table) > _HEAD:
+            excess -= len(table.pop()) + 1
+
+
+def _folded(section: Section, table: Sequence[str]) -> list[str]:
+    """A table to unfold, with a count of the rows that were cut."""
+    more = len(section.rows) + _HEAD - len(table)
     return [
         f"<details><summary>{section.title}, {plural(len(section.rows), 'row')}</summary>",
         "",

@@ -1,6 +1,6 @@
 """Random small models and random settings: the plan is what the real constructor's groups are."""
 
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from torch import nn
 
 from lldtool.dryrun.training import Training
 from lldtool.errors import LldtoolError
+from lldtool.request import Request
 
 # Names that contain each other, and that keys will contain.
 NAMES = ["a", "ab", "abc", "norm", "bias", "head", "conv_offset", "n"]
@@ -142,7 +143,7 @@ def test_plan_is_what_the_real_constructor_makes(constructor, model, paramwise_c
         groups = build_optim_wrapper(model, wrapper).optimizer.param_groups
     except Exception:
         groups = None
-    request = SimpleNamespace(name="random", auto_scale_lr=False, world_size=None)
+    request = Request(Path("random.py"), "random")
     training = Training(request, ConfigDict(optim_wrapper=wrapper), model, [])
 
     if groups is None:
