@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 
 #: Package -> the distributions that provide it.
 _DISTRIBUTIONS = {
@@ -13,6 +14,7 @@ _DISTRIBUTIONS = {
 }
 
 
+@functools.cache
 def installed_version(package: str) -> str | None:
     """The version of an installed package, or None."""
     import importlib.metadata  # 15 ms that --help can do without

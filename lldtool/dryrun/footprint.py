@@ -32,16 +32,17 @@ class Footprint:
         Plain are those that only say things, as most do, and do none. A file that could not be
         looked at is taken for one that does things.
         """
-        parse, plain = ast.parse, [True] if path.suffix != ".py" else []
+        parse, plain = ast.parse, {"": True} if path.suffix != ".py" else {}
 
         def look(source: Any, *args: Any, **kwargs: Any) -> Any:
             tree = parse(source, *args, **kwargs)
-            plain.append(_only_says_things(tree))
+            if source not in plain:  # mmengine parses each file several times
+                plain[source] = _only_says_things(tree)
             return tree
 
         with mock.patch.object(ast, "parse", look):
             yield
-        self.is_plain = bool(plain) and all(plain)
+        self.is_plain = bool(plain) and all(plain.values())
         self.imported_by_load = frozenset(user_modules(self.known))
 
     def is_repeatable(self) -> bool:
