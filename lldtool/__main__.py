@@ -1,5 +1,5 @@
 """`python -m lldtool`."""
 
-from lldtool.cli import main
+from lldtool.cli import run
 
-main()
+run()

@@ -46,11 +46,17 @@ def largest_modules(
             for outer in _modules(module):
                 if owner.setdefault(outer, index) != index:
                     owner[outer] = -1
-    largest = {module: next((m for m in _modules(module) if owner[m] >= 0), "") for module in owner}
-    return [
-        list(dict.fromkeys(largest[name.rpartition(".")[0]] or name for name in names))
-        for names in groups
-    ]
+    largest: dict[str, str] = {}
+    found: list[list[str]] = []
+    for names in groups:
+        modules = []
+        for name in names:
+            module = name.rpartition(".")[0]
+            if module not in largest:
+                largest[module] = next((m for m in _modules(module) if owner[m] >= 0), "")
+            modules.append(largest[module] or name)
+        found.append(list(dict.fromkeys(modules)))
+    return found
 
 
 def _modules(name: str) -> Iterable[str]:

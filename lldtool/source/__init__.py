@@ -63,8 +63,8 @@ def saved_plan(path: Path, config: str) -> Plan | None:
     if path.suffix != ".json":
         return None
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError):
+        text = path.read_bytes()
+    except OSError:
         return None  # mmengine reads JSON configs, and says what is wrong with this one
     try:
         return plan_from_json(text, source=config)
