@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, NamedTuple
 
 from lldtool.plan import Layer, Optimizer, OptimWrapper, Parameter, Plan, UntrainedParameter
@@ -337,8 +338,10 @@ def align(plans: Sequence[Plan], *, join: bool = False) -> list[tuple[Layer | No
     layers = [plan.layers for plan in plans]
     where = [{p.name: i for i, x in enumerate(xs) for p in x.parameters} for xs in layers]
     rows: dict[_Place, list[str]] = defaultdict(list)
-    for name in dict.fromkeys(name for index in where for name in index):
-        rows[tuple(index.get(name) for index in where)].append(name)
+    names = list(dict.fromkeys(chain(*where)))
+    places = zip(*(map(index.get, names) for index in where), strict=True)
+    for name, place in zip(names, places, strict=True):
+        rows[place].append(name)
     if join:
         rows = _joined(rows)
     if all({_depth(x) for x in xs} == {_depth(x) for x in layers[0]} for xs in layers):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import accumulate
 
 from lldtool.plan import Plan
 from lldtool.render.text import printable
@@ -42,26 +41,33 @@ def largest_modules(
     """
     owner: dict[str, int] = {}  # module -> the only group that has a part of it, or -1
     for index, names in enumerate(whole):
-        for module in dict.fromkeys(name.rpartition(".")[0] for name in names):
-            for outer in _modules(module):
-                if owner.setdefault(outer, index) != index:
-                    owner[outer] = -1
-    largest: dict[str, str] = {}
+        for module in dict.fromkeys(map(_module, names)):
+            while module and owner.get(module) not in (index, -1):
+                owner[module] = index if module not in owner else -1
+                module = _module(module)
+    largest: dict[str, str] = {}  # module -> the largest one around it that has one owner
     found: list[list[str]] = []
     for names in groups:
         modules = []
         for name in names:
-            module = name.rpartition(".")[0]
+            module = _module(name)
             if module not in largest:
-                largest[module] = next((m for m in _modules(module) if owner[m] >= 0), "")
+                largest[module] = _largest(module, owner)
             modules.append(largest[module] or name)
         found.append(list(dict.fromkeys(modules)))
     return found
 
 
-def _modules(name: str) -> Iterable[str]:
-    """`a.b.c` -> `a`, `a.b`, `a.b.c`."""
-    return accumulate(name.split("."), "{}.{}".format)
+def _module(name: str) -> str:
+    """What a name is in: `a.b.c` -> `a.b`."""
+    return name.rpartition(".")[0]
+
+
+def _largest(module: str, owner: Mapping[str, int]) -> str:
+    largest = ""
+    while module and owner[module] >= 0:
+        largest, module = module, _module(module)
+    return largest
 
 
 def folded(modules: Iterable[str]) -> list[str]:
