@@ -158,8 +158,9 @@ def in_words(diff: PlanDiff) -> list[str]:
         more = len(sentences) - _MOST_SENTENCES
         sentences[_MOST_SENTENCES:] = [f"{plural(more, 'more config entry')}, in the table below"]
     sentences += [*_lr_in_words(diff), *_weight_decay_in_words(diff)]
-    for section in (_moved(diff), _not_on_both_sides(diff), _optimizer_settings(diff)):
-        sentences += [f"{section.title}: {row.cells[0]}: {row.cells[2]}" for row in section.rows]
+    sentences += [f"{r.cells[0]}: {r.cells[2]}" for r in _not_on_both_sides(diff).rows]
+    for section in (_moved(diff), _optimizer_settings(diff)):
+        sentences += [f"{section.title}, {r.cells[0]}: {r.cells[2]}" for r in section.rows]
     return sentences
 
 
