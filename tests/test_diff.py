@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import parameters, plans
 
-from lldtool.diff import SETTINGS, align, diff_plans
+from lldtool.alignment import align
+from lldtool.diff import SETTINGS, diff_plans
 from lldtool.plan import Constructor, Optimizer, OptimWrapper, Parameter, UntrainedParameter
 from lldtool.render.changes import summary
 

@@ -13,7 +13,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lldtool.diff import align, diff_plans
+from lldtool.alignment import align
+from lldtool.diff import diff_plans
 from lldtool.plan import Layer, Plan, dump_by_line, plan_header
 from lldtool.render.contents import folded, largest_modules
 from lldtool.render.tables import markdown, markdown_table
