@@ -110,6 +110,16 @@ class PlanDiff:
         return [change for change in self.changed if setting in change.settings]
 
     @property
+    def has_layers(self) -> bool:
+        """Whether the constructor of either side knows layers."""
+        return self.a.has_layers or self.b.has_layers
+
+    @property
+    def both_have_layers(self) -> bool:
+        """Whether the constructors of both sides do."""
+        return self.a.has_layers and self.b.has_layers
+
+    @property
     def shared_layers(self) -> list[LayerPair]:
         """The pairs of which both sides have a layer."""
         return [pair for pair in self.layers if pair.a and pair.b]
@@ -268,25 +278,6 @@ def _flat(
             yield from _flat(value, (*path, key))
         elif value != {} or path[-1:] == ("custom_keys",):  # an empty custom key is one as well
             yield (*path, key), value
-
-
-def _is_known(path: tuple[str, ...], a: Plan, b: Plan) -> bool:
-    """Whether both plans would have recorded the entry, had the config it.
-
-    An older lldtool recorded no options, and another torch or mmengine has more or fewer of them.
-    What only one class knows and does not do is not worth a word beside that they are two classes.
-    """
-    of_optimizer = path[:2] == ("optim_wrapper", "optimizer")
-    name = path[2] if of_optimizer else path[-1] if len(path) == 1 else path[1]
-    one, other = ((p.optimizer if of_optimizer else p.optim_wrapper) for p in (a, b))
-    options, others = one.options or {}, other.options or {}
-    if (name in options) == (name in others):
-        return True
-    if one.options is None or other.options is None:
-        return False
-    if one.type != other.type:
-        return bool({**options, **others}[name])
-    return a.versions == b.versions
 
 
 def _names(layer: Layer | None) -> dict[str, None]:

@@ -12,7 +12,7 @@ from strategies import parameters, plans
 from lldtool.alignment import align
 from lldtool.diff import SETTINGS, diff_plans
 from lldtool.plan import Constructor, Optimizer, OptimWrapper, Parameter, UntrainedParameter
-from lldtool.render.changes import summary
+from lldtool.render.words import summary
 
 
 @st.composite

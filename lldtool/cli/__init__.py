@@ -248,8 +248,8 @@ def _compare(
         ),
     ] = None,
     form: Annotated[
-        compare_cli.Format, typer.Option("--format", help="The form of the result.")
-    ] = compare_cli.Format.table,
+        Format, typer.Option("--format", help="The form of the result.")
+    ] = Format.table,
     output: Output = None,
     cfg_options: CfgOptions = None,
     device: Device = "cpu",

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
 
+from lldtool.cli.inspect import Format
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
 from lldtool.cli.plans import named_plans_of
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
-
-
-class Format(str, Enum):
-    """The form of the result."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-    markdown = "markdown"
 
 
 def compare(

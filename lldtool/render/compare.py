@@ -18,7 +18,7 @@ from lldtool.diff import diff_plans
 from lldtool.plan import Layer, Plan, dump_by_line, plan_header
 from lldtool.render.contents import folded, largest_modules
 from lldtool.render.tables import markdown, markdown_table
-from lldtool.render.terminal import grid, notes_table, rendered
+from lldtool.render.terminal import grid, notes_table, plain_table, rendered
 from lldtool.render.text import lr, printable
 
 
@@ -112,7 +112,7 @@ def _layer_ids(row: Sequence[Layer | None]) -> str:
 
 
 def _table(fixed: Sequence[Sequence[str]], variants: Sequence[Sequence[str]]) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table = plain_table()
     for title, *_ in fixed:
         right = title == "layer"
         table.add_column(

@@ -109,7 +109,7 @@ def _ending(name: str, stem: str, parts: int) -> str:
     if not name.startswith(stem):
         return name
     last = name.removeprefix(stem).split(".")
-    numbered = [_NUMBER.sub("*", part) for part in last[-parts:]]
+    numbered = [NUMBER.sub("*", part) for part in last[-parts:]]
     return f"{stem}*.{'.'.join(numbered)}" if len(last) > parts else name
 
 
@@ -125,14 +125,14 @@ def common_module(names: Iterable[str]) -> str:
 
 
 #: A part of a name that is a number.
-_NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
+NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 
 
 def _by_mask(names: Iterable[str]) -> dict[str, list[str]]:
     """Names that differ in numbers only together: `layers.*.ln1`."""
     masked: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        masked[_NUMBER.sub("*", name)].append(name)
+        masked[NUMBER.sub("*", name)].append(name)
     return masked
 
 

@@ -6,26 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from lldtool.diff import PlanDiff
-from lldtool.render.changes import (
-    ADDED,
-    CHANGED,
-    GROUPS,
-    LAYERS,
-    NAMES,
-    REMOVED,
-    Cell,
-    Pair,
-    Row,
-    Section,
-    names_of_sides,
-    sections,
-    summary,
-)
-from lldtool.render.terminal import grid, notes_table, rendered, wrapped
+from lldtool.render.cells import ADDED, CHANGED, REMOVED, Cell, Pair
+from lldtool.render.changes import GROUPS, LAYERS, NAMES, Row, Section, sections
+from lldtool.render.terminal import grid, notes_table, plain_table, rendered, wrapped
+from lldtool.render.words import names_of_sides, summary
 
 _COLORS = {REMOVED: "red", ADDED: "green", CHANGED: "yellow"}
 
@@ -88,7 +75,7 @@ def _layers(section: Section, width: int) -> list[RenderableType]:
             columns.pop(title, None)
     room = max(_CONTENTS, _free(columns, width))
     columns[LAYERS] = ["\n".join(wrapped(str(c).split(", "), ", ", room)) for c in columns[LAYERS]]
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table = plain_table()
     table.add_column("", no_wrap=True)
     for title in columns:
         is_contents = title == LAYERS
@@ -139,7 +126,7 @@ def _free(columns: dict[str, list[Cell]], width: int) -> int:
 
 
 def _groups(section: Section, width: int) -> list[RenderableType]:
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=False)
+    table = plain_table(header=False)
     for justify in ("left", "left", "right"):
         table.add_column(justify=justify, no_wrap=True, overflow="fold")
     table.add_column(overflow="fold")
@@ -169,7 +156,7 @@ def _names(section: Section, width: int) -> list[RenderableType]:
         {head for head in heads if head < width} or {0},
         key=lambda first: sum(h <= first and first + 3 + r <= width for h, r in fits),
     )
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=False)
+    table = plain_table(header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for row, text, head in zip(section.rows, rest, heads, strict=True):

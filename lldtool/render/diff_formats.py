@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lldtool.diff import LayerPair, PlanDiff
+from lldtool.diff import SETTINGS, LayerPair, PlanDiff
 from lldtool.plan import dump_by_line, plan_header
-from lldtool.render.changes import (
-    Cell,
-    Section,
-    all_in_words,
-    in_words,
-    names_of_sides,
-    sections,
-    summary,
-)
+from lldtool.render.cells import Cell
+from lldtool.render.changes import Section, sections
 from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.text import plural, printable
+from lldtool.render.words import all_in_words, in_words, names_of_sides, summary
 
 
 def diff_json(diff: PlanDiff, notes: Sequence[str] = ()) -> str:
@@ -37,7 +31,7 @@ def diff_json(diff: PlanDiff, notes: Sequence[str] = ()) -> str:
                 "name": change.a.name,
                 **{
                     name: {"a": getattr(change.a, name), "b": getattr(change.b, name)}
-                    for name in ("lr", "lr_scale", "weight_decay", "layer_id", "extras")
+                    for name in SETTINGS
                 },
                 "differs": change.settings,
             }
@@ -95,8 +89,11 @@ _LONGEST_CELL = 500
 
 
 def _short(text: str) -> str:
-    cut = text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
-    return markdown(cut)
+    return markdown(_cut_off(text))
+
+
+def _cut_off(text: str) -> str:
+    return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
 
 
 def _table(section: Section) -> list[str]:
@@ -135,5 +132,4 @@ def _folded(section: Section, table: Sequence[str]) -> list[str]:
 
 
 def _flat(cell: Cell) -> str:
-    text = " · ".join(str(cell).split("\n"))
-    return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
+    return _cut_off(" · ".join(str(cell).split("\n")))

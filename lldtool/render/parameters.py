@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from rich.console import RenderableType
@@ -11,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lldtool.plan import Layer, Parameter, Plan
-from lldtool.render.contents import common_module, layer_contents
+from lldtool.render.contents import NUMBER, common_module, layer_contents
 from lldtool.render.reasons import short_rule
 from lldtool.render.text import printable, setting, shape
 
@@ -69,7 +68,7 @@ def _folded(parameters: Sequence[Parameter], prefix: str) -> tuple[tuple[str, ..
     rows: dict[tuple[str, str, float | None, str], list[str]] = {}
     for p in parameters:
         name = p.name.removeprefix(f"{prefix}.") if prefix else p.name
-        pattern = re.sub(r"(?<![^.])\d+(?![^.])", "*", name)
+        pattern = NUMBER.sub("*", name)
         key = (printable(pattern), shape(p.shape), p.weight_decay, short_rule(p))
         rows.setdefault(key, []).append(printable(name))
     return tuple(

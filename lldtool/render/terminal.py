@@ -98,6 +98,12 @@ def notes_table(notes: Iterable[str]) -> Table:
     return table
 
 
+def plain_table(*, header: bool = True) -> Table:
+    """A table without lines, a blank between its columns, to add columns to."""
+    gap = (0, 1, 0, 0)
+    return Table(box=None, padding=gap, pad_edge=False, header_style="bold", show_header=header)
+
+
 def grid() -> Table:
     """A table without titles, to add columns to."""
     return Table.grid(padding=(0, 2, 0, 0))
@@ -117,7 +123,7 @@ def _layer_table(plan: Plan, whole: Plan, width: int) -> Table:
     columns["contents"] = ["\n".join(wrapped(names, ", ", room)) for names in contents]
     if bar:
         columns = _after("lr_scale", _BARS, _bars(plan.layers, bar), columns)
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table = plain_table()
     for title in columns:
         left = title in ("contents", "weight decay", _BARS)
         table.add_column(

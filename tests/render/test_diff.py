@@ -10,9 +10,9 @@ from conftest import make_parameter, make_plan
 
 from lldtool.diff import diff_plans
 from lldtool.plan import Optimizer, load_plan
-from lldtool.render.changes import in_words, summary
 from lldtool.render.diff import diff_text
 from lldtool.render.diff_formats import diff_json, diff_markdown
+from lldtool.render.words import in_words, summary
 
 PLANS = Path(__file__).parent / "plans"
 PAIRS = [
