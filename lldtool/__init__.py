@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lldtool.diff import PlanDiff, diff_plans
 from lldtool.errors import LldtoolError
+from lldtool.findings import Finding, Place, Severity
 from lldtool.plan import Layer, Parameter, Plan, Reason, Reasons, load_plan
+from lldtool.request import Request
 from lldtool.versions import lldtool_version as _lldtool_version
 
 __all__ = [
+    "Finding",
     "Layer",
     "LldtoolError",
     "Parameter",
+    "Place",
     "Plan",
     "PlanDiff",
     "Reason",
     "Reasons",
+    "Severity",
+    "check",
     "diff_plans",
     "dry_run",
     "load_plan",
@@ -49,22 +56,68 @@ def dry_run(
         LldtoolError: the config, its model or its constructor does not work.
     """
     from lldtool.dryrun import dry_run as run
-    from lldtool.request import Request
-    from lldtool.source import locate
 
-    name = str(config)
-    found = locate(name)
-    request = Request(
-        path=found.path,
-        name=name,
+    request = replace(
+        _request(config),
         cfg_options=dict(cfg_options or {}),
-        checkout=found.checkout,
         device=device,
         auto_scale_lr=auto_scale_lr,
         world_size=world_size,
         allow_network=allow_network,
     )
     return run(request)
+
+
+def check(
+    config: str | Path | Plan,
+    *,
+    select: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
+    fail_on: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> tuple[Finding, ...]:
+    """Hold what a config does against the rules, as `lldtool check` does.
+
+    Args:
+        config: a plan, or what `dry_run` takes. A plan's findings have no places and suggestions.
+        select: codes of the only rules to apply, beginnings of codes, or names.
+        ignore: those of rules to leave out.
+        fail_on: `error`, `warning` or `info`, the least severity to return.
+        cfg_options: as for `dry_run`.
+
+    What is not given is as the nearest `lldtool.toml` or `pyproject.toml` says.
+
+    Returns:
+        The findings that are at least so bad.
+
+    Raises:
+        LldtoolError: the config has no plan, or there is a mistake in the settings.
+    """
+    from lldtool.checking import check_config, check_plan, report_of
+    from lldtool.findings import Status
+    from lldtool.policy import load_policy
+    from lldtool.source import saved_plan
+
+    least = None if fail_on is None else Severity(fail_on)
+    policy = load_policy(Path.cwd()).overridden(select=select, ignore=ignore, fail_on=least)
+    if isinstance(config, Plan):
+        outcome = check_plan(policy, config)
+    else:
+        request = replace(_request(config), cfg_options=dict(cfg_options or {}))
+        plan = saved_plan(request.path, request.name)
+        outcome = check_config(policy, request) if plan is None else check_plan(policy, plan)
+    (checked,) = report_of([outcome], policy).configs
+    if checked.status is Status.error:
+        raise LldtoolError(str(checked.error), config=checked.config)
+    bad = (one for one in checked.findings if one.severity.rank <= policy.fail_on.rank)
+    return tuple(bad)
+
+
+def _request(config: str | Path) -> Request:
+    from lldtool.source import locate
+
+    found = locate(str(config))
+    return Request(path=found.path, name=str(config), checkout=found.checkout)
 
 
 def __getattr__(name: str) -> str:

@@ -31,3 +31,22 @@ class LldtoolError(Exception):
         where = f"{self.config}: " if self.config else ""
         mend = f" ({self.hint})" if self.hint else ""
         return f"{where}{self.message}{mend}"
+
+
+class ConstructorError(LldtoolError):
+    """The constructor raised, and so would training, at its start.
+
+    `kind` is `parameter-in-two-groups`, `nothing-trainable` or `constructor-raises`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        config: str | None = None,
+        hint: str | None = None,
+        certain: bool = True,
+        kind: str = "constructor-raises",
+    ) -> None:
+        super().__init__(message, config=config, hint=hint, certain=certain)
+        self.kind = kind

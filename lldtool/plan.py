@@ -19,6 +19,13 @@ from lldtool.errors import LldtoolError
 
 SCHEMA_VERSION = 1
 
+#: A parameter of a normalization layer, by its class.
+NORM = "norm"
+#: A parameter that the model's `no_weight_decay()` or `no_weight_decay_keywords()` names.
+NO_WEIGHT_DECAY = "no_weight_decay"
+#: A parameter that `model.train()` freezes, after the optimizer was given it.
+FROZEN_BY_TRAIN = "frozen_by_train"
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -56,7 +63,8 @@ class Parameter:
 
     `lr`, `lr_scale` and `weight_decay` are None where the optimizer has no such setting.
     `group` is the index in `optimizer.param_groups`. `extras` are the entries of the group that
-    are neither settings nor the optimizer's defaults.
+    are neither settings nor the optimizer's defaults. `traits` are what its modules say of it,
+    `NORM`, `NO_WEIGHT_DECAY` and `FROZEN_BY_TRAIN`.
     """
 
     name: str
@@ -71,6 +79,7 @@ class Parameter:
     group: int
     extras: dict[str, Any] = field(default_factory=dict)
     reason: Reasons = Reasons()
+    traits: tuple[str, ...] = ()
 
     @property
     def top_level_module(self) -> str:
@@ -105,13 +114,15 @@ class Optimizer:
     """The optimizer's class, and base lr and base weight decay as the config gives them.
 
     `options` are the optimizer's other defaults, given in the config or not (betas, eps, …); None
-    in a plan that an lldtool saved which did not record them.
+    in a plan that an lldtool saved which did not record them. `group_entries` are the other entries
+    of param groups that its code mentions, as LARS reads `lars_exclude`.
     """
 
     type: str
     lr: float | None = None
     weight_decay: float | None = None
     options: dict[str, Any] | None = None
+    group_entries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,10 +139,16 @@ class OptimWrapper:
 
 @dataclass(frozen=True)
 class Constructor:
-    """The constructor's class and its `paramwise_cfg`."""
+    """The constructor's class and its `paramwise_cfg`.
+
+    `bases` are the classes that it inherits from. `reads` are the options that it looked for in
+    `paramwise_cfg`, there or not; None where that is not known.
+    """
 
     type: str
     paramwise_cfg: dict[str, Any] = field(default_factory=dict)
+    bases: tuple[str, ...] = ()
+    reads: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -176,6 +193,8 @@ class Plan:
     frozen: tuple[UntrainedParameter, ...] = ()
     left_out: tuple[UntrainedParameter, ...] = ()
     notes: tuple[str, ...] = ()
+    #: The config's param schedulers, which change the settings while training runs.
+    param_scheduler: tuple[dict[str, Any], ...] = ()
     #: What every lr was multiplied by after the constructor, as `Runner.scale_lr` does.
     auto_scale_lr: float = 1.0
     versions: dict[str, str | None] = field(default_factory=dict)
@@ -247,7 +266,10 @@ def plan_to_json(plan: Plan) -> str:
 def plan_header(plan: Plan) -> dict[str, Any]:
     """What a plan's JSON has about the config as a whole."""
     keys = ("config", "lldtool_version", "versions", "model", "optim_wrapper", "optimizer")
-    return {key: getattr(plan, key) for key in (*keys, "constructor", "auto_scale_lr")}
+    return {
+        key: getattr(plan, key)
+        for key in (*keys, "constructor", "param_scheduler", "auto_scale_lr")
+    }
 
 
 def _layer_row(layer: Layer) -> dict[str, Any]:

@@ -9,13 +9,16 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
+from lldtool.cli import check as check_cli
 from lldtool.cli import compare as compare_cli
 from lldtool.cli import diff as diff_cli
 from lldtool.cli import explain as explain_cli
+from lldtool.cli import rules as rules_cli
 from lldtool.cli.inspect import Format, inspect
 from lldtool.cli.options import (
     AllowNetwork,
@@ -31,9 +34,11 @@ from lldtool.cli.options import (
 )
 from lldtool.cli.output import Color
 from lldtool.errors import LldtoolError
-from lldtool.render.text import printable, to_encoding
+from lldtool.findings import Severity
+from lldtool.policy import load_policy
 from lldtool.request import Request
 from lldtool.source import locate
+from lldtool.text import printable, to_encoding
 from lldtool.versions import lldtool_version, package_versions
 
 app = typer.Typer(
@@ -279,6 +284,168 @@ def _compare(
     raise typer.Exit(
         compare_cli.compare(requests, titles, legend, form=form, output=output, color=color)
     )
+
+
+@app.command("check", short_help="Hold configs against the rules, in CI or before a run.")
+def _check(
+    configs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="CONFIG|DIRECTORY...", show_default=False,
+            help="Configs, saved plans, directories of configs; mmpretrain::mae too. Default: .",
+        ),
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--select", metavar="RULE,...", show_default=False,
+            help="Only these rules: codes, beginnings of codes, names, ALL.",
+        ),
+    ] = None,
+    extend_select: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--extend-select", metavar="RULE,...", show_default=False, help="These rules as well."
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ignore", metavar="RULE,...", show_default=False, help="Not these rules."
+        ),
+    ] = None,
+    fail_on: Annotated[
+        Severity | None,
+        typer.Option(
+            "--fail-on", show_default=False,
+            help="The least severity that makes the exit code 1. Default: warning.",
+        ),
+    ] = None,
+    exit_zero: Annotated[
+        bool, typer.Option("--exit-zero", help="Exit with 0 also where something was found.")
+    ] = False,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", show_default=False,
+            help="The settings to use; else the nearest lldtool.toml or pyproject.toml.",
+        ),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            "--baseline", metavar="FILE", show_default=False,
+            help="Accept the findings in this file.",
+        ),
+    ] = None,
+    new_baseline: Annotated[
+        Path | None,
+        typer.Option(
+            "--write-baseline", metavar="FILE", show_default=False,
+            help="Write what is found to this file, to be accepted later.",
+        ),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format", metavar="FORMAT[=FILE]", show_default=False,
+            help="text, json, github, sarif, junit or markdown. Repeatable. Default: text.",
+        ),
+    ] = None,
+    output: Output = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude", metavar="GLOB", show_default=False,
+            help="Leave these out of directories. Repeatable.",
+        ),
+    ] = None,
+    include_base: Annotated[
+        bool | None, typer.Option("--include-base", help="Also what is in _base_.")
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", "-j", metavar="N", min=1, show_default=False,
+            help="Configs at a time. Default: as many as there are cores.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0.1, show_default=False,
+            help="What one config may take. Default: 120.",
+        ),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--shard", metavar="K/N", show_default=False, help="The K-th of N parts of the configs."
+        ),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask", metavar="tcp://HOST:PORT", show_default=False,
+            help="Dry-run the configs on this Dask cluster.",
+        ),
+    ] = None,
+    cfg_options: CfgOptions = None,
+    device: Device = "cpu",
+    auto_scale_lr: AutoScaleLr = False,
+    world_size: WorldSize = None,
+    allow_network: AllowNetwork = False,
+    color: ColorOption = Color.auto,
+    traceback: Traceback = False,
+) -> None:  # fmt: skip
+    """Hold what configs do against the rules: `lldtool rules` lists them.
+
+    Runs each config's own code, in a process of its own. Exit code 0: nothing found that is as bad
+    as --fail-on, 1: something is, 2: a config could not be checked.
+    """
+    policy = load_policy(Path.cwd(), settings).overridden(
+        select=_codes(select),
+        extend_select=_codes(extend_select) or (),
+        ignore=_codes(ignore) or (),
+        exclude=exclude or (),
+        include_base=include_base,
+        fail_on=fail_on,
+        timeout=timeout,
+        jobs=jobs,
+    )
+    code = check_cli.check(
+        configs or ["."],
+        _requests(cfg_options, device, auto_scale_lr, world_size, allow_network=allow_network),
+        policy,
+        dask,
+        check_cli.sinks(formats or (), output),
+        part=part,
+        baseline=baseline,
+        new_baseline=new_baseline,
+        exit_zero=exit_zero,
+        color=color,
+    )
+    raise typer.Exit(code)
+
+
+def _codes(given: Sequence[str] | None) -> list[str] | None:
+    """`--select LLD1,LLD201`, as ruff takes it."""
+    return [code for text in given for code in text.split(",") if code] if given else None
+
+
+@app.command("rules", short_help="List the rules of check.")
+def _rules(color: ColorOption = Color.auto) -> None:
+    """List the rules of check: code, name, severity, what they find."""
+    raise typer.Exit(rules_cli.rules(color=color))
+
+
+@app.command("rule", short_help="Say what a rule finds, why, and what to do.")
+def _rule(
+    name: Annotated[str, typer.Argument(metavar="RULE", help="A code or a name.")],
+    color: ColorOption = Color.auto,
+) -> None:
+    """Say what a rule finds, why it matters, when to ignore it and what to write instead."""
+    raise typer.Exit(rules_cli.rule(name, color=color))
 
 
 def _requests(

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 
 from lldtool.errors import LldtoolError
-from lldtool.render.text import to_encoding
+from lldtool.text import to_encoding
 
 
 class Color(str, Enum):

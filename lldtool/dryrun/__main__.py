@@ -8,12 +8,12 @@ from lldtool.errors import LldtoolError
 
 path, task, requests = pickle.load(sys.stdin.buffer)
 sys.path[:] = path
-answer: tuple[object, tuple[str, str | None, str | None, str] | None]
+answer: tuple[object, tuple[LldtoolError, str] | None]
 try:
     from lldtool.dryrun.session import run
 
     answer = run(task, *requests), None
 except LldtoolError as error:
     trace = "".join(traceback.format_exception(error.__cause__ or error))
-    answer = None, (error.message, error.config, error.hint, trace)
+    answer = None, (error, trace)
 sys.stdout.buffer.write(pickle.dumps(answer))

@@ -13,8 +13,9 @@ from typing import Any
 from unittest import mock
 
 from lldtool.dryrun.config import describe
+from lldtool.dryrun.options_read import WatchedOptions
 from lldtool.dryrun.registries import registered_names, type_name, unknown_name, unknown_type
-from lldtool.errors import LldtoolError
+from lldtool.errors import ConstructorError, LldtoolError
 
 #: Names of optimizers that exist once a package is installed -> the package.
 #: https://mmengine.readthedocs.io/en/latest/common_usage/better_optimizers.html
@@ -40,10 +41,13 @@ class Built:
 
     `optimizers` is name -> `torch.optim.Optimizer`; the name is "" for a single one.
     `wrapper_options` are the arguments that the wrapper's class took, its own defaults too.
+    `options_read` are the options of `paramwise_cfg` that the constructor looked for; None where
+    it looked at all of them, or where that was not seen.
     """
 
     optimizers: dict[str, Any]
     wrapper_options: dict[str, Any]
+    options_read: tuple[str, ...] | None
     notes: list[str]
 
 
@@ -59,13 +63,20 @@ def build_optimizers(model: Any, optim_wrapper: Any) -> Built:
     notes: list[str] = []
     config = _with_optimizer_class(optim_wrapper, notes)
     _register_strategies(config, notes)
-    with _quick_groups(), _without_print_log(), _simulated_wrappers(notes):
+    watched = WatchedOptions()
+    with (
+        _quick_groups(),
+        _without_print_log(),
+        _simulated_wrappers(notes),
+        watched.watching(constructor_class(optim_wrapper)),
+    ):
         wrapper = build_optim_wrapper(model, config)
     several = isinstance(wrapper, OptimWrapperDict)
     optimizers = (
         {k: w.optimizer for k, w in wrapper.items()} if several else {"": wrapper.optimizer}
     )
-    return Built(optimizers, _wrapper_options(type(wrapper), optim_wrapper), notes)
+    options = _wrapper_options(type(wrapper), optim_wrapper)
+    return Built(optimizers, options, watched.read, notes)
 
 
 def _wrapper_options(wrapper: type, config: Any) -> dict[str, Any]:
@@ -222,28 +233,30 @@ def constructor_error(error: BaseException, optim_wrapper: Any, name: str) -> Ll
     if undecayed and (
         (isinstance(error, KeyError) and "weight_decay" in text) or "base_wd" in text
     ):
-        return LldtoolError(
+        return ConstructorError(
             f"optim_wrapper.optimizer has no weight_decay: {crash} with {what}",
             config=name,
             hint="set weight_decay, to 0 for none",
         )
     no_lr = optimizer.get("lr", None) is None and ("NoneType" in text or "'lr'" in text)
     if isinstance(error, TypeError) and no_lr:
-        return LldtoolError(
+        return ConstructorError(
             f"optim_wrapper.optimizer has no lr: {crash} with {what}", config=name, hint="set lr"
         )
     if isinstance(error, NotImplementedError) and "get_layer_depth" in text:
-        return LldtoolError(
+        return ConstructorError(
             f"{constructor} needs get_layer_depth of the model or its backbone: {what}", config=name
         )
     if "empty parameter list" in text:
-        return LldtoolError(f"every parameter is frozen: {crash} with {what}", config=name)
+        text = f"every parameter is frozen: {crash} with {what}"
+        return ConstructorError(text, config=name, kind="nothing-trainable")
     if "more than one parameter group" in text:
-        return LldtoolError(f"a parameter is in two groups: {crash} with {what}", config=name)
+        text = f"a parameter is in two groups: {crash} with {what}"
+        return ConstructorError(text, config=name, kind="parameter-in-two-groups")
     kind = optimizer.get("type", None)
     if isinstance(kind, str) and "." not in kind and kind not in registered_names():
         return unknown_name(kind, " of optimizer", name)
     unknown = unknown_type(error, name)
-    return unknown or LldtoolError(
+    return unknown or ConstructorError(
         f"{constructor}: {crash} with {what}", config=name, certain=False
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from types import CodeType
 from typing import Any
 
 from lldtool.dryrun.model import is_lazy
@@ -17,7 +19,10 @@ _SETTINGS = {"lr", "lr_scale", "weight_decay"}
 
 
 def read_parameters(
-    model: Any, optimizers: Mapping[str, Any], base_lr: float | None
+    model: Any,
+    optimizers: Mapping[str, Any],
+    base_lr: float | None,
+    traits: Mapping[str, tuple[str, ...]],
 ) -> tuple[tuple[Parameter, ...], tuple[UntrainedParameter, ...], tuple[UntrainedParameter, ...]]:
     """Every parameter of the model with the settings of the group that it is in.
 
@@ -25,6 +30,7 @@ def read_parameters(
         model: a `torch.nn.Module`.
         optimizers: name -> `torch.optim.Optimizer`, as the constructor built them.
         base_lr: `optim_wrapper.optimizer.lr`, for the lr_scale of groups that carry none.
+        traits: parameter name -> traits.
 
     Returns:
         The parameters in some group, those in none that need no gradient, and the rest; each in
@@ -64,6 +70,7 @@ def read_parameters(
                 weight_decay=_number(group.get("weight_decay")),
                 group=index,
                 extras=_extras(group, optimizer.defaults),
+                traits=traits.get(name, ()),
             )
         )
     return tuple(trained), tuple(frozen), tuple(left_out)
@@ -74,6 +81,31 @@ def strangers(model: Any, optimizers: Mapping[str, Any]) -> int:
     own = {id(p) for p in model.parameters()}
     groups = [g for o in optimizers.values() for g in o.param_groups]
     return sum(id(p) not in own for g in groups for p in g["params"])
+
+
+def mentioned(optimizers: Mapping[str, Any], parameters: Iterable[Parameter]) -> tuple[str, ...]:
+    """The extra entries of the parameters' groups that the code of an optimizer mentions."""
+    extras = {key for p in parameters for key in p.extras}
+    if not extras:
+        return ()
+    functions = (
+        inspect.unwrap(function)
+        for optimizer in optimizers.values()
+        for cls in type(optimizer).__mro__
+        for function in vars(cls).values()
+        if inspect.isfunction(function)
+    )
+    texts = {text for function in functions for text in _texts(function.__code__)}
+    return tuple(sorted(extras & texts))
+
+
+def _texts(code: CodeType) -> Iterator[str]:
+    """The strings in a function's code, and in those within."""
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, CodeType):
+            yield from _texts(constant)
 
 
 def plain(value: Any) -> Any:

@@ -94,14 +94,14 @@ def in_fresh_process(task: Task[Result], *requests: Request) -> Result:
     )
     try:
         result, failure = pickle.loads(done.stdout)
-    except (pickle.UnpicklingError, EOFError) as error:
+    except (pickle.UnpicklingError, EOFError) as broken:
         raise LldtoolError(
             f"the dry run in a process of its own ended with exit code {done.returncode}",
             config=requests[0].name,
-        ) from error
+        ) from broken
     if failure is not None:
-        message, config, hint, trace = failure
-        raise LldtoolError(message, config=config, hint=hint) from RemoteError(trace)
+        error, trace = failure
+        raise error from RemoteError(trace)
     answer: Result = result
     return answer
 

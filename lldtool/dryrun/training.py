@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,14 +16,15 @@ from lldtool.dryrun import constructor, package_lookup
 from lldtool.dryrun import model as models
 from lldtool.dryrun.edits import apply_edits
 from lldtool.dryrun.explain import Setup, with_reasons
-from lldtool.dryrun.groups import numel_of, plain, read_parameters, strangers
+from lldtool.dryrun.groups import mentioned, numel_of, plain, read_parameters, strangers
 from lldtool.dryrun.importers import OPENMMLAB, user_modules
 from lldtool.dryrun.imports import stand_ins
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.scaling import auto_scale, scaled
 from lldtool.dryrun.surroundings import in_tree, reached_for
+from lldtool.dryrun.traits import traits_of
 from lldtool.errors import LldtoolError
-from lldtool.plan import Constructor, Model, OptimWrapper, Parameter, Plan
+from lldtool.plan import Constructor, Model, OptimWrapper, Plan
 from lldtool.request import Checkout, Request
 from lldtool.versions import lldtool_version, package_versions
 
@@ -36,28 +38,48 @@ class Training:
     model: Any
     notes: Sequence[str]
 
-    def plan(self, optim_wrapper: Any = None) -> Plan:
+    @functools.cached_property
+    def traits(self) -> Mapping[str, tuple[str, ...]]:
+        """Parameter name -> traits."""
+        return traits_of(self.model)
+
+    def plan(self, **instead: Any) -> Plan:
         """Run the constructor and read what came out.
 
         Args:
-            optim_wrapper: settings to take in the place of the config's own.
+            instead: `optim_wrapper` or `param_scheduler` to take in the place of the config's own.
 
         Raises:
-            LldtoolError: the constructor raised, and training would.
+            ConstructorError: the constructor raised, and training would.
+            LldtoolError: lldtool can't tell what the constructor's optimizers hold.
         """
-        wrapper = self.config.optim_wrapper if optim_wrapper is None else optim_wrapper
+        wrapper = instead.get("optim_wrapper", self.config.optim_wrapper)
+        schedulers = instead.get("param_scheduler", self.config.get("param_scheduler", None))
         name = self.request.name
         with _explained(lambda error: constructor.constructor_error(error, wrapper, name)):
             built = constructor.build_optimizers(self.model, wrapper)
         optimizers = built.optimizers
         optimizer = configs.optimizer_header(wrapper)
-        parameters, frozen, left_out = read_parameters(self.model, optimizers, optimizer.lr)
-        parameters, trace_note = self._with_reasons(wrapper, optimizers, parameters)
+        parameters, frozen, left_out = read_parameters(
+            self.model, optimizers, optimizer.lr, self.traits
+        )
+        kind = constructor.constructor_class(wrapper)
+        trace_note = None
+        if len(optimizers) == 1:
+            setup = Setup(
+                model=self.model,
+                paramwise_cfg=wrapper.get("paramwise_cfg", None) or {},
+                base_lr=optimizer.lr,
+                base_weight_decay=optimizer.weight_decay,
+                defaults=next(iter(optimizers.values())).defaults,
+                parameters=parameters,
+            )
+            parameters, trace_note = with_reasons(kind, setup)
         ratio, scale_note = auto_scale(self.config, self.request)
-        header = _constructor_header(wrapper)
+        header = _constructor_header(wrapper, kind, built.options_read)
         notes: list[str | None] = [
             *self.notes,
-            *stand_ins.notes(_packages(self.model, constructor.constructor_class(wrapper))),
+            *stand_ins.notes(_packages(self.model, kind)),
             package_lookup.note(),
             *built.notes,
             _strangers(self.model, optimizers),
@@ -74,33 +96,21 @@ class Training:
                 type_name(wrapper.get("type", None) or "OptimWrapper"),
                 plain(built.wrapper_options),
             ),
-            optimizer=replace(optimizer, options=_other_defaults(optimizers)),
+            optimizer=replace(
+                optimizer,
+                options=_other_defaults(optimizers),
+                group_entries=mentioned(optimizers, parameters),
+            ),
             constructor=header,
             parameters=tuple(scaled(p, ratio) for p in parameters),
             frozen=frozen,
             left_out=left_out,
             notes=tuple(n for n in notes if n),
+            param_scheduler=_schedulers(schedulers),
             auto_scale_lr=ratio,
             versions=package_versions(),
             lldtool_version=lldtool_version(),
         )
-
-    def _with_reasons(
-        self, wrapper: Any, optimizers: Mapping[str, Any], parameters: tuple[Parameter, ...]
-    ) -> tuple[tuple[Parameter, ...], str | None]:
-        """The parameters with their reasons, where there is one optimizer, and a note."""
-        if len(optimizers) != 1:
-            return parameters, None
-        header = configs.optimizer_header(wrapper)
-        setup = Setup(
-            model=self.model,
-            paramwise_cfg=wrapper.get("paramwise_cfg", None) or {},
-            base_lr=header.lr,
-            base_weight_decay=header.weight_decay,
-            defaults=next(iter(optimizers.values())).defaults,
-            parameters=parameters,
-        )
-        return with_reasons(constructor.constructor_class(wrapper), setup)
 
 
 @contextlib.contextmanager
@@ -174,9 +184,21 @@ def in_its_place(request: Request) -> Iterator[None]:
         raise
 
 
-def _constructor_header(wrapper: Any) -> Constructor:
-    kind = type_name(wrapper.get("constructor", None) or "DefaultOptimWrapperConstructor")
-    return Constructor(kind, plain(wrapper.get("paramwise_cfg", None) or {}))
+def _constructor_header(wrapper: Any, kind: type, reads: tuple[str, ...] | None) -> Constructor:
+    name = type_name(wrapper.get("constructor", None) or "DefaultOptimWrapperConstructor")
+    bases = tuple(cls.__name__ for cls in kind.__mro__[1:-1])
+    return Constructor(name, plain(wrapper.get("paramwise_cfg", None) or {}), bases, reads)
+
+
+def _schedulers(configured: Any) -> tuple[dict[str, Any], ...]:
+    """`param_scheduler`, of which there may be one, several, or several for each optimizer."""
+    if isinstance(configured, dict) and "type" in configured:
+        return (plain(configured),)
+    if isinstance(configured, dict):
+        return tuple(one for name in configured for one in _schedulers(configured[name]))
+    if isinstance(configured, (list, tuple)):
+        return tuple(plain(one) for one in configured if isinstance(one, dict))
+    return ()
 
 
 def _other_defaults(optimizers: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,15 +20,16 @@ def plan_and_keys(request: Request) -> tuple[Plan, list[Key]]:
     """
     with start_of_training(request) as training:
         plan = training.plan()
-        keys = [replace(key, effect=_effect(training, plan, key)) for key in keys_of(plan)]
+        keys = [replace(key, effect=effect_of(training, plan, key)) for key in keys_of(plan)]
     return plan, keys
 
 
-def _effect(training: Training, plan: Plan, key: Key) -> Effect:
+def effect_of(training: Training, plan: Plan, key: Key) -> Effect:
+    """What leaving one entry out of the `paramwise_cfg` of a plan would do."""
     wrapper = copy.deepcopy(training.config.optim_wrapper)
     options = wrapper["paramwise_cfg"]
     del (options["custom_keys"] if key.is_custom else options)[key.name]
     try:
-        return difference(plan, training.plan(wrapper))
+        return difference(plan, training.plan(optim_wrapper=wrapper))
     except LldtoolError as error:
         return Effect(error=error.message)

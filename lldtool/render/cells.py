@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from lldtool.diff import ConfigChange, LayerPair, ParameterChange
 from lldtool.plan import Layer
-from lldtool.render.text import lr, printable, setting, significant, value
+from lldtool.text import lr, printable, setting, significant, value
 
 #: What a row is about: something of A only, of B only, of both but different, the same.
 REMOVED, ADDED, CHANGED, SAME = "−", "+", "~", " "

@@ -29,7 +29,7 @@ from lldtool.render.cells import (
 )
 from lldtool.render.contents import folded, largest_modules, patterns
 from lldtool.render.reasons import rule_text
-from lldtool.render.text import lr, plural, printable, shape, significant, value
+from lldtool.text import lr, plural, printable, shape, significant, value
 
 #: More patterns of names, and rows of groups, than these are cut.
 _MOST_PATTERNS, MOST_GROUPS = 6, 6

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lldtool.plan import Layer, Plan
-from lldtool.render.text import count, lr, setting
+from lldtool.text import count, lr, setting
 
 
 def layer_columns(plan: Plan, contents: Sequence[Sequence[str]]) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ from lldtool.plan import Layer, Plan, dump_by_line, plan_header
 from lldtool.render.contents import folded, largest_modules
 from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.terminal import grid, notes_table, plain_table, rendered
-from lldtool.render.text import lr, printable
+from lldtool.text import lr, printable
 
 
 @dataclass(frozen=True)

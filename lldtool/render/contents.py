@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lldtool.plan import Plan
-from lldtool.render.text import printable
+from lldtool.text import printable
 
 #: More names than this are written as patterns, `layers.*.ln1`.
 _MOST_NAMES = 6

@@ -23,7 +23,7 @@ from lldtool.render.reasons import (
 )
 from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.terminal import notes_table, rendered
-from lldtool.render.text import plural, printable, shape, value
+from lldtool.text import plural, printable, shape, value
 
 _SETTINGS = {"lr": "lr", "weight_decay": "weight decay"}
 

@@ -8,7 +8,7 @@ from lldtool.plan import Plan
 from lldtool.render.columns import layer_columns
 from lldtool.render.contents import layer_contents
 from lldtool.render.summary import header, totals
-from lldtool.render.text import printable
+from lldtool.text import printable
 
 
 def plan_html(plan: Plan) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 from lldtool.plan import Layer, Parameter, Plan
 from lldtool.render.contents import NUMBER, common_module, layer_contents
 from lldtool.render.reasons import short_rule
-from lldtool.render.text import printable, setting, shape
+from lldtool.text import printable, setting, shape
 
 #: On terminals from this width on, a column says which rule gave the weight decay.
 _ROOM_FOR_REASONS = 100

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lldtool.plan import Parameter, Plan, Reason
-from lldtool.render.text import printable, setting, value
+from lldtool.text import printable, setting, value
 
 #: Option -> why a parameter is not of the kind that it is for.
 _NOT_OF_THE_KIND = {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lldtool.plan import Parameter, Plan
-from lldtool.render.text import count, plural, printable, setting, value
+from lldtool.text import count, plural, printable, setting, value
 
 
 def header(plan: Plan) -> list[tuple[str, list[str]]]:

@@ -10,7 +10,7 @@ from lldtool.plan import Plan
 from lldtool.render.columns import layer_columns
 from lldtool.render.contents import layer_contents
 from lldtool.render.summary import header, totals
-from lldtool.render.text import lr, printable, setting, shape
+from lldtool.text import lr, printable, setting, shape
 
 _COLUMNS = (
     "name", "shape", "numel", "dtype", "module_type", "layer_id",

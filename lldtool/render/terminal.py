@@ -15,7 +15,7 @@ from lldtool.render.columns import layer_columns
 from lldtool.render.contents import layer_contents
 from lldtool.render.parameters import parameter_tables
 from lldtool.render.summary import header, totals
-from lldtool.render.text import printable
+from lldtool.text import printable
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 #: Widths of the bar column, and of the least that `contents` is cut down to.

@@ -26,7 +26,7 @@ from lldtool.render.changes import (
     not_on_both_sides,
     optimizer_settings,
 )
-from lldtool.render.text import count, plural, printable
+from lldtool.text import count, plural, printable
 
 #: More sentences about entries of the config than these are cut.
 _MOST_SENTENCES = 8

@@ -5,6 +5,7 @@ Each also as it was at a git revision: `configs/x.py@main`.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib.util
 import re
@@ -46,7 +47,7 @@ def locate(config: str) -> Located:
             raise LldtoolError("is a directory, not a config", config=config)
         if not found.path.exists():
             raise LldtoolError("no such file", config=config, hint=_nearest_file(found.path))
-    except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
+    except (OSError, ValueError, RuntimeError) as error:  # too long, with a NUL, no such ~user
         raise LldtoolError(f"no such file: {error}", config=config) from error
     if found.path.suffix not in CONFIG_SUFFIXES:
         kinds = ", ".join(CONFIG_SUFFIXES)
@@ -74,14 +75,33 @@ def saved_plan(path: Path, config: str) -> Plan | None:
         return None
 
 
+def split_revision(config: str) -> tuple[str, str | None]:
+    """`configs/x.py@main` -> `configs/x.py` and `main`; None where a file is so called."""
+    split = _AT_REVISION.fullmatch(config)
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # no file can be so called
+        if Path(config).expanduser().exists():
+            return config, None
+    return (split[1], split[2]) if split else (config, None)
+
+
+def packaged_directory(config: str) -> Path | None:
+    """`mmpretrain::mae` -> the directory in the package's installed configs, if there is one."""
+    package, separator, name = config.partition("::")
+    folders = _config_folders(package) if separator else []
+    # A file comes first, as in `locate`.
+    is_file = any((folder / f"{name}.py").is_file() for folder in folders if name)
+    found = (folder / name for folder in folders if (folder / name).is_dir())
+    return None if is_file else next(found, None)
+
+
 def _found(config: str) -> Located:
     path = _path(config)
-    split = None if path.exists() else _AT_REVISION.fullmatch(config)
-    if split is None:
+    name, revision = split_revision(config)
+    if revision is None:
         return Located(path)
     from lldtool.source.git import at_revision
 
-    return Located(*at_revision(_path(split[1]), split[2], config))
+    return Located(*at_revision(_path(name), revision, config))
 
 
 def _path(config: str) -> Path:
@@ -91,20 +111,27 @@ def _path(config: str) -> Path:
 
 def _packaged(config: str, package: str, name: str) -> Path:
     """`mmpretrain::mae/x.py` -> the file in the package's installed configs."""
-    try:
-        spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
+    folders = _config_folders(package)
+    if not folders:
         raise LldtoolError(f"the package {package!r} is not installed", config=config)
-    root = Path(spec.submodule_search_locations[0])
-    # A wheel carries its configs in .mim; a checkout that is installed in place may not.
-    folders = [root / ".mim" / "configs", root.parent / "configs", root / "configs"]
     candidates = [folder / name for folder in folders] + [
         folder / f"{name}.py" for folder in folders
     ]
     found = next((path for path in candidates if path.is_file()), None)
     return found or candidates[0]
+
+
+def _config_folders(package: str) -> list[Path]:
+    """Where a package's configs may be; nowhere if it is not installed. Nothing is imported."""
+    try:
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        return []
+    root = Path(spec.submodule_search_locations[0])
+    # A wheel carries its configs in .mim; a checkout that is installed in place may not.
+    return [root / ".mim" / "configs", root.parent / "configs", root / "configs"]
 
 
 def _nearest_file(path: Path) -> str | None:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lldtool.render.tables import markdown
-from lldtool.render.text import count, lr, printable, setting, shape, to_encoding
+from lldtool.text import count, lr, printable, setting, shape, to_encoding
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,259 @@
+"""A config or a plan, held against the rules: what `lldtool check` does for each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lldtool.baseline import Baseline
+from lldtool.errors import ConstructorError, LldtoolError
+from lldtool.findings import Checked, Finding, Place, Report, Status
+from lldtool.keys import Effect
+from lldtool.plan import Parameter, Plan
+from lldtool.policy import Policy
+from lldtool.request import Request
+from lldtool.rules import Edit, Found, Rule, Subject, all_rules
+from lldtool.rules.unused_ignore import UnusedIgnore
+from lldtool.source.pasteable import config_text
+from lldtool.source.places import Sources, Suppression
+
+if TYPE_CHECKING:
+    from lldtool.dryrun.examination import Examination
+
+
+@dataclass(frozen=True)
+class Ignore:
+    """A comment in a config's files, and the codes that it did ignore there."""
+
+    comment: Suppression
+    used: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the rules found in one config, before it is set beside the others."""
+
+    config: str
+    findings: tuple[Finding, ...]
+    ignores: tuple[Ignore, ...] = ()
+    codes: frozenset[str] = frozenset()
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What a rule found, and the edits that were seen to mend it."""
+
+    rule: Rule
+    found: Found
+    mend: Sequence[Edit] = ()
+
+
+def check_config(policy: Policy, request: Request) -> Outcome:
+    """Dry-run a config and hold the rules against it. What went wrong is in the outcome."""
+    from lldtool.dryrun.examination import examine
+
+    codes = policy.rules_for(request.name, request.path)
+    rules = [rule for rule in all_rules() if rule.code in codes]
+    error, judged = None, list[_Judged]()
+    try:
+        error, judged = examine(request, partial(_judge_live, rules, policy))
+    except ConstructorError as raised:
+        error = raised.message
+        judged = [_Judged(rule, found) for rule in rules for found in rule.check_error(raised)]
+    except LldtoolError as raised:
+        error = _without_name(raised)
+    sources = Sources(request.path)
+    findings = [_finding(one, policy, sources) for one in judged]
+    kept, ignores = _without_ignored(findings, sources.suppressions())
+    return Outcome(request.name, kept, ignores, codes, error)
+
+
+def check_plan(policy: Policy, plan: Plan, name: str | None = None) -> Outcome:
+    """Hold the rules against a plan; there are no places then, and nothing to suggest."""
+    name = plan.config if name is None else name
+    codes = policy.rules_for(name, Path(name))
+    rules = [rule for rule in all_rules() if rule.code in codes]
+    findings = [_finding(one, policy, None) for one in _judge(rules, _subject(policy, plan))]
+    return Outcome(name, tuple(findings), codes=codes)
+
+
+def report_of(
+    outcomes: Iterable[Outcome], policy: Policy, baseline: Baseline | None = None
+) -> Report:
+    """The outcomes of several configs together: unused comments, and what a baseline accepts."""
+    outcomes = list(outcomes)
+    unused = _unused(outcomes, policy)
+    configs = []
+    for outcome in outcomes:
+        findings = sorted((*outcome.findings, *unused.get(outcome.config, ())), key=_by_place)
+        if baseline is not None:
+            findings = [f for f in findings if not baseline.accepts(outcome.config, f)]
+        configs.append(
+            Checked(
+                outcome.config,
+                _status(outcome.error, findings, policy),
+                tuple(findings),
+                outcome.error,
+            )
+        )
+    return Report(tuple(configs))
+
+
+def _without_name(error: LldtoolError) -> str:
+    """What the error says; the config's name stands beside it."""
+    error.config = None
+    return str(error)
+
+
+def _judge_live(
+    rules: Sequence[Rule], policy: Policy, examination: Examination
+) -> tuple[str | None, list[_Judged]]:
+    """What there is against a config whose constructor can be run again, with mends that work."""
+    try:
+        plan = examination.plan
+    except ConstructorError as raised:
+        if not raised.certain:
+            raise
+        return raised.message, [
+            _Judged(rule, found, _mend(rule, found, rules, policy, examination, before=None))
+            for rule in rules
+            for found in rule.check_error(raised)
+        ]
+    subject = _subject(policy, plan, examination.effects())
+    judged = _judge(rules, subject)
+    before = {one.rule.code for one in judged}
+    return None, [
+        replace(one, mend=_mend(one.rule, one.found, rules, policy, examination, before))
+        for one in judged
+    ]
+
+
+def _subject(policy: Policy, plan: Plan, effects: dict[str, Effect] | None = None) -> Subject:
+    return Subject(plan, effects or {}, policy.no_decay, policy.must_decay, policy.may_decay)
+
+
+def _judge(rules: Sequence[Rule], subject: Subject) -> list[_Judged]:
+    return [_Judged(rule, found) for rule in rules for found in rule.check(subject)]
+
+
+def _mend(
+    rule: Rule,
+    found: Found,
+    rules: Sequence[Rule],
+    policy: Policy,
+    examination: Examination,
+    before: set[str] | None,
+) -> Sequence[Edit]:
+    """The first way to mend a finding that makes it go and brings up nothing new.
+
+    Args:
+        rule: whose finding it is.
+        found: the finding.
+        rules: all that are held against the config.
+        policy: the user's.
+        examination: of the config.
+        before: the codes found in the config as it is; None where it raised.
+    """
+    for edits in found.instead:
+        with contextlib.suppress(LldtoolError):
+            plan = examination.edited(edits)
+            if plan is None:
+                continue
+            judged = _judge(rules, _subject(policy, plan))
+            gone = not any(_is_same(found, one.found) for one in judged if one.rule is rule)
+            if gone and (before is None or before.issuperset(one.rule.code for one in judged)):
+                return edits
+    return ()
+
+
+def _is_same(one: Found, other: Found) -> bool:
+    """Whether two findings of a rule are about the same, before and after an edit."""
+    names, others = set(_names(one)), set(_names(other))
+    return bool(names & others) if names else one.at == other.at
+
+
+def _names(found: Found) -> tuple[str, ...]:
+    return tuple(p.name if isinstance(p, Parameter) else p for p in found.parameters)
+
+
+def _finding(judged: _Judged, policy: Policy, sources: Sources | None) -> Finding:
+    rule, found = judged.rule, judged.found
+    severity = policy.severity_of(rule)
+    if found.severity is not None and found.severity.rank > severity.rank:
+        severity = found.severity
+    return Finding(
+        code=rule.code,
+        name=rule.name,
+        severity=severity,
+        message=found.message,
+        parameters=_names(found),
+        key=".".join(found.at),
+        place=None if sources is None else sources.place(found.at),
+        suggestion=config_text(judged.mend, sources) if judged.mend and sources else None,
+    )
+
+
+def _without_ignored(
+    findings: Sequence[Finding], comments: Sequence[Suppression]
+) -> tuple[tuple[Finding, ...], tuple[Ignore, ...]]:
+    """The findings that no comment on their line ignores, and what each comment ignored."""
+    used: dict[Suppression, set[str]] = {comment: set() for comment in comments}
+    kept = []
+    for finding in findings:
+        ignoring = [comment for comment in comments if _ignores(comment, finding)]
+        for comment in ignoring:
+            used[comment].add(finding.code)
+        if not ignoring:
+            kept.append(finding)
+    return tuple(kept), tuple(Ignore(c, frozenset(codes)) for c, codes in used.items())
+
+
+def _ignores(comment: Suppression, finding: Finding) -> bool:
+    place = finding.place
+    on_line = place is not None and (place.file, place.line) == (comment.file, comment.line)
+    return on_line and (not comment.codes or finding.code in comment.codes)
+
+
+def _unused(outcomes: Sequence[Outcome], policy: Policy) -> dict[str, list[Finding]]:
+    """Config -> the findings on comments of its files that no config needs."""
+    rule = UnusedIgnore()
+    used: dict[tuple[Path, int], set[str]] = {}
+    first: dict[tuple[Path, int], tuple[Outcome, Suppression]] = {}
+    for outcome in outcomes:
+        for ignore in outcome.ignores:
+            place = ignore.comment.file, ignore.comment.line
+            used.setdefault(place, set()).update(ignore.used)
+            # A config without a plan says nothing on what would be found in it.
+            if outcome.error is not None:
+                used[place].update(ignore.comment.codes or ["any"])
+            if rule.code in outcome.codes:
+                first.setdefault(place, (outcome, ignore.comment))
+    found: dict[str, list[Finding]] = {}
+    for place, (outcome, comment) in first.items():
+        codes = [code for code in comment.codes if code not in used[place]]
+        if codes or not (comment.codes or used[place]):
+            what = ", ".join(codes) or "every finding"
+            message = f"nothing to ignore here: the comment is about {what}"
+            finding = Finding(
+                rule.code, rule.name, policy.severity_of(rule), message, place=comment.place
+            )
+            found.setdefault(outcome.config, []).append(finding)
+    return found
+
+
+def _status(error: str | None, findings: Sequence[Finding], policy: Policy) -> Status:
+    if error is not None:
+        return Status.error
+    bad = any(finding.severity.rank <= policy.fail_on.rank for finding in findings)
+    return Status.failed if bad else Status.passed
+
+
+def _by_place(finding: Finding) -> tuple[str, int, int, str]:
+    place: Place | None = finding.place
+    where = ("", 0, 0) if place is None else (str(place.file), place.line, place.column)
+    return (*where, finding.code)

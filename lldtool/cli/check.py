@@ -1,0 +1,237 @@
+"""`lldtool check`: what there is against what configs do, by rules."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from pathlib import Path
+
+from lldtool.baseline import load_baseline, write_baseline
+from lldtool.checking import Outcome, check_config, check_plan, report_of
+from lldtool.cli.output import Color, check_writable, emit, use_color, width
+from lldtool.errors import LldtoolError
+from lldtool.findings import Report
+from lldtool.policy import Policy
+from lldtool.request import Request
+from lldtool.source import saved_plan
+from lldtool.source.discovery import discover, parse_shard, shard
+
+#: Seconds that a config may take.
+TIMEOUT = 120.0
+#: What GitHub takes of a step's summary, in bytes.
+_GITHUB_SUMMARY = 1024 * 1024
+
+
+class Format(str, Enum):
+    """The form of the result."""
+
+    text = "text"
+    json = "json"
+    github = "github"
+    sarif = "sarif"
+    junit = "junit"
+    markdown = "markdown"
+
+
+#: Imported when they are asked for.
+_WRITERS = {
+    Format.json: ("lldtool.render.findings.as_json", "report_json"),
+    Format.github: ("lldtool.render.findings.github", "report_github"),
+    Format.junit: ("lldtool.render.findings.junit", "report_junit"),
+    Format.markdown: ("lldtool.render.findings.markdown", "report_markdown"),
+}
+
+
+@dataclass(frozen=True)
+class Sink:
+    """A form of the result, and the file that it goes to; None for stdout."""
+
+    form: Format
+    file: Path | None
+
+
+def sinks(formats: Sequence[str], output: Path | None) -> list[Sink]:
+    """`text`, `sarif=out.sarif` -> where which form of the result goes.
+
+    Raises:
+        LldtoolError: there is no such form, or two would go to stdout.
+    """
+    found = []
+    for text in formats or ["text"]:
+        name, _, file = text.partition("=")
+        known = [form.value for form in Format]
+        if name not in known:
+            raise LldtoolError(f"--format {text}: {', '.join(known)} are known")
+        found.append(Sink(Format(name), Path(file) if file else None))
+    if output is not None:
+        first = next((i for i, sink in enumerate(found) if sink.file is None), None)
+        if first is None:
+            raise LldtoolError("--output: every --format has a file already")
+        found[first] = Sink(found[first].form, output)
+    if sum(sink.file is None for sink in found) > 1:
+        forms = " and ".join(f"--format {sink.form.value}" for sink in found if sink.file is None)
+        raise LldtoolError(f"{forms} would both go to stdout", hint="write FORMAT=FILE for one")
+    return found
+
+
+def check(
+    configs: Sequence[str],
+    request_of: Callable[[str], Request],
+    policy: Policy,
+    dask: str | None,
+    to: Sequence[Sink],
+    *,
+    part: str | None,
+    baseline: Path | None,
+    new_baseline: Path | None,
+    exit_zero: bool,
+    color: Color,
+) -> int:
+    """Print what there is against the configs.
+
+    Raises:
+        LldtoolError: there are none, or a file can't be read or written.
+    """
+    known = load_baseline(baseline) if baseline is not None else None
+    for file in (*(sink.file for sink in to), new_baseline):
+        check_writable(file)
+    names = discover(
+        configs,
+        include=policy.include,
+        exclude=policy.exclude,
+        include_base=policy.include_base,
+        root=policy.root,
+    )
+    if part is not None:
+        names = shard(names, *parse_shard(part))
+    outcomes = _outcomes(names, request_of, policy, dask)
+    if new_baseline is not None:
+        report = report_of(outcomes, policy)
+        emit(write_baseline(report, new_baseline.absolute()), new_baseline)
+        _say(f"{len(report.findings)} findings written to {new_baseline}")
+        return 2 if report.exit_code == 2 else 0
+    report = report_of(outcomes, policy, known)
+    for sink in to:
+        emit(_rendered(report, sink, color), sink.file)
+    _append_github_summary(report, to)
+    return 0 if exit_zero and report.exit_code == 1 else report.exit_code
+
+
+def _outcomes(
+    names: Sequence[str], request_of: Callable[[str], Request], policy: Policy, dask: str | None
+) -> list[Outcome]:
+    """What was found in each, in their order."""
+    outcomes: dict[int, Outcome] = {}
+    requests: dict[int, Request] = {}
+    for index, name in enumerate(names):
+        try:
+            request = request_of(name)
+            plan = saved_plan(request.path, name)
+        except LldtoolError as error:
+            outcomes[index] = _failed(name, error)
+            continue
+        if plan is None:
+            requests[index] = request
+        else:
+            outcomes[index] = check_plan(policy, plan, name)
+    if requests:
+        outcomes |= _run(requests, policy, dask)
+    return [outcomes[index] for index in range(len(names))]
+
+
+def _run(requests: dict[int, Request], policy: Policy, dask: str | None) -> dict[int, Outcome]:
+    timeout = policy.timeout or TIMEOUT
+    jobs = min(policy.jobs or os.cpu_count() or 1, len(requests))
+    outcomes: dict[int, Outcome] = {}
+    with _executor(dask, jobs, timeout) as submit, _progress(len(requests)) as advance:
+        task = partial(check_config, policy)
+        futures = {submit(task, request): index for index, request in requests.items()}
+        for future in as_completed(futures):
+            index = futures[future]
+            try:
+                outcomes[index] = future.result()
+            except LldtoolError as error:
+                outcomes[index] = _failed(requests[index].name, error)
+            except Exception as error:
+                text = f"lldtool itself failed: {type(error).__name__}: {error}"
+                outcomes[index] = _failed(requests[index].name, LldtoolError(text))
+            advance()
+    return outcomes
+
+
+def _failed(name: str, error: LldtoolError) -> Outcome:
+    error.config = None
+    return Outcome(name, (), error=str(error))
+
+
+Submit = Callable[[Callable[[Request], Outcome], Request], "Future[Outcome]"]
+
+
+@contextlib.contextmanager
+def _executor(dask: str | None, jobs: int, timeout: float) -> Iterator[Submit]:
+    """A function that has a task called with a request, in a process of its own."""
+    from lldtool.dryrun.fleet import Fleet, dask_executor, in_worker
+
+    executor: contextlib.AbstractContextManager[Executor]
+    if dask is None:
+        with Fleet(jobs, timeout) as fleet:
+            yield fleet.submit
+        return
+    with dask_executor(dask) as executor:
+        yield lambda task, request: executor.submit(in_worker, task, (request,), timeout)
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """A bar on stderr where that is a terminal and there is something to wait for."""
+    if total < 2 or sys.stderr is None or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = TextColumn("checking configs"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda: progress.advance(task)
+
+
+def _rendered(report: Report, sink: Sink, color: Color) -> str:
+    if sink.form is Format.text:
+        from lldtool.render.findings.text import report_text
+
+        return report_text(report, width=width(), color=use_color(color, sink.file))
+    if sink.form is Format.sarif:
+        from lldtool.render.findings.sarif import report_sarif
+        from lldtool.rules import all_rules
+
+        return report_sarif(report, all_rules())
+    module, function = _WRITERS[sink.form]
+    written: str = getattr(importlib.import_module(module), function)(report)
+    return written
+
+
+def _append_github_summary(report: Report, to: Sequence[Sink]) -> None:
+    """With `--format github` the report also goes where GitHub shows it beside the run."""
+    file = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not file or all(sink.form is not Format.github for sink in to):
+        return
+    from lldtool.render.findings.markdown import report_markdown
+
+    try:
+        with Path(file).open("a", encoding="utf-8", errors="backslashreplace") as summary:
+            summary.write(report_markdown(report, limit=_GITHUB_SUMMARY))
+    except OSError as error:
+        _say(f"warning: can't write the step summary: {error.strerror}")
+
+
+def _say(line: str) -> None:
+    if sys.stderr is not None:
+        print(line, file=sys.stderr)

@@ -1,0 +1,95 @@
+"""A config that is about to be trained, and what it would do if it were written otherwise."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, TypeVar
+
+from lldtool.dryrun.session import run
+from lldtool.dryrun.training import Training, start_of_training
+from lldtool.dryrun.without import effect_of
+from lldtool.keys import Effect, keys_of
+from lldtool.plan import Plan
+from lldtool.request import Request
+from lldtool.rules.base import DELETE, Edit
+
+Result = TypeVar("Result")
+#: The parts of a config that `Examination.edited` can change.
+_CHANGEABLE = ("optim_wrapper", "param_scheduler")
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A config with its model built."""
+
+    training: Training
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The config's plan.
+
+        Raises:
+            LldtoolError: there is none to be had.
+        """
+        return self.training.plan()
+
+    def effects(self) -> dict[str, Effect]:
+        """Custom key -> what leaving it out would do, for the keys that decide something."""
+        keys = [key for key in keys_of(self.plan) if key.is_custom and key.decided != 0]
+        return {key.name: effect_of(self.training, self.plan, key) for key in keys}
+
+    def edited(self, edits: Sequence[Edit]) -> Plan | None:
+        """The plan of the config with these edits; None where they are to what can't be changed.
+
+        Raises:
+            LldtoolError: there is no plan then.
+        """
+        config = self.training.config
+        parts = {
+            key: copy.deepcopy(config.get(key, None)) for key in {edit.path[0] for edit in edits}
+        }
+        if not parts.keys() <= set(_CHANGEABLE):
+            return None
+        for edit in edits:
+            _apply(parts, edit)
+        return self.training.plan(**parts)
+
+
+def _apply(parts: Any, edit: Edit) -> None:
+    *path, last = edit.path
+    inside = parts
+    for key in path:
+        inside = _only_one(inside, key)
+        if isinstance(inside, list):
+            inside = inside[int(key)]
+            continue
+        if not isinstance(inside.get(key, None), (dict, list)):
+            inside[key] = {}
+        inside = inside[key]
+    inside = _only_one(inside, last)
+    if edit.value is DELETE:
+        inside.pop(int(last) if isinstance(inside, list) else last, None)
+    else:
+        inside[int(last) if isinstance(inside, list) else last] = edit.value
+
+
+def _only_one(inside: Any, key: str) -> Any:
+    """A scheduler may stand in a list of one, and is named without its number."""
+    return inside[0] if isinstance(inside, list) and not key.isdigit() else inside
+
+
+def examine(request: Request, use: Callable[[Examination], Result]) -> Result:
+    """What a function makes of a config, while it is about to be trained.
+
+    Raises:
+        LldtoolError: the config or its model does not work; and what the function raises.
+    """
+    return run(partial(_examine, use), request)
+
+
+def _examine(use: Callable[[Examination], Result], request: Request) -> Result:
+    with start_of_training(request) as training:
+        return use(Examination(training))

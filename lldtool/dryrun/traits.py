@@ -1,0 +1,88 @@
+"""What the modules of a model say about its parameters, beyond their names."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from lldtool.plan import FROZEN_BY_TRAIN, NO_WEIGHT_DECAY, NORM
+
+#: torch's classes of normalization layers; RMSNorm came with torch 2.4.
+_NORMS = (
+    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "GroupNorm", "LayerNorm",
+    "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "RMSNorm",
+)  # fmt: skip
+
+
+def traits_of(model: Any) -> dict[str, tuple[str, ...]]:
+    """Parameter name -> its traits, for the parameters that have any.
+
+    Args:
+        model: a `torch.nn.Module`. Its `train()` is called, as training does after the optimizer
+            is built; `requires_grad` is as before afterwards.
+    """
+    traits: dict[str, list[str]] = defaultdict(list)
+    for name in _of_norms(model):
+        traits[name].append(NORM)
+    for name in dict.fromkeys(_declared(model)):
+        traits[name].append(NO_WEIGHT_DECAY)
+    for name in _frozen_by_train(model):
+        traits[name].append(FROZEN_BY_TRAIN)
+    return {name: tuple(found) for name, found in traits.items()}
+
+
+def _of_norms(model: Any) -> Iterator[str]:
+    """The parameters of normalization layers, torch's and what inherits from them."""
+    from torch import nn
+
+    kinds = tuple(getattr(nn, name) for name in _NORMS if hasattr(nn, name))
+    for path, module in model.named_modules():
+        if isinstance(module, kinds):
+            yield from _names(path, (name for name, _ in module.named_parameters(recurse=False)))
+
+
+def _declared(model: Any) -> Iterator[str]:
+    """What modules ask to be spared weight decay, as the training code of timm and Swin reads it.
+
+    `no_weight_decay()` gives names below the module, `no_weight_decay_keywords()` parts of names.
+    """
+    for path, module in model.named_modules():
+        exact, parts = (
+            _answer(module, "no_weight_decay"),
+            _answer(module, "no_weight_decay_keywords"),
+        )
+        if exact or parts:
+            names = [name for name, _ in module.named_parameters()]
+            chosen = (n for n in names if n in exact or any(part in n for part in parts))
+            yield from _names(path, chosen)
+
+
+def _answer(module: Any, method: str) -> set[str]:
+    declared = getattr(type(module), method, None)
+    if not callable(declared):
+        return set()
+    with contextlib.suppress(Exception):  # of the user's own code; training does not call it
+        return {str(name) for name in getattr(module, method)()}
+    return set()
+
+
+def _frozen_by_train(model: Any) -> list[str]:
+    """The parameters that `model.train()` freezes, after the optimizer holds them."""
+    before = {name: p.requires_grad for name, p in model.named_parameters()}
+    mode = model.training
+    try:
+        with contextlib.suppress(Exception):  # training says so itself; here it costs the trait
+            model.train()
+        return [n for n, p in model.named_parameters() if before.get(n) and not p.requires_grad]
+    finally:
+        with contextlib.suppress(Exception):
+            model.train(mode)
+        for name, parameter in model.named_parameters():
+            if name in before and parameter.requires_grad != before[name]:
+                parameter.requires_grad_(before[name])
+
+
+def _names(path: str, names: Iterator[str]) -> Iterator[str]:
+    yield from (f"{path}.{name}" if path else name for name in names)

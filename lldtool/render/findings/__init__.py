@@ -1,0 +1,1 @@
+"""Report -> what `lldtool check` writes, a module for each format."""

@@ -1,0 +1,81 @@
+"""Report -> Markdown, for the summary of a CI job or a comment on a pull request."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from itertools import accumulate
+
+from lldtool.findings import Checked, Report, Severity
+from lldtool.render.findings.shared import Told, place_shown, summary, told_once
+from lldtool.render.tables import markdown, markdown_table
+from lldtool.text import plural, printable
+
+#: Room for the line that says how much is left out, in bytes.
+_NOTE = 100
+
+
+def report_markdown(report: Report, *, limit: int | None = None) -> str:
+    """A heading, a table of the configs with findings, and each finding.
+
+    Args:
+        report: what to show.
+        limit: bytes in UTF-8 that it may have; what comes last is left out, with a count.
+    """
+    heading = f"### lldtool check: {markdown(summary(report))}\n"
+    entries = [entry for one, several in told_once(report) for entry in _entries(one, several)]
+    parts = [heading, *_table(report), *entries]
+    lengths = list(accumulate(len(f"{part}\n".encode()) for part in parts))
+    if limit is not None and lengths[-1] > limit:
+        del parts[max(1, bisect_right(lengths, limit - _NOTE)) :]
+        left = plural(min(len(entries), len(lengths) - len(parts)), "more entry")
+        parts.append(f"{left} left out: the report may not be longer than {limit:,} bytes.\n")
+    return "\n".join(parts)
+
+
+def _table(report: Report) -> list[str]:
+    """The configs that have findings or an error, if there are several."""
+    rows = []
+    for one in report.configs:
+        counts = Counter(finding.severity for finding in one.findings)
+        if counts or one.error is not None:
+            numbers = [str(counts[severity] or "") for severity in Severity]
+            rows.append((printable(one.config), one.status.value, *numbers))
+    severities = [f"{severity.value}s" for severity in Severity]
+    lines = markdown_table(("config", "status", *severities), rows, right=severities)
+    return ["".join(f"{line}\n" for line in lines)] if len(rows) > 1 else []
+
+
+def _entries(one: Checked, several: list[Told]) -> Iterator[str]:
+    """The error and each finding; the first under the config's name."""
+    heading = f"#### {_escaped(one.config)}\n\n"
+    if one.error is not None:
+        yield f"{heading}**error** {_escaped(one.error)}\n"
+        heading = ""
+    for told in several:
+        yield heading + _finding(told)
+        heading = ""
+
+
+def _finding(told: Told) -> str:
+    finding = told.finding
+    rule = f"**{finding.severity.value}** {_escaped(f'{finding.code} {finding.name}')}"
+    lines = [f"{rule}: {_escaped(finding.message)}", ""]
+    about = [("at", [place_shown(finding.place)])] if finding.place else []
+    points = [f"- {x}: {markdown(', '.join(items))}" for x, items in (*about, *told.about)]
+    lines += [*points, ""] if points else []
+    if finding.suggestion:
+        lines += ["Write instead:", "", *_fenced(finding.suggestion), ""]
+    return "\n".join(lines)
+
+
+def _fenced(code: str) -> list[str]:
+    """A block of code; its fence is longer than any that is in it."""
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", code)), 3)
+    return [f"{fence}python", *map(printable, code.strip("\n").split("\n")), fence]
+
+
+def _escaped(text: str) -> str:
+    return markdown(printable(text))

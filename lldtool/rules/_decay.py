@@ -1,0 +1,107 @@
+"""What the rules share that are about parameters which should not be decayed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from lldtool.findings import Severity
+from lldtool.plan import Parameter
+from lldtool.rules._parameters import covering_keys, grouped_by, kind_of, matches
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Found, Subject
+from lldtool.text import plural, setting
+
+#: Kind of parameter -> the options that spare it, and what a custom key says that means it.
+_SPARED_BY = {
+    "norm": (("norm_decay_mult", "flat_decay_mult"), r"norm|ln|bn|\bgn"),
+    "bias": (("bias_decay_mult", "flat_decay_mult"), r"bias"),
+    "vector": (("flat_decay_mult",), r"gamma|scale|beta|alpha"),
+    "embedding": ((), r"embed|token|table|rel_pos"),
+}
+#: Optimizers that apply weight decay apart from the gradient; there, sparing norms is the custom.
+_DECOUPLED = re.compile(r".*(AdamW|Lion|Lamb|LAMB|Adan|Sophia|Prodigy).*")
+
+
+def decayed(subject: Subject, kind: str, noun: str) -> Iterator[Found]:
+    """The decayed parameters of a kind, a finding for each cause.
+
+    Where nothing in the config says that the kind is to be spared, and no layer-decay constructor
+    asks for the customs of fine-tuning, weight decay for all is what the config says: that is
+    information with an optimizer of decoupled weight decay, and nothing with SGD.
+    """
+    members = [p for p in subject.plan.parameters if kind_of(p) == kind]
+    found = [p for p in members if p.weight_decay and not matches(subject.may_decay, p)]
+    severity = None
+    if not _is_to_be_spared(subject, kind, members):
+        if not _DECOUPLED.fullmatch(subject.plan.optimizer.type):
+            return
+        severity = Severity.info
+    for at, parameters in grouped_by(found, cause).items():
+        decays = " or ".join(dict.fromkeys(setting(p.weight_decay) for p in parameters))
+        verb = "is" if len(parameters) == 1 else "are"
+        message = f"{plural(len(parameters), noun)} {verb} decayed, at {decays}{_why(subject, at)}"
+        instead = _ways_to_spare(subject, kind, parameters, at)
+        yield Found(message, at, parameters, instead, severity)
+
+
+def cause(p: Parameter) -> tuple[str, ...]:
+    """The entry of the config that gave a parameter its weight decay, or did not."""
+    reason = p.reason.weight_decay
+    if reason.rule == "custom_key" and reason.key is not None:
+        return (*PARAMWISE_CFG, "custom_keys", reason.key)
+    if reason.rule.endswith("_mult"):
+        return (*PARAMWISE_CFG, reason.rule)
+    if reason.rule == "constructor":
+        return ("optim_wrapper", "constructor")
+    return PARAMWISE_CFG
+
+
+def _is_to_be_spared(subject: Subject, kind: str, members: Sequence[Parameter]) -> bool:
+    options, words = _SPARED_BY[kind]
+    config = subject.paramwise_cfg
+    keys = (key for key, value in custom_keys(subject) if value.get("decay_mult") == 0)
+    return (
+        subject.decays_by_layer
+        or any(p.weight_decay == 0 for p in members)
+        or any(config.get(option) == 0 for option in options)
+        or any(re.search(words, key) for key in keys)
+        or any("no_weight_decay" in p.traits for p in members)
+    )
+
+
+def custom_keys(subject: Subject) -> list[tuple[str, dict[str, object]]]:
+    """The custom keys with their entries."""
+    keys = subject.paramwise_cfg.get("custom_keys", None)
+    known = keys.items() if isinstance(keys, dict) else ()
+    return [(key, value) for key, value in known if isinstance(value, dict)]
+
+
+def _why(subject: Subject, at: tuple[str, ...]) -> str:
+    if at[-2:-1] == ("custom_keys",):
+        return f": custom key {at[-1]!r} decides"
+    if at[:2] == PARAMWISE_CFG and len(at) == 3:
+        return f" by {at[-1]}"
+    if at == PARAMWISE_CFG and subject.paramwise_cfg:
+        return ": no custom key or option of paramwise_cfg spares them"
+    return ": nothing in the config spares any" if at == PARAMWISE_CFG else ""
+
+
+def _ways_to_spare(
+    subject: Subject, kind: str, found: Sequence[Parameter], at: tuple[str, ...]
+) -> list[list[Edit]]:
+    """Edits that may set the weight decay of these parameters to 0 and leave the others alone."""
+    ways = []
+    by_key = at[-2:-1] == ("custom_keys",)
+    if by_key:
+        ways.append([Edit(at, DELETE)])
+    else:
+        options, _ = _SPARED_BY[kind]
+        ways += [[Edit((*PARAMWISE_CFG, option), 0.0)] for option in options]
+    spared = [p.name for p in subject.plan.parameters if not p.weight_decay]
+    targets = [p.name for p in found]
+    others = {p.name for p in subject.plan.parameters} - set(targets) - set(spared)
+    keys = covering_keys(targets, others, longer_than=len(at[-1]) if by_key else 0)
+    if keys:
+        path = (*PARAMWISE_CFG, "custom_keys")
+        ways.append([Edit((*path, key), {"decay_mult": 0.0}) for key in keys])
+    return ways

@@ -1,0 +1,131 @@
+"""What a rule is given, and what it answers."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import Any, ClassVar
+
+from lldtool.errors import ConstructorError
+from lldtool.findings import Severity
+from lldtool.keys import Effect, Key, keys_of
+from lldtool.plan import Parameter, Plan
+
+#: The keys that lead to the options of the constructor.
+PARAMWISE_CFG = ("optim_wrapper", "paramwise_cfg")
+#: Constructors that decay the lr by layers, by the names of their classes.
+_LAYER_DECAY = re.compile(r".*(LayerDecay|LearningRateDecay|LayerWise|Layerwise|LrDecay|LRDecay).*")
+
+
+class _Delete(Enum):
+    DELETE = "DELETE"
+
+
+#: The value of an `Edit` that removes its entry.
+DELETE = _Delete.DELETE
+
+
+@dataclass(frozen=True)
+class Edit:
+    """An entry of the config, by the keys that lead to it, and what to write there."""
+
+    path: tuple[str, ...]
+    value: Any
+
+
+@dataclass(frozen=True)
+class Found:
+    """A finding, as a rule makes it: about what, and which entry of the config is to blame.
+
+    `at` are the keys that lead to that entry; where there is none, to what it would be in.
+    `instead` are ways to mend it, best first; the first one that works is suggested.
+    `severity` is given where it is not the rule's own.
+    """
+
+    message: str
+    at: tuple[str, ...]
+    parameters: Sequence[Parameter] | Sequence[str] = ()
+    instead: Sequence[Sequence[Edit]] = ()
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """Config text that a rule passes or finds something in.
+
+    It follows on a config with a small model of this name, see `lldtool/rules/models.py`.
+    `module` is the source of a module that the config imports, and `settings` are settings of
+    lldtool's, in TOML.
+    """
+
+    text: str
+    model: str = "vit"
+    module: str = ""
+    settings: str = ""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What rules look at: the plan of one config, and what only running it tells.
+
+    `effects` has what leaving out a custom key changes, for keys where that was tried; none for
+    a saved plan, which has no constructor to run. `no_decay`, `must_decay` and `may_decay` are the
+    user's own lists.
+    """
+
+    plan: Plan
+    effects: Mapping[str, Effect] = field(default_factory=dict)
+    no_decay: tuple[str, ...] = ()
+    must_decay: tuple[str, ...] = ()
+    may_decay: tuple[str, ...] = ()
+
+    @cached_property
+    def keys(self) -> Sequence[Key]:
+        """The entries of `paramwise_cfg`, and how much they match and decide."""
+        return keys_of(self.plan)
+
+    @property
+    def paramwise_cfg(self) -> Mapping[str, Any]:
+        """The config's `paramwise_cfg`; empty where it has none."""
+        return self.plan.constructor.paramwise_cfg
+
+    @property
+    def decays_by_layer(self) -> bool:
+        """Whether a constructor of layer-wise lr decay is named, whatever it did."""
+        constructor = self.plan.constructor
+        names = (constructor.type, *constructor.bases)
+        return self.plan.has_layers or any(_LAYER_DECAY.fullmatch(name) for name in names)
+
+
+class Rule:
+    """One rule. Its docstring is its page: a line on what it finds, then why and what to do."""
+
+    code: ClassVar[str]
+    name: ClassVar[str]
+    severity: ClassVar[Severity] = Severity.warning
+    #: Whether it is selected where the user selects nothing.
+    by_default: ClassVar[bool] = True
+    passes: ClassVar[Sequence[Example]] = ()
+    finds: ClassVar[Sequence[Example]] = ()
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """What the rule has against a plan."""
+        yield from ()
+
+    def check_error(self, error: ConstructorError) -> Iterator[Found]:
+        """What the rule makes of a constructor that raised."""
+        yield from ()
+
+    @property
+    def summary(self) -> str:
+        """The docstring's first line, without the full stop."""
+        return self.page.partition("\n")[0].removesuffix(".")
+
+    @property
+    def page(self) -> str:
+        """The docstring: Markdown."""
+        return inspect.cleandoc(type(self).__doc__ or "")

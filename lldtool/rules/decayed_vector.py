@@ -1,0 +1,89 @@
+"""LLD103 decayed-vector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.findings import Severity
+from lldtool.rules._decay import decayed
+from lldtool.rules.base import Example, Found, Rule, Subject
+
+
+class DecayedVector(Rule):
+    """A parameter of at most one dimension is decayed.
+
+    Layer scale, temperatures and the like: each number scales a whole channel or layer, and
+    weight decay pulls it towards switching that off. timm, MAE and BEiT spare every tensor of
+    one dimension. Norms and biases have rules of their own, LLD101 and LLD102.
+
+    It is a warning where the config spares some of them, names an option or key that should, or
+    names a constructor of layer-wise decay. Where nothing in a config says that any should be
+    spared, weight decay for all may well be meant: that is information with AdamW and its kin,
+    and nothing with SGD.
+
+    Ignore it where a paper's recipe decays them. Else write `flat_decay_mult=0.0`, or a custom
+    key with `decay_mult=0.0`.
+    """
+
+    code = "LLD103"
+    name = "decayed-vector"
+    severity = Severity.warning
+    passes: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.8,
+        norm_decay_mult=0.0,
+        flat_decay_mult=0.0))
+""",
+            model="beit",
+        ),
+    ]
+    finds: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.8,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0))
+""",
+            model="convnext",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    paramwise_cfg=dict(
+        flat_decay_mult=0.0,
+        custom_keys={'backbone.layers.2': dict(lr_mult=0.1)}))
+""",
+            model="beit",
+        ),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """Vectors with weight decay, a finding for each cause."""
+        yield from decayed(subject, "vector", "tensor")

@@ -1,0 +1,106 @@
+"""LLD204 depth-out-of-order."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.findings import Severity
+from lldtool.rules._blocks import backbone_parameters, sequences
+from lldtool.rules.base import Example, Found, Rule, Subject
+
+
+class DepthOutOfOrder(Rule):
+    """A later block of a sequence has a lower layer_id than an earlier one.
+
+    Layer decay is meant to give the first blocks the smallest lr. Where the numbers of a
+    constructor or a `get_layer_depth` run backwards or jump back, as with names sorted as text
+    or a hierarchical backbone that is counted as a flat one, some deep block is held back and
+    some early one is not.
+
+    Mend the depth function, or give the constructor the `num_layers` and the backbone that it
+    was written for.
+    """
+
+    code = "LLD204"
+    name = "depth-out-of-order"
+    severity = Severity.error
+    passes: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.8,
+        norm_decay_mult=0.0))
+""",
+            model="convnext",
+        ),
+    ]
+    finds: ClassVar = [
+        Example(
+            """\
+custom_imports = dict(imports=['my_code'])
+model['backbone']['type'] = 'SortedAsText'
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0))
+""",
+            module="""\
+from mmpretrain.models import VisionTransformer
+from mmpretrain.registry import MODELS
+
+
+@MODELS.register_module()
+class SortedAsText(VisionTransformer):
+    def get_layer_depth(self, param_name, prefix=''):
+        depth, num_layers = super().get_layer_depth(param_name, prefix)
+        blocks = sorted(str(number) for number in range(self.num_layers))
+        if 0 < depth < num_layers - 1:
+            depth = blocks.index(str(depth - 1)) + 1
+        return depth, num_layers
+""",
+        ),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """Neighbours in a sequence of blocks whose depths fall, a finding for each sequence."""
+        for name, blocks in sequences(backbone_parameters(subject.plan)).items():
+            depths = {
+                number: min(p.layer_id for p in members if p.layer_id is not None)
+                for number, members in blocks.items()
+                if any(p.layer_id is not None for p in members)
+            }
+            numbers = sorted(depths)
+            pairs = itertools.pairwise(numbers)
+            falls = [(a, b) for a, b in pairs if depths[b] < depths[a]]
+            if falls:
+                a, b = falls[0]
+                more = f", and {len(falls) - 1} more such places" if len(falls) > 1 else ""
+                yield Found(
+                    f"{name}.{b} is in layer {depths[b]}, and {name}.{a} before it in "
+                    f"{depths[a]}{more}",
+                    ("optim_wrapper", "constructor"),
+                    [p for _, b in falls for p in blocks[b]],
+                )

@@ -1,0 +1,111 @@
+"""LLD307 key-undoes-rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.findings import Severity
+from lldtool.plan import Parameter
+from lldtool.rules._decay import custom_keys
+from lldtool.rules._parameters import grouped_by, matches
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.text import plural
+
+
+class KeyUndoesRule(Rule):
+    """A custom key makes parameters decay that an option of the config would have spared.
+
+    A custom key decides alone for all that it matches: `norm_decay_mult`, `bias_decay_mult` and
+    `flat_decay_mult` do not count there. `custom_keys={'backbone': dict(lr_mult=0.1)}`, meant
+    for the lr, makes every norm and bias of the backbone decay again.
+
+    Ignore it where that is meant. Else use a key that matches fewer names, or longer keys with
+    `decay_mult=0.0` for what is to be spared.
+    """
+
+    code = "LLD307"
+    name = "key-undoes-rule"
+    severity = Severity.warning
+    passes: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
+    paramwise_cfg=dict(
+        custom_keys={'backbone.layer4': dict(lr_mult=0.1)}))
+""",
+            model="resnet",
+        ),
+    ]
+    finds: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        custom_keys={'backbone.layers': dict()}))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
+    paramwise_cfg=dict(
+        norm_decay_mult=0.0,
+        custom_keys={'backbone.layer4': dict(lr_mult=0.1)}))
+""",
+            model="resnet",
+        ),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """Parameters that are decayed by a key though an option gives them less, key by key."""
+        exempt = subject.may_decay
+        found = [p for p in subject.plan.parameters if _undone(p) and not matches(exempt, p)]
+        for (key,), parameters in grouped_by(found, _key).items():
+            options = sorted({rule for p in parameters for rule in _undone(p)})
+            at = (*PARAMWISE_CFG, "custom_keys", key)
+            entry = dict(custom_keys(subject)).get(key, {})
+            yield Found(
+                f"custom key {key!r} undoes {' and '.join(options)}: "
+                f"{plural(len(parameters), 'tensor')} {'is' if len(parameters) == 1 else 'are'} "
+                "decayed that would not be without it",
+                at,
+                parameters,
+                [] if entry else [[Edit(at, DELETE)]],
+            )
+
+
+def _undone(p: Parameter) -> list[str]:
+    """The options that would give the parameter no weight decay."""
+    reason = p.reason.weight_decay
+    if reason.rule != "custom_key" or not p.weight_decay:
+        return []
+    beaten = zip(reason.beats, reason.would_give, strict=False)
+    options = [(rule, would) for rule, would in beaten if not rule.startswith("custom_key")]
+    # The first of them would decide.
+    return [rule for rule, would in options[:1] if would == 0]
+
+
+def _key(p: Parameter) -> tuple[str, ...]:
+    return (p.reason.weight_decay.key or "",)

@@ -1,0 +1,161 @@
+"""LLD201 layer-decay-off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.findings import Severity
+from lldtool.rules._blocks import backbone_parameters, position
+from lldtool.rules._options import near, rate_option
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.text import setting
+
+
+class LayerDecayOff(Rule):
+    """A layer-decay constructor is named, and the backbone has one lr all the same.
+
+    Without `layer_decay_rate` the rate is 1, and a misspelt or foreign name for it is ignored
+    without a word; with an empty `paramwise_cfg` the constructor does nothing at all; and a
+    model whose blocks its `get_layer_depth` does not recognise has them all in the last layer.
+    Each is a training with the full lr in the first layers of a pretrained backbone. The
+    message says which it is.
+
+    Ignore it where the rate is 1 on purpose; then mmengine's default constructor says so
+    better.
+    """
+
+    code = "LLD201"
+    name = "layer-decay-off"
+    severity = Severity.error
+    passes: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    paramwise_cfg=dict(
+        norm_decay_mult=0.0))
+""",
+            model="swin",
+        ),
+    ]
+    finds: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor')
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        norm_decay_mult=0.0))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        decay_rate=0.75))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rte=0.75))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=1.0))
+""",
+        ),
+        Example(
+            """\
+custom_imports = dict(imports=['my_code'])
+model['backbone']['type'] = 'OtherNames'
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0))
+""",
+            module="""\
+from mmpretrain.models import VisionTransformer
+from mmpretrain.registry import MODELS
+
+
+@MODELS.register_module()
+class OtherNames(VisionTransformer):
+    def get_layer_depth(self, param_name, prefix=''):
+        depth, num_layers = super().get_layer_depth(param_name, prefix)
+        return (0 if depth == 0 else num_layers - 1), num_layers
+""",
+        ),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """One lr for all blocks of the backbone that train."""
+        if not subject.decays_by_layer:
+            return
+        members = backbone_parameters(subject.plan)
+        inside = [p for p in members if position(p.name) is not None]
+        lrs = {p.lr for p in inside}
+        if len({position(p.name) for p in inside}) < 2 or len(lrs) > 1:
+            return
+        lr = setting(inside[0].lr)
+        for at, why, instead in [_cause(subject)]:
+            yield Found(f"no layer decay: all blocks have lr {lr}, {why}", at, (), instead)
+
+
+def _cause(subject: Subject) -> tuple[tuple[str, ...], str, list[list[Edit]]]:
+    """Which entry is to blame, why, and what to write instead."""
+    options = subject.paramwise_cfg
+    name = rate_option(subject.plan.constructor)
+    if not options:
+        rate = Edit((*PARAMWISE_CFG, name), 0.75)
+        why = "as paramwise_cfg is empty: the constructor does nothing then"
+        return ("optim_wrapper", "constructor"), why, [[rate]]
+    if name in options:
+        at = (*PARAMWISE_CFG, name)
+        if options[name] == 1:
+            return at, f"as {name} is 1", []
+        why = "as the model's depth function puts all of them in one layer"
+        return ("optim_wrapper", "constructor"), why, []
+    meant = near(name, [option for option in options if option != "custom_keys"])
+    if meant is None:
+        rate = Edit((*PARAMWISE_CFG, name), 0.75)
+        return PARAMWISE_CFG, f"as there is no {name}, which is 1 then", [[rate]]
+    at = (*PARAMWISE_CFG, meant)
+    rename = [Edit(at, DELETE), Edit((*PARAMWISE_CFG, name), options[meant])]
+    return at, f"as the rate is called {name} here, not {meant}", [rename]

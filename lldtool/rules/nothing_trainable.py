@@ -1,0 +1,57 @@
+"""LLD405 nothing-trainable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.errors import ConstructorError
+from lldtool.findings import Severity
+from lldtool.rules.base import Example, Found, Rule
+
+
+class NothingTrainable(Rule):
+    """Every parameter is frozen.
+
+    The optimizer gets no parameter at all, and torch raises "optimizer got an empty parameter
+    list": training would crash at its start.
+
+    Look for `frozen_stages`, a `freeze` option, or a `requires_grad = False` in the model.
+    """
+
+    code = "LLD405"
+    name = "nothing-trainable"
+    severity = Severity.error
+    passes: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+""",
+        ),
+    ]
+    finds: ClassVar = [
+        Example(
+            """\
+model['backbone']['frozen_stages'] = 12
+model['head'] = dict(type='ClsHead')
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4))
+""",
+        ),
+    ]
+
+    def check_error(self, error: ConstructorError) -> Iterator[Found]:
+        """What torch said."""
+        if error.kind == "nothing-trainable":
+            yield Found(error.message, ("model",))

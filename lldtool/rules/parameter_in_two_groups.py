@@ -1,0 +1,74 @@
+"""LLD402 parameter-in-two-groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.errors import ConstructorError
+from lldtool.findings import Severity
+from lldtool.rules.base import Example, Found, Rule
+
+
+class ParameterInTwoGroups(Rule):
+    """A parameter is in two param groups, which torch refuses.
+
+    A tensor that two modules share is visited twice. Training would crash at its start.
+
+    With mmengine's default constructor write `bypass_duplicate=True` in `paramwise_cfg`;
+    layer-decay constructors do not know that option.
+    """
+
+    code = "LLD402"
+    name = "parameter-in-two-groups"
+    severity = Severity.error
+    passes: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+""",
+        ),
+    ]
+    finds: ClassVar = [
+        Example(
+            """\
+custom_imports = dict(imports=['my_code'])
+model['head']['type'] = 'TiedHead'
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0))
+""",
+            module="""\
+import torch
+from mmpretrain.models import LinearClsHead
+from mmpretrain.registry import MODELS
+
+
+@MODELS.register_module()
+class TiedHead(LinearClsHead):
+    def __init__(self, num_classes, in_channels, **kwargs):
+        super().__init__(num_classes, in_channels, **kwargs)
+        self.auxiliary = torch.nn.Linear(in_channels, num_classes)
+        self.auxiliary.weight = self.fc.weight
+""",
+        ),
+    ]
+
+    def check_error(self, error: ConstructorError) -> Iterator[Found]:
+        """What torch said."""
+        if error.kind == "parameter-in-two-groups":
+            yield Found(error.message, ("optim_wrapper", "constructor"))

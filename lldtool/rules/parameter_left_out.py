@@ -1,0 +1,76 @@
+"""LLD403 parameter-left-out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.findings import Severity
+from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.text import plural
+
+
+class ParameterLeftOut(Rule):
+    """A parameter that asks for a gradient is in no param group.
+
+    The constructor left it out: gradients are computed for it in every step, and it never
+    changes.
+
+    Freeze it with `requires_grad = False` if that is meant. Else mend the constructor.
+    """
+
+    code = "LLD403"
+    name = "parameter-left-out"
+    severity = Severity.error
+    passes: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+""",
+        ),
+    ]
+    finds: ClassVar = [
+        Example(
+            """\
+custom_imports = dict(imports=['my_code'])
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='BackboneOnly',
+    paramwise_cfg=dict(norm_decay_mult=0.0))
+""",
+            module="""\
+from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class BackboneOnly(DefaultOptimWrapperConstructor):
+    def add_params(self, params, module, prefix='', **kwargs):
+        if prefix == '':
+            module, prefix = module.backbone, 'backbone'
+        super().add_params(params, module, prefix, **kwargs)
+""",
+        ),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """What no group holds."""
+        left_out = [p.name for p in subject.plan.left_out]
+        if left_out:
+            verb = "is" if len(left_out) == 1 else "are"
+            yield Found(
+                f"{plural(len(left_out), 'tensor')} {verb} in no param group and never trained",
+                ("optim_wrapper", "constructor"),
+                left_out,
+            )

@@ -1,0 +1,128 @@
+"""LLD106 policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.findings import Severity
+from lldtool.plan import Parameter
+from lldtool.rules._decay import cause
+from lldtool.rules._parameters import covering_keys, grouped_by, matches
+from lldtool.rules.base import PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.text import plural
+
+
+class PolicyBroken(Rule):
+    """A parameter breaks the `no-decay` or `must-decay` list of the settings.
+
+    The lists are yours, in `[tool.lldtool]`: globs of parameter names, or `type:` and a glob of
+    module classes. What `no-decay` names must not be decayed, what `must-decay` names must be.
+    The more specific intent wins over the other rules: a name in `may-decay` is not held
+    against LLD101 to LLD105.
+
+    Mend the config, or the list.
+    """
+
+    code = "LLD106"
+    name = "policy"
+    severity = Severity.error
+    passes: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+""",
+            settings="""\
+no-decay = ["*.pos_embed", "type:LayerNorm"]
+must-decay = ["*.ffn.*.weight"]
+""",
+        ),
+    ]
+    finds: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        flat_decay_mult=0.0))
+""",
+            settings="""\
+no-decay = ["*.pos_embed", "type:LayerNorm"]
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        flat_decay_mult=0.0,
+        custom_keys={'head': dict(decay_mult=0.0)}))
+""",
+            settings="""\
+must-decay = ["head.fc.weight"]
+""",
+        ),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """What breaks a pattern, a finding for each pattern and cause."""
+        for patterns, is_decayed, words in (
+            (subject.no_decay, True, "decayed, and no-decay names"),
+            (subject.must_decay, False, "not decayed, and must-decay names"),
+        ):
+            broken = [
+                (pattern, p)
+                for p in subject.plan.parameters
+                if bool(p.weight_decay) is is_decayed and (pattern := matches(patterns, p))
+            ]
+            for (pattern, *at), pairs in grouped_by(broken, _pattern_and_cause).items():
+                found = [p for _, p in pairs]
+                verb = "is" if len(found) == 1 else "are"
+                message = f"{plural(len(found), 'tensor')} {verb} {words} {pattern!r}"
+                yield Found(message, tuple(at), found, _ways(subject, found, at, 1.0 - is_decayed))
+
+
+def _pattern_and_cause(pair: tuple[str, Parameter]) -> tuple[str, ...]:
+    pattern, parameter = pair
+    return (pattern, *cause(parameter))
+
+
+def _ways(subject: Subject, found: list[Parameter], at: list[str], mult: float) -> list[list[Edit]]:
+    names = [p.name for p in found]
+    longer_than = len(at[-1]) if at[-2:-1] == ["custom_keys"] else 0
+    others = {p.name for p in subject.plan.parameters} - set(names)
+    keys = covering_keys(names, others, longer_than=longer_than)
+    path = (*PARAMWISE_CFG, "custom_keys")
+    return [[Edit((*path, key), {"decay_mult": mult}) for key in keys]] if keys else []

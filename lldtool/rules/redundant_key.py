@@ -1,0 +1,71 @@
+"""LLD303 redundant-key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.findings import Severity
+from lldtool.keys import Effect
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+
+
+class RedundantKey(Rule):
+    """Leaving a custom key out changes nothing.
+
+    Decided by running the constructor without it: every parameter keeps its settings, as the
+    options or other keys give it the same. It does no harm, so this is information; but a key
+    that is there for nothing often was meant for something.
+
+    Delete it, or find out with `lldtool explain --keys` what else gives these parameters their
+    settings.
+    """
+
+    code = "LLD303"
+    name = "redundant-key"
+    severity = Severity.info
+    passes: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+""",
+        ),
+    ]
+    finds: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        custom_keys={'.ln1': dict(decay_mult=0.0)}))
+""",
+        ),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """Keys that decide something, without which the constructor gives the same."""
+        for key in subject.keys:
+            if key.is_custom and key.decided and subject.effects.get(key.name) == Effect():
+                at = (*PARAMWISE_CFG, "custom_keys", key.name)
+                number = "1 tensor" if key.decided == 1 else f"{key.decided} tensors"
+                yield Found(
+                    f"custom key {key.name!r} is redundant: the {number} that it decides would get "
+                    "the same without it",
+                    at,
+                    (),
+                    [[Edit(at, DELETE)]],
+                )

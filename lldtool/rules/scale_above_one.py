@@ -1,0 +1,85 @@
+"""LLD202 scale-above-one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.findings import Severity
+from lldtool.rules._options import rate_option
+from lldtool.rules.base import PARAMWISE_CFG, Example, Found, Rule, Subject
+from lldtool.text import plural, significant
+
+
+class ScaleAboveOne(Rule):
+    """Layer decay gives some parameter more than the base lr.
+
+    `lr_scale` is rate^(max_layer_id − layer_id − 1): a rate above 1 turns the decay around, and
+    so does a `num_layers` that is smaller than the backbone's depth, for the constructors that
+    are told it. An `lr_mult` above 1 in a custom key, as for a new head, says what it does and
+    is not reported.
+
+    Ignore it where the first layers are meant to learn fastest.
+    """
+
+    code = "LLD202"
+    name = "scale-above-one"
+    severity = Severity.error
+    passes: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
+    paramwise_cfg=dict(
+        custom_keys={'head': dict(lr_mult=10)}))
+""",
+            model="resnet",
+        ),
+    ]
+    finds: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=1.25))
+""",
+        ),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """Scales above 1 that no `lr_mult` asks for."""
+        asked = ("custom_key", "bias_lr_mult", "dcn_offset_lr_mult")
+        found = [
+            (p.lr_scale, p)
+            for p in subject.plan.parameters
+            if p.lr_scale is not None and p.lr_scale > 1 and p.reason.lr.rule not in asked
+        ]
+        if not found or not subject.decays_by_layer:
+            return
+        most = significant(max(scale for scale, _ in found))
+        number = plural(len(found), "tensor")
+        option = rate_option(subject.plan.constructor)
+        rate = subject.paramwise_cfg.get(option, None)
+        why = f": {option} is {rate}" if isinstance(rate, (int, float)) and rate > 1 else ""
+        at = (*PARAMWISE_CFG, option)
+        yield Found(
+            f"{number} with an lr_scale above 1, up to {most}{why}", at, [p for _, p in found]
+        )

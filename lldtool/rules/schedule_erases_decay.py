@@ -1,0 +1,108 @@
+"""LLD206 schedule-erases-decay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from lldtool.findings import Severity
+from lldtool.rules._schedulers import lr_schedulers, scheduler_path
+from lldtool.rules.base import Edit, Example, Found, Rule, Subject
+
+
+class ScheduleErasesDecay(Rule):
+    """A scheduler gives every param group the same absolute lr.
+
+    `OneCycleLR` sets each group's lr from `eta_max`, a number or a list with one for each
+    group, whatever the constructor gave it: layer decay and every `lr_mult` are lost at the
+    first step.
+
+    Use a scheduler that multiplies, such as `LinearLR` followed by `CosineAnnealingLR`, or give
+    `eta_max` a list with a value for each param group.
+    """
+
+    code = "LLD206"
+    name = "schedule-erases-decay"
+    severity = Severity.error
+    passes: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+param_scheduler = dict(type='CosineAnnealingLR', T_max=100)
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4))
+param_scheduler = dict(type='OneCycleLR', eta_max=0.1, total_steps=100)
+""",
+            model="resnet",
+        ),
+    ]
+    finds: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+param_scheduler = dict(type='OneCycleLR', eta_max=1e-3, total_steps=100, by_epoch=True)
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
+    paramwise_cfg=dict(
+        custom_keys={'head': dict(lr_mult=10)}))
+param_scheduler = [dict(type='OneCycleLR', eta_max=0.1, total_steps=100)]
+""",
+            model="resnet",
+        ),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """One-cycle schedules with one maximum for groups whose lrs differ."""
+        plan = subject.plan
+        lrs = {p.lr for p in plan.parameters}
+        if len(lrs) < 2:
+            return
+        for index, scheduler in lr_schedulers(plan.param_scheduler):
+            most = scheduler.get("eta_max")
+            one_for_all = not isinstance(most, list) or len(set(most)) == 1
+            if str(scheduler.get("type", "")).startswith("OneCycle") and one_for_all:
+                at = scheduler_path(plan.param_scheduler, index)
+                yield Found(
+                    f"{scheduler['type']} gives every param group the lr that eta_max says; "
+                    f"the {len(lrs)} different ones of the constructor are lost",
+                    (*at, "eta_max") if "eta_max" in scheduler else at,
+                    (),
+                    [[Edit(at, {"type": "CosineAnnealingLR", **_span(scheduler)})]],
+                )
+
+
+def _span(scheduler: Mapping[str, Any]) -> dict[str, Any]:
+    """Over which steps a cosine would run in its place."""
+    steps = scheduler.get("total_steps")
+    kept = {k: scheduler[k] for k in ("by_epoch", "begin", "end") if k in scheduler}
+    return {**kept, "T_max": steps} if isinstance(steps, int) else kept

@@ -1,0 +1,74 @@
+"""LLD302 shadowed-key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.findings import Severity
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+
+
+class ShadowedKey(Rule):
+    """All that a custom key matches is taken by longer keys.
+
+    The longest key that is part of a name decides alone, and nothing of the shorter ones is
+    merged in. A key whose every match has a longer key does nothing.
+
+    Ignore it in a file that several models share. Else delete it, or write its options to the
+    longer keys too.
+    """
+
+    code = "LLD302"
+    name = "shadowed-key"
+    severity = Severity.warning
+    passes: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+""",
+        ),
+    ]
+    finds: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            'backbone.cls_token': dict(decay_mult=0.0),
+        }))
+""",
+        ),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """Keys that match and never decide."""
+        for key in subject.keys:
+            if not key.is_custom or not key.matched or key.decided:
+                continue
+            takers = " and ".join(repr(name) for name in key.taken)
+            at = (*PARAMWISE_CFG, "custom_keys", key.name)
+            number = "1 tensor" if key.matched == 1 else f"{key.matched} tensors"
+            yield Found(
+                f"custom key {key.name!r} decides nothing: {takers} comes first for the {number} "
+                "that it matches",
+                at,
+                (),
+                [[Edit(at, DELETE)]],
+            )

@@ -1,0 +1,117 @@
+"""LLD308 stray-group-entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.findings import Severity
+from lldtool.rules._decay import custom_keys
+from lldtool.rules._options import near
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.text import plural
+
+
+class StrayGroupEntry(Rule):
+    """An entry of a custom key does nothing but lie in the param group.
+
+    mmengine's and mmpretrain's constructors copy the entries of a custom key into the param group.
+    One that the optimizer has as a setting (`betas`, `momentum`, `eps`) takes effect there, and so
+    does one that its code reads, as LARS does `lars_exclude`; a misspelt `decay_mul` does not.
+    Where the name is near to none that has an effect, a hook of the config may read it: that is
+    information. An `lr_mult` without effect is LLD306.
+
+    Correct the name, or delete the entry.
+    """
+
+    code = "LLD308"
+    name = "stray-group-entry"
+    severity = Severity.warning
+    passes: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        custom_keys={'head.fc.weight': dict(eps=1e-6)}))
+""",
+        ),
+    ]
+    finds: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        custom_keys={'.cls_token': dict(decay_mul=0.0)}))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
+    paramwise_cfg=dict(
+        custom_keys={'backbone.bn1': dict(decay_mul=0.0)}))
+""",
+            model="resnet",
+        ),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """Entries of custom keys that are no option and no setting of the optimizer."""
+        plan = subject.plan
+        reads = plan.constructor.reads
+        if (reads is not None and "custom_keys" not in reads) or plan.optimizer.options is None:
+            return
+        settings = {"lr", "weight_decay", "lr_mult", "decay_mult", *plan.optimizer.options}
+        settings.update(plan.optimizer.group_entries)
+        for key, entry in custom_keys(subject):
+            found = [p for p in plan.parameters if key in p.name]
+            for option in (o for o in entry if o not in settings):
+                if not found or not _is_known_to_do_nothing(subject, option):
+                    continue
+                at = (*PARAMWISE_CFG, "custom_keys", key, option)
+                delete, hint = Edit(at, DELETE), ""
+                ways = [[delete]]
+                meant = near(option, sorted(settings - {*entry}))
+                if meant is not None:
+                    hint = f"; did you mean {meant!r}?"
+                    ways = [[delete, Edit((*at[:-1], meant), entry[option])]]
+                yield Found(
+                    f"{option!r} of custom key {key!r} does nothing for the "
+                    f"{plural(len(found), 'tensor')} that it matches{hint}",
+                    at,
+                    found,
+                    ways,
+                    None if meant else Severity.info,
+                )
+
+
+def _is_known_to_do_nothing(subject: Subject, option: str) -> bool:
+    """A constructor of the user's own may read what it likes; what it explains, it does not."""
+    constructor = subject.plan.constructor
+    known = {"DefaultOptimWrapperConstructor", "LearningRateDecayOptimWrapperConstructor"}
+    explained = all(p.reason.weight_decay.rule != "constructor" for p in subject.plan.parameters)
+    return constructor.type in known or explained

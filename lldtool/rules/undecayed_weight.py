@@ -1,0 +1,116 @@
+"""LLD105 undecayed-weight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.findings import Severity
+from lldtool.plan import Parameter
+from lldtool.rules._decay import cause
+from lldtool.rules._parameters import covering_keys, grouped_by, kind_of, matches
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.text import plural, setting
+
+
+class UndecayedWeight(Rule):
+    """A weight matrix or kernel is not decayed, though the base weight decay is not 0.
+
+    A custom key is part of a name: `head` is part of `decode_head`, `norm` of
+    `norm_proj.weight`, and `bias` of what you like. Where a key that was meant for vectors
+    matches a matrix, the matrix is trained without the regularization that the config asks for.
+
+    Depthwise kernels that `dwconv_decay_mult` spares are not reported, nor are embeddings, nor
+    what `no-decay` or `may-decay` names. Ignore it where a part is spared on purpose. Else
+    write a longer key.
+    """
+
+    code = "LLD105"
+    name = "undecayed-weight"
+    severity = Severity.warning
+    passes: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
+    paramwise_cfg=dict(
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0))
+""",
+            model="resnet",
+        ),
+    ]
+    finds: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        custom_keys={'.ffn': dict(decay_mult=0.0)}))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
+    paramwise_cfg=dict(
+        custom_keys={'conv1': dict(decay_mult=0.0)}))
+""",
+            model="resnet",
+        ),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """Weights without decay, a finding for each cause."""
+        if not subject.plan.optimizer.weight_decay:
+            return
+        exempt = (*subject.no_decay, *subject.may_decay)
+        found = [p for p in subject.plan.parameters if _is_undecayed(p) and not matches(exempt, p)]
+        for at, parameters in grouped_by(found, cause).items():
+            verb = "is" if len(parameters) == 1 else "are"
+            base = setting(subject.plan.optimizer.weight_decay)
+            yield Found(
+                f"{plural(len(parameters), 'weight')} {verb} not decayed, by {at[-1]!r}; "
+                f"the base weight decay is {base}",
+                at,
+                parameters,
+                _ways_to_decay(subject, parameters, at),
+            )
+
+
+def _is_undecayed(p: Parameter) -> bool:
+    by_option = p.reason.weight_decay.rule == "dwconv_decay_mult"
+    table = p.module_type == "Embedding"
+    return p.weight_decay == 0 and kind_of(p) == "weight" and not (by_option or table)
+
+
+def _ways_to_decay(
+    subject: Subject, found: list[Parameter], at: tuple[str, ...]
+) -> list[list[Edit]]:
+    if at[-2:-1] != ("custom_keys",):
+        return []
+    names = [p.name for p in found]
+    others = {p.name for p in subject.plan.parameters} - set(names)
+    keys = covering_keys(names, others, longer_than=len(at[-1]))
+    path = (*PARAMWISE_CFG, "custom_keys")
+    longer = [[Edit((*path, key), {"decay_mult": 1.0}) for key in keys]] if keys else []
+    return [*longer, [Edit(at, DELETE)]]

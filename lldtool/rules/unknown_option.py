@@ -1,0 +1,86 @@
+"""LLD304 unknown-option."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.findings import Severity
+from lldtool.rules._options import KNOWN_OPTIONS, ignored, near
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+
+#: Not an option, but what mmengine takes out of a dict that replaces an inherited one.
+_OF_MMENGINES = "_delete_"
+
+
+class UnknownOption(Rule):
+    """An option of `paramwise_cfg`, or of a custom key, is one that nothing knows.
+
+    A constructor looks for the options that it knows and says nothing of others, so that a
+    misspelt `norm_decay_mul` is ignored. lldtool watches which options the constructor looks
+    for while it runs; one that it never looks for does nothing.
+
+    Correct the name, or delete the option.
+    """
+
+    code = "LLD304"
+    name = "unknown-option"
+    severity = Severity.error
+    passes: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }))
+""",
+        ),
+    ]
+    finds: ClassVar = [
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mul=0.0))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
+    paramwise_cfg=dict(
+        norm_decy_mult=0.0))
+""",
+            model="resnet",
+        ),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """Options that the constructor never looked for and that no other one knows."""
+        reads = subject.plan.constructor.reads or ()
+        for option in ignored(subject):
+            if option in KNOWN_OPTIONS:
+                continue
+            at = (*PARAMWISE_CFG, option)
+            delete, hint = Edit(at, DELETE), ""
+            ways = [[delete]]
+            names = [name for name in reads if name not in subject.paramwise_cfg]
+            meant = near(option, [*names, _OF_MMENGINES])
+            if meant == _OF_MMENGINES:
+                hint = f"; did you mean {meant!r}, which replaces what is inherited?"
+            elif meant is not None:
+                hint = f"; did you mean {meant!r}?"
+                ways = [[delete, Edit((*PARAMWISE_CFG, meant), subject.paramwise_cfg[option])]]
+            kind = subject.plan.constructor.type
+            yield Found(f"{kind} knows no option {option!r} and ignores it{hint}", at, (), ways)

@@ -1,0 +1,108 @@
+"""Edits of a config as text to write in its file: entries, where they go and what they replace."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Sequence
+from typing import Any
+
+from lldtool.rules.base import DELETE, Edit
+from lldtool.source.places import Sources
+
+
+def config_text(edits: Sequence[Edit], sources: Sources) -> str | None:
+    """What to write in a config's own file for these edits.
+
+    A comment says which dict the entries below it go in, and which they replace there: `# in
+    optim_wrapper.paramwise_cfg, instead of 'decay_rate'`, then `layer_decay_rate=0.75,`. Where the
+    file itself says nothing yet of what is to be changed, it is a statement, which mmengine merges
+    with what the file inherits.
+
+    Args:
+        edits: what to change.
+        sources: of the config.
+
+    Returns:
+        None where it can't be said so: an entry to delete is an inherited one.
+    """
+    deleted = [edit.path for edit in edits if edit.value is DELETE]
+    written = [edit for edit in edits if edit.value is not DELETE]
+    if not all(_is_own(sources, path) for path in deleted):
+        return None
+    statements: dict[str, Any] = {}
+    lines: dict[str, dict[tuple[str, ...], Any]] = {}
+    for edit in written:
+        inside = _deepest_own(sources, edit.path[:-1])
+        if not inside:
+            _put(statements, edit.path, edit.value)
+            continue
+        replaced = [edit.path] if _is_own(sources, edit.path) else []
+        replaced += [path for path in deleted if path[:-1] == edit.path[:-1]]
+        deleted = [path for path in deleted if path not in replaced]
+        instead = " and ".join(repr(path[-1]) for path in replaced)
+        where = f"# in {'.'.join(inside)}" + (f", instead of {instead}" if instead else "")
+        _put(
+            lines.setdefault(where, {}).setdefault(inside, {}), edit.path[len(inside) :], edit.value
+        )
+    text = [_statement(key, value, sources) for key, value in statements.items()]
+    for where, below in lines.items():
+        text.append(where)
+        for inside, entries in below.items():
+            is_call = _is_call(sources, inside)
+            text += [f"{_entry(key, value, is_call=is_call)}," for key, value in entries.items()]
+    text += [f"# in {'.'.join(path[:-1])}, delete {path[-1]!r}" for path in deleted]
+    return "\n".join(text)
+
+
+def _put(inside: dict[str, Any], path: Sequence[str], value: object) -> None:
+    """`{}`, `a`, `b` -> `{a: {b: value}}`."""
+    for key in path[:-1]:
+        inside = inside.setdefault(key, {})
+    inside[path[-1]] = value
+
+
+def _is_own(sources: Sources, path: Sequence[str]) -> bool:
+    """Whether the entry stands in the config's own file, rather than in one that it inherits."""
+    entry = sources.entry(path)
+    return entry is not None and entry.place.file == sources.files[0]
+
+
+def _deepest_own(sources: Sources, path: Sequence[str]) -> tuple[str, ...]:
+    """The innermost of the dicts on the way that stands in the config's own file."""
+    ends = range(len(path), 0, -1)
+    return tuple(next((path[:end] for end in ends if _is_own(sources, path[:end])), ()))
+
+
+def _is_call(sources: Sources, path: Sequence[str]) -> bool:
+    """Whether the entry's value is a `dict(…)`, rather than a `{…}`."""
+    entry = sources.entry(path)
+    return entry is not None and entry.is_call
+
+
+def _statement(key: str, value: object, sources: Sources) -> str:
+    """For the end of the file; a pure-Python config merges by method."""
+    return (
+        f"{key}.merge({_literal(value)})"
+        if sources.is_pure_python
+        else f"{key} = {_literal(value)}"
+    )
+
+
+def _entry(key: str, value: object, *, is_call: bool) -> str:
+    """`key=value` of a call, or `'key': value` of a display."""
+    if not is_call:
+        return f"{key!r}: {_literal(value)}"
+    return f"{key}={_literal(value)}" if _is_name(key) else f"**{{{key!r}: {_literal(value)}}}"
+
+
+def _literal(value: object) -> str:
+    """A value as OpenMMLab's configs write it."""
+    if not isinstance(value, dict):
+        return repr(value)
+    if all(_is_name(key) for key in value):
+        return f"dict({', '.join(f'{key}={_literal(item)}' for key, item in value.items())})"
+    return f"{{{', '.join(f'{key!r}: {_literal(item)}' for key, item in value.items())}}}"
+
+
+def _is_name(key: object) -> bool:
+    return isinstance(key, str) and key.isidentifier() and not keyword.iskeyword(key)

@@ -1,0 +1,113 @@
+"""Configs on a real Dask cluster: a scheduler and two workers, all processes of their own."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT, SAMPLES, TINY_VIT
+
+pytest.importorskip("distributed")
+
+from lldtool.dryrun import dry_run, fleet
+from lldtool.dryrun.fleet import Fleet, dask_executor, in_worker
+from lldtool.errors import LldtoolError
+from lldtool.request import Request
+from lldtool.source import locate
+
+GOOD = [
+    *(str(SAMPLES / name) for name in ("vit-base_layer-decay.py", "beit-base.py", "swin-tiny.py")),
+    "mmpretrain::mae/benchmarks/vit-base-p16_8xb128-coslr-100e_in1k.py",
+    "mmpretrain::resnet/resnet50_8xb32_in1k.py",
+]
+#: What a config does -> code, and the error that this comes to.
+BAD = {
+    "exits": ("import posix\nposix._exit(3)", "the config ended the process with exit code 3"),
+    "segfaults": ("import ctypes\nctypes.string_at(0)", "crashed with signal SIGSEGV"),
+    "hangs": ("import time\ntime.sleep(600)", "took longer than 6 s (--timeout allows more)"),
+    "raises": ("1 / 0", "ZeroDivisionError: division by zero in raises.py line 3"),
+}
+TIMEOUT = 6.0
+
+
+def dask(*arguments, cwd):
+    return subprocess.Popen(
+        [sys.executable, "-m", "dask", *arguments],
+        cwd=cwd, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """The address of a scheduler with two workers of a thread each."""
+    folder = tmp_path_factory.mktemp("dask")
+    file = folder / "scheduler.json"
+    cluster = [
+        dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-jupyter",
+             "--scheduler-file", str(file), cwd=folder),
+    ]  # fmt: skip
+    cluster += [
+        dask("worker", "--scheduler-file", str(file), "--host", "127.0.0.1", "--nthreads", "1",
+             "--no-dashboard", "--name", name, "--local-directory", str(folder), cwd=folder)
+        for name in ("one", "two")
+    ]  # fmt: skip
+    try:
+        end = time.monotonic() + 30
+        while not file.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        yield json.loads(file.read_text())["address"]
+    finally:
+        for process in reversed(cluster):
+            process.terminate()
+        for process in cluster:
+            process.wait(20)
+
+
+def request(path, name=None):
+    return Request(locate(str(path)).path, name or str(path), own_process=True)
+
+
+def test_configs_run_on_the_workers_as_they_do_here(address, tmp_path):
+    for name, (code, _) in BAD.items():
+        (tmp_path / f"{name}.py").write_text(f"_base_ = []\n\n{code}\n{TINY_VIT}")
+    bad = {name: request(tmp_path / f"{name}.py", f"{name}.py") for name in BAD}
+    with dask_executor(address) as executor:
+        executor._client.wait_for_workers(2, timeout=30)
+        # The servers that processes are forked from, one beside each worker.
+        servers = [executor.submit(in_worker, os.getppid, (), TIMEOUT) for _ in range(20)]
+        assert len({server.result(50) for server in servers}) == 2
+        failing = {
+            name: executor.submit(in_worker, dry_run, (one,), TIMEOUT) for name, one in bad.items()
+        }
+        futures = [executor.submit(in_worker, dry_run, (request(n),), TIMEOUT) for n in GOOD]
+        plans = [future.result(50) for future in futures]
+        errors = {name: future.exception(50) for name, future in failing.items()}
+        assert len(executor._client.scheduler_info()["workers"]) == 2
+    with Fleet(2, 60) as local:
+        assert plans == [f.result() for f in [local.submit(dry_run, request(n)) for n in GOOD]]
+    assert {name: str(error) for name, error in errors.items()} == {
+        name: f"{name}.py: {expected}" for name, (_, expected) in BAD.items()
+    }
+    assert all(isinstance(error, LldtoolError) for error in errors.values())
+    assert errors["hangs"].hint == "--timeout allows more"
+
+
+def test_without_dask_the_mend_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(LldtoolError, match=r"pip install 'lldtool\[dask\]'"), dask_executor("x:1"):
+        pass
+
+
+def test_no_scheduler_answers(monkeypatch, capfd):
+    monkeypatch.setattr(fleet, "DASK_TIMEOUT", 1)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"
+    for one in (address, "nonsense://x", "tcp://no.such.host.invalid:1"):
+        with pytest.raises(LldtoolError, match=f"no Dask scheduler answers at {one}"):  # noqa: SIM117
+            with dask_executor(one):
+                pass
+    assert capfd.readouterr().err == ""

@@ -1,0 +1,152 @@
+"""Every rule finds something in its failing examples, and nothing in its passing ones."""
+
+import re
+from functools import partial
+
+import pytest
+import tomllib
+from lldtool.source.places import Sources
+
+from lldtool.checking import check_config
+from lldtool.dryrun.fleet import Fleet
+from lldtool.policy import load_policy
+from lldtool.request import Request
+from lldtool.rules import all_rules
+from lldtool.rules.models import model_config
+
+RULES = [rule for rule in all_rules() if rule.finds]
+
+
+def examples(attribute):
+    return [
+        pytest.param(rule, example, id=f"{rule.code}-{number}")
+        for rule in RULES
+        for number, example in enumerate(getattr(rule, attribute))
+    ]
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    with Fleet(2, timeout=60) as running:
+        yield running
+
+
+@pytest.fixture
+def check(fleet, tmp_path):
+    """The findings of a rule in an example, with this text in the place of the example's own."""
+
+    def checked(rule, example, text=None):
+        path = tmp_path / "config.py"
+        path.write_text(model_config(example.model) + example.text if text is None else text)
+        (tmp_path / "my_code.py").write_text(example.module)
+        settings = tmp_path / "lldtool.toml"
+        settings.write_text(example.settings)
+        policy = load_policy(tmp_path, settings).overridden(select=[rule.code])
+        outcome = fleet.submit(partial(check_config, policy), Request(path, "config.py")).result()
+        return outcome, path
+
+    return checked
+
+
+@pytest.fixture(autouse=True)
+def _own_modules(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.parametrize(("rule", "example"), examples("passes"))
+def test_rule_passes(check, rule, example):
+    outcome, _ = check(rule, example)
+    assert (outcome.error, outcome.findings) == (None, ())
+
+
+@pytest.mark.parametrize(("rule", "example"), examples("finds"))
+def test_rule_finds_something_at_its_place(check, rule, example):
+    outcome, path = check(rule, example)
+    assert outcome.findings
+    assert (outcome.error is None) is (type(rule).check_error is type(RULES[-1]).check_error) or (
+        outcome.error
+    )
+    for finding in outcome.findings:
+        assert finding.code == rule.code
+        place = finding.place
+        assert place is not None
+        assert place.file == path
+        line = path.read_text().splitlines()[place.line - 1]
+        named = line[place.column - 1 : place.end_column - 1].strip("'\"")
+        assert named in finding.key.split(".") or finding.key.endswith(named)
+
+
+@pytest.mark.parametrize(("rule", "example"), examples("finds"))
+def test_what_a_rule_suggests_makes_the_finding_go(check, rule, example):
+    outcome, path = check(rule, example)
+    for finding in outcome.findings:
+        if finding.suggestion is None:
+            continue
+        text = pasted(finding.suggestion, path)
+        after, _ = check(rule, example, text)
+        assert after.error is None
+        left = {p for f in after.findings for p in f.parameters}
+        assert left.isdisjoint(finding.parameters)
+        assert finding.message not in [f.message for f in after.findings]
+        path.write_text(model_config(example.model) + example.text)
+
+
+WHERE = re.compile(r"# in (?P<inside>.*?)(?:, (?P<what>instead of|delete) (?P<old>'.*'))?")
+
+
+def pasted(suggestion, path):
+    """The config after a user did what the suggestion says."""
+    where, entries = None, []
+    for line in [*suggestion.splitlines(), None]:
+        starts = line is None or WHERE.fullmatch(line)
+        if starts and where is not None:
+            path.write_text(paste(where, "\n".join(entries), path))
+        if starts:
+            where, entries = starts, []
+        elif where is None:
+            path.write_text(f"{path.read_text()}\n{line}\n")
+        else:
+            entries.append(line)
+    return path.read_text()
+
+
+def paste(where, entries, path):
+    text, inside = path.read_text(), tuple(keys(where["inside"], path))
+    if where["what"] is None:
+        start, _ = offset(text, Sources(path).entry(inside).value)
+        opening = re.compile(r"dict\(|\{").match(text, start).end()
+        return f"{text[:opening]}{entries}\n{text[opening:]}"
+    (old,) = re.findall(r"'([^']*)'", where["old"])
+    found = Sources(path).entry((*inside, old))
+    start, _ = offset(text, found.place)
+    _, end = offset(text, found.value)
+    after = re.compile(r"\s*,?").match(text, end).end()
+    return f"{text[:start]}{entries}{text[after:]}"
+
+
+def keys(dotted, path):
+    """`a.b.custom_keys..ln` -> the parts, of which a custom key may have dots."""
+    head, found, rest = dotted.partition(".custom_keys.")
+    return [*head.split("."), "custom_keys", rest] if found else dotted.split(".")
+
+
+def offset(text, place):
+    lines = text.splitlines(keepends=True)
+    before = sum(map(len, lines[: place.line - 1])) + place.column - 1
+    end = sum(map(len, lines[: place.end_line - 1])) + place.end_column - 1
+    return before, end
+
+
+def test_every_rule_has_a_page_and_examples():
+    for rule in all_rules():
+        assert re.fullmatch(r"LLD\d{3}", rule.code)
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", rule.name)
+        assert rule.summary
+        assert rule.finds or rule.code == "LLD001"
+    assert len({rule.code for rule in all_rules()}) == len(all_rules())
+
+
+def test_settings_of_examples_are_toml():
+    for rule in all_rules():
+        for example in (*rule.finds, *rule.passes):
+            tomllib.loads(example.settings)
