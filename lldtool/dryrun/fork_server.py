@@ -27,6 +27,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import NoReturn
 
+from lldtool.dryrun.imports import stand_ins
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
 from lldtool.versions import lldtool_version, package_versions
@@ -117,6 +118,19 @@ def _warm_up() -> None:
     request = Request(Path("config.py").absolute(), "warm-up", own_process=True)
     with contextlib.suppress(Exception):
         run(_import_all, request)
+    _notice_uses_again()
+
+
+def _notice_uses_again() -> None:
+    """Let stand-ins be new to a config, as in a process that it is the first to run in.
+
+    A stand-in notices only the first use of a name, which has been a library's by now.
+    """
+    for name, module in list(sys.modules.items()):
+        if stand_ins.covers(name) in stand_ins.for_speed:
+            for attribute, value in list(vars(module).items()):
+                if isinstance(value, type) and "_stand_in_for" in vars(value):
+                    delattr(module, attribute)
 
 
 def _import_all(request: Request) -> None:

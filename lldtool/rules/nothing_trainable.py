@@ -43,10 +43,22 @@ optim_wrapper = dict(
     finds: ClassVar = [
         Example(
             """\
-model['backbone']['frozen_stages'] = 12
-model['head'] = dict(type='ClsHead')
+custom_imports = dict(imports=['my_code'])
+model = dict(type='Frozen')
 optim_wrapper = dict(
     optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4))
+""",
+            module="""\
+import torch
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+
+
+@MODELS.register_module()
+class Frozen(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 2).requires_grad_(False)
 """,
         ),
     ]
