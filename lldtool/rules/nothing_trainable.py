@@ -59,6 +59,9 @@ class Frozen(BaseModel):
     def __init__(self):
         super().__init__()
         self.layer = torch.nn.Linear(2, 2).requires_grad_(False)
+
+    def forward(self, *args, **kwargs):
+        return {}
 """,
         ),
     ]

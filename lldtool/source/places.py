@@ -1,47 +1,60 @@
-"""Where an entry of a config stands in its source, through its bases, without executing any.
+"""A config's file -> where its entries and the comments to ignore findings stand, bases included.
 
-A file is parsed into a `_Node` for each of its top-level names; what later statements change is
-written into the nodes. An entry is looked for in the config first, then in its bases, the last of
-them first, as mmengine merges them.
+Files are parsed, never executed. What a file defines is followed as far as its text tells: dicts,
+lists, names, merges. Of what is only known at run time, the dict that it goes in is found.
 """
 
 from __future__ import annotations
 
 import ast
+import bisect
 import contextlib
 import functools
 import importlib.util
 import io
+import os
 import re
+import stat
 import tokenize
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from lldtool.errors import LldtoolError
 from lldtool.findings import Place
 from lldtool.source import locate
 
-#: `{{ fileDirname }}`, `{{_base_.model}}`: mmengine puts text there before it parses a file.
-_PLACEHOLDER = re.compile(r"\{\{\s*([\w.:]+)\s*\}\}")
-_IGNORE = re.compile(r"#\s*lldtool:\s*ignore(?:\[(?P<codes>[^\]]*)\])?", re.IGNORECASE)
-#: What makes a dict of its arguments.
-_DICTS = {"dict", "Dict", "ConfigDict", "Config", "OrderedDict"}
+
+class Container(Enum):
+    """What an entry is written in."""
+
+    call = "dict(…)"
+    mapping = "{…}"
+    sequence = "[…]"
+    statement = "a statement of its own"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of a config: its key's place, its value's, and whether that is a `dict(…)`."""
+    """An entry of the finished config, where it was last written.
+
+    `place` is the key's, of an item of a list the item's. `value` is what is written for it, be it
+    the name of a dict. `is_call` is whether the value is a `dict(…)`, be it one with a name.
+    """
 
     place: Place
     value: Place
+    container: Container
     is_call: bool
 
 
 @dataclass(frozen=True)
 class Suppression:
-    """A comment that ignores these codes on its line; no codes are all of them."""
+    """A comment `# lldtool: ignore[…]`. Without `codes` it is about all of them."""
 
     file: Path
     line: int
@@ -49,411 +62,586 @@ class Suppression:
     place: Place
 
 
-@dataclass
-class _Node:
-    """A value; of a dict or list also its entries, each by its key's place and its value."""
-
-    place: Place | None = None
-    is_call: bool = False
-    children: dict[str, tuple[Place | None, _Node]] = field(default_factory=dict)
-
-    @property
-    def replaces(self) -> bool:
-        """Whether mmengine takes it for what it inherits, rather than merging the two."""
-        return "_delete_" in self.children
-
-
-@dataclass(frozen=True)
-class _Document:
-    """A parsed file. `is_pure_python` says that its bases are imported."""
-
-    names: dict[str, tuple[Place | None, _Node]] = field(default_factory=dict)
-    bases: tuple[Path, ...] = ()
-    is_pure_python: bool = False
-    suppressions: tuple[Suppression, ...] = ()
-
-
 class Sources:
-    """The source of a config: its file, and those that it inherits from.
+    """The text of a config and of what it inherits.
 
-    `files` are these files, the config's own first; those that are missing are left out.
+    What can't be read or parsed is passed over; nothing here raises.
+
+    Args:
+        path: the config's file.
     """
 
     def __init__(self, path: Path) -> None:
-        self.files = tuple(_with_bases(path, {}))
+        self._path = path
+
+    @cached_property
+    def files(self) -> tuple[Path, ...]:
+        """The config and all that it inherits, itself or by its bases, as far as they exist."""
+        return tuple(file.path for file in self._files)
 
     @property
     def is_pure_python(self) -> bool:
-        """Whether the config is written in mmengine's new style, with imports for bases."""
-        return bool(self.files) and _document(self.files[0]).is_pure_python
-
-    def entry(self, key: Sequence[str]) -> Entry | None:
-        """Where exactly this entry is written, nearest to the config itself; None if nowhere.
-
-        Args:
-            key: the keys that lead to it, indices of lists as digits.
-        """
-        return _found(self.files[0], tuple(key), set()) if self.files and key else None
+        """Whether the config inherits by `with read_base():`, and so changes dicts in place."""
+        return any(_imports(file) for file in self._files[:1])
 
     def place(self, key: Sequence[str]) -> Place | None:
-        """The place of the entry's key, or else of the innermost entry around it."""
+        """Where an entry stands; where that can't be found, the innermost that it is in.
+
+        Args:
+            key: the keys that lead to it; items of a list by their index.
+        """
         entries = (self.entry(key[:end]) for end in range(len(key), 0, -1))
         return next((entry.place for entry in entries if entry is not None), None)
 
+    def entry(self, key: Sequence[str]) -> Entry | None:
+        """The entry itself, or None where it can't be found.
+
+        Args:
+            key: the keys that lead to it; items of a list by their index.
+        """
+        entries, found = self._entries, None
+        for part in key:
+            found = entries.get(part)
+            if found is None:
+                return None
+            entries = found.node.entries
+        if found is None:
+            return None
+        is_call = found.node.kind is Container.call
+        return Entry(found.place, found.value, found.container, is_call)
+
     def suppressions(self) -> tuple[Suppression, ...]:
-        """The comments in all of its files that ignore findings."""
-        return tuple(one for file in self.files for one in _document(file).suppressions)
+        """The comments to ignore findings, in all files."""
+        return tuple(one for file in self._files for one in _suppressions(file))
+
+    @cached_property
+    def _files(self) -> Sequence[_File]:
+        found: dict[str, _File] = {}
+        paths = [self._path]
+        for path in paths:
+            file = _read(path)
+            if file is not None and file.identity not in found:
+                found[file.identity] = file
+                paths += _bases(file)
+        return list(found.values())
+
+    @cached_property
+    def _entries(self) -> dict[str, _Entry]:
+        return _entries(self._path, {})
 
 
-def _with_bases(path: Path, seen: dict[Path, None]) -> dict[Path, None]:
-    """The file and what it inherits from, each once."""
-    with contextlib.suppress(OSError, ValueError):
-        if path.is_file() and path.resolve() not in {p.resolve() for p in seen}:
-            seen[path] = None
-            for base in _document(path).bases:
-                _with_bases(base, seen)
-    return seen
+@dataclass
+class _Node:
+    """What is known of a value: what is in it if it is a dict or list, or the constant it is.
+
+    Without a `kind`, there may be more in it than is known.
+    """
+
+    kind: Container | None = None
+    entries: dict[str, _Entry] = field(default_factory=dict)
+    constant: object = None
+
+    @property
+    def is_dict(self) -> bool:
+        return self.kind in (Container.call, Container.mapping)
+
+    @property
+    def is_list(self) -> bool:
+        return self.kind is Container.sequence
+
+    @property
+    def replaces(self) -> bool:
+        """Whether it is not to be merged with what is inherited."""
+        delete = self.entries.get("_delete_")
+        return delete is not None and str(delete.node.constant).lower() != "false"
 
 
-def _found(path: Path, key: tuple[str, ...], seen: set[Path]) -> Entry | None:
-    if path in seen:
+class _Entry(NamedTuple):
+    place: Place
+    value: Place
+    container: Container
+    node: _Node
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file and what its text parses to: statements, a YAML file's entries, or nothing.
+
+    `identity` is one for all paths through linked directories, so that none leads on forever.
+    """
+
+    path: Path
+    identity: str
+    text: str
+    content: ast.Module | dict[str, _Entry] | None
+
+    @cached_property
+    def lines(self) -> list[str]:
+        return self.text.split("\n")  # as Python counts them, unlike `splitlines`
+
+
+def _read(path: Path) -> _File | None:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return _parsed(path, (status.st_ino, status.st_mtime_ns, status.st_size))
+    except (OSError, ValueError, LookupError, SyntaxError):  # SyntaxError: an unknown encoding
         return None
-    seen.add(path)
-    document = _document(path)
-    inherited = True
-    place, node = document.names.get(key[0], (None, None))
-    if node is not None:
-        inherited = not node.replaces and not (document.is_pure_python and place is not None)
-        for part in key[1:]:
-            place, node = node.children.get(part, (None, None)) if node else (None, None)
-            inherited = inherited and not (node is not None and node.replaces)
-    if node is not None and place is not None:
-        return Entry(place, node.place or place, node.is_call)
-    bases = reversed(document.bases) if inherited else iter(())
-    return next((e for base in bases if (e := _found(base, key, seen)) is not None), None)
 
 
-def _document(path: Path) -> _Document:
-    """What is in a file; nothing where it can't be read or parsed."""
-    try:
-        state = path.stat()
-    except (OSError, ValueError):
-        return _Document()
-    return _parsed(path, state.st_mtime_ns, state.st_size)
+@functools.lru_cache(maxsize=1024)
+def _parsed(path: Path, _version: tuple[int, ...]) -> _File:
+    is_python = path.suffix == ".py"
+    with tokenize.open(path) if is_python else path.open(encoding="utf-8-sig") as stream:
+        text = stream.read()
+    if path.suffix == ".json":
+        text = text.replace("\t", " ")  # YAML knows no tabs
+    identity = os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118
+    if is_python:
+        text, module = _python(text)
+        return _File(path, identity, text, module)
+    return _File(path, identity, text, _yaml(path, text))
 
 
-@functools.lru_cache(maxsize=4096)
-def _parsed(path: Path, _mtime: int, _size: int) -> _Document:
-    try:
-        if path.suffix == ".py":
-            with tokenize.open(path) as file:
-                return _python(path, file.read())
-        return _yaml(path, path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
-        return _Document()
+#: What mmengine fills in before it parses a file; not all of it can be parsed before.
+_TEMPLATE = re.compile(r"\{\{[^{}\n]*\}\}")
+_ENVIRONMENT_TEMPLATE = re.compile(r"\{\{[^{}\n]*\$[^{}\n]*\}\}")
 
 
-# Python
+def _zeros(template: re.Match[str]) -> str:
+    return "0" * len(template[0])  # so that what follows on the line stays in its column
 
 
-def _python(path: Path, text: str) -> _Document:
-    # Of the same length, so that columns stay as they are.
-    blanked = _PLACEHOLDER.sub(lambda found: "_" * len(found[0]), text)
-    tree = ast.parse(blanked)
-    reader = _Reader(path, blanked)
-    imported = [*_imported(tree, path)]
-    classic = [*_named_bases(path, ast.parse(_substituted(text, path)) if "{{" in text else tree)]
-    reader.bases = [base for name in classic if (base := _base(name, path)) is not None]
-    reader.bases += imported
-    reader.read(tree.body)
-    return _Document(
-        reader.names, tuple(reader.bases), bool(imported), tuple(_comments(path, text))
-    )
-
-
-def _substituted(text: str, path: Path) -> str:
-    """The text with what mmengine knows of the file put in, as far as bases need it."""
-    known = {
-        "fileDirname": path.absolute().parent.as_posix(),
-        "fileBasename": path.name,
-        "fileBasenameNoExtension": path.stem,
-        "fileExtname": path.suffix,
-    }
-    return _PLACEHOLDER.sub(lambda found: known.get(found[1], "_"), text)
-
-
-def _named_bases(path: Path, tree: ast.Module) -> Iterator[str]:
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id == "_base_" for target in statement.targets
+def _python(text: str) -> tuple[str, ast.Module | None]:
+    for candidate in (text, _ENVIRONMENT_TEMPLATE.sub(_zeros, text)):
+        with (
+            contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError),
+            warnings.catch_warnings(),
         ):
-            nodes = getattr(statement.value, "elts", [statement.value])
-            yield from (text for node in nodes if (text := _text(node)) is not None)
+            warnings.simplefilter("ignore")
+            return candidate, ast.parse(candidate)
+    return text, None
 
 
-def _base(name: str, path: Path) -> Path | None:
-    """The file that `_base_` names: relative to this one, or `package::x.py`."""
-    if "::" not in name:
-        return path.parent / Path(name).expanduser()
-    with contextlib.suppress(LldtoolError):
-        return locate(name).path
+def _yaml(path: Path, text: str) -> dict[str, _Entry] | None:
+    import yaml
+
+    starts = [0, *(match.end() for match in re.finditer("\n", text))]
+    nodes: dict[int, _Node] = {}  # an anchor may be inside what it stands for
+
+    def position(index: int) -> tuple[int, int]:
+        line = bisect.bisect_right(starts, index)
+        return line, index - starts[line - 1] + 1
+
+    def place(part: yaml.Node) -> Place:
+        start = part.start_mark.index
+        written = text[start : part.end_mark.index].rstrip()  # a block lasts until the next begins
+        return Place(path, *position(start), *position(start + len(written)))
+
+    def node(part: yaml.Node) -> _Node:
+        if id(part) in nodes:
+            return nodes[id(part)]
+        found = nodes[id(part)] = _Node()
+        if isinstance(part, yaml.ScalarNode):
+            found.constant = text[part.start_mark.index : part.end_mark.index].strip("'\"\n ")
+        elif isinstance(part, yaml.SequenceNode):
+            found.kind = Container.sequence
+            for index, item in enumerate(part.value):
+                at = place(item)
+                found.entries[str(index)] = _Entry(at, at, Container.sequence, node(item))
+        else:
+            found.kind = Container.mapping
+            for key, value in part.value:
+                if key.tag == "tag:yaml.org,2002:merge":
+                    merged = node(value)
+                    several = [e.node for e in merged.entries.values()] if merged.is_list else []
+                    for other in several or [merged]:
+                        found.entries = {**other.entries, **found.entries}
+                elif isinstance(key, yaml.ScalarNode):
+                    entry = _Entry(place(key), place(value), Container.mapping, node(value))
+                    found.entries[key.value] = entry
+        return found
+
+    for candidate in (text, _TEMPLATE.sub(_zeros, text)):
+        nodes.clear()
+        with contextlib.suppress(yaml.YAMLError, ValueError, OverflowError, RecursionError):
+            root = yaml.compose(candidate, Loader=yaml.SafeLoader)
+            return node(root).entries if isinstance(root, yaml.MappingNode) else {}
     return None
 
 
-def _imported(tree: ast.Module, path: Path) -> Iterator[Path]:
-    """The files that are imported under `with read_base()`."""
-    for statement in ast.walk(tree):
-        if isinstance(statement, ast.With) and "read_base" in ast.dump(statement.items[0]):
-            for line in statement.body:
-                if isinstance(line, ast.ImportFrom):
-                    yield from (f for f in _module_files(line, path) if f.is_file())
+def _bases(file: _File) -> Iterator[Path]:
+    """The files that a file says it inherits; they may not exist."""
+    for name in _base_names(file):
+        yield from _named_base(name, file.path)
+    for statement in _imports(file):
+        yield from _imported_base(statement, file.path)
 
 
-def _module_files(line: ast.ImportFrom, path: Path) -> Iterator[Path]:
-    """`from ..a.b import x` -> the files that may be `a.b`, and `x` in the package `a.b`."""
-    parts = (line.module or "").split(".") if line.module else []
-    if line.level:
-        folders = [path.absolute().parents[line.level - 1]]
-    else:
-        package, *parts = parts
-        spec = None
-        with contextlib.suppress(ImportError, ValueError):
-            spec = importlib.util.find_spec(package)
-        roots = [Path(p) for p in (spec.submodule_search_locations or [])] if spec else []
-        folders = [folder for root in roots for folder in (root, root / ".mim")]
-    for folder in folders:
-        inside = folder.joinpath(*parts)
-        yield inside.with_name(f"{inside.name}.py") if parts else inside / "__init__.py"
-        yield from (inside / f"{name.name}.py" for name in line.names)
+def _base_names(file: _File) -> Iterator[str]:
+    """What `_base_` is set to."""
+    if isinstance(file.content, ast.Module):
+        for statement in file.content.body:
+            match statement:
+                case ast.Assign(targets=[ast.Name(id="_base_")], value=value):
+                    strings = (n.value for n in ast.walk(value) if isinstance(n, ast.Constant))
+                    yield from (string for string in strings if isinstance(string, str))
+    elif file.content is not None and "_base_" in file.content:
+        base = file.content["_base_"].node
+        for node in [base, *(entry.node for entry in base.entries.values())]:
+            if isinstance(node.constant, str):
+                yield node.constant
 
 
-class _Reader:
-    """Reads statements one after the other, as Python would run them."""
+def _named_base(name: str, inheriting: Path) -> Iterator[Path]:
+    """`../x.py`, `{{ fileDirname }}/x.py` or `mmpretrain::mae/x.py` -> the file."""
+    absolute = Path(os.path.abspath(inheriting))  # noqa: PTH100 (as mmengine: links are kept)
+    variables = {
+        "fileDirname": absolute.parent.as_posix(),
+        "fileBasename": absolute.name,
+        "fileBasenameNoExtension": absolute.stem,
+        "fileExtname": absolute.suffix,
+    }
+    name = re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda m: variables.get(m[1], m[0]), name)
+    variable_or_default = r"\{\{['\"]?\s*\$(\w+)\s*:\s*(\S*?)\s*['\"]?\}\}"
+    name = re.sub(variable_or_default, lambda m: os.environ.get(m[1], m[2]), name)
+    if "::" not in name:
+        yield Path(os.path.normpath(inheriting.parent / name))
+    elif "@" not in name:  # to `locate`, a revision
+        with contextlib.suppress(LldtoolError):
+            yield locate(name).path
 
-    def __init__(self, path: Path, text: str) -> None:
-        self.path = path
-        self.lines = text.split("\n")
-        self.bases: list[Path] = []
-        self.names: dict[str, tuple[Place | None, _Node]] = {}
 
-    def read(self, statements: Sequence[ast.stmt]) -> None:
-        """Read them, those inside `if`, `for`, `with` and `try` as well."""
+def _imports(file: _File) -> list[ast.ImportFrom]:
+    """The imports in `with read_base():`."""
+    body = file.content.body if isinstance(file.content, ast.Module) else []
+    return [
+        statement
+        for block in body
+        if isinstance(block, ast.With) and _reads_base(block)
+        for statement in block.body
+        if isinstance(statement, ast.ImportFrom)
+    ]
+
+
+def _reads_base(block: ast.With) -> bool:
+    match block.items[0].context_expr:
+        case ast.Call(func=ast.Name(id="read_base")):
+            return True
+    return False
+
+
+def _imported_base(statement: ast.ImportFrom, inheriting: Path) -> Iterator[Path]:
+    """`from .._base_.x import …` or `from mmpretrain.configs.x import …` -> the file."""
+    if not statement.module:
+        return
+    parts = statement.module.split(".")
+    if statement.level:
+        up = [".."] * (statement.level - 1)
+        yield Path(os.path.normpath(inheriting.parent.joinpath(*up, *parts))).with_suffix(".py")
+        return
+    with contextlib.suppress(ImportError, ValueError):
+        spec = importlib.util.find_spec(parts[0])  # a package itself: nothing is imported
+        locations = (spec.submodule_search_locations if spec else None) or ()
+        for root in map(Path, locations):
+            folders = (root, root / ".mim")
+            files = (folder.joinpath(*parts[1:]).with_suffix(".py") for folder in folders)
+            yield from [file for file in files if file.is_file()][:1]
+
+
+def _entries(path: Path, done: dict[str, dict[str, _Entry]]) -> dict[str, _Entry]:
+    """What a file defines and inherits, the caller's to change.
+
+    Args:
+        path: the file.
+        done: of the files that were looked at; of one that inherits itself, nothing.
+    """
+    file = _read(path)
+    if file is None:
+        return {}
+    try:
+        if file.identity not in done:
+            done[file.identity] = {}
+            done[file.identity] = _defined(file, done)
+        return _copied(_Node(entries=done[file.identity]), {}).entries
+    except RecursionError:
+        return {}
+
+
+def _defined(file: _File, done: dict[str, dict[str, _Entry]]) -> dict[str, _Entry]:
+    inherited: dict[str, _Entry] = {}
+    for name in _base_names(file):
+        for base in _named_base(name, file.path):
+            inherited |= _entries(base, done)
+    if not isinstance(file.content, ast.Module):
+        return _merged(file.content or {}, inherited)
+    statements = _Statements(file, inherited, done)
+    statements.follow(file.content.body)
+    return _merged(statements.names, inherited)
+
+
+def _copied(node: _Node, copies: dict[int, _Node]) -> _Node:
+    """A copy, in which what was one thing in two places still is."""
+    copy = copies.get(id(node))
+    if copy is None:
+        copy = copies[id(node)] = _Node(node.kind, constant=node.constant)
+        for key, entry in node.entries.items():
+            copy.entries[key] = entry._replace(node=_copied(entry.node, copies))
+    return copy
+
+
+def _merged(own: dict[str, _Entry], inherited: dict[str, _Entry]) -> dict[str, _Entry]:
+    """Dicts in one another, as mmengine merges a config with its bases."""
+    both = {key: _over(entry, inherited[key]) for key, entry in own.items() if key in inherited}
+    return {**inherited, **own, **both}
+
+
+def _over(own: _Entry, inherited: _Entry) -> _Entry:
+    node = own.node
+    if node.replaces or not (node.is_dict and inherited.node.is_dict):
+        return own
+    return own._replace(node=_Node(node.kind, _merged(node.entries, inherited.node.entries)))
+
+
+#: What makes a dict of its arguments.
+_DICTS = ("dict", "ConfigDict", "Config", "OrderedDict")
+
+
+class _Statements:
+    """What the statements of a Python file define, by the names of its variables."""
+
+    def __init__(
+        self, file: _File, inherited: dict[str, _Entry], done: dict[str, dict[str, _Entry]]
+    ) -> None:
+        self._file = file
+        self._base = _Node(Container.mapping, inherited)
+        self._done = done
+        self.names: dict[str, _Entry] = {}
+
+    def follow(self, statements: Iterable[ast.AST], *, surely: bool = True) -> None:
+        """Go through statements; those in an `if` or loop may not run, or not just once."""
         for statement in statements:
-            if isinstance(statement, ast.Assign):
-                for target in statement.targets:
-                    self._assign(target, statement.value)
-            elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-                self._assign(statement.target, statement.value)
-            elif isinstance(statement, ast.AugAssign):
-                self._merge(self._reached(statement.target), self._value(statement.value))
-            elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-                self._call(statement.value)
-            elif not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
-                for part in ("body", "handlers", "orelse", "finalbody"):
-                    below = getattr(statement, part, [])
-                    for one in below if isinstance(below, list) else []:
-                        self.read([one] if isinstance(one, ast.stmt) else one.body)
+            match statement:
+                case ast.Assign(targets=targets, value=value):
+                    for target in targets:
+                        self._assign(target, value, surely=surely)
+                case ast.AnnAssign(target=target, value=ast.expr() as value):
+                    self._assign(target, value, surely=surely)
+                case ast.AugAssign(target=target, op=ast.BitOr(), value=value):
+                    _update(self._node(target), self._node(value))
+                case ast.Expr(value=ast.Call(func=ast.Attribute() as method) as call):
+                    self._change(method, call, surely=surely)
+                case ast.With() if _reads_base(statement):
+                    for inner in statement.body:
+                        if isinstance(inner, ast.ImportFrom):
+                            self._inherit(inner)
+                case ast.With(body=body):
+                    self.follow(body, surely=surely)
+                case ast.If() | ast.For() | ast.While() | ast.Try() | ast.Match():
+                    self.follow(ast.iter_child_nodes(statement), surely=False)
+                case ast.ExceptHandler() | ast.match_case():
+                    self.follow(statement.body, surely=False)
 
-    def _assign(self, target: ast.expr, value: ast.expr) -> None:
-        node = self._value(value)
-        if isinstance(target, ast.Name):
-            self.names[target.id] = self._place(target), node
-            return
-        if not isinstance(target, (ast.Attribute, ast.Subscript)):
-            return
-        inside, key = self._reached(target.value), _key(target)
-        if inside is not None and key is not None:
-            inside.children[key] = self._key_place(target), node
+    def _assign(self, target: ast.expr, value: ast.expr, *, surely: bool) -> None:
+        match target:
+            case ast.Name(id=key) if key != "_base_":
+                entries, place = self.names, self._place(target)
+            case ast.Attribute(value=inside, attr=key):
+                entries, place = self._node(inside).entries, self._place(target)
+                column = place.end_column - len(key)
+                place = Place(place.file, place.end_line, column, place.end_line, place.end_column)
+            case ast.Subscript(value=inside, slice=index):
+                entries, place = self._node(inside).entries, self._place(index)
+                found = self._key(index, self._node(inside))
+                if found is None:
+                    return
+                key = found
+            case _:
+                return
+        entry = _Entry(place, self._place(value), Container.statement, self._node(value))
+        entries[key] = entry if surely or key not in entries else _over(entry, entries[key])
 
-    def _call(self, call: ast.Call) -> None:
-        """`x.update(…)`, `x.merge(…)`, `x.setdefault(key, …)`."""
-        if not isinstance(call.func, ast.Attribute):
-            return
-        method, inside = call.func.attr, call.func.value
-        if method in ("update", "merge", "merge_from_dict"):
-            self._merge(self._reached(inside), self._arguments(call))
-        elif method == "setdefault" and len(call.args) == 2 and (key := _text(call.args[0])):
-            reached = self._reached(inside)
-            if reached is not None:
-                entry = self._place(call.args[0]), self._value(call.args[1])
-                reached.children.setdefault(key, entry)
+    def _change(self, method: ast.Attribute, call: ast.Call, *, surely: bool) -> None:
+        """`optim_wrapper.update(…)`, `optim_wrapper.merge(…)`, `param_scheduler.append(…)`."""
+        node = self._node(method.value)
+        if method.attr in ("update", "merge"):
+            _update(node, self._dict(call))
+        elif node.is_list and method.attr == "append" and surely and len(call.args) == 1:
+            node.entries |= self._list(call.args, len(node.entries)).entries
+        elif node.is_list:
+            # From here on, it is not known which item is which.
+            node.kind = None
+            if method.attr != "append":
+                node.entries.clear()
 
-    def _merge(self, into: _Node | None, other: _Node) -> None:
-        for key, (place, node) in other.children.items() if into is not None else ():
-            assert into is not None
-            known = into.children.get(key)
-            if known is not None and node.children and known[1].children and not node.replaces:
-                self._merge(known[1], node)
-                into.children[key] = place, known[1]
-            else:
-                into.children[key] = place, node
+    def _inherit(self, statement: ast.ImportFrom) -> None:
+        for path in _imported_base(statement, self._file.path):
+            entries = _entries(path, self._done)
+            for alias in statement.names:
+                if alias.name == "*":
+                    self.names |= entries
+                elif alias.name in entries:
+                    self.names[alias.asname or alias.name] = entries[alias.name]
 
-    def _reached(self, target: ast.expr) -> _Node | None:
-        """The node that a chain of names leads to; made where this file has none of it yet."""
-        if isinstance(target, ast.Name):
-            if target.id == "_base_":
-                return _Node(children=self.names)
-            return self.names.setdefault(target.id, (None, _Node()))[1]
-        if not isinstance(target, (ast.Attribute, ast.Subscript)):
-            return None
-        inside, key = self._reached(target.value), _key(target)
-        if inside is None or key is None:
-            return None
-        return inside.children.setdefault(key, (None, _Node()))[1]
+    def _node(self, value: ast.expr) -> _Node:
+        match value:
+            case ast.Constant(value=constant):
+                return _Node(constant=constant)
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(number))):
+                return _Node(constant=-number)
+            case ast.Name(id="_base_"):
+                return self._base
+            case ast.Name(id=name) if name in self.names:
+                return self.names[name].node
+            case ast.Set(elts=[ast.Set(elts=[inner])]):  # {{_base_.x}}, which mmengine fills in
+                return self._node(inner)
+            case ast.Attribute(value=inside, attr=key):
+                return self._item(self._node(inside), key)
+            case ast.Subscript(value=inside, slice=index):
+                node = self._node(inside)
+                return self._item(node, self._key(index, node))
+            case ast.Dict():
+                return self._display(value)
+            case ast.DictComp():
+                return _Node(Container.mapping)
+            case ast.List(elts=items) | ast.Tuple(elts=items):
+                return self._list(items)
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in _DICTS:
+                return self._dict(value)
+            case (
+                ast.Call(func=ast.Attribute(value=copied, attr="copy"), args=[])
+                | ast.Call(func=ast.Attribute(attr="copy" | "deepcopy"), args=[copied])
+                | ast.Call(func=ast.Name(id="copy" | "deepcopy"), args=[copied])
+            ):
+                return _copied(self._node(copied), {})
+            case ast.BinOp(left=left, op=ast.BitOr() | ast.Add(), right=right):
+                return self._both(self._node(left), self._node(right))
+        return _Node()
 
-    def _value(self, value: ast.expr) -> _Node:
-        node = _Node(self._place(value))
-        if isinstance(value, ast.Dict):
-            for key, item in zip(value.keys, value.values, strict=True):
-                text = None if key is None else _text(key)
-                if key is None:
-                    node.children.update(self._value(item).children)
-                elif text is not None:
-                    node.children[text] = self._place(key), self._value(item)
-        elif isinstance(value, (ast.List, ast.Tuple)):
-            for index, item in enumerate(value.elts):
-                node.children[str(index)] = self._place(item), self._value(item)
-        elif isinstance(value, ast.Call):
-            return self._called(value, node)
-        elif isinstance(value, ast.BinOp) and isinstance(value.op, (ast.BitOr, ast.Add)):
-            for side in (value.left, value.right):
-                node.children.update(self._value(side).children)
-        elif isinstance(value, (ast.Name, ast.Attribute, ast.Subscript)):
-            return self._named(value) or node
+    def _item(self, inside: _Node, key: str | None) -> _Node:
+        return inside.entries[key].node if key in inside.entries else _Node()
+
+    def _key(self, key: ast.expr, inside: _Node | None = None) -> str | None:
+        """The constant that a key is; from the end of a list, counted from its start."""
+        constant = self._node(key).constant
+        if isinstance(constant, int) and constant < 0 and inside is not None and inside.is_list:
+            constant += len(inside.entries)
+        return None if constant is None else str(constant)
+
+    def _display(self, display: ast.Dict) -> _Node:
+        node = _Node(Container.mapping)
+        for key, value in zip(display.keys, display.values, strict=True):
+            if key is None:
+                node.entries |= self._unpacked(value)
+            elif (name := self._key(key)) is not None:
+                places = self._place(key), self._place(value)
+                node.entries[name] = _Entry(*places, Container.mapping, self._node(value))
         return node
 
-    def _called(self, call: ast.Call, node: _Node) -> _Node:
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        name = call.func.id if isinstance(call.func, ast.Name) else name
-        if name in ("copy", "deepcopy"):
-            inside = call.args[0] if call.args else getattr(call.func, "value", None)
-            return node if inside is None else self._value(inside)
-        if name not in _DICTS:
-            return node
-        return _Node(node.place, is_call=True, children=self._arguments(call).children)
-
-    def _arguments(self, call: ast.Call) -> _Node:
-        """What `dict(…)` or `update(…)` is given, as one dict."""
-        node = _Node()
+    def _dict(self, call: ast.Call) -> _Node:
+        node = _Node(Container.call)
         for argument in call.args:
-            node.children.update(self._value(argument).children)
+            node.entries |= self._unpacked(argument)
         for keyword in call.keywords:
             if keyword.arg is None:
-                node.children.update(self._value(keyword.value).children)
-            else:
-                place = self._place(keyword, length=len(keyword.arg))
-                node.children[keyword.arg] = place, self._value(keyword.value)
+                node.entries |= self._unpacked(keyword.value)
+                continue
+            at, value = self._place(keyword), self._place(keyword.value)
+            place = Place(at.file, at.line, at.column, at.line, at.column + len(keyword.arg))
+            entry = _Entry(place, value, Container.call, self._node(keyword.value))
+            node.entries[keyword.arg] = entry
         return node
 
-    def _named(self, value: ast.expr) -> _Node | None:
-        """What a name, or a chain of them, stands for in this file or its bases."""
-        if isinstance(value, ast.Name):
-            if value.id in self.names:
-                return self.names[value.id][1]
-            documents = (_document(base) for base in reversed(self.bases))
-            return next((d.names[value.id][1] for d in documents if value.id in d.names), None)
-        if not isinstance(value, (ast.Attribute, ast.Subscript)):
-            return None
-        key = _key(value)
-        if isinstance(value.value, ast.Name) and value.value.id == "_base_" and key is not None:
-            return self._named(ast.Name(key))
-        inside = self._named(value.value)
-        return inside.children[key][1] if inside and key in inside.children else None
+    def _unpacked(self, value: ast.expr) -> dict[str, _Entry]:
+        node = self._node(value)
+        return node.entries if node.is_dict else {}
 
-    def _key_place(self, target: ast.Attribute | ast.Subscript) -> Place:
-        if isinstance(target, ast.Subscript):
-            return self._place(target.slice)
-        place = self._place(target)
-        start = place.end_column - len(target.attr)
-        return Place(self.path, place.end_line, start, place.end_line, place.end_column)
+    def _list(self, items: Sequence[ast.expr], first: int = 0) -> _Node:
+        found: list[_Entry] = []
+        kind: Container | None = Container.sequence
+        for item in items:
+            if not isinstance(item, ast.Starred):
+                place = self._place(item)
+                found.append(_Entry(place, place, Container.sequence, self._node(item)))
+                continue
+            unpacked = self._node(item.value)
+            if not unpacked.is_list:
+                kind = None
+                break
+            found += unpacked.entries.values()
+        return _Node(kind, {str(index): entry for index, entry in enumerate(found, first)})
 
-    def _place(self, node: Any, length: int | None = None) -> Place:
-        line, column = node.lineno, self._column(node.lineno, node.col_offset)
-        if length is not None:
-            return Place(self.path, line, column, line, column + length)
-        end = self._column(node.end_lineno, node.end_col_offset)
-        return Place(self.path, line, column, node.end_lineno, end)
+    def _both(self, left: _Node, right: _Node) -> _Node:
+        """`left | right` of dicts, `left + right` of lists or strings."""
+        if left.is_dict or right.is_dict:
+            return _Node(left.kind or right.kind, {**left.entries, **right.entries})
+        if left.is_list and right.is_list:
+            entries = [*left.entries.values(), *right.entries.values()]
+            return _Node(left.kind, {str(index): entry for index, entry in enumerate(entries)})
+        if isinstance(left.constant, str) and isinstance(right.constant, str):
+            return _Node(constant=left.constant + right.constant)
+        return _Node()
+
+    def _place(self, node: ast.expr | ast.keyword) -> Place:
+        end_line, end = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
+        start = self._column(node.lineno, node.col_offset)
+        return Place(self._file.path, node.lineno, start, end_line, self._column(end_line, end))
 
     def _column(self, line: int, offset: int) -> int:
-        """An offset in UTF-8 as a column in characters, from 1."""
-        text = self.lines[line - 1] if line <= len(self.lines) else ""
-        return 1 + (
-            offset if text.isascii() else len(text.encode()[:offset].decode("utf-8", "ignore"))
-        )
+        """`ast` counts the bytes of UTF-8."""
+        text = self._file.lines[line - 1]
+        return 1 + (offset if text.isascii() else len(text.encode()[:offset].decode()))
 
 
-def _key(target: ast.Attribute | ast.Subscript) -> str | None:
-    """The last key of a chain: `b` of `a.b` and of `a['b']`, `0` of `a[0]`."""
-    return target.attr if isinstance(target, ast.Attribute) else _text(target.slice)
+def _update(node: _Node, changes: _Node) -> None:
+    if changes.replaces:
+        node.entries.clear()
+    node.entries |= _merged(changes.entries, node.entries)
 
 
-def _text(node: ast.expr) -> str | None:
-    """A constant as the key that it is; None for what only running tells."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, (str, int)):
-        return str(node.value)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        left, right = _text(node.left), _text(node.right)
-        return None if left is None or right is None else left + right
-    return None
+#: `# lldtool: ignore`, `# lldtool: ignore[LLD104, LLD301]`; not with brackets and no code in them.
+_IGNORE = re.compile(
+    r"#\s*lldtool\s*:\s*ignore(?:\s*\[([\s,]*\w[\w\s,-]*)\]|(?!\s*\[|[\w-]))", re.IGNORECASE
+)
 
 
-def _comments(path: Path, text: str) -> Iterator[Suppression]:
-    with contextlib.suppress(tokenize.TokenError, SyntaxError):
+def _suppressions(file: _File) -> Iterator[Suppression]:
+    if file.path.suffix == ".json" or not _IGNORE.search(file.text):
+        return
+    comments = _comments if file.path.suffix == ".py" else _yaml_comments
+    for line, column, comment in comments(file.text):
+        for match in _IGNORE.finditer(comment):
+            codes = tuple(code.upper() for code in re.findall(r"[\w-]+", match[1] or ""))
+            start, end = column + match.start() + 1, column + match.end() + 1
+            yield Suppression(file.path, line, codes, Place(file.path, line, start, line, end))
+
+
+def _comments(text: str) -> Iterator[tuple[int, int, str]]:
+    """Line, column from 0, and text of each comment, up to an error."""
+    with contextlib.suppress(SyntaxError, tokenize.TokenError):
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            found = _IGNORE.search(token.string) if token.type == tokenize.COMMENT else None
-            if found is not None:
-                yield _suppression(path, token.start[0], token.start[1] + found.start(), found)
+            if token.type == tokenize.COMMENT:
+                yield *token.start, token.string
 
 
-def _suppression(path: Path, line: int, column: int, found: re.Match[str]) -> Suppression:
-    codes = tuple(
-        code.strip().upper() for code in (found["codes"] or "").split(",") if code.strip()
-    )
-    end = column + len(found[0])
-    return Suppression(path, line, codes, Place(path, line, column + 1, line, end + 1))
-
-
-# YAML and JSON
-
-
-def _yaml(path: Path, text: str) -> _Document:
+def _yaml_comments(text: str) -> Iterator[tuple[int, int, str]]:
+    """As `_comments`: a # that is in no string, at the start of a line or after a space."""
     import yaml
 
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
-    node = _yaml_node(path, root)
-    bases = node.children.get("_base_")
-    named = []
-    for key, value in root.value if isinstance(root, yaml.MappingNode) else ():
-        if bases is not None and key.value == "_base_":
-            items = value.value if isinstance(value, yaml.SequenceNode) else [value]
-            named = [_substituted(str(item.value), path) for item in items]
-    comments = (
-        _suppression(path, number, found.start(), found)
-        for number, line in enumerate(text.splitlines(), 1)
-        if (found := _IGNORE.search(line)) is not None and path.suffix != ".json"
-    )
-    found_bases = (_base(name, path) for name in named)
-    return _Document(
-        node.children, tuple(base for base in found_bases if base), suppressions=tuple(comments)
-    )
-
-
-def _yaml_node(path: Path, node: Any) -> _Node:
-    import yaml
-
-    made = _Node(None if node is None else _yaml_place(path, node))
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            made.children[str(key.value)] = _yaml_place(path, key), _yaml_node(path, value)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            made.children[str(index)] = _yaml_place(path, item), _yaml_node(path, item)
-    return made
-
-
-def _yaml_place(path: Path, node: Any) -> Place:
-    start, end = node.start_mark, node.end_mark
-    return Place(path, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+    spans, end = [], 0
+    with contextlib.suppress(yaml.YAMLError):
+        for token in yaml.scan(text):
+            end = token.end_mark.index
+            if isinstance(token, yaml.ScalarToken):
+                spans.append((token.start_mark.index, end))
+    starts = [start for start, _ in spans]
+    offset = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        for match in re.finditer(r"(?:(?<=\s)|^)#", line):
+            index = offset + match.start()
+            before = bisect.bisect_right(starts, index) - 1
+            if index < end and (before < 0 or spans[before][1] <= index):
+                yield number, match.start(), line[match.start() :]
+                break
+        offset += len(line) + 1

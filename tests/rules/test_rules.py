@@ -5,7 +5,6 @@ from functools import partial
 
 import pytest
 import tomllib
-from lldtool.source.places import Sources
 
 from lldtool.checking import check_config
 from lldtool.dryrun.fleet import Fleet
@@ -13,6 +12,7 @@ from lldtool.policy import load_policy
 from lldtool.request import Request
 from lldtool.rules import all_rules
 from lldtool.rules.models import model_config
+from lldtool.source.places import Sources
 
 RULES = [rule for rule in all_rules() if rule.finds]
 

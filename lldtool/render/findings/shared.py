@@ -66,6 +66,11 @@ class Told:
             yield "key", [printable(self.finding.key)]
         if names := self.finding.parameters:
             yield "parameters", patterns(names, names, _MOST_PATTERNS)
+        yield from self.inherited
+
+    @property
+    def inherited(self) -> Iterator[tuple[str, list[str]]]:
+        """Which configs have it from a base, a label and its items; nothing where none has."""
         if heirs := self.heirs:
             more = [f"{len(heirs) - _MOST_CONFIGS} more"] if len(heirs) > _MOST_CONFIGS else []
             yield "a base of", [*heirs[:_MOST_CONFIGS], *more]

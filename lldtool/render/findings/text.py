@@ -64,17 +64,17 @@ def _finding(one: Checked, told: Told, width: int) -> Text:
     )  # fmt: skip
     words = printable(finding.message).split(" ")
     lines = [header, *(Text(line) for line in wrapped(words, " ", width - len(_INDENT)))]
-    gutter = ""
-    if finding.place and (source := _source_line(finding.place)) is not None:
+    gutter, is_info = "", finding.severity is Severity.info  # worth a line, not a page
+    if not is_info and finding.place and (source := _source_line(finding.place)) is not None:
         gutter = " " * (len(str(finding.place.line)) + 1)
         lines += _snippet(source, finding.place, style, width - len(_INDENT))
-    for label, items in told.about:
+    for label, items in told.about if not is_info else told.inherited:
         room = width - len(f"{_INDENT}{gutter}= ")
         first, *others = wrapped([f"{label}: {items[0]}", *items[1:]], ", ", room)
         line = Text.assemble((f"{gutter}= ", "dim"), first)
         line.stylize("bold", len(gutter) + 2, len(f"{gutter}= {label}:"))
         lines += [line, *(Text(f"{gutter}  {other}") for other in others)]
-    if finding.suggestion:
+    if finding.suggestion and not is_info:
         lines += _suggestion(finding.suggestion, gutter)
     return Text(f"\n{_INDENT}").join(lines)
 
