@@ -23,6 +23,8 @@ SCHEMA_VERSION = 1
 NORM = "norm"
 #: A parameter that the model's `no_weight_decay()` or `no_weight_decay_keywords()` names.
 NO_WEIGHT_DECAY = "no_weight_decay"
+#: A frozen parameter that is in a param group all the same: it gets no gradient.
+FROZEN = "frozen"
 #: A parameter that `model.train()` freezes, after the optimizer was given it.
 FROZEN_BY_TRAIN = "frozen_by_train"
 
@@ -64,7 +66,7 @@ class Parameter:
     `lr`, `lr_scale` and `weight_decay` are None where the optimizer has no such setting.
     `group` is the index in `optimizer.param_groups`. `extras` are the entries of the group that
     are neither settings nor the optimizer's defaults. `traits` are what its modules say of it,
-    `NORM`, `NO_WEIGHT_DECAY` and `FROZEN_BY_TRAIN`.
+    `NORM`, `NO_WEIGHT_DECAY`, `FROZEN` and `FROZEN_BY_TRAIN`.
     """
 
     name: str

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from lldtool.plan import FROZEN_BY_TRAIN, NO_WEIGHT_DECAY, NORM
+from lldtool.plan import FROZEN, FROZEN_BY_TRAIN, NO_WEIGHT_DECAY, NORM
 
 #: torch's classes of normalization layers; RMSNorm came with torch 2.4.
 _NORMS = (
@@ -28,6 +28,9 @@ def traits_of(model: Any) -> dict[str, tuple[str, ...]]:
         traits[name].append(NORM)
     for name in dict.fromkeys(_declared(model)):
         traits[name].append(NO_WEIGHT_DECAY)
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            traits[name].append(FROZEN)
     for name in _frozen_by_train(model):
         traits[name].append(FROZEN_BY_TRAIN)
     return {name: tuple(found) for name, found in traits.items()}

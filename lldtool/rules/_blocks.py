@@ -6,8 +6,9 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
-from lldtool.plan import Parameter, Plan
+from lldtool.plan import Parameter
 from lldtool.rules._parameters import is_embedding
+from lldtool.rules.base import Subject
 
 #: The first numbered module in a name: `backbone.layers`, `3`; `backbone.layer2`, `0`.
 _BLOCK = re.compile(r"(.*?)\.(\d+)\.")
@@ -15,9 +16,9 @@ _BLOCK = re.compile(r"(.*?)\.(\d+)\.")
 _FINAL = re.compile(r"backbone\.(fc_norm|norm\d*|ln\d?|final\w*|post_norm|head\w*)\..*")
 
 
-def backbone_parameters(plan: Plan) -> list[Parameter]:
+def backbone_parameters(subject: Subject) -> list[Parameter]:
     """The trained parameters of the backbone."""
-    return [p for p in plan.parameters if p.name.startswith("backbone.")]
+    return [p for p in subject.parameters if p.name.startswith("backbone.")]
 
 
 def position(name: str) -> tuple[str, int] | None:

@@ -29,7 +29,7 @@ def decayed(subject: Subject, kind: str, noun: str) -> Iterator[Found]:
     asks for the customs of fine-tuning, weight decay for all is what the config says: that is
     information with an optimizer of decoupled weight decay, and nothing with SGD.
     """
-    members = [p for p in subject.plan.parameters if kind_of(p) == kind]
+    members = [p for p in subject.parameters if kind_of(p) == kind]
     found = [p for p in members if p.weight_decay and not matches(subject.may_decay, p)]
     severity = None
     if not _is_to_be_spared(subject, kind, members):
@@ -97,9 +97,9 @@ def _ways_to_spare(
     else:
         options, _ = _SPARED_BY[kind]
         ways += [[Edit((*PARAMWISE_CFG, option), 0.0)] for option in options]
-    spared = [p.name for p in subject.plan.parameters if not p.weight_decay]
+    spared = [p.name for p in subject.parameters if not p.weight_decay]
     targets = [p.name for p in found]
-    others = {p.name for p in subject.plan.parameters} - set(targets) - set(spared)
+    others = {p.name for p in subject.parameters} - set(targets) - set(spared)
     keys = covering_keys(targets, others, longer_than=len(at[-1]) if by_key else 0)
     if keys:
         path = (*PARAMWISE_CFG, "custom_keys")

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from lldtool.errors import ConstructorError
 from lldtool.findings import Severity
 from lldtool.keys import Effect, Key, keys_of
-from lldtool.plan import Parameter, Plan
+from lldtool.plan import FROZEN, Parameter, Plan
 
 #: The keys that lead to the options of the constructor.
 PARAMWISE_CFG = ("optim_wrapper", "paramwise_cfg")
@@ -82,6 +82,11 @@ class Subject:
     no_decay: tuple[str, ...] = ()
     must_decay: tuple[str, ...] = ()
     may_decay: tuple[str, ...] = ()
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters that train: those in a param group that are not frozen."""
+        return tuple(p for p in self.plan.parameters if FROZEN not in p.traits)
 
     @cached_property
     def keys(self) -> Sequence[Key]:

@@ -86,7 +86,7 @@ class SortedAsText(VisionTransformer):
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Neighbours in a sequence of blocks whose depths fall, a finding for each sequence."""
-        for name, blocks in sequences(backbone_parameters(subject.plan)).items():
+        for name, blocks in sequences(backbone_parameters(subject)).items():
             depths = {
                 number: min(p.layer_id for p in members if p.layer_id is not None)
                 for number, members in blocks.items()

@@ -61,7 +61,7 @@ optim_wrapper = dict(
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """What is trained by the plan and frozen by `train()`."""
-        found = [p for p in subject.plan.parameters if FROZEN_BY_TRAIN in p.traits]
+        found = [p for p in subject.parameters if FROZEN_BY_TRAIN in p.traits]
         if found:
             verb = "is" if len(found) == 1 else "are"
             yield Found(

@@ -70,7 +70,7 @@ optim_wrapper = dict(
     def check(self, subject: Subject) -> Iterator[Found]:
         """Keys whose `lr_mult` ended up as a mere entry of the param groups."""
         for key, entry in custom_keys(subject):
-            found = [p for p in subject.plan.parameters if key in p.name and _has_it_lie(p)]
+            found = [p for p in subject.parameters if key in p.name and _has_it_lie(p)]
             if "lr_mult" in entry and found:
                 at = (*PARAMWISE_CFG, "custom_keys", key, "lr_mult")
                 yield Found(

@@ -128,7 +128,7 @@ class OtherNames(VisionTransformer):
         """One lr for all blocks of the backbone that train."""
         if not subject.decays_by_layer:
             return
-        members = backbone_parameters(subject.plan)
+        members = backbone_parameters(subject)
         inside = [p for p in members if position(p.name) is not None]
         lrs = {p.lr for p in inside}
         if len({position(p.name) for p in inside}) < 2 or len(lrs) > 1:

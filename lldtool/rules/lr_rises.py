@@ -102,7 +102,7 @@ param_scheduler = dict(type='PolyLR', eta_min=1e-4, end=100)
             option, floor = floor_of(scheduler)
             if option is None or not isinstance(floor, (int, float)):
                 continue
-            below = [p for p in subject.plan.parameters if p.lr is not None and p.lr < floor]
+            below = [p for p in subject.parameters if p.lr is not None and p.lr < floor]
             if not below:
                 continue
             at = (*scheduler_path(schedulers, index), option)

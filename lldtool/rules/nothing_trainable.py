@@ -7,14 +7,15 @@ from typing import ClassVar
 
 from lldtool.errors import ConstructorError
 from lldtool.findings import Severity
-from lldtool.rules.base import Example, Found, Rule
+from lldtool.rules.base import Example, Found, Rule, Subject
 
 
 class NothingTrainable(Rule):
     """Every parameter is frozen.
 
-    The optimizer gets no parameter at all, and torch raises "optimizer got an empty parameter
-    list": training would crash at its start.
+    Where the constructor leaves frozen parameters out, the optimizer gets none, and torch raises
+    "optimizer got an empty parameter list": training would crash at its start. mmengine's default
+    constructor puts them in all the same, and the training changes nothing.
 
     Look for `frozen_stages`, a `freeze` option, or a `requires_grad = False` in the model.
     """
@@ -65,6 +66,11 @@ class Frozen(BaseModel):
 """,
         ),
     ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """Frozen parameters in the groups of an optimizer, and none else."""
+        if not subject.parameters:
+            yield Found("every parameter is frozen: training would change nothing", ("model",))
 
     def check_error(self, error: ConstructorError) -> Iterator[Found]:
         """What torch said."""

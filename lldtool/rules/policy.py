@@ -104,7 +104,7 @@ must-decay = ["head.fc.weight"]
         ):
             broken = [
                 (pattern, p)
-                for p in subject.plan.parameters
+                for p in subject.parameters
                 if bool(p.weight_decay) is is_decayed and (pattern := matches(patterns, p))
             ]
             for (pattern, *at), pairs in grouped_by(broken, _pattern_and_cause).items():
@@ -122,7 +122,7 @@ def _pattern_and_cause(pair: tuple[str, Parameter]) -> tuple[str, ...]:
 def _ways(subject: Subject, found: list[Parameter], at: list[str], mult: float) -> list[list[Edit]]:
     names = [p.name for p in found]
     longer_than = len(at[-1]) if at[-2:-1] == ["custom_keys"] else 0
-    others = {p.name for p in subject.plan.parameters} - set(names)
+    others = {p.name for p in subject.parameters} - set(names)
     keys = covering_keys(names, others, longer_than=longer_than)
     path = (*PARAMWISE_CFG, "custom_keys")
     return [[Edit((*path, key), {"decay_mult": mult}) for key in keys]] if keys else []

@@ -69,7 +69,7 @@ optim_wrapper = dict(
         asked = ("custom_key", "bias_lr_mult", "dcn_offset_lr_mult")
         found = [
             (p.lr_scale, p)
-            for p in subject.plan.parameters
+            for p in subject.parameters
             if p.lr_scale is not None and p.lr_scale > 1 and p.reason.lr.rule not in asked
         ]
         if not found or not subject.decays_by_layer:

@@ -84,7 +84,7 @@ param_scheduler = [dict(type='OneCycleLR', eta_max=0.1, total_steps=100)]
     def check(self, subject: Subject) -> Iterator[Found]:
         """One-cycle schedules with one maximum for groups whose lrs differ."""
         plan = subject.plan
-        lrs = {p.lr for p in plan.parameters}
+        lrs = {p.lr for p in subject.parameters}
         if len(lrs) < 2:
             return
         for index, scheduler in lr_schedulers(plan.param_scheduler):

@@ -74,7 +74,7 @@ optim_wrapper = dict(
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Stem and blocks of the backbone in the last of several layers."""
-        members = backbone_parameters(subject.plan)
+        members = backbone_parameters(subject)
         if len({p.layer_id for p in members}) < 2:
             return
         last = max(subject.plan.layer_ids)

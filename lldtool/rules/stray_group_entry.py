@@ -88,7 +88,7 @@ optim_wrapper = dict(
         settings = {"lr", "weight_decay", "lr_mult", "decay_mult", *plan.optimizer.options}
         settings.update(plan.optimizer.group_entries)
         for key, entry in custom_keys(subject):
-            found = [p for p in plan.parameters if key in p.name]
+            found = [p for p in subject.parameters if key in p.name]
             for option in (o for o in entry if o not in settings):
                 if not found or not _is_known_to_do_nothing(subject, option):
                     continue
@@ -113,5 +113,5 @@ def _is_known_to_do_nothing(subject: Subject, option: str) -> bool:
     """A constructor of the user's own may read what it likes; what it explains, it does not."""
     constructor = subject.plan.constructor
     known = {"DefaultOptimWrapperConstructor", "LearningRateDecayOptimWrapperConstructor"}
-    explained = all(p.reason.weight_decay.rule != "constructor" for p in subject.plan.parameters)
+    explained = all(p.reason.weight_decay.rule != "constructor" for p in subject.parameters)
     return constructor.type in known or explained

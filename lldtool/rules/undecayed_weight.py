@@ -84,7 +84,7 @@ optim_wrapper = dict(
         if not subject.plan.optimizer.weight_decay:
             return
         exempt = (*subject.no_decay, *subject.may_decay)
-        found = [p for p in subject.plan.parameters if _is_undecayed(p) and not matches(exempt, p)]
+        found = [p for p in subject.parameters if _is_undecayed(p) and not matches(exempt, p)]
         for at, parameters in grouped_by(found, cause).items():
             verb = "is" if len(parameters) == 1 else "are"
             base = setting(subject.plan.optimizer.weight_decay)
@@ -109,7 +109,7 @@ def _ways_to_decay(
     if at[-2:-1] != ("custom_keys",):
         return []
     names = [p.name for p in found]
-    others = {p.name for p in subject.plan.parameters} - set(names)
+    others = {p.name for p in subject.parameters} - set(names)
     keys = covering_keys(names, others, longer_than=len(at[-1]))
     path = (*PARAMWISE_CFG, "custom_keys")
     longer = [[Edit((*path, key), {"decay_mult": 1.0}) for key in keys]] if keys else []
