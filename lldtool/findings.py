@@ -55,6 +55,12 @@ class Finding:
     place: Place | None = None
     suggestion: str | None = None
 
+    def __str__(self) -> str:
+        """`configs/x.py:12:9: error LLD101 decayed-norm: 5 norm tensors are decayed, at 0.05`."""
+        place = self.place
+        where = f"{place.file}:{place.line}:{place.column}: " if place is not None else ""
+        return f"{where}{self.severity.value} {self.code} {self.name}: {self.message}"
+
     def fingerprint(self, config: str) -> str:
         """Tells this finding of a config from others; the same when lines are moved."""
         parts = (config, self.code, self.key, *self.parameters)
