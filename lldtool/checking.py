@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from lldtool.baseline import Baseline
 from lldtool.errors import ConstructorError, LldtoolError
-from lldtool.findings import Checked, Finding, Place, Report, Status
+from lldtool.findings import Checked, Finding, Place, Report, Severity, Status
 from lldtool.keys import Effect
 from lldtool.plan import Parameter, Plan
 from lldtool.policy import Policy
 from lldtool.request import Request
 from lldtool.rules import Edit, Found, Rule, Subject, all_rules
+from lldtool.rules.base import PARAMWISE_CFG
 from lldtool.rules.unused_ignore import UnusedIgnore
 from lldtool.source.pasteable import config_text
 from lldtool.source.places import Sources, Suppression
@@ -39,6 +40,7 @@ class Outcome:
 
     config: str
     findings: tuple[Finding, ...]
+    path: Path | None = None
     ignores: tuple[Ignore, ...] = ()
     codes: frozenset[str] = frozenset()
     error: str | None = None
@@ -70,7 +72,7 @@ def check_config(policy: Policy, request: Request) -> Outcome:
     sources = Sources(request.path)
     findings = [_finding(one, policy, sources) for one in judged]
     kept, ignores = _without_ignored(findings, sources.suppressions())
-    return Outcome(request.name, kept, ignores, codes, error)
+    return Outcome(request.name, kept, request.path, ignores, codes, error)
 
 
 def check_plan(policy: Policy, plan: Plan, name: str | None = None) -> Outcome:
@@ -124,13 +126,12 @@ def _judge_live(
             for rule in rules
             for found in rule.check_error(raised)
         ]
-    subject = _subject(policy, plan, examination.effects())
-    judged = _judge(rules, subject)
-    before = {one.rule.code for one in judged}
-    return None, [
-        replace(one, mend=_mend(one.rule, one.found, rules, policy, examination, before))
+    judged = _judge(rules, _subject(policy, plan, examination.effects()))
+    mended = [
+        replace(one, mend=_mend(one.rule, one.found, rules, policy, examination, judged))
         for one in judged
     ]
+    return None, _together(mended, rules, policy, examination)
 
 
 def _subject(policy: Policy, plan: Plan, effects: dict[str, Effect] | None = None) -> Subject:
@@ -147,9 +148,9 @@ def _mend(
     rules: Sequence[Rule],
     policy: Policy,
     examination: Examination,
-    before: set[str] | None,
+    before: Sequence[_Judged] | None,
 ) -> Sequence[Edit]:
-    """The first way to mend a finding that makes it go and brings up nothing new.
+    """The first way to mend a finding that makes it go and does no harm.
 
     Args:
         rule: whose finding it is.
@@ -157,24 +158,92 @@ def _mend(
         rules: all that are held against the config.
         policy: the user's.
         examination: of the config.
-        before: the codes found in the config as it is; None where it raised.
+        before: what was found in the config as it is; None where it raised.
     """
     for edits in found.instead:
+        if found.changes_nothing:
+            return edits
         with contextlib.suppress(LldtoolError):
             plan = examination.edited(edits)
             if plan is None:
                 continue
-            judged = _judge(rules, _subject(policy, plan))
-            gone = not any(_is_same(found, one.found) for one in judged if one.rule is rule)
-            if gone and (before is None or before.issuperset(one.rule.code for one in judged)):
+            after = _judge(rules, _subject(policy, plan))
+            gone = not any(_is_same(found, one.found) for one in after if one.rule is rule)
+            harmless = before is None or found.may_uncover or _is_covered(after, before)
+            if found.only_decay:
+                harmless = harmless and _same_but_decay(examination.plan, plan, _names(found))
+            if gone and harmless:
                 return edits
     return ()
 
 
 def _is_same(one: Found, other: Found) -> bool:
     """Whether two findings of a rule are about the same, before and after an edit."""
-    names, others = set(_names(one)), set(_names(other))
-    return bool(names & others) if names else one.at == other.at
+    if one.only_decay:
+        return not set(_names(one)).isdisjoint(_names(other))
+    return one.at == other.at
+
+
+def _is_covered(after: Sequence[_Judged], before: Sequence[_Judged]) -> bool:
+    """Whether nothing was found after an edit that was not found before it, in the same place."""
+    known = {(one.rule.code, _where(one.found)) for one in before}
+    return known.issuperset((one.rule.code, _where(one.found)) for one in after)
+
+
+def _where(found: Found) -> tuple[str, ...]:
+    """The option or custom key to blame; the constructor and all of its options are one place."""
+    return found.at if len(found.at) > len(PARAMWISE_CFG) else ()
+
+
+def _same_but_decay(before: Plan, after: Plan, names: Sequence[str]) -> bool:
+    """Whether two plans differ in the weight decay of these parameters at most."""
+    new = {p.name: p for p in after.parameters}
+    return len(new) == len(before.parameters) and all(
+        (p.lr, p.extras) == (q.lr, q.extras)
+        and (p.name in names or p.weight_decay == q.weight_decay)
+        for p in before.parameters
+        if (q := new.get(p.name, p))
+    )
+
+
+def _together(
+    mended: Sequence[_Judged], rules: Sequence[Rule], policy: Policy, examination: Examination
+) -> list[_Judged]:
+    """The same, where several mends would each write a dict of the config that is not there yet.
+
+    Only one can be pasted, so each of them says what all do, if that was seen to work.
+    """
+    container = _missing_container(examination.plan)
+    opening = [
+        one for one in mended if one.mend and all(_is_in(edit, container) for edit in one.mend)
+    ]
+    edits = list({edit.path: edit for one in opening for edit in one.mend}.values())
+    if len(opening) < 2:
+        return list(mended)
+    with contextlib.suppress(LldtoolError):
+        plan = examination.edited(edits)
+        after = [] if plan is None else _judge(rules, _subject(policy, plan))
+        left = [
+            (a.rule, b.found)
+            for a in after
+            for b in opening
+            if a.rule is b.rule and _is_same(b.found, a.found)
+        ]
+        if plan is not None and not left:
+            return [replace(one, mend=edits) if one in opening else one for one in mended]
+    return list(mended)
+
+
+def _missing_container(plan: Plan) -> tuple[str, ...]:
+    """The outermost dict of the constructor's options that the config does not have, or ()."""
+    options = plan.constructor.paramwise_cfg
+    if "custom_keys" in options:
+        return ()
+    return (*PARAMWISE_CFG, "custom_keys") if options else PARAMWISE_CFG
+
+
+def _is_in(edit: Edit, container: tuple[str, ...]) -> bool:
+    return container != () and edit.path[: len(container)] == container
 
 
 def _names(found: Found) -> tuple[str, ...]:
@@ -216,34 +285,59 @@ def _without_ignored(
 def _ignores(comment: Suppression, finding: Finding) -> bool:
     place = finding.place
     on_line = place is not None and (place.file, place.line) == (comment.file, comment.line)
-    return on_line and (not comment.codes or finding.code in comment.codes)
+    return on_line and (not comment.codes or finding.code in _meant(comment.codes))
+
+
+def _meant(selectors: Iterable[str]) -> set[str]:
+    """The codes that a comment names: by a code, the beginning of one, or a name."""
+    rules = [(selector, rule) for selector in selectors for rule in all_rules()]
+    return {r.code for s, r in rules if r.code.startswith(s.upper()) or r.name == s.lower()}
 
 
 def _unused(outcomes: Sequence[Outcome], policy: Policy) -> dict[str, list[Finding]]:
     """Config -> the findings on comments of its files that no config needs."""
     rule = UnusedIgnore()
     used: dict[tuple[Path, int], set[str]] = {}
+    held: dict[tuple[Path, int], set[str]] = {}
     first: dict[tuple[Path, int], tuple[Outcome, Suppression]] = {}
     for outcome in outcomes:
         for ignore in outcome.ignores:
             place = ignore.comment.file, ignore.comment.line
             used.setdefault(place, set()).update(ignore.used)
+            held.setdefault(place, set()).update(outcome.codes)
             # A config without a plan says nothing on what would be found in it.
             if outcome.error is not None:
-                used[place].update(ignore.comment.codes or ["any"])
+                used[place].update(rule.code for rule in all_rules())
             if rule.code in outcome.codes:
                 first.setdefault(place, (outcome, ignore.comment))
     found: dict[str, list[Finding]] = {}
     for place, (outcome, comment) in first.items():
-        codes = [code for code in comment.codes if code not in used[place]]
-        if codes or not (comment.codes or used[place]):
-            what = ", ".join(codes) or "every finding"
-            message = f"nothing to ignore here: the comment is about {what}"
-            finding = Finding(
-                rule.code, rule.name, policy.severity_of(rule), message, place=comment.place
-            )
+        message = _why_unused(comment, used[place], held[place])
+        if message is not None:
+            # Another config, that is not checked now, may need a comment in a base.
+            own = comment.file == outcome.path
+            severity = policy.severity_of(rule) if own else Severity.info
+            finding = Finding(rule.code, rule.name, severity, message, place=comment.place)
             found.setdefault(outcome.config, []).append(finding)
     return found
+
+
+def _why_unused(comment: Suppression, used: set[str], held: set[str]) -> str | None:
+    """What is wrong with a comment, None if nothing is.
+
+    Args:
+        comment: in some config's file.
+        used: the codes that it ignored.
+        held: the codes of the rules that were held against the configs with the file.
+    """
+    unknown = [selector for selector in comment.codes if not _meant([selector])]
+    if unknown:
+        return f"there is no rule {', '.join(unknown)}"
+    idle = [s for s in comment.codes if _meant([s]) <= held and not _meant([s]) & used]
+    defaults = {rule.code for rule in all_rules() if rule.by_default}
+    if not comment.codes and not used and defaults <= held:
+        return "there is nothing to ignore here"
+    return f"there is no {', '.join(idle)} to ignore here" if idle else None
 
 
 def _status(error: str | None, findings: Sequence[Finding], policy: Policy) -> Status:

@@ -104,6 +104,24 @@ def _option_of(reason: Reason) -> str | None:
     return reason.rule if reason.rule in _PRECEDENCE else None
 
 
+def may_be_redundant(plan: Plan, key: str) -> bool:
+    """Whether each parameter that a custom key decides may get the same without it.
+
+    Where all is explained, by what the next rule would give; running the constructor without the
+    key shows whether it is so. Where something is not explained, it may.
+    """
+    base = {"lr": plan.optimizer.lr, "weight_decay": plan.optimizer.weight_decay}
+    for p in plan.parameters:
+        if _is_unexplained(p):
+            continue
+        for name, reason in (("lr", p.reason.lr), ("weight_decay", p.reason.weight_decay)):
+            if reason.rule == "custom_key" and reason.key == key:
+                without = reason.would_give[0] if reason.would_give else base[name]
+                if without != getattr(p, name):
+                    return False
+    return True
+
+
 def _is_unexplained(parameter: Parameter) -> bool:
     rules = (parameter.reason.weight_decay.rule, parameter.reason.lr.rule)
     return "constructor" in rules

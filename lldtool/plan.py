@@ -195,8 +195,8 @@ class Plan:
     frozen: tuple[UntrainedParameter, ...] = ()
     left_out: tuple[UntrainedParameter, ...] = ()
     notes: tuple[str, ...] = ()
-    #: The config's param schedulers, which change the settings while training runs.
-    param_scheduler: tuple[dict[str, Any], ...] = ()
+    #: The config's `param_scheduler`, which changes the settings while training runs.
+    param_scheduler: dict[str, Any] | tuple[Any, ...] | None = None
     #: What every lr was multiplied by after the constructor, as `Runner.scale_lr` does.
     auto_scale_lr: float = 1.0
     versions: dict[str, str | None] = field(default_factory=dict)

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import re
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -243,7 +244,10 @@ def constructor_error(error: BaseException, optim_wrapper: Any, name: str) -> Ll
         return ConstructorError(
             f"optim_wrapper.optimizer has no lr: {crash} with {what}", config=name, hint="set lr"
         )
-    if isinstance(error, NotImplementedError) and "get_layer_depth" in text:
+    in_depth = any(
+        frame.name == "get_layer_depth" for frame in traceback.extract_tb(error.__traceback__)
+    )
+    if isinstance(error, NotImplementedError) and ("get_layer_depth" in text or in_depth):
         return ConstructorError(
             f"{constructor} needs get_layer_depth of the model or its backbone: {what}", config=name
         )

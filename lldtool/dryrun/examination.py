@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from lldtool.dryrun.session import run
-from lldtool.dryrun.training import Training, start_of_training
+from lldtool.dryrun.training import Training, schedulers, start_of_training
 from lldtool.dryrun.without import effect_of
-from lldtool.keys import Effect, keys_of
+from lldtool.keys import Effect, keys_of, may_be_redundant
 from lldtool.plan import Plan
 from lldtool.request import Request
 from lldtool.rules.base import DELETE, Edit
@@ -37,9 +37,13 @@ class Examination:
         return self.training.plan()
 
     def effects(self) -> dict[str, Effect]:
-        """Custom key -> what leaving it out would do, for the keys that decide something."""
-        keys = [key for key in keys_of(self.plan) if key.is_custom and key.decided != 0]
-        return {key.name: effect_of(self.training, self.plan, key) for key in keys}
+        """Custom key -> what leaving it out would do, for keys that may well do nothing."""
+        plan = self.plan
+        return {
+            key.name: effect_of(self.training, plan, key)
+            for key in keys_of(plan)
+            if key.is_custom and key.decided != 0 and may_be_redundant(plan, key.name)
+        }
 
     def edited(self, edits: Sequence[Edit]) -> Plan | None:
         """The plan of the config with these edits; None where they are to what can't be changed.
@@ -55,6 +59,8 @@ class Examination:
             return None
         for edit in edits:
             _apply(parts, edit)
+        if parts.keys() == {"param_scheduler"}:  # which no constructor looks at
+            return replace(self.plan, param_scheduler=schedulers(parts["param_scheduler"]))
         return self.training.plan(**parts)
 
 

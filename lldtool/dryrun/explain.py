@@ -13,11 +13,15 @@ group `lldtool.tracers`, named by the constructor's class::
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lldtool.plan import Parameter, Reason, Reasons
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "lldtool.tracers"
 
@@ -78,15 +82,20 @@ def with_reasons(constructor: type, setup: Setup) -> tuple[tuple[Parameter, ...]
 
 
 def _tracer(constructor: type) -> Tracer | None:
-    import importlib.metadata
-
-    known = {point.name: point for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+    known = _entry_points()
     for cls in constructor.__mro__:
         point = known.get(f"{cls.__module__}.{cls.__qualname__}")
         if point is not None:
             trace: Tracer = point.load()
             return trace
     return None
+
+
+@functools.cache
+def _entry_points() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
 
 
 def _verified(parameter: Parameter, trace: Trace) -> Reasons:

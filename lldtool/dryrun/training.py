@@ -43,6 +43,11 @@ class Training:
         """Parameter name -> traits."""
         return traits_of(self.model)
 
+    @functools.cached_property
+    def header(self) -> Model:
+        """What a plan says of the model as a whole."""
+        return _model_header(self.model)
+
     def plan(self, **instead: Any) -> Plan:
         """Run the constructor and read what came out.
 
@@ -54,7 +59,7 @@ class Training:
             LldtoolError: lldtool can't tell what the constructor's optimizers hold.
         """
         wrapper = instead.get("optim_wrapper", self.config.optim_wrapper)
-        schedulers = instead.get("param_scheduler", self.config.get("param_scheduler", None))
+        configured = instead.get("param_scheduler", self.config.get("param_scheduler", None))
         name = self.request.name
         with _explained(lambda error: constructor.constructor_error(error, wrapper, name)):
             built = constructor.build_optimizers(self.model, wrapper)
@@ -91,7 +96,7 @@ class Training:
         ]
         return Plan(
             config=name,
-            model=_model_header(self.model),
+            model=self.header,
             optim_wrapper=OptimWrapper(
                 type_name(wrapper.get("type", None) or "OptimWrapper"),
                 plain(built.wrapper_options),
@@ -106,7 +111,7 @@ class Training:
             frozen=frozen,
             left_out=left_out,
             notes=tuple(n for n in notes if n),
-            param_scheduler=_schedulers(schedulers),
+            param_scheduler=schedulers(configured),
             auto_scale_lr=ratio,
             versions=package_versions(),
             lldtool_version=lldtool_version(),
@@ -190,15 +195,10 @@ def _constructor_header(wrapper: Any, kind: type, reads: tuple[str, ...] | None)
     return Constructor(name, plain(wrapper.get("paramwise_cfg", None) or {}), bases, reads)
 
 
-def _schedulers(configured: Any) -> tuple[dict[str, Any], ...]:
-    """`param_scheduler`, of which there may be one, several, or several for each optimizer."""
-    if isinstance(configured, dict) and "type" in configured:
-        return (plain(configured),)
-    if isinstance(configured, dict):
-        return tuple(one for name in configured for one in _schedulers(configured[name]))
-    if isinstance(configured, (list, tuple)):
-        return tuple(plain(one) for one in configured if isinstance(one, dict))
-    return ()
+def schedulers(configured: Any) -> Any:
+    """`param_scheduler` as a plan has it: one, several, or some for each of several optimizers."""
+    content = plain(configured)
+    return tuple(content) if isinstance(content, list) else content if content else None
 
 
 def _other_defaults(optimizers: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,8 @@ def decayed(subject: Subject, kind: str, noun: str) -> Iterator[Found]:
     information with an optimizer of decoupled weight decay, and nothing with SGD.
     """
     members = [p for p in subject.parameters if kind_of(p) == kind]
-    found = [p for p in members if p.weight_decay and not matches(subject.may_decay, p)]
+    exempt = (*subject.may_decay, *subject.must_decay)
+    found = [p for p in members if p.weight_decay and p.lr != 0 and not matches(exempt, p)]
     severity = None
     if not _is_to_be_spared(subject, kind, members):
         if not _DECOUPLED.fullmatch(subject.plan.optimizer.type):
@@ -40,8 +41,11 @@ def decayed(subject: Subject, kind: str, noun: str) -> Iterator[Found]:
         decays = " or ".join(dict.fromkeys(setting(p.weight_decay) for p in parameters))
         verb = "is" if len(parameters) == 1 else "are"
         message = f"{plural(len(parameters), noun)} {verb} decayed, at {decays}{_why(subject, at)}"
-        instead = _ways_to_spare(subject, kind, parameters, at)
-        yield Found(message, at, parameters, instead, severity)
+        options = (
+            [] if is_key(at) else [[Edit((*PARAMWISE_CFG, o), 0.0)] for o in _SPARED_BY[kind][0]]
+        )
+        ways = [*options, *ways_by_key(subject, parameters, at, decay_mult=0.0)]
+        yield Found(message, at, parameters, ways, severity, only_decay=True)
 
 
 def cause(p: Parameter) -> tuple[str, ...]:
@@ -60,9 +64,11 @@ def _is_to_be_spared(subject: Subject, kind: str, members: Sequence[Parameter]) 
     options, words = _SPARED_BY[kind]
     config = subject.paramwise_cfg
     keys = (key for key, value in custom_keys(subject) if value.get("decay_mult") == 0)
+    # A key that spares a whole module, weights and all, says nothing of the kind.
+    whole = {cause(p) for p in subject.parameters if kind_of(p) == "weight" and not p.weight_decay}
     return (
         subject.decays_by_layer
-        or any(p.weight_decay == 0 for p in members)
+        or any(p.weight_decay == 0 and cause(p) not in whole for p in members)
         or any(config.get(option) == 0 for option in options)
         or any(re.search(words, key) for key in keys)
         or any("no_weight_decay" in p.traits for p in members)
@@ -77,7 +83,7 @@ def custom_keys(subject: Subject) -> list[tuple[str, dict[str, object]]]:
 
 
 def _why(subject: Subject, at: tuple[str, ...]) -> str:
-    if at[-2:-1] == ("custom_keys",):
+    if is_key(at):
         return f": custom key {at[-1]!r} decides"
     if at[:2] == PARAMWISE_CFG and len(at) == 3:
         return f" by {at[-1]}"
@@ -86,22 +92,31 @@ def _why(subject: Subject, at: tuple[str, ...]) -> str:
     return ": nothing in the config spares any" if at == PARAMWISE_CFG else ""
 
 
-def _ways_to_spare(
-    subject: Subject, kind: str, found: Sequence[Parameter], at: tuple[str, ...]
+def is_key(at: tuple[str, ...]) -> bool:
+    """Whether an entry is a custom key."""
+    return at[-2:-1] == ("custom_keys",)
+
+
+def ways_by_key(
+    subject: Subject, found: Sequence[Parameter], at: tuple[str, ...], *, decay_mult: float
 ) -> list[list[Edit]]:
-    """Edits that may set the weight decay of these parameters to 0 and leave the others alone."""
-    ways = []
-    by_key = at[-2:-1] == ("custom_keys",)
-    if by_key:
-        ways.append([Edit(at, DELETE)])
-    else:
-        options, _ = _SPARED_BY[kind]
-        ways += [[Edit((*PARAMWISE_CFG, option), 0.0)] for option in options]
-    spared = [p.name for p in subject.parameters if not p.weight_decay]
-    targets = [p.name for p in found]
-    others = {p.name for p in subject.parameters} - set(targets) - set(spared)
-    keys = covering_keys(targets, others, longer_than=len(at[-1]) if by_key else 0)
+    """Edits of custom keys that may give these parameters a multiplier, and change no other.
+
+    Args:
+        subject: of the config.
+        found: the parameters.
+        at: the entry that gave them their weight decay.
+        decay_mult: what they are to have.
+    """
+    ways: list[list[Edit]] = []
+    path, entry = (*PARAMWISE_CFG, "custom_keys"), {}
+    if is_key(at):
+        ways = [[Edit((*at, "decay_mult"), decay_mult)], [Edit(at, DELETE)]]
+        entry = dict(custom_keys(subject)).get(at[-1], {})
+    names = [p.name for p in found]
+    same = [p.name for p in subject.parameters if bool(p.weight_decay) is bool(decay_mult)]
+    others = {p.name for p in subject.plan.parameters} - {*names, *same}
+    keys = covering_keys(names, others, longer_than=len(at[-1]) if is_key(at) else 0)
     if keys:
-        path = (*PARAMWISE_CFG, "custom_keys")
-        ways.append([Edit((*path, key), {"decay_mult": 0.0}) for key in keys])
+        ways.append([Edit((*path, key), {**entry, "decay_mult": decay_mult}) for key in keys])
     return ways

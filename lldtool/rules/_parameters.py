@@ -11,7 +11,9 @@ from typing import TypeVar
 from lldtool.plan import NO_WEIGHT_DECAY, NORM, Parameter
 
 #: Classes that are norms by their name: RMSNorm, LayerNorm2d, HorNetLayerNorm, GRN, FRN.
-_NORM_CLASS = re.compile(r".*Norm(?![a-z])|G?RN|FRN|LN|BN|.*_norm", re.ASCII)
+_NORM_CLASS = re.compile(r".*Norm(?![a-z]).*|G?RN|FRN|LN|BN|.*_norm", re.ASCII)
+#: Classes whose `weight` is a matrix or kernel, of whatever shape.
+_KERNEL_CLASS = re.compile(r".*(Linear|Conv)")
 #: Tables, tokens and position embeddings, by the last part of the name.
 _EMBEDDING = re.compile(
     r"""
@@ -19,7 +21,7 @@ _EMBEDDING = re.compile(
     | (\w+_)?(cls|class|dist|distillation|reg|register|mask|storage)_?(token|embedding)s?(_\w+)?
     | (\w+_)?rel(ative)?_(pos|position|attention)(_bias)?(_table|_h|_w)?
     | (\w+_)?rel(ative)?_pos(ition)?_(bias|embed\w*)
-    | attention_bias(es)?
+    | attention_bias(es)? | cpb_mlp | (\w+_)?pos
     """,
     re.VERBOSE,
 )
@@ -64,9 +66,13 @@ def is_vector(p: Parameter) -> bool:
 
 
 def kind_of(p: Parameter) -> str:
-    """`norm`, `embedding`, `bias`, `vector` or `weight`: the first that it is."""
+    """`norm`, `embedding`, `bias`, `vector`, `scale` or `weight`: the first that it is.
+
+    A scale is a vector with dimensions of size 1 beside it, as a temperature for each head.
+    """
     kinds: dict[str, Callable[[Parameter], bool]] = {
         "norm": is_norm, "embedding": is_embedding, "bias": is_bias, "vector": is_vector,
+        "scale": lambda p: len(_sizes(p)) <= 1 and not _KERNEL_CLASS.match(p.module_type),
     }  # fmt: skip
     return next((kind for kind, holds in kinds.items() if holds(p)), "weight")
 

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from lldtool.plan import Plan
 
 #: Ends of the names of schedulers that leave the lr alone.
 _OF_OTHER_SETTINGS = ("Momentum", "WeightDecay")
 
 
-def lr_schedulers(
-    schedulers: Sequence[Mapping[str, Any]],
-) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The schedulers of the lr, with their places in the list."""
-    for index, scheduler in enumerate(schedulers):
-        name = str(scheduler.get("type", ""))
-        setting = scheduler.get("param_name", "lr")
-        if setting == "lr" and not name.endswith(_OF_OTHER_SETTINGS):
-            yield index, scheduler
+def lr_schedulers(plan: Plan) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """The schedulers of the lr, with the keys that lead to them.
 
-
-def scheduler_path(schedulers: Sequence[Mapping[str, Any]], index: int) -> tuple[str, ...]:
-    """The keys that lead to a scheduler; the only one may stand there without a list."""
-    return ("param_scheduler",) if len(schedulers) == 1 else ("param_scheduler", str(index))
-
-
-def floor_of(scheduler: Mapping[str, Any]) -> tuple[str | None, object]:
-    """The option that gives the lowest lr in absolute numbers, and its value.
-
-    Source: mmengine 0.10.7, optim/scheduler/param_scheduler.py.
+    None where a config has schedulers for each of several optimizers.
     """
-    options = ("eta_min", "min_value", "min_lr", "end_lr")
-    return next(((o, scheduler[o]) for o in options if scheduler.get(o)), (None, None))
+    configured = plan.param_scheduler
+    several: dict[tuple[str, ...], Any] = {("param_scheduler",): configured}
+    if not isinstance(configured, dict):
+        several = {("param_scheduler", str(i)): one for i, one in enumerate(configured or ())}
+    for path, scheduler in several.items():
+        if not isinstance(scheduler, dict) or "type" not in scheduler:
+            continue
+        name, setting = str(scheduler.get("type", "")), scheduler.get("param_name", "lr")
+        if setting == "lr" and not name.endswith(_OF_OTHER_SETTINGS):
+            yield path, scheduler

@@ -43,7 +43,10 @@ class Found:
 
     `at` are the keys that lead to that entry; where there is none, to what it would be in.
     `instead` are ways to mend it, best first; the first one that works is suggested.
-    `severity` is given where it is not the rule's own.
+    `severity` is given where it is not the rule's own. `changes_nothing` is true where what to
+    write instead is known to leave the plan as it is, and need not be tried; `only_decay` where it
+    must change the weight decay of these parameters and nothing else; `may_uncover` where it is
+    right though other findings come up, as they do once a misspelt option takes effect.
     """
 
     message: str
@@ -51,6 +54,9 @@ class Found:
     parameters: Sequence[Parameter] | Sequence[str] = ()
     instead: Sequence[Sequence[Edit]] = ()
     severity: Severity | None = None
+    changes_nothing: bool = False
+    only_decay: bool = False
+    may_uncover: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from lldtool.text import plural
 
 
 class IgnoredLrMult(Rule):
-    """A custom key has an `lr_mult`, and the constructor does nothing with it.
+    """A custom key has an `lr_mult` or an `lr`, and the constructor does nothing with it.
 
     mmpretrain's layer-decay constructor computes the lr from the depth alone and copies
     `lr_mult` into the param group, where no optimizer reads it: a head that was to learn ten
@@ -68,13 +68,15 @@ optim_wrapper = dict(
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """Keys whose `lr_mult` ended up as a mere entry of the param groups."""
+        """Keys with an lr of their own for parameters that get theirs from the layer."""
         for key, entry in custom_keys(subject):
-            found = [p for p in subject.parameters if key in p.name and _has_it_lie(p)]
-            if "lr_mult" in entry and found:
-                at = (*PARAMWISE_CFG, "custom_keys", key, "lr_mult")
+            found = [p for p in subject.parameters if _is_deaf_to(key, p)]
+            for option in ("lr_mult", "lr"):
+                if option not in entry or not found:
+                    continue
+                at = (*PARAMWISE_CFG, "custom_keys", key, option)
                 yield Found(
-                    f"lr_mult {entry['lr_mult']} of custom key {key!r} does nothing here: "
+                    f"{option} {entry[option]} of custom key {key!r} does nothing here: "
                     f"the lr of {plural(len(found), 'tensor')} comes from the layer alone",
                     at,
                     found,
@@ -82,6 +84,7 @@ optim_wrapper = dict(
                 )
 
 
-def _has_it_lie(p: Parameter) -> bool:
-    """Whether the group has an `lr_mult` that its lr was not multiplied by."""
-    return "lr_mult" in p.extras and p.reason.lr.rule == "layer_decay"
+def _is_deaf_to(key: str, p: Parameter) -> bool:
+    """Whether a key decides for the parameter, and the layer alone gives it its lr."""
+    decay = p.reason.weight_decay
+    return decay.rule == "custom_key" and decay.key == key and p.reason.lr.rule == "layer_decay"

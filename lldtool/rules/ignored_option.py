@@ -9,6 +9,10 @@ from lldtool.findings import Severity
 from lldtool.rules._options import KNOWN_OPTIONS, ignored, same_meaning
 from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
 
+_DEFAULT = "DefaultOptimWrapperConstructor"
+#: mmpretrain's, which has no option that another one does not have.
+_LAYER_DECAY = "LearningRateDecayOptimWrapperConstructor"
+
 
 class IgnoredOption(Rule):
     """An option is known to another constructor, and this one ignores it.
@@ -96,7 +100,14 @@ optim_wrapper = dict(
             if meant is not None and meant not in subject.paramwise_cfg:
                 hint = f"; here it is called {meant!r}"
                 ways = [[delete, Edit((*PARAMWISE_CFG, meant), subject.paramwise_cfg[option])]]
+            if option == "layer_decay_rate" and constructor.type == _DEFAULT:
+                hint = f"; constructor={_LAYER_DECAY!r} decays by layers"
+                ways = [[Edit(("optim_wrapper", "constructor"), _LAYER_DECAY)], *ways]
             knows = KNOWN_OPTIONS[option]
             yield Found(
-                f"{constructor.type} ignores {option!r}, an option of {knows}{hint}", at, (), ways
+                f"{constructor.type} ignores {option!r}, an option of {knows}{hint}",
+                at,
+                (),
+                ways,
+                may_uncover=True,
             )

@@ -80,7 +80,7 @@ optim_wrapper = dict(
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Parameters that are decayed by a key though an option gives them less, key by key."""
-        exempt = subject.may_decay
+        exempt = (*subject.may_decay, *subject.must_decay)
         found = [p for p in subject.parameters if _undone(p) and not matches(exempt, p)]
         for (key,), parameters in grouped_by(found, _key).items():
             options = sorted({rule for p in parameters for rule in _undone(p)})
@@ -93,6 +93,7 @@ optim_wrapper = dict(
                 at,
                 parameters,
                 [] if entry else [[Edit(at, DELETE)]],
+                only_decay=True,
             )
 
 

@@ -135,7 +135,8 @@ class OtherNames(VisionTransformer):
             return
         lr = setting(inside[0].lr)
         for at, why, instead in [_cause(subject)]:
-            yield Found(f"no layer decay: all blocks have lr {lr}, {why}", at, (), instead)
+            message = f"no layer decay: all blocks have lr {lr}, {why}"
+            yield Found(message, at, (), instead, may_uncover=True)
 
 
 def _cause(subject: Subject) -> tuple[tuple[str, ...], str, list[list[Edit]]]:
@@ -148,8 +149,8 @@ def _cause(subject: Subject) -> tuple[tuple[str, ...], str, list[list[Edit]]]:
         return ("optim_wrapper", "constructor"), why, [[rate]]
     if name in options:
         at = (*PARAMWISE_CFG, name)
-        if options[name] == 1:
-            return at, f"as {name} is 1", []
+        if options[name] in (0, 1):
+            return at, f"as {name} is {options[name]:g}", []
         why = "as the model's depth function puts all of them in one layer"
         return ("optim_wrapper", "constructor"), why, []
     meant = near(name, [option for option in options if option != "custom_keys"])

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from lldtool.findings import Severity
 from lldtool.plan import Parameter
-from lldtool.rules._schedulers import floor_of, lr_schedulers, scheduler_path
+from lldtool.rules._schedulers import lr_schedulers
 from lldtool.rules.base import DELETE, Edit, Example, Found, Rule, Subject
 from lldtool.text import lr, plural
 
@@ -97,23 +97,22 @@ param_scheduler = dict(type='PolyLR', eta_min=1e-4, end=100)
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Groups with an lr below a floor, a finding for each scheduler."""
-        schedulers = subject.plan.param_scheduler
-        for index, scheduler in lr_schedulers(schedulers):
-            option, floor = floor_of(scheduler)
-            if option is None or not isinstance(floor, (int, float)):
+        for path, scheduler in lr_schedulers(subject.plan):
+            floor = scheduler.get("eta_min")
+            if not isinstance(floor, (int, float)) or floor <= 0:
                 continue
             below = [p for p in subject.parameters if p.lr is not None and p.lr < floor]
             if not below:
                 continue
-            at = (*scheduler_path(schedulers, index), option)
+            at = (*path, "eta_min")
             verb = "starts" if len(below) == 1 else "start"
             yield Found(
-                f"{option} {lr(floor)} of {scheduler['type']} is above the lr that "
+                f"eta_min {lr(floor)} of {scheduler['type']} is above the lr that "
                 f"{plural(len(below), 'tensor')}{_layers(below)} {verb} with, from "
                 f"{lr(min(p.lr for p in below if p.lr is not None))}: it rises over the training",
                 at,
                 below,
-                _ways(subject, at, option, floor),
+                _ways(subject, at, floor),
             )
 
 
@@ -126,11 +125,11 @@ def _layers(below: list[Parameter]) -> str:
     return f" in {shown}"
 
 
-def _ways(subject: Subject, at: tuple[str, ...], option: str, floor: float) -> list[list[Edit]]:
+def _ways(subject: Subject, at: tuple[str, ...], floor: float) -> list[list[Edit]]:
     """The same floor for the highest lr, as a ratio, where the scheduler knows ratios."""
-    base = subject.plan.optimizer.lr
-    if option != "eta_min" or not base or floor >= base:
+    highest = max(p.lr for p in subject.plan.parameters if p.lr is not None)
+    if floor >= highest:
         return []
-    ratio = float(f"{floor / base:.2g}")
+    ratio = float(f"{floor / highest:.2g}")
     as_ratio = [Edit(at, DELETE), Edit((*at[:-1], "eta_min_ratio"), ratio)]
     return [as_ratio, [Edit(at, 0.0)]]

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from lldtool.errors import ConstructorError
 from lldtool.findings import Severity
-from lldtool.rules.base import Example, Found, Rule
+from lldtool.rules.base import PARAMWISE_CFG, Edit, Example, Found, Rule
 
 
 class ParameterInTwoGroups(Rule):
@@ -71,4 +71,5 @@ class TiedHead(LinearClsHead):
     def check_error(self, error: ConstructorError) -> Iterator[Found]:
         """What torch said."""
         if error.kind == "parameter-in-two-groups":
-            yield Found(error.message, ("optim_wrapper", "constructor"))
+            way = [Edit((*PARAMWISE_CFG, "bypass_duplicate"), True)]
+            yield Found(error.message, ("optim_wrapper", "constructor"), (), [way])

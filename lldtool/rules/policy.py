@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from lldtool.findings import Severity
 from lldtool.plan import Parameter
-from lldtool.rules._decay import cause
-from lldtool.rules._parameters import covering_keys, grouped_by, matches
-from lldtool.rules.base import PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.rules._decay import cause, ways_by_key
+from lldtool.rules._parameters import grouped_by, matches
+from lldtool.rules.base import Example, Found, Rule, Subject
 from lldtool.text import plural
 
 
@@ -111,18 +111,10 @@ must-decay = ["head.fc.weight"]
                 found = [p for _, p in pairs]
                 verb = "is" if len(found) == 1 else "are"
                 message = f"{plural(len(found), 'tensor')} {verb} {words} {pattern!r}"
-                yield Found(message, tuple(at), found, _ways(subject, found, at, 1.0 - is_decayed))
+                ways = ways_by_key(subject, found, tuple(at), decay_mult=1.0 - is_decayed)
+                yield Found(message, tuple(at), found, ways, only_decay=True)
 
 
 def _pattern_and_cause(pair: tuple[str, Parameter]) -> tuple[str, ...]:
     pattern, parameter = pair
     return (pattern, *cause(parameter))
-
-
-def _ways(subject: Subject, found: list[Parameter], at: list[str], mult: float) -> list[list[Edit]]:
-    names = [p.name for p in found]
-    longer_than = len(at[-1]) if at[-2:-1] == ["custom_keys"] else 0
-    others = {p.name for p in subject.parameters} - set(names)
-    keys = covering_keys(names, others, longer_than=longer_than)
-    path = (*PARAMWISE_CFG, "custom_keys")
-    return [[Edit((*path, key), {"decay_mult": mult}) for key in keys]] if keys else []

@@ -68,4 +68,5 @@ optim_wrapper = dict(
                     at,
                     (),
                     [[Edit(at, DELETE)]],
+                    changes_nothing=True,
                 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules._schedulers import lr_schedulers, scheduler_path
+from lldtool.rules._schedulers import lr_schedulers
 from lldtool.rules.base import Edit, Example, Found, Rule, Subject
 
 
@@ -87,11 +87,10 @@ param_scheduler = [dict(type='OneCycleLR', eta_max=0.1, total_steps=100)]
         lrs = {p.lr for p in subject.parameters}
         if len(lrs) < 2:
             return
-        for index, scheduler in lr_schedulers(plan.param_scheduler):
+        for at, scheduler in lr_schedulers(plan):
             most = scheduler.get("eta_max")
             one_for_all = not isinstance(most, list) or len(set(most)) == 1
             if str(scheduler.get("type", "")).startswith("OneCycle") and one_for_all:
-                at = scheduler_path(plan.param_scheduler, index)
                 yield Found(
                     f"{scheduler['type']} gives every param group the lr that eta_max says; "
                     f"the {len(lrs)} different ones of the constructor are lost",

@@ -63,12 +63,14 @@ optim_wrapper = dict(
             if not key.is_custom or not key.matched or key.decided:
                 continue
             takers = " and ".join(repr(name) for name in key.taken)
+            verb = "comes" if len(key.taken) == 1 else "come"
             at = (*PARAMWISE_CFG, "custom_keys", key.name)
             number = "1 tensor" if key.matched == 1 else f"{key.matched} tensors"
             yield Found(
-                f"custom key {key.name!r} decides nothing: {takers} comes first for the {number} "
+                f"custom key {key.name!r} decides nothing: {takers} {verb} first for the {number} "
                 "that it matches",
                 at,
                 (),
                 [[Edit(at, DELETE)]],
+                changes_nothing=True,
             )

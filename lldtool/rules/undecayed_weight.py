@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from lldtool.findings import Severity
 from lldtool.plan import Parameter
-from lldtool.rules._decay import cause
-from lldtool.rules._parameters import covering_keys, grouped_by, kind_of, matches
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.rules._decay import cause, is_key, ways_by_key
+from lldtool.rules._parameters import grouped_by, is_embedding_name, kind_of, matches
+from lldtool.rules.base import Example, Found, Rule, Subject
 from lldtool.text import plural, setting
 
 
@@ -93,24 +93,13 @@ optim_wrapper = dict(
                 f"the base weight decay is {base}",
                 at,
                 parameters,
-                _ways_to_decay(subject, parameters, at),
+                ways_by_key(subject, parameters, at, decay_mult=1.0) if is_key(at) else [],
+                only_decay=True,
             )
 
 
 def _is_undecayed(p: Parameter) -> bool:
-    by_option = p.reason.weight_decay.rule == "dwconv_decay_mult"
-    table = p.module_type == "Embedding"
-    return p.weight_decay == 0 and kind_of(p) == "weight" and not (by_option or table)
-
-
-def _ways_to_decay(
-    subject: Subject, found: list[Parameter], at: tuple[str, ...]
-) -> list[list[Edit]]:
-    if at[-2:-1] != ("custom_keys",):
-        return []
-    names = [p.name for p in found]
-    others = {p.name for p in subject.parameters} - set(names)
-    keys = covering_keys(names, others, longer_than=len(at[-1]))
-    path = (*PARAMWISE_CFG, "custom_keys")
-    longer = [[Edit((*path, key), {"decay_mult": 1.0}) for key in keys]] if keys else []
-    return [*longer, [Edit(at, DELETE)]]
+    reason = p.reason.weight_decay
+    by_option = reason.rule == "dwconv_decay_mult"
+    table = p.module_type == "Embedding" or any(map(is_embedding_name, p.name.split(".")))
+    return p.weight_decay == 0 and p.lr != 0 and kind_of(p) == "weight" and not (by_option or table)

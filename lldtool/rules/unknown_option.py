@@ -83,4 +83,10 @@ optim_wrapper = dict(
                 hint = f"; did you mean {meant!r}?"
                 ways = [[delete, Edit((*PARAMWISE_CFG, meant), subject.paramwise_cfg[option])]]
             kind = subject.plan.constructor.type
-            yield Found(f"{kind} knows no option {option!r} and ignores it{hint}", at, (), ways)
+            yield Found(
+                f"{kind} knows no option {option!r} and ignores it{hint}",
+                at,
+                (),
+                ways,
+                may_uncover=True,
+            )

@@ -86,10 +86,10 @@ optim_wrapper = dict(
             if meant is not None and meant not in dict(custom_keys(subject)):
                 hint = f"; did you mean {meant!r}?"
                 ways = [[*ways[0], Edit((*path, meant), entry)]]
-            harmless = meant is None and is_embedding_name(key.strip("."))
+            harmless = not hint and is_embedding_name(key.strip("."))
             severity = Severity.info if harmless else None
             message = f"custom key {key!r} matches no parameter{hint}"
-            yield Found(message, (*path, key), (), ways, severity)
+            yield Found(message, (*path, key), (), ways, severity, changes_nothing=not hint)
 
 
 def _looks_at_keys(subject: Subject) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import keyword
+import tokenize
 from collections.abc import Sequence
 from typing import Any
 
+from lldtool.findings import Place
 from lldtool.rules.base import DELETE, Edit
-from lldtool.source.places import Sources
+from lldtool.source.places import Container, Sources
 
 
 def config_text(edits: Sequence[Edit], sources: Sources) -> str | None:
@@ -23,16 +26,20 @@ def config_text(edits: Sequence[Edit], sources: Sources) -> str | None:
         sources: of the config.
 
     Returns:
-        None where it can't be said so: an entry to delete is an inherited one.
+        None where it can't be said so: an entry to delete is an inherited one, or one of a list is
+        to be changed, or code makes the dict.
     """
     deleted = [edit.path for edit in edits if edit.value is DELETE]
     written = [edit for edit in edits if edit.value is not DELETE]
-    if not all(_is_own(sources, path) for path in deleted):
+    if not sources.files or not all(_is_own(sources, path) for path in deleted):
         return None
     statements: dict[str, Any] = {}
     lines: dict[str, dict[tuple[str, ...], Any]] = {}
     for edit in written:
         inside = _deepest_own(sources, edit.path[:-1])
+        rest = edit.path[len(inside) :]
+        if any(key.isdigit() for key in rest) or (inside and not _is_dict(sources, inside)):
+            return None
         if not inside:
             _put(statements, edit.path, edit.value)
             continue
@@ -41,24 +48,15 @@ def config_text(edits: Sequence[Edit], sources: Sources) -> str | None:
         deleted = [path for path in deleted if path not in replaced]
         instead = " and ".join(repr(path[-1]) for path in replaced)
         where = f"# in {'.'.join(inside)}" + (f", instead of {instead}" if instead else "")
-        _put(
-            lines.setdefault(where, {}).setdefault(inside, {}), edit.path[len(inside) :], edit.value
-        )
-    text = [_statement(key, value, sources) for key, value in statements.items()]
+        _put(lines.setdefault(where, {}).setdefault(inside, {}), rest, edit.value)
+    language = _Language(sources)
+    text = [language.statement(key, value) for key, value in statements.items()]
     for where, below in lines.items():
         text.append(where)
         for inside, entries in below.items():
-            is_call = _is_call(sources, inside)
-            text += [f"{_entry(key, value, is_call=is_call)}," for key, value in entries.items()]
+            text += [language.entry(key, value, inside) for key, value in entries.items()]
     text += [f"# in {'.'.join(path[:-1])}, delete {path[-1]!r}" for path in deleted]
     return "\n".join(text)
-
-
-def _put(inside: dict[str, Any], path: Sequence[str], value: object) -> None:
-    """`{}`, `a`, `b` -> `{a: {b: value}}`."""
-    for key in path[:-1]:
-        inside = inside.setdefault(key, {})
-    inside[path[-1]] = value
 
 
 def _is_own(sources: Sources, path: Sequence[str]) -> bool:
@@ -68,31 +66,62 @@ def _is_own(sources: Sources, path: Sequence[str]) -> bool:
 
 
 def _deepest_own(sources: Sources, path: Sequence[str]) -> tuple[str, ...]:
-    """The innermost of the dicts on the way that stands in the config's own file."""
+    """The innermost of the entries on the way that stands in the config's own file."""
     ends = range(len(path), 0, -1)
     return tuple(next((path[:end] for end in ends if _is_own(sources, path[:end])), ()))
 
 
-def _is_call(sources: Sources, path: Sequence[str]) -> bool:
-    """Whether the entry's value is a `dict(…)`, rather than a `{…}`."""
+def _is_dict(sources: Sources, path: Sequence[str]) -> bool:
+    """Whether the entry's value is written out as a dict."""
     entry = sources.entry(path)
-    return entry is not None and entry.is_call
+    return entry is not None and entry.kind in (Container.call, Container.mapping)
 
 
-def _statement(key: str, value: object, sources: Sources) -> str:
-    """For the end of the file; a pure-Python config merges by method."""
-    return (
-        f"{key}.merge({_literal(value)})"
-        if sources.is_pure_python
-        else f"{key} = {_literal(value)}"
-    )
+def _put(inside: dict[str, Any], path: Sequence[str], value: object) -> None:
+    """`{}`, `a`, `b` -> `{a: {b: value}}`."""
+    for key in path[:-1]:
+        inside = inside.setdefault(key, {})
+    inside[path[-1]] = value
 
 
-def _entry(key: str, value: object, *, is_call: bool) -> str:
-    """`key=value` of a call, or `'key': value` of a display."""
-    if not is_call:
-        return f"{key!r}: {_literal(value)}"
-    return f"{key}={_literal(value)}" if _is_name(key) else f"**{{{key!r}: {_literal(value)}}}"
+class _Language:
+    """How the config's file writes entries: as Python, YAML or JSON."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._suffix = sources.files[0].suffix
+
+    def statement(self, key: str, value: object) -> str:
+        """An entry of the whole config; a pure-Python config merges by method."""
+        if self._suffix != ".py":
+            return self._data(key, value)
+        if self._sources.is_pure_python:
+            return f"{key}.merge({_literal(value)})"
+        return f"{key} = {_literal(value)}"
+
+    def entry(self, key: str, value: object, inside: Sequence[str]) -> str:
+        """An entry of this dict: `key=value,` of a call, or `'key': value,` of a display."""
+        found = self._sources.entry(inside)
+        assert found is not None
+        if self._suffix != ".py":
+            return self._data(key, value) + ("," if _begins_with_brace(found.value) else "")
+        if not found.is_call:
+            return f"{key!r}: {_literal(value)},"
+        return (
+            f"{key}={_literal(value)}," if _is_name(key) else f"**{{{key!r}: {_literal(value)}}},"
+        )
+
+    def _data(self, key: str, value: object) -> str:
+        """As JSON, which YAML takes as well."""
+        name = key if _is_name(key) and self._suffix != ".json" else json.dumps(key)
+        return f"{name}: {json.dumps(value)}"
+
+
+def _begins_with_brace(value: Place) -> bool:
+    """Whether a dict of a YAML file is written in braces, as all are in JSON."""
+    with tokenize.open(value.file) as file:
+        line = file.read().split("\n")[value.line - 1]
+    return line[value.column - 1 :].startswith("{")
 
 
 def _literal(value: object) -> str:

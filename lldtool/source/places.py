@@ -43,13 +43,19 @@ class Entry:
     """An entry of the finished config, where it was last written.
 
     `place` is the key's, of an item of a list the item's. `value` is what is written for it, be it
-    the name of a dict. `is_call` is whether the value is a `dict(…)`, be it one with a name.
+    the name of a dict. `kind` is what that is: a `dict(…)`, a `{…}` or a list, be it one with a
+    name; None for what is not written out as one of these.
     """
 
     place: Place
     value: Place
     container: Container
-    is_call: bool
+    kind: Container | None
+
+    @property
+    def is_call(self) -> bool:
+        """Whether the value is a `dict(…)`."""
+        return self.kind is Container.call
 
 
 @dataclass(frozen=True)
@@ -107,8 +113,7 @@ class Sources:
             entries = found.node.entries
         if found is None:
             return None
-        is_call = found.node.kind is Container.call
-        return Entry(found.place, found.value, found.container, is_call)
+        return Entry(found.place, found.value, found.container, found.node.kind)
 
     def suppressions(self) -> tuple[Suppression, ...]:
         """The comments to ignore findings, in all files."""
