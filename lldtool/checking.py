@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -171,7 +171,8 @@ def _mend(
             gone = not any(_is_same(found, one.found) for one in after if one.rule is rule)
             harmless = before is None or found.may_uncover or _is_covered(after, before)
             if found.only_decay:
-                harmless = harmless and _same_but_decay(examination.plan, plan, _names(found))
+                contested = {n for b in before or () if b.found.only_decay for n in _names(b.found)}
+                harmless = harmless and _same_but_decay(examination.plan, plan, contested)
             if gone and harmless:
                 return edits
     return ()
@@ -195,7 +196,7 @@ def _where(found: Found) -> tuple[str, ...]:
     return found.at if len(found.at) > len(PARAMWISE_CFG) else ()
 
 
-def _same_but_decay(before: Plan, after: Plan, names: Sequence[str]) -> bool:
+def _same_but_decay(before: Plan, after: Plan, names: Container[str]) -> bool:
     """Whether two plans differ in the weight decay of these parameters at most."""
     new = {p.name: p for p in after.parameters}
     return len(new) == len(before.parameters) and all(

@@ -35,7 +35,6 @@ from lldtool.cli.options import (
 from lldtool.cli.output import Color
 from lldtool.errors import LldtoolError
 from lldtool.findings import Severity
-from lldtool.policy import load_policy
 from lldtool.request import Request
 from lldtool.source import locate
 from lldtool.text import printable, to_encoding
@@ -403,6 +402,8 @@ def _check(
     Runs each config's own code, in a process of its own. Exit code 0: nothing found that is as bad
     as --fail-on, 1: something is, 2: a config could not be checked.
     """
+    from lldtool.policy import load_policy
+
     policy = load_policy(Path.cwd(), settings).overridden(
         select=_codes(select),
         extend_select=_codes(extend_select) or (),

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lldtool.baseline import load_baseline, write_baseline
-from lldtool.checking import Outcome, check_config, check_plan, report_of
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
 from lldtool.errors import LldtoolError
-from lldtool.findings import Report
-from lldtool.policy import Policy
 from lldtool.request import Request
 from lldtool.source import saved_plan
-from lldtool.source.discovery import discover, parse_shard, shard
+
+if TYPE_CHECKING:
+    from lldtool.checking import Outcome
+    from lldtool.findings import Report
+    from lldtool.policy import Policy
 
 #: Seconds that a config may take.
 TIMEOUT = 120.0
@@ -99,6 +100,10 @@ def check(
     Raises:
         LldtoolError: there are none, or a file can't be read or written.
     """
+    from lldtool.baseline import load_baseline, write_baseline
+    from lldtool.checking import report_of
+    from lldtool.source.discovery import discover, parse_shard, shard
+
     known = load_baseline(baseline) if baseline is not None else None
     for file in (*(sink.file for sink in to), new_baseline):
         check_writable(file)
@@ -128,6 +133,8 @@ def _outcomes(
     names: Sequence[str], request_of: Callable[[str], Request], policy: Policy, dask: str | None
 ) -> list[Outcome]:
     """What was found in each, in their order."""
+    from lldtool.checking import check_plan
+
     outcomes: dict[int, Outcome] = {}
     requests: dict[int, Request] = {}
     for index, name in enumerate(names):
@@ -147,6 +154,8 @@ def _outcomes(
 
 
 def _run(requests: dict[int, Request], policy: Policy, dask: str | None) -> dict[int, Outcome]:
+    from lldtool.checking import check_config
+
     timeout = policy.timeout or TIMEOUT
     jobs = min(policy.jobs or os.cpu_count() or 1, len(requests))
     outcomes: dict[int, Outcome] = {}
@@ -167,11 +176,13 @@ def _run(requests: dict[int, Request], policy: Policy, dask: str | None) -> dict
 
 
 def _failed(name: str, error: LldtoolError) -> Outcome:
+    from lldtool.checking import Outcome
+
     error.config = None
     return Outcome(name, (), error=str(error))
 
 
-Submit = Callable[[Callable[[Request], Outcome], Request], "Future[Outcome]"]
+Submit = Callable[[Callable[[Request], "Outcome"], Request], "Future[Outcome]"]
 
 
 @contextlib.contextmanager

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import difflib
+from typing import TYPE_CHECKING
 
 from lldtool.cli.output import Color, emit, use_color, width
 from lldtool.errors import LldtoolError
-from lldtool.rules import Rule, all_rules
+
+if TYPE_CHECKING:
+    from lldtool.rules import Rule
 
 
 def rules(*, color: Color) -> int:
     """Print a line for each rule."""
     from lldtool.render.rules import rules_text
+    from lldtool.rules import all_rules
 
     emit(rules_text(all_rules(), width=width(), color=use_color(color, None)), None)
     return 0
@@ -30,6 +34,8 @@ def rule(name: str, *, color: Color) -> int:
 
 
 def _rule(name: str) -> Rule:
+    from lldtool.rules import all_rules
+
     known = {key: one for one in all_rules() for key in (one.code, one.name)}
     found = known.get(name.upper(), known.get(name.lower()))
     if found is None:

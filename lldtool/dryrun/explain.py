@@ -82,7 +82,7 @@ def with_reasons(constructor: type, setup: Setup) -> tuple[tuple[Parameter, ...]
 
 
 def _tracer(constructor: type) -> Tracer | None:
-    known = _entry_points()
+    known = tracers()
     for cls in constructor.__mro__:
         point = known.get(f"{cls.__module__}.{cls.__qualname__}")
         if point is not None:
@@ -92,7 +92,8 @@ def _tracer(constructor: type) -> Tracer | None:
 
 
 @functools.cache
-def _entry_points() -> dict[str, EntryPoint]:
+def tracers() -> dict[str, EntryPoint]:
+    """Class of a constructor -> where its tracer is, for all that are installed."""
     from importlib.metadata import entry_points
 
     return {point.name: point for point in entry_points(group=ENTRY_POINTS)}

@@ -27,6 +27,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import NoReturn
 
+from lldtool.dryrun.explain import tracers
 from lldtool.dryrun.imports import stand_ins
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
@@ -134,7 +135,7 @@ def _notice_uses_again() -> None:
 
 
 def _import_all(request: Request) -> None:
-    lldtool_version(), package_versions()  # kept from then on
+    lldtool_version(), package_versions(), tracers()  # kept from then on
     try:
         for module in WARM:
             importlib.import_module(module)
@@ -162,6 +163,7 @@ class _Server:
         self._answers = answers
         #: Process id -> child, until the system has forgotten the process.
         self._children: dict[int, _Child] = {}
+        self._has_seen_a_call = False
         #: The bytes that all children together may take.
         self._memory = math.inf
         self._signals, self._signalled = os.pipe()
@@ -198,7 +200,13 @@ class _Server:
                 return False
             if is_idle:
                 self._memory = 0.9 * _available_memory()
-            self._fork(*_loads(content))
+            number, call, place, timeout = _loads(content)
+            if not self._has_seen_a_call:  # import here what all of them import
+                self._has_seen_a_call = True
+                with contextlib.suppress(Exception):  # the child will say so
+                    _loads(call)
+                gc.freeze()
+            self._fork(number, call, place, timeout)
         return True
 
     def _fork(self, number: int, call: bytes, place: Place, timeout: float | None) -> None:

@@ -48,10 +48,11 @@ class Training:
         """What a plan says of the model as a whole."""
         return _model_header(self.model)
 
-    def plan(self, **instead: Any) -> Plan:
+    def plan(self, *, explained: bool = True, **instead: Any) -> Plan:
         """Run the constructor and read what came out.
 
         Args:
+            explained: with a reason for each setting.
             instead: `optim_wrapper` or `param_scheduler` to take in the place of the config's own.
 
         Raises:
@@ -70,7 +71,7 @@ class Training:
         )
         kind = constructor.constructor_class(wrapper)
         trace_note = None
-        if len(optimizers) == 1:
+        if len(optimizers) == 1 and explained:
             setup = Setup(
                 model=self.model,
                 paramwise_cfg=wrapper.get("paramwise_cfg", None) or {},

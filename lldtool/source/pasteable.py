@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import keyword
+import textwrap
 import tokenize
 from collections.abc import Sequence
 from typing import Any
@@ -124,13 +125,19 @@ def _begins_with_brace(value: Place) -> bool:
     return line[value.column - 1 :].startswith("{")
 
 
-def _literal(value: object) -> str:
-    """A value as OpenMMLab's configs write it."""
+def _literal(value: object, room: int = 60) -> str:
+    """A value as OpenMMLab's configs write it, over several lines where it is long."""
     if not isinstance(value, dict):
         return repr(value)
-    if all(_is_name(key) for key in value):
-        return f"dict({', '.join(f'{key}={_literal(item)}' for key, item in value.items())})"
-    return f"{{{', '.join(f'{key!r}: {_literal(item)}' for key, item in value.items())}}}"
+    is_call = all(map(_is_name, value))
+    opening, closing = ("dict(", ")") if is_call else ("{", "}")
+    keys = [f"{key}=" if is_call else f"{key!r}: " for key in value]
+    items = [key + _literal(item, room) for key, item in zip(keys, value.values(), strict=True)]
+    line = f"{opening}{', '.join(items)}{closing}"
+    if len(line) <= room:
+        return line
+    inside = "".join(f"{item},\n" for item in items)
+    return f"{opening}\n{textwrap.indent(inside, '    ')}{closing}"
 
 
 def _is_name(key: object) -> bool:
