@@ -397,7 +397,9 @@ directory. It looks in the working directory and then upwards; the first file wi
 only one that is read. `--config FILE` names one. What the command line says wins.
 
 All settings are optional. An unknown one, or an unknown rule, is an error.
-[lldtool.schema.json](lldtool.schema.json) describes them for editors.
+[lldtool.schema.json](lldtool.schema.json) describes them for editors: with the line
+`#:schema https://raw.githubusercontent.com/lldtool/lldtool/main/docs/lldtool.schema.json` at
+the top of an `lldtool.toml`, those that use Taplo complete and check it.
 
 | Setting | Type | Default | What it does |
 |---|---|---|---|

@@ -7,8 +7,8 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, as_completed
-from dataclasses import dataclass
+from concurrent.futures import Future, as_completed
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -190,13 +190,18 @@ def _executor(dask: str | None, jobs: int, timeout: float) -> Iterator[Submit]:
     """A function that has a task called with a request, in a process of its own."""
     from lldtool.dryrun.fleet import Fleet, dask_executor, in_worker
 
-    executor: contextlib.AbstractContextManager[Executor]
     if dask is None:
         with Fleet(jobs, timeout) as fleet:
             yield fleet.submit
         return
+
+    def submit(task: Callable[[Request], Outcome], request: Request) -> Future[Outcome]:
+        there = replace(request, path=request.path.absolute())  # workers stand elsewhere
+        future: Future[Outcome] = executor.submit(in_worker, task, (there,), timeout)
+        return future
+
     with dask_executor(dask) as executor:
-        yield lambda task, request: executor.submit(in_worker, task, (request,), timeout)
+        yield submit
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from lldtool.findings import Severity
@@ -19,6 +19,9 @@ class UndecayedWeight(Rule):
     A custom key is part of a name: `head` is part of `decode_head`, `norm` of
     `norm_proj.weight`, and `bias` of what you like. Where a key that was meant for vectors
     matches a matrix, the matrix is trained without the regularization that the config asks for.
+
+    A key that names a module from the root, `head` or `backbone.conv1`, leaves no doubt what it
+    is about, and is information.
 
     Depthwise kernels that `dwconv_decay_mult` spares are not reported, nor are embeddings, nor
     what `no-decay` or `may-decay` names. Ignore it where a part is spared on purpose. Else
@@ -94,8 +97,14 @@ optim_wrapper = dict(
                 at,
                 parameters,
                 ways_by_key(subject, parameters, at, decay_mult=1.0) if is_key(at) else [],
+                Severity.info if _is_path(at, parameters) else None,
                 only_decay=True,
             )
+
+
+def _is_path(at: tuple[str, ...], found: Sequence[Parameter]) -> bool:
+    """Whether a custom key names a module from the root, `head` or `backbone.conv1`."""
+    return is_key(at) and all(f"{p.name}.".startswith(f"{at[-1].rstrip('.')}.") for p in found)
 
 
 def _is_undecayed(p: Parameter) -> bool:

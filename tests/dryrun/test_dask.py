@@ -95,6 +95,17 @@ def test_configs_run_on_the_workers_as_they_do_here(address, tmp_path):
     assert errors["hangs"].hint == "--timeout allows more"
 
 
+def test_check_on_a_cluster_finds_what_it_finds_here(address, cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    for name, text in (("good", TINY_VIT), ("segfaults", f"_base_ = []\n{BAD['segfaults'][0]}")):
+        (tmp_path / "configs" / f"{name}.py").write_text(text)
+    arguments = ("check", "configs/good.py", "configs/segfaults.py", "--format", "json")
+    here, there = cli(*arguments), cli(*arguments, "--dask", address)
+    assert (there.code, there.out) == (here.code, here.out) == (2, here.out)
+    assert "SIGSEGV" in there.out
+
+
 def test_without_dask_the_mend_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(LldtoolError, match=r"pip install 'lldtool\[dask\]'"), dask_executor("x:1"):
