@@ -6,7 +6,7 @@ import pytest
 from conftest import SAMPLES, layer_decay_configs, make_parameter, unexplained
 
 import lldtool
-from lldtool.dryrun import dry_run_keys
+from lldtool.dryrun import dry_run_keys, explain
 from lldtool.dryrun.explain import Setup, Trace, with_reasons
 from lldtool.plan import Reason, Reasons
 from lldtool.request import Request
@@ -78,7 +78,7 @@ def tracer(monkeypatch):
             name = "somewhere.Known"
             load = staticmethod(lambda: trace)
 
-        monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [Point()])
+        monkeypatch.setattr(explain, "tracers", lambda: {Point.name: Point()})
         return cls
 
     return install
