@@ -98,6 +98,8 @@ def check(
     from lldtool.policy import load_policy
     from lldtool.source import saved_plan
 
+    if fail_on is not None and fail_on not in {one.value for one in Severity}:
+        raise LldtoolError(f"fail_on is {fail_on!r}, and not error, warning or info")
     least = None if fail_on is None else Severity(fail_on)
     policy = load_policy(Path.cwd()).overridden(select=select, ignore=ignore, fail_on=least)
     if isinstance(config, Plan):
@@ -105,7 +107,11 @@ def check(
     else:
         request = replace(_request(config), cfg_options=dict(cfg_options or {}))
         plan = saved_plan(request.path, request.name)
-        outcome = check_config(policy, request) if plan is None else check_plan(policy, plan)
+        outcome = (
+            check_config(policy, request)
+            if plan is None
+            else check_plan(policy, plan, request.name)
+        )
     (checked,) = report_of([outcome], policy).configs
     if checked.status is Status.error:
         raise LldtoolError(str(checked.error), config=checked.config)

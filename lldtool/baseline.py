@@ -92,7 +92,7 @@ class Baseline:
         return entries
 
 
-def write_baseline(report: Report, path: Path) -> str:
+def baseline_json(report: Report, path: Path) -> str:
     """The JSON of a baseline that accepts all findings of a report, a finding to a line.
 
     Args:
@@ -108,7 +108,7 @@ def write_baseline(report: Report, path: Path) -> str:
 
 
 def load_baseline(path: Path) -> Baseline:
-    """Read what `write_baseline` wrote.
+    """Read what `baseline_json` wrote.
 
     Raises:
         LldtoolError: the file can't be read, is no baseline, or from a newer lldtool.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -68,11 +69,14 @@ def check_config(policy: Policy, request: Request) -> Outcome:
         error = raised.message
         judged = [_Judged(rule, found) for rule in rules for found in rule.check_error(raised)]
     except LldtoolError as raised:
-        error = _without_name(raised)
-    sources = Sources(request.path)
+        error = raised.without_config()
+    path = Path(os.path.normpath(Path.cwd() / request.path))
+    sources = Sources(path)
     findings = [_finding(one, policy, sources) for one in judged]
     kept, ignores = _without_ignored(findings, sources.suppressions())
-    return Outcome(request.name, kept, request.path, ignores, codes, error)
+    if request.checkout is not None:  # whose files go with this process
+        kept, ignores = tuple(replace(finding, place=None) for finding in kept), ()
+    return Outcome(request.name, kept, path, ignores, codes, error)
 
 
 def check_plan(policy: Policy, plan: Plan, name: str | None = None) -> Outcome:
@@ -104,12 +108,6 @@ def report_of(
             )
         )
     return Report(tuple(configs))
-
-
-def _without_name(error: LldtoolError) -> str:
-    """What the error says; the config's name stands beside it."""
-    error.config = None
-    return str(error)
 
 
 def _judge_live(
@@ -186,9 +184,10 @@ def _is_same(one: Found, other: Found) -> bool:
 
 
 def _is_covered(after: Sequence[_Judged], before: Sequence[_Judged]) -> bool:
-    """Whether nothing was found after an edit that was not found before it, in the same place."""
+    """Whether all that is found after an edit, infos aside, was found there before it."""
     known = {(one.rule.code, _where(one.found)) for one in before}
-    return known.issuperset((one.rule.code, _where(one.found)) for one in after)
+    serious = (x for x in after if (x.found.severity or x.rule.severity) is not Severity.info)
+    return known.issuperset((one.rule.code, _where(one.found)) for one in serious)
 
 
 def _where(found: Found) -> tuple[str, ...]:

@@ -27,10 +27,13 @@ class LldtoolError(Exception):
         self.config = config
         self.hint = hint
 
-    def __str__(self) -> str:
-        where = f"{self.config}: " if self.config else ""
+    def without_config(self) -> str:
+        """What it says, for where the config's name stands beside it."""
         mend = f" ({self.hint})" if self.hint else ""
-        return f"{where}{self.message}{mend}"
+        return f"{self.message}{mend}"
+
+    def __str__(self) -> str:
+        return f"{self.config}: {self.without_config()}" if self.config else self.without_config()
 
 
 class ConstructorError(LldtoolError):

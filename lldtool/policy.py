@@ -127,7 +127,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
             Meta(
                 gt=0,
                 le=1_000_000,
-                description="How many seconds a config may take.",
+                description="How many seconds a config may take; 120 where it is not given.",
                 examples=[120],
             ),
         ]
@@ -136,7 +136,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     jobs: (
         Annotated[
             int,
-            Meta(ge=1, le=4096, description="How many configs run at a time.", examples=[4]),
+            Meta(
+                ge=1,
+                le=4096,
+                description="How many configs run at a time; one for each core where not given.",
+                examples=[4],
+            ),
         ]
         | UnsetType
     ) = UNSET

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lldtool.baseline import Accepted, load_baseline, write_baseline
+from lldtool.baseline import Accepted, baseline_json, load_baseline
 from lldtool.errors import LldtoolError
 from lldtool.findings import Checked, Finding, Report, Severity, Status
 
@@ -26,7 +26,7 @@ def report(**configs):
 
 
 def saved(path, of):
-    path.write_text(write_baseline(of, path), encoding="utf-8")
+    path.write_text(baseline_json(of, path), encoding="utf-8")
     return load_baseline(path)
 
 
@@ -50,13 +50,13 @@ def test_a_baseline_accepts_all_that_it_was_written_from(of, tmp_path_factory):
     assert all(baseline.accepts(one.config, found) for one, found in of.findings)
     codes = {found.code for _, found in of.findings}
     assert baseline.unused(of, lambda config: codes) == ()
-    assert write_baseline(of, path) == path.read_text(encoding="utf-8")
+    assert baseline_json(of, path) == path.read_text(encoding="utf-8")
 
 
 def test_a_finding_is_a_line_in_an_order_that_does_not_depend_on_the_report(tmp_path):
     one, other = finding(parameters=("b", "a")), finding(code="LLD102", key="model")
-    text = write_baseline(report(**{"y.py": [other, one, one], "x.py": [one]}), Path("b.json"))
-    assert text == write_baseline(report(**{"x.py": [one], "y.py": [one, other]}), Path("b.json"))
+    text = baseline_json(report(**{"y.py": [other, one, one], "x.py": [one]}), Path("b.json"))
+    assert text == baseline_json(report(**{"x.py": [one], "y.py": [one, other]}), Path("b.json"))
     at = '"key": "optim_wrapper.paramwise_cfg", "parameters": ["b", "a"]}'
     assert text == (
         '{\n "schema_version": 1,\n "findings": [\n'

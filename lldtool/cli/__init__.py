@@ -404,6 +404,8 @@ def _check(
     """
     from lldtool.policy import load_policy
 
+    if "" in (configs or ()) or (select is not None and not _codes(select)):
+        raise typer.BadParameter("an empty CONFIG, or a --select without rules")
     policy = load_policy(Path.cwd(), settings).overridden(
         select=_codes(select),
         extend_select=_codes(extend_select) or (),

@@ -18,6 +18,7 @@ from lldtool.cli.output import Color, check_writable, emit, use_color, width
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
 from lldtool.source import saved_plan
+from lldtool.text import plural
 
 if TYPE_CHECKING:
     from lldtool.checking import Outcome
@@ -56,6 +57,7 @@ class Sink:
 
     form: Format
     file: Path | None
+    option: str = "--output"
 
 
 def sinks(formats: Sequence[str], output: Path | None) -> list[Sink]:
@@ -70,15 +72,18 @@ def sinks(formats: Sequence[str], output: Path | None) -> list[Sink]:
         known = [form.value for form in Format]
         if name not in known:
             raise LldtoolError(f"--format {text}: {', '.join(known)} are known")
-        found.append(Sink(Format(name), Path(file) if file else None))
+        found.append(Sink(Format(name), Path(file) if file else None, f"--format {text}"))
     if output is not None:
         first = next((i for i, sink in enumerate(found) if sink.file is None), None)
         if first is None:
             raise LldtoolError("--output: every --format has a file already")
-        found[first] = Sink(found[first].form, output)
+        found[first] = Sink(found[first].form, output, "--output")
     if sum(sink.file is None for sink in found) > 1:
         forms = " and ".join(f"--format {sink.form.value}" for sink in found if sink.file is None)
         raise LldtoolError(f"{forms} would both go to stdout", hint="write FORMAT=FILE for one")
+    files = [sink.file.absolute() for sink in found if sink.file is not None]
+    if len({*files}) < len(files):
+        raise LldtoolError("two --format would both go to one file")
     return found
 
 
@@ -100,13 +105,11 @@ def check(
     Raises:
         LldtoolError: there are none, or a file can't be read or written.
     """
-    from lldtool.baseline import load_baseline, write_baseline
+    from lldtool.baseline import baseline_json, load_baseline
     from lldtool.checking import report_of
     from lldtool.source.discovery import discover, parse_shard, shard
 
     known = load_baseline(baseline) if baseline is not None else None
-    for file in (*(sink.file for sink in to), new_baseline):
-        check_writable(file)
     names = discover(
         configs,
         include=policy.include,
@@ -116,16 +119,28 @@ def check(
     )
     if part is not None:
         names = shard(names, *parse_shard(part))
+    inputs = [Path(name) for name in names]
+    for sink in to:
+        check_writable(sink.file, *inputs, option=sink.option)
+    check_writable(new_baseline, *inputs, option="--write-baseline")
     outcomes = _outcomes(names, request_of, policy, dask)
+    whole = report_of(outcomes, policy)
     if new_baseline is not None:
-        report = report_of(outcomes, policy)
-        emit(write_baseline(report, new_baseline.absolute()), new_baseline)
-        _say(f"{len(report.findings)} findings written to {new_baseline}")
-        return 2 if report.exit_code == 2 else 0
-    report = report_of(outcomes, policy, known)
+        for one in whole.configs:
+            if one.error is not None:
+                _say(f"error: {one.config}: {one.error}")
+        emit(baseline_json(whole, new_baseline.absolute()), new_baseline)
+        _say(f"{plural(len(whole.findings), 'finding')} written to {new_baseline}")
+        return 2 if whole.exit_code == 2 else 0
+    report = whole if known is None else report_of(outcomes, policy, known)
     for sink in to:
         emit(_rendered(report, sink, color), sink.file)
     _append_github_summary(report, to)
+    if known is not None:
+        codes = {outcome.config: outcome.codes for outcome in outcomes}
+        unneeded = known.unused(whole, codes.__getitem__)
+        if unneeded:
+            _say(f"note: {baseline} has {plural(len(unneeded), 'finding')} that are gone")
     return 0 if exit_zero and report.exit_code == 1 else report.exit_code
 
 
@@ -178,8 +193,7 @@ def _run(requests: dict[int, Request], policy: Policy, dask: str | None) -> dict
 def _failed(name: str, error: LldtoolError) -> Outcome:
     from lldtool.checking import Outcome
 
-    error.config = None
-    return Outcome(name, (), error=str(error))
+    return Outcome(name, (), error=error.without_config())
 
 
 Submit = Callable[[Callable[[Request], "Outcome"], Request], "Future[Outcome]"]

@@ -43,7 +43,7 @@ def width() -> int:
     return max(60, shutil.get_terminal_size((80, 24)).columns)
 
 
-def check_writable(output: Path | None, *input_files: Path) -> None:
+def check_writable(output: Path | None, *input_files: Path, option: str = "--output") -> None:
     """Fail before the work rather than after it, and do not overwrite what is read.
 
     Raises:
@@ -51,7 +51,7 @@ def check_writable(output: Path | None, *input_files: Path) -> None:
     """
     if output is None:
         return
-    name = f"--output {output}"
+    name = option if "=" in option else f"{option} {output}"
     try:
         if output.is_dir():
             raise LldtoolError("is a directory", config=name)
@@ -95,6 +95,10 @@ def emit(text: str, output: Path | None) -> None:
 
 def _write_whole(path: Path, text: str) -> None:
     data = text.encode("utf-8", "backslashreplace")
+    if str(path).startswith(("/dev/", "/proc/")):  # /dev/stdout may be a file, with more in it
+        with path.open("ab") as stream:
+            stream.write(data)
+        return
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):  # /dev/stdout, a pipe
         path.write_bytes(data)
         return

@@ -15,9 +15,9 @@ class DecayedNorm(Rule):
 
     Weight decay pulls the scale of a normalization layer towards 0, which makes its output
     smaller and no simpler. Fine-tuning recipes spare them. mmengine's `norm_decay_mult` does so
-    for torch's norm classes and what inherits from them, and not for a class of its own such as
-    `GRN` or an `RMSNorm` of the user's; a custom key does so for what its text is part of, and
-    `.ln` is no part of `patch_embed.norm.weight`.
+    for BatchNorm, InstanceNorm, GroupNorm, LayerNorm and what inherits from them, and not for
+    another class: RMSNorm, torch's too, or GRN; a custom key does so for what its text is part
+    of, and `.ln` is no part of `patch_embed.norm.weight`.
 
     It is an error where the config spares some of them, names an option or key that should, or
     names a constructor of layer-wise decay. Where nothing in a config says that any should be

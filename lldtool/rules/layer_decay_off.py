@@ -134,9 +134,9 @@ class OtherNames(VisionTransformer):
         if len({position(p.name) for p in inside}) < 2 or len(lrs) > 1:
             return
         lr = setting(inside[0].lr)
-        for at, why, instead in [_cause(subject)]:
-            message = f"no layer decay: all blocks have lr {lr}, {why}"
-            yield Found(message, at, (), instead, may_uncover=True)
+        at, why, instead = _cause(subject)
+        message = f"no layer decay: all blocks have lr {lr}, {why}"
+        yield Found(message, at, (), instead, may_uncover=True)
 
 
 def _cause(subject: Subject) -> tuple[tuple[str, ...], str, list[list[Edit]]]:

@@ -18,7 +18,7 @@ class LrRises(Rule):
     `eta_min` is absolute. `CosineAnnealingLR(eta_min=1e-6)` takes every param group to 1e-6,
     also those that start below: with layer decay the first layers, whose lr *rises* while all
     others fall, until all layers have the same. `eta_min_ratio` keeps the ratios. The same
-    holds for `PolyLR` and for the `min_value` of `ReduceOnPlateauLR`.
+    holds for `PolyLR`, which knows no ratio.
 
     Ignore it where the floor is meant for every layer. Else write `eta_min_ratio`, or a lower
     `eta_min`.
@@ -112,7 +112,7 @@ param_scheduler = dict(type='PolyLR', eta_min=1e-4, end=100)
                 f"{lr(min(p.lr for p in below if p.lr is not None))}: it rises over the training",
                 at,
                 below,
-                _ways(subject, at, floor),
+                _ways(subject, at, floor, knows_ratios=str(scheduler["type"]).startswith("Cosine")),
             )
 
 
@@ -125,11 +125,13 @@ def _layers(below: list[Parameter]) -> str:
     return f" in {shown}"
 
 
-def _ways(subject: Subject, at: tuple[str, ...], floor: float) -> list[list[Edit]]:
+def _ways(
+    subject: Subject, at: tuple[str, ...], floor: float, *, knows_ratios: bool
+) -> list[list[Edit]]:
     """The same floor for the highest lr, as a ratio, where the scheduler knows ratios."""
     highest = max(p.lr for p in subject.plan.parameters if p.lr is not None)
     if floor >= highest:
         return []
     ratio = float(f"{floor / highest:.2g}")
     as_ratio = [Edit(at, DELETE), Edit((*at[:-1], "eta_min_ratio"), ratio)]
-    return [as_ratio, [Edit(at, 0.0)]]
+    return [as_ratio] if knows_ratios else [[Edit(at, 0.0)]]

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from lldtool.findings import Severity
 from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.text import plural
 
 
 class ManyGroups(Rule):
@@ -53,6 +54,6 @@ optim_wrapper = dict(
         distinct = len({(p.lr, p.weight_decay, repr(p.extras)) for p in parameters})
         if groups >= 2 * distinct and groups > 1:
             yield Found(
-                f"{groups} param groups with {distinct} distinct settings",
+                f"{groups} param groups with {plural(distinct, 'distinct setting')}",
                 ("optim_wrapper", "constructor"),
             )

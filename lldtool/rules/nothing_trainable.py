@@ -13,9 +13,9 @@ from lldtool.rules.base import Example, Found, Rule, Subject
 class NothingTrainable(Rule):
     """Every parameter is frozen.
 
-    Where the constructor leaves frozen parameters out, the optimizer gets none, and torch raises
-    "optimizer got an empty parameter list": training would crash at its start. mmengine's default
-    constructor puts them in all the same, and the training changes nothing.
+    Where the constructor leaves frozen parameters out, the optimizer gets none, and torch
+    raises "optimizer got an empty parameter list": training would crash at its start.
+    mmengine's default constructor puts them in all the same, and the training changes nothing.
 
     Look for `frozen_stages`, a `freeze` option, or a `requires_grad = False` in the model.
     """

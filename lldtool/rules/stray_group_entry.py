@@ -15,11 +15,11 @@ from lldtool.text import plural
 class StrayGroupEntry(Rule):
     """An entry of a custom key does nothing but lie in the param group.
 
-    mmengine's and mmpretrain's constructors copy the entries of a custom key into the param group.
-    One that the optimizer has as a setting (`betas`, `momentum`, `eps`) takes effect there, and so
-    does one that its code reads, as LARS does `lars_exclude`; a misspelt `decay_mul` does not.
-    Where the name is near to none that has an effect, a hook of the config may read it: that is
-    information. An `lr_mult` without effect is LLD306.
+    mmengine's and mmpretrain's constructors copy the entries of a custom key into the param
+    group. One that the optimizer has as a setting (`betas`, `momentum`, `eps`) takes effect
+    there, and so does one that its code reads, as LARS does `lars_exclude`; a misspelt
+    `decay_mul` does not. Where the name is near to none that has an effect, a hook of the
+    config may read it: that is information. An `lr_mult` without effect is LLD306.
 
     Correct the name, or delete the entry.
     """
@@ -106,6 +106,7 @@ optim_wrapper = dict(
                     found,
                     ways,
                     None if meant else Severity.info,
+                    may_uncover=meant is not None,
                 )
 
 

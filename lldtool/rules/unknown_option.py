@@ -14,7 +14,7 @@ _OF_MMENGINES = "_delete_"
 
 
 class UnknownOption(Rule):
-    """An option of `paramwise_cfg`, or of a custom key, is one that nothing knows.
+    """An option of `paramwise_cfg` is one that nothing knows.
 
     A constructor looks for the options that it knows and says nothing of others, so that a
     misspelt `norm_decay_mul` is ignored. lldtool watches which options the constructor looks

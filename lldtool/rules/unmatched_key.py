@@ -19,8 +19,8 @@ class UnmatchedKey(Rule):
     word: a typo, a module that has another name in this backbone, or a line copied from another
     config. What it was meant for trains with the base settings.
 
-    A key that names a token or a position embedding which this model does not have leaves nothing
-    decayed, and is information.
+    A key that names a token or a position embedding which this model does not have leaves
+    nothing decayed, and is information.
 
     Ignore it in a file that several models share. Else delete the key, or write the name that
     the model has; `lldtool inspect --params` lists them.
@@ -74,10 +74,9 @@ optim_wrapper = dict(
         """Keys that are part of no name, frozen parameters included."""
         if not _looks_at_keys(subject):
             return
-        # mmengine's own constructor looks for the key with a dot before the name.
-        names = [f".{p.name}" for p in subject.plan.every_parameter]
+        matched = {key.name: key.matched for key in subject.keys if key.is_custom}
         for key, entry in custom_keys(subject):
-            if any(key in name for name in names):
+            if matched.get(key) or any(key in name for name in _unexplained(subject, matched[key])):
                 continue
             path = (*PARAMWISE_CFG, "custom_keys")
             ways = [[Edit((*path, key), DELETE)]]
@@ -96,3 +95,13 @@ def _looks_at_keys(subject: Subject) -> bool:
     """LLD305 has it where the constructor looks at no custom keys."""
     reads = subject.plan.constructor.reads
     return reads is None or "custom_keys" in reads
+
+
+def _unexplained(subject: Subject, matched: int | None) -> list[str]:
+    """The names that a key may be part of, for all that the reasons say: those not in a group.
+
+    Where reasons say nothing, all names, with the dot that mmengine puts before some.
+    """
+    everything = [f".{p.name}" for p in subject.plan.every_parameter]
+    untrained = [p.name for p in (*subject.plan.frozen, *subject.plan.left_out)]
+    return everything if matched is None else untrained

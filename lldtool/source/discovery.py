@@ -28,6 +28,8 @@ _CONFIG_LINE = re.compile(
 )
 #: What every config has, or what it inherits by.
 _MENTIONED = re.compile("optim_wrapper|_base_|read_base")
+#: A `_base_` that inherits nothing.
+_NO_BASE = re.compile(r"^_base_\s*=\s*(\[\s*\]|\(\s*\))", re.MULTILINE)
 #: Statements that define names.
 _DEFINING = (ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom)
 #: A key of a YAML mapping that is in no other.
@@ -226,6 +228,8 @@ def _is_config(path: Path) -> bool:
         return False
     if names >= _NEEDED or "_base_" not in names:
         return names >= _NEEDED
+    if _NO_BASE.search(text):
+        return False
     from lldtool.source.places import Sources
 
     files = Sources(path).files

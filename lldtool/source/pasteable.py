@@ -39,6 +39,9 @@ def config_text(edits: Sequence[Edit], sources: Sources) -> str | None:
     for edit in written:
         inside = _deepest_own(sources, edit.path[:-1])
         rest = edit.path[len(inside) :]
+        inherited = sources.entry(edit.path) is not None and not _is_own(sources, edit.path)
+        if inherited and isinstance(edit.value, dict):  # which would be merged with this one
+            return None
         if any(key.isdigit() for key in rest) or (inside and not _is_dict(sources, inside)):
             return None
         if not inside:

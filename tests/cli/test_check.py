@@ -191,6 +191,45 @@ def test_several_formats_at_once(cli, configs, monkeypatch):
     assert cli("check", "configs", "--format", "yaml").code == 2
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-o", "configs/a.py"),
+        ("--write-baseline", "configs/a.py"),
+        ("--format", "json=configs/a.py"),
+        ("--format", "json=x", "--format", "text=x"),
+        ("--select", ""),
+        ("",),
+        ("--baseline", "none.json"),
+        ("--fail-on", "bad"),
+        ("--dask", "nonsense://x"),
+    ],
+)
+def test_wrong_arguments_are_told_and_nothing_is_overwritten(cli, configs, arguments):
+    configs(a=SOUND)
+    result = cli("check", "configs", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert result.err
+    assert Path("configs/a.py").read_text() == SOUND
+
+
+def test_config_at_a_revision_has_no_place_in_a_file_that_goes(cli, configs, tmp_path):
+    configs(a=MISSPELT)
+    commit(tmp_path)
+    result = cli("check", "configs/a.py@HEAD", "--format", "json")
+    (one,) = json.loads(result.out)["configs"]
+    assert {f["file"] for f in one["findings"]} == {None}
+    assert str(Path(one["config"])) == "configs/a.py@HEAD"
+
+
+def test_baseline_tells_what_is_gone(cli, configs):
+    configs(a=MISSPELT)
+    cli("check", "configs", "--write-baseline", "known.json")
+    configs(a=SOUND)
+    result = cli("check", "configs", "--baseline", "known.json")
+    assert (result.code, result.err) == (0, "note: known.json has 2 findings that are gone\n")
+
+
 def test_saved_plan_is_checked_without_its_config(cli, configs):
     configs(a=MISSPELT)
     assert cli("inspect", "configs/a.py", "--format", "json", "-o", "plan.json").code == 0

@@ -123,6 +123,32 @@ def test_broken_config_is_found_out(check, text, expected):
     assert codes(check(text)) == expected
 
 
+def test_key_with_a_dot_that_mmengine_never_matches_is_found_out(check):
+    keys = "custom_keys={'.head': dict(lr_mult=10.0), 'backbone': dict(lr_mult=0.1)}"
+    findings = check(MODEL + wrapper(ADAMW, keys))
+    assert [(f["code"], f["key"].rpartition("custom_keys.")[2]) for f in findings] == [
+        ("LLD301", ".head")
+    ]
+
+
+def test_scheduler_without_ratios_gets_none_suggested(check):
+    (finding,) = check(SOUND + "param_scheduler = [dict(type='PolyLR', eta_min=1e-4, end=9)]")
+    assert finding["suggestion"].splitlines()[-1] == "eta_min=0.0,"
+
+
+def test_a_scheduler_that_is_inherited_is_not_replaced_by_a_dict_that_is_merged(check, tmp_path):
+    base = SOUND + "param_scheduler = dict(type='OneCycleLR', eta_max=1e-3, total_steps=100)"
+    (tmp_path / "base.py").write_text(base)
+    (finding,) = check("_base_ = 'base.py'")
+    assert (finding["code"], finding["suggestion"]) == ("LLD206", None)
+
+
+def test_more_rules_take_no_mend_away(check):
+    text = MODEL + wrapper(LAYERS, "layer_decay_rate=0.75")
+    few, all_of_them = check(text), check(text, "--select", "ALL")
+    assert [f["suggestion"] for f in few] == [f["suggestion"] for f in all_of_them]
+
+
 def test_depth_that_is_not_implemented_says_so(check):
     text = RESNET.replace("depth=50", "depth=18") + wrapper(LAYERS, "layer_decay_rate=.7")
     (finding,) = check(text)

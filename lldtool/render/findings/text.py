@@ -38,7 +38,8 @@ def findings_text(report: Report, width: int) -> list[Text]:
     """A text for each config that has no plan, and for each finding."""
     texts = []
     for one, several in told_once(report):
-        if one.error is not None:
+        is_told = any((one.error or "") in told.finding.message for told in several)
+        if one.error is not None and not is_told:
             texts.append(_error(one, width))
         texts += [_finding(one, told, width) for told in several]
     return texts
