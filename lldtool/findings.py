@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -63,6 +62,8 @@ class Finding:
 
     def fingerprint(self, config: str) -> str:
         """Tells this finding of a config from others; the same when lines are moved."""
+        import hashlib
+
         parts = (config, self.code, self.key, *self.parameters)
         return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
 

@@ -7,7 +7,6 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
@@ -21,6 +20,8 @@ from lldtool.source import saved_plan
 from lldtool.text import plural
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from lldtool.checking import Outcome
     from lldtool.findings import Report
     from lldtool.policy import Policy
@@ -169,6 +170,8 @@ def _outcomes(
 
 
 def _run(requests: dict[int, Request], policy: Policy, dask: str | None) -> dict[int, Outcome]:
+    from concurrent.futures import as_completed
+
     from lldtool.checking import check_config
 
     timeout = policy.timeout or TIMEOUT
