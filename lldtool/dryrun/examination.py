@@ -68,23 +68,16 @@ def _apply(parts: Any, edit: Edit) -> None:
     *path, last = edit.path
     inside = parts
     for key in path:
-        inside = _only_one(inside, key)
         if isinstance(inside, list):
             inside = inside[int(key)]
             continue
         if not isinstance(inside.get(key, None), (dict, list)):
             inside[key] = {}
         inside = inside[key]
-    inside = _only_one(inside, last)
     if edit.value is DELETE:
         inside.pop(int(last) if isinstance(inside, list) else last, None)
     else:
         inside[int(last) if isinstance(inside, list) else last] = edit.value
-
-
-def _only_one(inside: Any, key: str) -> Any:
-    """A scheduler may stand in a list of one, and is named without its number."""
-    return inside[0] if isinstance(inside, list) and not key.isdigit() else inside
 
 
 def examine(request: Request, use: Callable[[Examination], Result]) -> Result:

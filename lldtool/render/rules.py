@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from rich.markdown import Markdown
 from rich.text import Text
 
-from lldtool.findings import Severity
+from lldtool.render.findings.text import SEVERITY_COLORS
 from lldtool.render.terminal import grid, rendered
 from lldtool.rules import Example, Rule
-
-_STYLE = {Severity.error: "red", Severity.warning: "yellow", Severity.info: "cyan"}
 
 
 def rules_text(rules: Sequence[Rule], *, width: int, color: bool) -> str:
@@ -21,7 +19,7 @@ def rules_text(rules: Sequence[Rule], *, width: int, color: bool) -> str:
         table.add_column()
     for rule in rules:
         off = "" if rule.by_default else ", off"
-        severity = Text(rule.severity.value + off, _STYLE[rule.severity])
+        severity = Text(rule.severity.value + off, SEVERITY_COLORS[rule.severity])
         table.add_row(Text(rule.code, "bold"), rule.name, severity, rule.summary)
     return rendered(table, width=width, color=color)
 

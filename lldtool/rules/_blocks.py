@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from lldtool.plan import Parameter
-from lldtool.rules._parameters import is_embedding_name
+from lldtool.rules._parameters import is_in_embedding
 from lldtool.rules.base import Subject
 
 #: The first numbered module in a name: `backbone.layers`, `3`; `backbone.layer2`, `0`.
@@ -46,13 +46,9 @@ def stem(members: Sequence[Parameter]) -> list[Parameter]:
     first = next((i for i, p in enumerate(members) if position(p.name)), 0)
     before = [p for p in members[:first] if not _FINAL.fullmatch(p.name)]
     # A module's own parameters come before those of its children, wherever they are used.
-    before = [p for p in before if p.name.count(".") > 1 or _is_named_so(p)]
-    outside = [p for p in members[first:] if position(p.name) is None and _is_named_so(p)]
+    before = [p for p in before if p.name.count(".") > 1 or is_in_embedding(p)]
+    outside = [p for p in members[first:] if position(p.name) is None and is_in_embedding(p)]
     return [*before, *outside]
-
-
-def _is_named_so(p: Parameter) -> bool:
-    return any(map(is_embedding_name, p.name.split(".")))
 
 
 def blocks_in_last_layer(members: Sequence[Parameter], last: int) -> list[Parameter]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from lldtool.findings import Severity
-from lldtool.plan import Parameter
+from lldtool.plan import NO_WEIGHT_DECAY, Parameter
 from lldtool.rules._parameters import covering_keys, grouped_by, kind_of, matches
 from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Found, Subject
 from lldtool.text import plural, setting
@@ -71,7 +71,7 @@ def _is_to_be_spared(subject: Subject, kind: str, members: Sequence[Parameter]) 
         or any(p.weight_decay == 0 and cause(p) not in whole for p in members)
         or any(config.get(option) == 0 for option in options)
         or any(re.search(words, key) for key in keys)
-        or any("no_weight_decay" in p.traits for p in members)
+        or any(NO_WEIGHT_DECAY in p.traits for p in members)
     )
 
 

@@ -54,6 +54,11 @@ def is_embedding_name(name: str) -> bool:
     return _EMBEDDING.fullmatch(name) is not None
 
 
+def is_in_embedding(p: Parameter) -> bool:
+    """Whether the parameter, or a module that it is in, is called so."""
+    return any(map(is_embedding_name, p.name.split(".")))
+
+
 def is_bias(p: Parameter) -> bool:
     """A bias, whatever comes before the word: `bias`, `q_bias`, `in_proj_bias`."""
     last = p.name.rpartition(".")[2]

@@ -8,7 +8,7 @@ from typing import ClassVar
 from lldtool.findings import Severity
 from lldtool.plan import Parameter
 from lldtool.rules._decay import cause, is_key, ways_by_key
-from lldtool.rules._parameters import grouped_by, is_embedding_name, kind_of, matches
+from lldtool.rules._parameters import grouped_by, is_in_embedding, kind_of, matches
 from lldtool.rules.base import Example, Found, Rule, Subject
 from lldtool.text import plural, setting
 
@@ -110,5 +110,5 @@ def _is_path(at: tuple[str, ...], found: Sequence[Parameter]) -> bool:
 def _is_undecayed(p: Parameter) -> bool:
     reason = p.reason.weight_decay
     by_option = reason.rule == "dwconv_decay_mult"
-    table = p.module_type == "Embedding" or any(map(is_embedding_name, p.name.split(".")))
+    table = p.module_type == "Embedding" or is_in_embedding(p)
     return p.weight_decay == 0 and p.lr != 0 and kind_of(p) == "weight" and not (by_option or table)

@@ -13,7 +13,7 @@ from lldtool.render.findings.shared import Told, place_shown, summary, told_once
 from lldtool.render.terminal import rendered, wrapped
 from lldtool.text import printable
 
-_COLORS = {Severity.error: "red", Severity.warning: "yellow", Severity.info: "cyan"}
+SEVERITY_COLORS = {Severity.error: "red", Severity.warning: "yellow", Severity.info: "cyan"}
 _INDENT, _TAB = "  ", 4
 #: The least of a source line that is shown on a narrow terminal.
 _LEAST_CODE = 20
@@ -58,7 +58,7 @@ def _error(one: Checked, width: int) -> Text:
 def _finding(one: Checked, told: Told, width: int) -> Text:
     finding = told.finding
     place = place_shown(finding.place) if finding.place else printable(one.config)
-    style = f"bold {_COLORS[finding.severity]}"
+    style = f"bold {SEVERITY_COLORS[finding.severity]}"
     header = Text.assemble(
         (f"{place}:", "bold"), " ", (finding.severity.value, style),
         " ", (printable(finding.code), "bold"), " ", printable(finding.name),
