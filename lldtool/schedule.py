@@ -11,6 +11,8 @@ from lldtool.plan import Plan
 
 #: lrs nearer to each other than this are equal to a reader; the real ones are never changed.
 _RTOL = 1e-6
+#: Layers that end this near to each other have lost what set them apart.
+_TOGETHER = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +83,12 @@ class Schedule:
 
     @cached_property
     def converged(self) -> frozenset[Course]:
-        """Courses that end at one lr other than 0, and were apart after the warm-up."""
+        """Courses that end within 1 % of another, not at 0, and were apart after the warm-up."""
         ends = [course for course in self.courses if course.lrs[-1]]
         return frozenset(
             a
             for a in ends
             for b in ends
-            if math.isclose(a.lrs[-1], b.lrs[-1], rel_tol=_RTOL)
-            and not math.isclose(a.lrs[self.peak], b.lrs[self.peak], rel_tol=_RTOL)
+            if math.isclose(a.lrs[-1], b.lrs[-1], rel_tol=_TOGETHER)
+            and not math.isclose(a.lrs[self.peak], b.lrs[self.peak], rel_tol=_TOGETHER)
         )

@@ -19,6 +19,7 @@ from lldtool.cli import compare as compare_cli
 from lldtool.cli import diff as diff_cli
 from lldtool.cli import explain as explain_cli
 from lldtool.cli import rules as rules_cli
+from lldtool.cli import schedule as schedule_cli
 from lldtool.cli.inspect import Format, inspect
 from lldtool.cli.options import (
     AllowNetwork,
@@ -283,6 +284,70 @@ def _compare(
     raise typer.Exit(
         compare_cli.compare(requests, titles, legend, form=form, output=output, color=color)
     )
+
+
+@app.command("schedule", short_help="Show the lr of every layer over the whole training.")
+def _schedule(
+    config: ConfigArgument,
+    epoch_length: Annotated[
+        int | None,
+        typer.Option(
+            "--epoch-length", metavar="N", min=1, show_default=False, help="Iterations an epoch."
+        ),
+    ] = None,
+    dataset_size: Annotated[
+        int | None,
+        typer.Option(
+            "--dataset-size", metavar="N", min=1, show_default=False,
+            help="Samples an epoch; with the config's batch size and --world-size.",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            "--epochs", metavar="N", min=1, show_default=False, help="Instead of train_cfg's."
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at", metavar="N,N,...", show_default=False,
+            help="The lr at the beginning of these epochs; iterations where there are no epochs.",
+        ),
+    ] = None,
+    form: Annotated[
+        Format, typer.Option("--format", help="The form of the result.")
+    ] = Format.table,
+    output: Output = None,
+    cfg_options: CfgOptions = None,
+    device: Device = "cpu",
+    auto_scale_lr: AutoScaleLr = False,
+    world_size: WorldSize = None,
+    allow_network: AllowNetwork = False,
+    color: ColorOption = Color.auto,
+    traceback: Traceback = False,
+) -> None:  # fmt: skip
+    """Show the lr of every layer over the whole training.
+
+    Steps the config's own param schedulers, as training would. Marks layers whose lr rises (↑)
+    or that end at one lr (=).
+    """
+    if epoch_length is not None and dataset_size is not None:
+        raise typer.BadParameter("--epoch-length and --dataset-size exclude each other")
+    request = _requests(
+        cfg_options, device, auto_scale_lr, world_size, allow_network=allow_network
+    )(config)
+    code = schedule_cli.schedule(
+        request,
+        epoch_length=epoch_length,
+        dataset_size=dataset_size,
+        epochs=epochs,
+        at=schedule_cli.points(at),
+        form=form,
+        output=output,
+        color=color,
+    )
+    raise typer.Exit(code)
 
 
 @app.command("check", short_help="Hold configs against the rules, in CI or before a run.")

@@ -1,0 +1,63 @@
+"""`lldtool schedule`: the lr of every layer over the whole training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lldtool.cli.inspect import Format
+from lldtool.cli.output import Color, check_writable, emit, use_color, width
+from lldtool.errors import LldtoolError
+from lldtool.request import Request
+from lldtool.source import saved_plan
+
+
+def schedule(
+    request: Request,
+    *,
+    epoch_length: int | None,
+    dataset_size: int | None,
+    epochs: int | None,
+    at: Sequence[int],
+    form: Format,
+    output: Path | None,
+    color: Color,
+) -> int:
+    """Step the config's schedulers and print what they do.
+
+    Raises:
+        LldtoolError: there is no plan to be had, or the length of the training is not known.
+    """
+    check_writable(output, request.path)
+    if saved_plan(request.path, request.name) is not None:
+        raise LldtoolError("a saved plan can't be stepped", config=request.name,
+                           hint="name the config instead")  # fmt: skip
+    from lldtool.dryrun.schedule import Length, dry_run_schedule
+    from lldtool.render import schedule as render
+
+    made = dry_run_schedule(request, Length(epoch_length, dataset_size, epochs))
+    if not made.courses:
+        raise LldtoolError("the optimizer has no lr", config=request.name)
+    if form is Format.json:
+        text = render.schedule_json(made, at=at)
+    elif form is Format.csv:
+        text = render.schedule_csv(made, at=at)
+    elif form is Format.markdown:
+        text = render.schedule_markdown(made, at=at)
+    else:
+        colored = use_color(color, output)
+        text = render.schedule_text(made, at=at, width=width(), color=colored)
+    emit(text, output)
+    return 0
+
+
+def points(given: str | None) -> list[int]:
+    """`0,5,10` -> its numbers.
+
+    Raises:
+        LldtoolError: one of them is none.
+    """
+    parts = given.split(",") if given else []
+    if not all(part.strip().isdecimal() for part in parts):
+        raise LldtoolError(f"--at {given}: numbers with commas between them are known")
+    return [int(part) for part in parts]
