@@ -105,8 +105,16 @@ def test_layers_below_the_floor_are_marked_as_rising(tmp_path, cli):
     rising = [layer for layer in content["layers"] if layer["rises"]]
     assert rising
     assert all(layer["configured_lr"] < 1e-4 for layer in rising)
-    assert all(layer["converges"] for layer in rising)
     assert any("eta_min 1.00e-4 of CosineAnnealingLR" in note for note in content["notes"])
+
+
+def test_layers_that_end_at_the_floor_are_marked_as_one(tmp_path, cli):
+    path = _config(tmp_path, COSINE)
+    content = _schedule(cli, path, "--epoch-length", 5, "--epochs", 60)
+    assert all(layer["converges"] for layer in content["layers"])
+    ratio = COSINE.replace("eta_min=1e-4", "eta_min_ratio=0.1")
+    content = _schedule(cli, _config(tmp_path, ratio), "--epoch-length", 5, "--epochs", 60)
+    assert not any(layer["converges"] or layer["rises"] for layer in content["layers"])
 
 
 def test_by_epoch_schedules_need_no_epoch_length_and_others_say_so(tmp_path, cli):
