@@ -76,23 +76,21 @@ def _stepped(training: Training, length: Length, all_groups: bool) -> Schedule:
     ratio, _ = auto_scale(config, training.request)
     loop = _loop(config, training.request, length, _flat(configured, built.optimizers))
     tracks: dict[int, array[float]] = {}
-    before = 0
     floors: list[Floor] = []
     for key, optimizer in built.optimizers.items():
         for group in optimizer.param_groups:
             if "lr" in group:
                 group["lr"] *= ratio
         own = _of_optimizer(configured, key, built.optimizers)
+        before = len(tracks)
         try:
-            tracks |= {
-                before + i: track for i, track in _tracks(optimizer, own, loop, all_groups).items()
-            }
+            stepped = _tracks(optimizer, own, loop, all_groups)
         except LldtoolError:
             raise
         except Exception as error:
             text = f"param_scheduler raises {type(error).__name__}: {error}"
             raise LldtoolError(text, config=name) from error
-        before += len(tracks) - before
+        tracks |= {before + i: track for i, track in stepped.items()}
         floors += _floors(own)
     return Schedule(
         plan=plan,
