@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import time
 
-from lldtool.dryrun.schedule import Length, dry_run_schedule
+from lldtool.dryrun.schedule import dry_run_schedule
 from lldtool.request import Request
+from lldtool.schedule import Length
 from lldtool.source import locate
 
 CONFIG = "mmpretrain::mae/benchmarks/vit-huge-p14_8xb128-coslr-50e_in1k.py"
@@ -27,7 +28,7 @@ def main():
         began = time.perf_counter()
         schedule = dry_run_schedule(request, LENGTH, all_groups=all_groups)
         seconds.append(time.perf_counter() - began)
-        results.append([(c.name, c.parameters, c.lrs) for c in schedule.courses])
+        results.append([(c.layer_id, c.parameters, c.lrs) for c in schedule.courses])
     few, every = seconds
     print(f"distinct groups {few:.1f} s, all groups {every:.1f} s: {every / few:.1f} x")
     print("every lr the same" if results[0] == results[1] else "the lrs differ")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 from lldtool.plan import Plan
 
@@ -13,41 +15,64 @@ from lldtool.plan import Plan
 _RTOL = 1e-6
 #: Layers that end this near to each other have lost what set them apart.
 _TOGETHER = 0.01
+#: Near enough to what a scheduler takes every layer to.
+_THERE = 0.05
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long the training is, where the user says it.
+
+    `epoch_length` is in iterations; `dataset_size` in samples, which the config's batch size and
+    the number of GPUs turn into iterations. `epochs` overrides the config's `max_epochs`, and its
+    `max_iters` by as many iterations.
+    """
+
+    epoch_length: int | None = None
+    dataset_size: int | None = None
+    epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One scheduler of the lr, from step `begin` until before step `end`.
+
+    Steps are epochs where `by_epoch`, else iterations. `target` is an lr in absolute numbers that
+    it takes every param group to, whatever the group's own is, and `option` what the config calls
+    that: `eta_min` or `eta_max`.
+    """
+
+    scheduler: str
+    begin: int
+    end: int
+    by_epoch: bool
+    option: str | None = None
+    target: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Course:
     """The lr of one layer, step by step.
 
-    `layer_id` and `name` are the layer's, as in the table of `inspect`: where no layers are known
-    the name is that of a top-level module. `parameters` are the names of those that follow this
-    course. `configured` is the lr that the constructor gave them. `lrs` has an lr for each step,
-    the one that the optimizer takes the step with.
+    `layer_id` is the layer's, as in the table of `inspect`. `parameters` are the names of those
+    that follow this course. `configured` is the lr that the constructor gave them. `lrs` has an lr
+    for each step, the one that the optimizer takes the step with.
     """
 
-    name: str
     layer_id: int | None
     parameters: tuple[str, ...]
     configured: float
     lrs: Sequence[float]
 
-    @property
+    @cached_property
     def lowest(self) -> float:
         """The lowest lr of the training."""
         return min(self.lrs)
 
-    @property
+    @cached_property
     def highest(self) -> float:
         """The highest lr of the training."""
         return max(self.lrs)
-
-
-@dataclass(frozen=True)
-class Floor:
-    """An absolute lr, `eta_min` of a scheduler, that it takes every group towards."""
-
-    scheduler: str
-    lr: float
 
 
 @dataclass(frozen=True)
@@ -57,7 +82,7 @@ class Schedule:
     A step is one iteration; where the epoch length is not known, and no scheduler needs it, one
     epoch (`unit`). `epoch_length` is in iterations, `epochs` is None where the training is counted
     in iterations only. `courses` come stem first; what follows the very same course in one layer
-    is one.
+    is one. `stages` are the schedulers of the lr, in the config's order.
     """
 
     plan: Plan
@@ -66,8 +91,8 @@ class Schedule:
     epochs: int | None
     epoch_length: int | None
     courses: tuple[Course, ...]
-    floors: tuple[Floor, ...] = ()
-    notes: tuple[str, ...] = field(default_factory=tuple)
+    stages: tuple[Stage, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def peak(self) -> int:
@@ -77,18 +102,73 @@ class Schedule:
             i for i, lr in enumerate(top.lrs) if math.isclose(lr, top.highest, rel_tol=_RTOL)
         )
 
-    def rises(self, course: Course) -> bool:
-        """Whether the course ends above the lr that it had after the warm-up."""
-        return course.lrs[-1] > course.lrs[self.peak] * (1 + _RTOL)
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """How many steps make an epoch; None where the training is not counted in epochs."""
+        if self.epochs is None:
+            return None
+        return 1 if self.unit == "epoch" else self.epoch_length
+
+    @cached_property
+    def rising(self) -> frozenset[Course]:
+        """Courses that end above the lr that they had after the warm-up."""
+        return frozenset(c for c in self.courses if c.lrs[-1] > c.lrs[self.peak] * (1 + _RTOL))
 
     @cached_property
     def converged(self) -> frozenset[Course]:
-        """Courses that end within 1 % of another, not at 0, and were apart after the warm-up."""
+        """Courses that end within 1 % of another, not at 0, though the constructor set them apart.
+
+        Where that happens the layer decay is lost.
+        """
         ends = [course for course in self.courses if course.lrs[-1]]
         return frozenset(
             a
             for a in ends
             for b in ends
-            if math.isclose(a.lrs[-1], b.lrs[-1], rel_tol=_TOGETHER)
-            and not math.isclose(a.lrs[self.peak], b.lrs[self.peak], rel_tol=_TOGETHER)
+            if _is_near(a.lrs[-1], b.lrs[-1]) and not _is_near(a.configured, b.configured)
         )
+
+    @cached_property
+    def rows(self) -> list[tuple[Course, ...]]:
+        """The courses, with neighbours together that are the very same."""
+        same = groupby(self.courses, key=lambda course: array("d", course.lrs).tobytes())
+        return [tuple(courses) for _, courses in same]
+
+    def why_rising(self) -> Stage | None:
+        """The scheduler that all rising layers are taken up by; None where it can't be told.
+
+        They have an lr below its target after the warm-up, and come nearer to that.
+        """
+        return self._stage(
+            lambda target: all(
+                c.lrs[self.peak] < c.lrs[-1] <= target * (1 + _RTOL) for c in self.rising
+            )
+        )
+
+    def why_converged(self) -> Stage | None:
+        """The scheduler that takes all converged layers to one lr; None where it can't be told.
+
+        They end at its target, or have all been there at once.
+        """
+        return self._stage(
+            lambda target: (
+                all(_is_near(c.lrs[-1], target, _THERE) for c in self.converged)
+                or all(_is_near(c.highest, target, _THERE) for c in self.converged)
+            )
+        )
+
+    def _stage(self, explains: Callable[[float], bool]) -> Stage | None:
+        targets = ((stage, stage.target) for stage in self.stages)
+        return next((s for s, target in targets if target is not None and explains(target)), None)
+
+    def at_epoch(self, epoch: int) -> int | None:
+        """The step that an epoch begins with, an iteration where there are no epochs.
+
+        The end of the training is its last step; None for what comes after it.
+        """
+        step = epoch * (self.steps_per_epoch or 1)
+        return min(step, self.steps - 1) if step <= self.steps else None
+
+
+def _is_near(a: float, b: float, rel_tol: float = _TOGETHER) -> bool:
+    return math.isclose(a, b, rel_tol=rel_tol)

@@ -84,6 +84,21 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}"
 
 
+def ranges(numbers: Iterable[int], joint: str = "–") -> str:
+    """`0–4, 7`: numbers in order, neighbours as a range; two of them, `1, 2`, are none."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and runs[-1][-1] + 1 == number:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    parts = (
+        [f"{run[0]}{joint}{run[-1]}"] if len(run) > 2 else [str(number) for number in run]
+        for run in runs
+    )
+    return ", ".join(part for some in parts for part in some)
+
+
 def value(content: object) -> str:
     """A value of a config in one line: numbers short, strings bare."""
     if isinstance(content, bool) or content is None:

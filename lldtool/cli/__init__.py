@@ -37,6 +37,7 @@ from lldtool.cli.output import Color
 from lldtool.errors import LldtoolError
 from lldtool.findings import Severity
 from lldtool.request import Request
+from lldtool.schedule import Length
 from lldtool.source import locate
 from lldtool.text import printable, to_encoding
 from lldtool.versions import lldtool_version, package_versions
@@ -339,10 +340,8 @@ def _schedule(
     )(config)
     code = schedule_cli.schedule(
         request,
-        epoch_length=epoch_length,
-        dataset_size=dataset_size,
-        epochs=epochs,
-        at=schedule_cli.points(at),
+        Length(epoch_length, dataset_size, epochs),
+        at=schedule_cli.epochs_of(at),
         form=form,
         output=output,
         color=color,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
+from lldtool.cli.progress import Bar
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
 from lldtool.source import saved_plan
@@ -177,10 +178,10 @@ def _run(requests: dict[int, Request], policy: Policy, dask: str | None) -> dict
     timeout = policy.timeout or TIMEOUT
     jobs = min(policy.jobs or os.cpu_count() or 1, len(requests))
     outcomes: dict[int, Outcome] = {}
-    with _executor(dask, jobs, timeout) as submit, _progress(len(requests)) as advance:
+    with _executor(dask, jobs, timeout) as submit:
         task = partial(check_config, policy)
         futures = {submit(task, request): index for index, request in requests.items()}
-        for future in as_completed(futures):
+        for future in Bar("checking configs")(as_completed(futures), len(futures)):
             index = futures[future]
             try:
                 outcomes[index] = future.result()
@@ -189,7 +190,6 @@ def _run(requests: dict[int, Request], policy: Policy, dask: str | None) -> dict
             except Exception as error:
                 text = f"lldtool itself failed: {type(error).__name__}: {error}"
                 outcomes[index] = _failed(requests[index].name, LldtoolError(text))
-            advance()
     return outcomes
 
 
@@ -219,21 +219,6 @@ def _executor(dask: str | None, jobs: int, timeout: float) -> Iterator[Submit]:
 
     with dask_executor(dask) as executor:
         yield submit
-
-
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A bar on stderr where that is a terminal and there is something to wait for."""
-    if total < 2 or sys.stderr is None or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = TextColumn("checking configs"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda: progress.advance(task)
 
 
 def _rendered(report: Report, sink: Sink, color: Color) -> str:

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from lldtool.cli.inspect import Format
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
+from lldtool.cli.progress import Bar
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
+from lldtool.schedule import Length
 from lldtool.source import saved_plan
 
 
 def schedule(
     request: Request,
+    length: Length,
     *,
-    epoch_length: int | None,
-    dataset_size: int | None,
-    epochs: int | None,
     at: Sequence[int],
     form: Format,
     output: Path | None,
@@ -30,28 +30,31 @@ def schedule(
     """
     check_writable(output, request.path)
     if saved_plan(request.path, request.name) is not None:
-        raise LldtoolError("a saved plan can't be stepped", config=request.name,
-                           hint="name the config instead")  # fmt: skip
-    from lldtool.dryrun.schedule import Length, dry_run_schedule
+        raise LldtoolError(
+            "a saved plan has no schedulers to step", config=request.name,
+            hint="name the config instead",
+        )  # fmt: skip
+    from lldtool.dryrun.schedule import dry_run_schedule
     from lldtool.render import schedule as render
 
-    made = dry_run_schedule(request, Length(epoch_length, dataset_size, epochs))
+    made = dry_run_schedule(request, length, progress=Bar("stepping the schedulers"))
     if not made.courses:
         raise LldtoolError("the optimizer has no lr", config=request.name)
+    points = render.points_of(made, at)
     if form is Format.json:
-        text = render.schedule_json(made, at=at)
+        text = render.schedule_json(made, points)
     elif form is Format.csv:
-        text = render.schedule_csv(made, at=at)
+        text = render.schedule_csv(made, points if at else None)
     elif form is Format.markdown:
-        text = render.schedule_markdown(made, at=at)
+        text = render.schedule_markdown(made, points)
     else:
         colored = use_color(color, output)
-        text = render.schedule_text(made, at=at, width=width(), color=colored)
+        text = render.schedule_text(made, points, width=width(), color=colored)
     emit(text, output)
     return 0
 
 
-def points(given: str | None) -> list[int]:
+def epochs_of(given: str | None) -> list[int]:
     """`0,5,10` -> its numbers.
 
     Raises:
@@ -59,5 +62,5 @@ def points(given: str | None) -> list[int]:
     """
     parts = given.split(",") if given else []
     if not all(part.strip().isdecimal() for part in parts):
-        raise LldtoolError(f"--at {given}: numbers with commas between them are known")
+        raise LldtoolError(f"--at {given}: expected numbers with commas between them")
     return [int(part) for part in parts]

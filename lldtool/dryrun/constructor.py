@@ -40,16 +40,21 @@ _NOT_THE_WRAPPERS = ("type", "optimizer", "constructor", "paramwise_cfg")
 class Built:
     """What the constructor built, and what is to be said about how.
 
-    `optimizers` is name -> `torch.optim.Optimizer`; the name is "" for a single one.
+    `wrappers` is name -> mmengine's optimizer wrapper; the name is "" for a single one.
     `wrapper_options` are the arguments that the wrapper's class took, its own defaults too.
     `options_read` are the options of `paramwise_cfg` that the constructor looked for; None where
     it looked at all of them, or where that was not seen.
     """
 
-    optimizers: dict[str, Any]
+    wrappers: dict[str, Any]
     wrapper_options: dict[str, Any]
     options_read: tuple[str, ...] | None
     notes: list[str]
+
+    @property
+    def optimizers(self) -> dict[str, Any]:
+        """Name -> `torch.optim.Optimizer`."""
+        return {name: wrapper.optimizer for name, wrapper in self.wrappers.items()}
 
 
 def build_optimizers(model: Any, optim_wrapper: Any) -> Built:
@@ -72,12 +77,9 @@ def build_optimizers(model: Any, optim_wrapper: Any) -> Built:
         watched.watching(constructor_class(optim_wrapper)),
     ):
         wrapper = build_optim_wrapper(model, config)
-    several = isinstance(wrapper, OptimWrapperDict)
-    optimizers = (
-        {k: w.optimizer for k, w in wrapper.items()} if several else {"": wrapper.optimizer}
-    )
+    wrappers = dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"": wrapper}
     options = _wrapper_options(type(wrapper), optim_wrapper)
-    return Built(optimizers, options, watched.read, notes)
+    return Built(wrappers, options, watched.read, notes)
 
 
 def _wrapper_options(wrapper: type, config: Any) -> dict[str, Any]:

@@ -5,93 +5,95 @@ from __future__ import annotations
 import copy
 import warnings
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from lldtool.dryrun import constructor
+from lldtool.dryrun.config import describe
+from lldtool.dryrun.registries import type_name, unknown_type
 from lldtool.dryrun.scaling import auto_scale
 from lldtool.dryrun.session import run
 from lldtool.dryrun.training import Training, start_of_training
 from lldtool.errors import LldtoolError
 from lldtool.plan import Plan
 from lldtool.request import Request
-from lldtool.schedule import Course, Floor, Schedule
+from lldtool.schedule import Course, Length, Schedule, Stage
+
+#: Given the steps and how many there are, the same steps again; shows how far they are.
+Progress = Callable[[Iterable[int], int], Generator[int, None, None]]
+#: Options of schedulers that are an lr in absolute numbers, for every param group.
+_TARGETS = ("eta_max", "eta_min")
+#: Samplers of which each GPU gets its part of the data set, rounded up.
+_SAMPLERS = ("DefaultSampler", "RepeatAugSampler")
 
 
-@dataclass(frozen=True)
-class Length:
-    """How long the training is, where the user says it.
-
-    `epoch_length` is in iterations; `dataset_size` in samples, which the config's batch size and
-    the request's world size turn into iterations. `epochs` overrides the config's `max_epochs`.
-    """
-
-    epoch_length: int | None = None
-    dataset_size: int | None = None
-    epochs: int | None = None
-
-
-def dry_run_schedule(request: Request, length: Length, *, all_groups: bool = False) -> Schedule:
+def dry_run_schedule(
+    request: Request,
+    length: Length,
+    *,
+    progress: Progress | None = None,
+    all_groups: bool = False,
+) -> Schedule:
     """The lr of every layer in every step of the training.
 
     Args:
         request: the config.
         length: what the user says of the training's length.
+        progress: what the steps are passed through.
         all_groups: step every param group, not only those that differ in their settings.
 
     Raises:
         LldtoolError: there is no plan, the length of the training or of an epoch is not known and
             needed, or a scheduler raises.
     """
-    return run(partial(_schedule, length, all_groups), request)
+    return run(partial(_schedule, length, progress or _unseen, all_groups), request)
 
 
-def _schedule(length: Length, all_groups: bool, request: Request) -> Schedule:
+def _unseen(steps: Iterable[int], total: int) -> Generator[int, None, None]:
+    yield from steps
+
+
+def _schedule(length: Length, progress: Progress, all_groups: bool, request: Request) -> Schedule:
     with start_of_training(request) as training:
-        return _stepped(training, length, all_groups)
+        return schedule_of(training, training.plan(explained=False), length, progress, all_groups)
 
 
-@dataclass(frozen=True)
-class _Loop:
-    """The train loop: `steps` of a `unit`; by epochs, or one loop over iterations."""
-
-    unit: str
-    steps: int
-    epochs: int | None
-    epoch_length: int | None
-
-    @property
-    def max_iters(self) -> int | None:
-        """The number of iterations, where it is known."""
-        return self.steps if self.unit == "iteration" else None
-
-
-def _stepped(training: Training, length: Length, all_groups: bool) -> Schedule:
-    plan = training.plan(explained=False)
-    config, name = training.config, training.request.name
-    configured = config.get("param_scheduler", None)
+def schedule_of(
+    training: Training,
+    plan: Plan,
+    length: Length,
+    progress: Progress = _unseen,
+    all_groups: bool = False,
+) -> Schedule:
+    """The schedule of a training whose plan is known; arguments and errors as above."""
+    config, request = training.config, training.request
     built = constructor.build_optimizers(training.model, config.optim_wrapper)
-    ratio, _ = auto_scale(config, training.request)
-    loop = _loop(config, training.request, length, _flat(configured, built.optimizers))
-    tracks: dict[int, array[float]] = {}
-    floors: list[Floor] = []
-    for key, optimizer in built.optimizers.items():
-        for group in optimizer.param_groups:
+    schedulers = _of_each(config.get("param_scheduler", None), built.wrappers)
+    loop = _loop(config, request, length, [s for own in schedulers.values() for s in own])
+    ratio, _ = auto_scale(config, request)
+    tracks: list[array[float]] = []
+    stages: dict[Stage, None] = {}
+    notes: dict[str, None] = {}
+    for name, wrapper in built.wrappers.items():
+        for group in wrapper.optimizer.param_groups:
             if "lr" in group:
                 group["lr"] *= ratio
-        own = _of_optimizer(configured, key, built.optimizers)
-        before = len(tracks)
         try:
-            stepped = _tracks(optimizer, own, loop, all_groups)
+            stepped = _tracks(wrapper, schedulers[name], loop, progress, all_groups)
         except LldtoolError:
             raise
         except Exception as error:
-            text = f"param_scheduler raises {type(error).__name__}: {error}"
-            raise LldtoolError(text, config=name) from error
-        tracks |= {before + i: track for i, track in stepped.items()}
-        floors += _floors(own)
+            unknown = unknown_type(error, request.name)
+            text = f"param_scheduler: training would crash with {describe(error)}"
+            raise unknown or LldtoolError(text, config=request.name) from error
+        tracks += stepped.lrs
+        stages |= dict.fromkeys(stepped.stages)
+        notes |= dict.fromkeys(stepped.notes)
+    if not any(schedulers.values()):
+        notes["no param_scheduler: every lr stays as it is"] = None
     return Schedule(
         plan=plan,
         unit=loop.unit,
@@ -99,54 +101,95 @@ def _stepped(training: Training, length: Length, all_groups: bool) -> Schedule:
         epochs=loop.epochs,
         epoch_length=loop.epoch_length,
         courses=tuple(_courses(plan, tracks)),
-        floors=tuple(floors),
-        notes=() if configured else ("no param_scheduler: every lr stays as it is",),
+        stages=tuple(stages),
+        notes=(*notes, *loop.notes),
     )
 
 
-def _of_optimizer(configured: Any, key: str, optimizers: Mapping[str, Any]) -> list[Any]:
-    """The schedulers of one optimizer; of several, each has its own or all have the same."""
-    if not configured:
-        return []
-    by_name = isinstance(configured, dict) and "type" not in configured
-    if by_name and set(configured) != set(optimizers):
-        raise LldtoolError("param_scheduler has other names than optim_wrapper has optimizers")
-    own = configured[key] if by_name else configured
-    return list(own) if isinstance(own, (list, tuple)) else [own]
+def _of_each(configured: Any, wrappers: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The schedulers of each optimizer; of several, each has its own or all have the same.
+
+    Source: mmengine 0.10 `Runner.build_param_scheduler`.
+    """
+    by_name = isinstance(configured, dict) and "type" not in configured and "" not in wrappers
+    found = {}
+    for name in wrappers:
+        if by_name and name not in configured:
+            raise LldtoolError(f"param_scheduler has nothing for the optimizer {name!r}")
+        own = configured[name] if by_name else configured
+        found[name] = list(own) if isinstance(own, (list, tuple)) else [own] if own else []
+    for one in (one for own in found.values() for one in own):
+        if not isinstance(one, dict):
+            raise LldtoolError(f"param_scheduler has a {type(one).__name__} where a dict belongs")
+    return found
 
 
-def _flat(configured: Any, optimizers: Mapping[str, Any]) -> list[Any]:
-    return [one for key in optimizers for one in _of_optimizer(configured, key, optimizers)]
+@dataclass(frozen=True)
+class _Loop:
+    """The train loop: `steps` of a `unit`; by epochs, or by iterations with `epochs` None.
+
+    Where `is_stepped` is false nothing steps the schedulers.
+    """
+
+    unit: str
+    steps: int
+    epochs: int | None
+    epoch_length: int | None
+    is_stepped: bool
+    notes: tuple[str, ...]
+
+    def default_end(self, *, by_epoch: bool) -> int | None:
+        """The end of a scheduler that names none; a loop by iterations is one epoch to mmengine."""
+        if by_epoch:
+            return 1 if self.epochs is None else self.epochs
+        return self.steps if self.unit == "iteration" else None
 
 
 def _loop(config: Any, request: Request, length: Length, schedulers: Sequence[Any]) -> _Loop:
     """What is to be stepped; errors where it is not known and needed."""
-    train = config.get("train_cfg", None) or {}
-    epoch_length = length.epoch_length
+    train = config.get("train_cfg", None)
+    train = train if isinstance(train, dict) else {}
+    epoch_length, notes = length.epoch_length, tuple[str, ...]()
     if epoch_length is None and length.dataset_size is not None:
-        epoch_length = _epoch_length(config, request, length.dataset_size)
-    by_iterations = length.epochs is None and "max_iters" in train
-    if by_iterations:
-        if epoch_length is None and any(s.get("convert_to_iter_based", False) for s in schedulers):
-            raise _needs_epoch_length("convert_to_iter_based", request)
-        return _Loop("iteration", int(train["max_iters"]), None, epoch_length)
-    epochs = length.epochs or train.get("max_epochs", None)
-    if epochs is None:
-        raise LldtoolError(
-            "train_cfg says neither max_epochs nor max_iters", config=request.name,
-            hint="--epochs N says it",
-        )  # fmt: skip
+        epoch_length, notes = _epoch_length(config, request, length.dataset_size)
+    hooks = config.get("default_hooks", None)
+    is_stepped = not isinstance(hooks, dict) or hooks.get("param_scheduler", True) is not None
+    if not is_stepped and schedulers:
+        notes += ("default_hooks has no param_scheduler: nothing steps the schedulers",)
+    needing = next((s for s in schedulers if s.get("convert_to_iter_based", False)), None)
+    if train.get("by_epoch", "max_iters" not in train) is False:
+        steps = _number(train, "max_iters", request)
+        if length.epochs is not None and epoch_length is not None:
+            steps = length.epochs * epoch_length
+        if epoch_length is None and (needing or length.epochs is not None):
+            raise _needs_epoch_length(needing, request)
+        return _Loop("iteration", steps, None, epoch_length, is_stepped, notes)
+    epochs = length.epochs or _number(train, "max_epochs", request)
     if epoch_length is not None:
-        return _Loop("iteration", int(epochs) * epoch_length, int(epochs), epoch_length)
-    for scheduler in schedulers:
-        if not scheduler.get("by_epoch", True) or scheduler.get("convert_to_iter_based", False):
-            raise _needs_epoch_length(f"{scheduler['type']}, which goes by iterations,", request)
-    return _Loop("epoch", int(epochs), int(epochs), None)
+        steps = epochs * epoch_length
+        return _Loop("iteration", steps, epochs, epoch_length, is_stepped, notes)
+    needing = needing or next((s for s in schedulers if not s.get("by_epoch", True)), None)
+    if needing:
+        raise _needs_epoch_length(needing, request)
+    return _Loop("epoch", epochs, epochs, None, is_stepped, notes)
 
 
-def _epoch_length(config: Any, request: Request, dataset_size: int) -> int:
-    """Iterations an epoch, as a data loader of mmengine has them: the sampler pads the last one."""
-    loader = config.get("train_dataloader", None) or {}
+def _number(train: Mapping[str, Any], key: str, request: Request) -> int:
+    value = train.get(key, None)
+    if value is None:
+        raise LldtoolError(
+            f"train_cfg does not say {key}", config=request.name,
+            hint="--epochs N says how long the training is" if key == "max_epochs" else None,
+        )  # fmt: skip
+    if not isinstance(value, (int, float)) or value != int(value) or value < 1:
+        raise LldtoolError(f"train_cfg.{key} is {value!r}, not a number", config=request.name)
+    return int(value)
+
+
+def _epoch_length(config: Any, request: Request, dataset_size: int) -> tuple[int, tuple[str, ...]]:
+    """Iterations an epoch, as a data loader of mmengine has them: samplers pad the last one."""
+    loader = config.get("train_dataloader", None)
+    loader = loader if isinstance(loader, dict) else {}
     batch = loader.get("batch_size", None)
     if not isinstance(batch, int):
         raise LldtoolError(
@@ -157,43 +200,64 @@ def _epoch_length(config: Any, request: Request, dataset_size: int) -> int:
     whole = samples // batch if loader.get("drop_last", False) else -(-samples // batch)
     if whole < 1:
         raise LldtoolError("--dataset-size is less than one batch", config=request.name)
-    return int(whole)
+    parts = [loader.get("sampler", None), loader.get("batch_sampler", None)]
+    kinds = [type_name(dict.get(part, "type")) for part in parts if isinstance(part, dict)]
+    others = [kind for kind in kinds if kind not in _SAMPLERS]
+    notes = [f"{kind} may make epochs of another length than {whole} iterations" for kind in others]
+    return whole, tuple(notes)
 
 
-def _needs_epoch_length(what: str, request: Request) -> LldtoolError:
+def _needs_epoch_length(scheduler: Any, request: Request) -> LldtoolError:
+    what = "--epochs, in a training by iterations,"
+    if scheduler is not None:
+        what = f"{type_name(dict.get(scheduler, 'type'))}, which goes by iterations,"
     return LldtoolError(
         f"{what} needs the length of an epoch", config=request.name,
         hint="--epoch-length N says it, or --dataset-size N",
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Stepped:
+    """The lr of each param group of an optimizer in each step, and by which schedulers."""
+
+    lrs: list[array[float]]
+    stages: list[Stage]
+    notes: list[str]
+
+
 def _tracks(
-    optimizer: Any, configured: Sequence[Any], loop: _Loop, all_groups: bool
-) -> dict[int, array[float]]:
-    """Index of a param group -> its lr in each step.
+    wrapper: Any, configured: Sequence[Any], loop: _Loop, progress: Progress, all_groups: bool
+) -> _Stepped:
+    """Step the schedulers of one optimizer.
 
     mmengine's own schedulers read nothing of a group but the setting that they change, so groups
     with one lr have one course. Where a scheduler is another's, or has a list of values for the
     groups, all groups are stepped.
     """
+    optimizer = wrapper.optimizer
     groups = optimizer.param_groups
-    chosen = {i: i for i in range(len(groups))}
+    first: dict[Any, int] = {}
+    chosen = list(range(len(groups)))
     if not all_groups and all(map(_sees_the_setting_only, configured)):
-        first: dict[Any, int] = {}
-        chosen = {i: first.setdefault(_lr_of(group), i) for i, group in enumerate(groups)}
-    stepped = sorted(set(chosen.values()))
-    optimizer.param_groups = [groups[i] for i in stepped]
+        chosen = [first.setdefault(_lr_of(group), i) for i, group in enumerate(groups)]
+    stepped = sorted(set(chosen))
+    # Plain dicts: mmengine's own look for classes to build in every access, half of the time.
+    optimizer.param_groups = [dict(groups[i]) for i in stepped]
     try:
-        schedulers = _build(optimizer, configured, loop)
+        schedulers = _build(wrapper, configured, loop)
         columns = [array("d") for _ in stepped]
-        for now in _steps(schedulers, loop):
-            for column, group in zip(columns, optimizer.param_groups, strict=True):
-                column.append(float(group["lr"]))
-            now()
+        with warnings.catch_warnings(), closing(progress(range(loop.steps), loop.steps)) as steps:
+            warnings.simplefilter("ignore")  # that the optimizer takes no steps
+            for number in steps:
+                for column, group in zip(columns, optimizer.param_groups, strict=True):
+                    column.append(float(group.get("lr", 0.0)))
+                _after_step(schedulers, loop, number)
     finally:
         optimizer.param_groups = groups
     place = dict(zip(stepped, columns, strict=True))
-    return {i: place[source] for i, source in chosen.items()}
+    built = list(zip(configured, schedulers, strict=True))
+    return _Stepped([place[i] for i in chosen], list(_stages(built)), list(_notes(built, loop)))
 
 
 def _lr_of(group: Mapping[str, Any]) -> tuple[str, str]:
@@ -203,70 +267,76 @@ def _lr_of(group: Mapping[str, Any]) -> tuple[str, str]:
 def _sees_the_setting_only(configured: Any) -> bool:
     from mmengine.registry import PARAM_SCHEDULERS
 
-    kind = configured.get("type")
+    kind = configured.get("type")  # a pure-Python config's name becomes the class here
     cls = PARAM_SCHEDULERS.get(kind) if isinstance(kind, str) else kind
-    lists = any(isinstance(configured[key], (list, tuple)) for key in configured if "eta" in key)
+    values = (configured.get(key, None) for key in (*_TARGETS, "min_value"))
+    lists = any(isinstance(value, (list, tuple)) for value in values)
     return getattr(cls, "__module__", "").startswith("mmengine.") and not lists
 
 
-def _build(optimizer: Any, configured: Sequence[Any], loop: _Loop) -> list[Any]:
+def _build(wrapper: Any, configured: Sequence[Any], loop: _Loop) -> list[Any]:
     """The schedulers as `Runner.build_param_scheduler` of mmengine 0.10 builds them."""
     from mmengine.registry import PARAM_SCHEDULERS
 
+    defaults = {"optimizer": wrapper, "epoch_length": loop.epoch_length}
     built = []
     for one in configured:
-        if not isinstance(one, dict):
-            raise LldtoolError("param_scheduler is neither a dict nor a list of dicts")
         content = copy.deepcopy(one)
-        end = loop.epochs if content.get("by_epoch", True) else loop.max_iters
-        if end is None:  # a loop by iterations counts as one epoch for mmengine
-            end = 1
-        content.setdefault("end", end)
-        defaults = {"optimizer": optimizer, "epoch_length": loop.epoch_length}
+        content.setdefault("end", loop.default_end(by_epoch=content.get("by_epoch", True)))
         built.append(PARAM_SCHEDULERS.build(content, default_args=defaults))
     return built
 
 
-def _steps(schedulers: Sequence[Any], loop: _Loop) -> Iterator[Any]:
-    """For each step what `ParamSchedulerHook` does after it."""
-    each = [s for s in schedulers if not s.by_epoch]
-    after_epoch = [s for s in schedulers if s.by_epoch]
-    if loop.unit == "epoch":
-        each, after_epoch = after_epoch, []
-    epoch_length = loop.epoch_length if loop.epochs is not None else None
-
-    def now(number: int) -> None:
-        for scheduler in each:
-            scheduler.step()
-        if epoch_length is not None and (number + 1) % epoch_length == 0:
-            for scheduler in after_epoch:
+def _after_step(schedulers: Sequence[Any], loop: _Loop, number: int) -> None:
+    """What mmengine's `ParamSchedulerHook` does after a step."""
+    if not loop.is_stepped:
+        return
+    is_iteration = loop.unit == "iteration"
+    ends_epoch = not is_iteration or (
+        loop.epochs is not None and (number + 1) % (loop.epoch_length or 1) == 0
+    )
+    if is_iteration:
+        for scheduler in schedulers:
+            if not scheduler.by_epoch:
+                scheduler.step()
+    if ends_epoch:
+        for scheduler in schedulers:
+            if scheduler.by_epoch:
                 scheduler.step()
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the optimizer takes no steps
-        for number in range(loop.steps):
-            yield partial(now, number)
+
+def _stages(built: Sequence[tuple[Any, Any]]) -> Iterator[Stage]:
+    for configured, scheduler in built:
+        if scheduler.param_name != "lr":
+            continue
+        name = type_name(dict.get(configured, "type"))
+        option = next((key for key in _TARGETS if _is_positive(configured.get(key, None))), None)
+        target = None if option is None else float(configured[option])
+        yield Stage(name, scheduler.begin, scheduler.end, scheduler.by_epoch, option, target)
 
 
-def _floors(configured: Sequence[Any]) -> Iterator[Floor]:
-    for one in configured:
-        lowest = one.get("eta_min", None) if one.get("param_name", "lr") == "lr" else None
-        if isinstance(lowest, (int, float)) and lowest > 0:
-            yield Floor(str(one.get("type")), float(lowest))
+def _is_positive(value: object) -> bool:
+    return isinstance(value, (int, float)) and value > 0
 
 
-def _courses(plan: Plan, tracks: Mapping[int, array[float]]) -> Iterator[Course]:
+def _notes(built: Sequence[tuple[Any, Any]], loop: _Loop) -> Iterator[str]:
+    """What a reader could not see from the numbers."""
+    for configured, scheduler in built:
+        name = type_name(dict.get(configured, "type"))
+        if scheduler.param_name not in ("lr", "momentum"):
+            yield f"{name} changes {scheduler.param_name} as well, which is not shown"
+        elif getattr(scheduler, "need_val_args", False):
+            yield f"{name} waits for a metric to get worse; shown is a training where it does not"
+        elif scheduler.by_epoch and loop.epochs is None:
+            yield f"{name} goes by epochs, which a training by iterations has none of: no step"
+
+
+def _courses(plan: Plan, tracks: Sequence[array[float]]) -> Iterator[Course]:
     for layer in plan.layers:
         by_track: dict[bytes, list[Any]] = {}
         for parameter in layer.parameters:
             by_track.setdefault(tracks[parameter.group].tobytes(), []).append(parameter)
         for members in by_track.values():
-            name = members[0].top_level_module if layer.layer_id is None else str(layer.layer_id)
             if layer.lr is not None:
-                yield Course(
-                    name,
-                    layer.layer_id,
-                    tuple(p.name for p in members),
-                    layer.lr,
-                    tracks[members[0].group],
-                )
+                names, track = tuple(p.name for p in members), tracks[members[0].group]
+                yield Course(layer.layer_id, names, layer.lr, track)

@@ -5,71 +5,155 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
 
-from rich.console import Group
+from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
+from lldtool.errors import LldtoolError
 from lldtool.plan import SCHEMA_VERSION
+from lldtool.render.contents import folded, largest_modules
 from lldtool.render.tables import markdown, markdown_table
-from lldtool.render.terminal import grid, rendered
-from lldtool.schedule import Course, Schedule
-from lldtool.text import lr, plural, printable
+from lldtool.render.terminal import notes_table, plain_table, rendered, wrapped
+from lldtool.schedule import Course, Schedule, Stage
+from lldtool.text import lr, plural, printable, ranges
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_SPARK = 12
+#: Widths of the course, and what names are cut down to.
+_COURSE, _NAMES = (8, 24), 16
+#: Titles of columns.
+_MARKS, _LOWEST, _COURSE_TITLE, _HIGHEST = "", "min", "course", "max"
+_STYLES = {"layer": "bold", "contents": "", _LOWEST: "dim", _COURSE_TITLE: "cyan", _HIGHEST: "dim"}
+#: What is left out first where there is no room.
+_OPTIONAL = ("75%", "25%", "50%")
+#: The marks of what deserves a look.
+RISES, CONVERGES = "↑", "="
+_MARK_COLORS = {RISES: "bold red", CONVERGES: "yellow"}
 
 
 def points_of(schedule: Schedule, at: Sequence[int] = ()) -> dict[str, int]:
-    """Title -> step: what `--at` names, in epochs where these are known; else the milestones."""
-    last = schedule.steps - 1
-    if at:
-        length = 1 if schedule.unit == "epoch" or not schedule.epochs else schedule.epoch_length
-        return {f"at {number}": min(number * (length or 1), last) for number in at}
-    points = {"start": 0, "warm": schedule.peak, "50%": schedule.steps // 2, "end": last}
-    if schedule.peak == 0:
-        del points["warm"]
-    return points
+    """Title -> step: what `--at` names, in epochs where there are any; else the milestones.
+
+    Raises:
+        LldtoolError: the training is over by then.
+    """
+    unit = "iteration" if schedule.steps_per_epoch is None else "epoch"
+    points = {}
+    for number in at:
+        step = schedule.at_epoch(number)
+        if step is None:
+            ends = plural(schedule.epochs or schedule.steps, unit)
+            raise LldtoolError(f"--at {number}: the training has {ends}")
+        points[f"{unit} {number}"] = step
+    if points:
+        return points
+    quarters = {f"{25 * n}%": schedule.steps * n // 4 for n in (1, 2, 3)}
+    warm_up = {"warm-up": schedule.peak} if schedule.peak else {}
+    return {"start": 0, **warm_up, **quarters, "end": schedule.steps - 1}
 
 
-def schedule_text(schedule: Schedule, *, at: Sequence[int], width: int, color: bool) -> str:
-    """A row for each layer, for a terminal."""
-    titles, rows = _rows(schedule, at)
-    table = grid()
-    for title in titles:
-        table.add_column(justify="left" if title in ("course", "") else "right", no_wrap=True)
-    table.add_row(*(Text(title, "dim") for title in titles))
-    for row in rows:
-        table.add_row(*(Text(cell, "red bold" if row[-1].strip() else "") for cell in row))
-    parts = [Text(printable(schedule.plan.config), "bold"), Text(_length(schedule), "dim"), Text()]
-    foot = [Text(), *(Text(line) for line in remarks(schedule))]
-    return rendered(Group(*parts, table, *foot), width=width, color=color)
+def schedule_text(schedule: Schedule, points: Mapping[str, int], *, width: int, color: bool) -> str:
+    """A row for each layer, for a terminal; in parts, where it has more points than fit.
+
+    Args:
+        schedule: what to show.
+        points: title -> step, as `points_of` has them.
+        width: columns of the terminal.
+        color: with escape sequences for colour.
+    """
+    parts: list[RenderableType] = [Text(printable(schedule.plan.config), "bold")]
+    parts += [Text(line, "dim") for line in wrapped(about(schedule), " · ", width)]
+    for table in _tables(schedule, points, width):
+        parts += [Text(), table]
+    parts.append(Text())
+    for line in remarks(schedule):
+        text = "\n  ".join(wrapped(line.split(" "), " ", width - 2))
+        parts.append(Text.assemble((text[0], _MARK_COLORS[text[0]]), text[1:]))
+    parts.append(notes_table(_all_notes(schedule)))
+    return rendered(Group(*parts), width=width, color=color).rstrip("\n") + "\n"
 
 
-def schedule_markdown(schedule: Schedule, *, at: Sequence[int]) -> str:
+def _tables(schedule: Schedule, points: Mapping[str, int], width: int) -> Iterator[Table]:
+    columns = _columns(schedule, points)
+    for title in _OPTIONAL:
+        if _free(columns, width) < _COURSE[0]:
+            columns.pop(title, None)
+    free = _free(columns, width)
+    if free >= _COURSE[0]:
+        sparks = [_spark(row[0], min(_COURSE[1], free)) for row in schedule.rows]
+        highest = columns.pop(_HIGHEST, None)
+        columns[_COURSE_TITLE] = sparks
+        columns |= {_HIGHEST: highest} if highest else {}
+        yield _table(columns)
+        return
+    fixed = {title: columns.pop(title) for title in list(columns) if title not in points}
+    number = max(1, _free(fixed, width) // (max(map(_width, columns.items())) + 1))
+    while columns:
+        part = {title: columns.pop(title) for title in list(columns)[:number]}
+        yield _table(fixed | part)
+
+
+def _table(columns: Mapping[str, Sequence[str]]) -> Table:
+    table = plain_table()
+    for title in columns:
+        table.add_column(
+            title,
+            justify="left" if title in ("contents", _COURSE_TITLE) else "right",
+            no_wrap=title != "contents",
+            overflow="fold",
+            style=_STYLES.get(title, "green"),
+        )
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*map(_text, columns, cells))
+    return table
+
+
+def _text(title: str, cell: str) -> Text:
+    if title == _MARKS:
+        return Text("").join(Text(mark, _MARK_COLORS[mark]) for mark in cell)
+    return Text(cell)
+
+
+def _free(columns: Mapping[str, Sequence[str]], width: int) -> int:
+    """The columns of the terminal that are left for one more column, a blank before it."""
+    return width - sum(_width(column) + 1 for column in columns.items())
+
+
+def _width(column: tuple[str, Sequence[str]]) -> int:
+    title, cells = column
+    widest = max(map(len, cells))
+    return max(len(title), min(_NAMES, widest) if title == "contents" else widest)
+
+
+def schedule_markdown(schedule: Schedule, points: Mapping[str, int]) -> str:
     """The same as a Markdown table."""
-    titles, rows = _rows(schedule, at)
-    left = ("course", "", "layer")
-    lines = [f"### {markdown(printable(schedule.plan.config))}", "", _length(schedule), ""]
-    lines += markdown_table(titles, rows, right=[t for t in titles if t not in left])
-    return "\n".join([*lines, "", *(f"{markdown(r)}  " for r in remarks(schedule))]) + "\n"
+    columns = _columns(schedule, points)
+    lines = [f"### {markdown(printable(schedule.plan.config))}", ""]
+    lines += [markdown(" · ".join(about(schedule))), ""]
+    rows = list(zip(*columns.values(), strict=True))
+    left = (_MARKS, "contents")
+    lines += markdown_table(list(columns), rows, right=[t for t in columns if t not in left])
+    lines += ["", *(f"{markdown(line)}  " for line in remarks(schedule))]
+    lines += [f"\n> {markdown(printable(note))}" for note in _all_notes(schedule)]
+    return "\n".join(lines) + "\n"
 
 
-def schedule_csv(schedule: Schedule, *, at: Sequence[int]) -> str:
-    """A row for each layer and point: every step, or those of `--at`."""
-    steps = points_of(schedule, at).values() if at else range(schedule.steps)
+def schedule_csv(schedule: Schedule, points: Mapping[str, int] | None) -> str:
+    """A row for each layer and point, of every step where there are no points."""
+    steps = range(schedule.steps) if points is None else points.values()
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["layer", "tensors", schedule.unit, "lr"])
     for course in schedule.courses:
-        name = printable(course.name)
-        writer.writerows([name, len(course.parameters), i, course.lrs[i]] for i in steps)
+        name, tensors = _named(schedule, [course]), len(course.parameters)
+        writer.writerows([name, tensors, i, course.lrs[i]] for i in steps)
     return out.getvalue()
 
 
-def schedule_json(schedule: Schedule, *, at: Sequence[int]) -> str:
+def schedule_json(schedule: Schedule, points: Mapping[str, int]) -> str:
     """The lrs at the points, with bounds, as JSON; floats read back bit for bit."""
-    points = points_of(schedule, at)
     content = {
         "schema_version": SCHEMA_VERSION,
         "config": schedule.plan.config,
@@ -78,66 +162,129 @@ def schedule_json(schedule: Schedule, *, at: Sequence[int]) -> str:
         "epochs": schedule.epochs,
         "epoch_length": schedule.epoch_length,
         "points": points,
+        "schedulers": [asdict(stage) for stage in schedule.stages],
         "layers": [
             {
                 "layer_id": course.layer_id,
-                "name": course.name,
+                "contents": _named(schedule, [course]),
                 "parameters": course.parameters,
                 "configured_lr": course.configured,
                 "lr": {title: course.lrs[step] for title, step in points.items()},
                 "min": course.lowest,
                 "max": course.highest,
-                "rises": schedule.rises(course),
+                "rises": course in schedule.rising,
                 "converges": course in schedule.converged,
             }
             for course in schedule.courses
         ],
-        "floors": [{"scheduler": f.scheduler, "lr": f.lr} for f in schedule.floors],
-        "notes": [*remarks(schedule)],
+        "remarks": remarks(schedule),
+        "notes": _all_notes(schedule),
     }
     return json.dumps(content, indent=2) + "\n"
 
 
+def about(schedule: Schedule) -> list[str]:
+    """How long the training is, and its schedulers of the lr."""
+    if schedule.epochs is None:
+        length = plural(schedule.steps, "iteration")
+    else:
+        length = plural(schedule.epochs, "epoch")
+        if schedule.epoch_length is not None:
+            length += f" of {plural(schedule.epoch_length, 'iteration')}"
+    return [length, *(_stage(schedule, stage) for stage in schedule.stages)]
+
+
+def _stage(schedule: Schedule, stage: Stage) -> str:
+    """`CosineAnnealingLR from epoch 5, eta_min 1.00e-6`; bounds where it is not for all steps."""
+    unit, total, length = "iteration", float(schedule.steps), 1
+    if schedule.epochs is not None:
+        unit, total = "epoch", schedule.epochs
+        length = 1 if stage.by_epoch else schedule.epoch_length or 1
+    begin, end = stage.begin / length, stage.end / length
+    words = [printable(stage.scheduler)]
+    words += [f"from {unit} {begin:g}"] if begin else []
+    words += [f"to {'' if begin else f'{unit} '}{end:g}"] if end < total else []
+    target = [] if stage.target is None else [f"{stage.option} {lr(stage.target)}"]
+    return ", ".join([" ".join(words), *target])
+
+
 def remarks(schedule: Schedule) -> list[str]:
     """What is to be said of layers that rise or end up equal, with the reason where it is known."""
-    lines = list(schedule.notes)
-    rising = [course for course in schedule.courses if schedule.rises(course)]
-    if rising:
-        least = min(course.lrs[schedule.peak] for course in rising)
-        above = [f for f in schedule.floors if f.lr > least]
-        why = "".join(f"; eta_min {lr(f.lr)} of {printable(f.scheduler)} is above" for f in above)
-        lines.append(f"↑ {plural(len(rising), 'layer')}: the lr rises over the training{why}")
+    lines = []
+    if schedule.rising:
+        lines.append(
+            f"{RISES} the lr of {_which(schedule, schedule.rising)} rises after the warm-up, "
+            f"to {lr(max(course.lrs[-1] for course in schedule.rising))}"
+            f"{_because(schedule.why_rising(), 'is above it')}"
+        )
     if schedule.converged:
-        ends = sorted({lr(course.lrs[-1]) for course in schedule.converged})
-        count = plural(len(schedule.converged), "layer")
-        lines.append(f"= {count}: apart at first, at one lr in the end, {', '.join(ends)}")
+        ends = [course.lrs[-1] for course in schedule.converged]
+        lines.append(
+            f"{CONVERGES} {_which(schedule, schedule.converged)} start apart and end at one lr, "
+            f"{' to '.join(dict.fromkeys((lr(min(ends)), lr(max(ends)))))}"
+            f"{_because(schedule.why_converged(), 'is the same for all')}"
+        )
     return lines
 
 
-def _rows(schedule: Schedule, at: Sequence[int]) -> tuple[list[str], list[list[str]]]:
-    points = points_of(schedule, at)
-    titles = ["layer", *points, *(() if at else ("min", "max")), "course", ""]
-    rows = []
-    for course in schedule.courses:
-        bounds = [] if at else [lr(course.lowest), lr(course.highest)]
-        marks = "↑" * schedule.rises(course) + "=" * (course in schedule.converged)
-        values = [lr(course.lrs[step]) for step in points.values()]
-        rows.append([printable(course.name), *values, *bounds, _spark(course), marks])
-    return titles, rows
+def _because(stage: Stage | None, how: str) -> str:
+    if stage is None or stage.target is None:
+        return ""
+    return f": {stage.option} {lr(stage.target)} of {printable(stage.scheduler)} {how}"
 
 
-def _spark(course: Course) -> str:
-    """The course in a few characters, from its own lowest to its highest lr."""
+def _which(schedule: Schedule, courses: Collection[Course]) -> str:
+    chosen = [course for course in schedule.courses if course in courses]
+    ids = [course.layer_id for course in chosen if course.layer_id is not None]
+    if ids and len(ids) == len(chosen):
+        return f"layer{'s' * (len(ids) > 1)} {ranges(ids, ' to ')}"
+    return _named(schedule, chosen)
+
+
+def _named(schedule: Schedule, courses: Sequence[Course]) -> str:
+    """The layers, or the modules where no layers are known."""
+    ids = [course.layer_id for course in courses if course.layer_id is not None]
+    others = [course.parameters for course in courses if course.layer_id is None]
+    if not others:
+        return ranges(ids)
+    whole = [course.parameters for course in schedule.courses if course not in courses]
+    names = [name for parameters in others for name in parameters]
+    (modules,) = largest_modules([names], [names, *whole])
+    return ", ".join([ranges(ids)] * bool(ids) + folded(modules))
+
+
+def _all_notes(schedule: Schedule) -> list[str]:
+    return [*schedule.notes, *schedule.plan.notes]
+
+
+def _names_title(schedule: Schedule) -> str:
+    return "layer" if schedule.plan.has_layers else "contents"
+
+
+def _columns(schedule: Schedule, points: Mapping[str, int]) -> dict[str, list[str]]:
+    """Title -> cells, a row for what follows the very same course; without the course."""
+    rows = schedule.rows
+    columns = {_MARKS: [_marks(schedule, row[0]) for row in rows]}
+    columns[_names_title(schedule)] = [_named(schedule, row) for row in rows]
+    for title, step in points.items():
+        columns[title] = [lr(row[0].lrs[step]) for row in rows]
+    if "start" in points:
+        columns[_LOWEST] = [lr(row[0].lowest) for row in rows]
+        columns[_HIGHEST] = [lr(row[0].highest) for row in rows]
+    if not any(columns[_MARKS]):
+        del columns[_MARKS]
+    return columns
+
+
+def _marks(schedule: Schedule, course: Course) -> str:
+    return RISES * (course in schedule.rising) + CONVERGES * (course in schedule.converged)
+
+
+def _spark(course: Course, width: int) -> str:
+    """The course in so many characters, from its own lowest to its highest lr."""
     low, span = course.lowest, course.highest - course.lowest
     last = len(course.lrs) - 1
-    chosen = [course.lrs[round(i * last / (_SPARK - 1))] for i in range(_SPARK)]
+    chosen = [course.lrs[round(i * last / (width - 1))] for i in range(width)]
     if span <= 0:
-        return _BLOCKS[3] * _SPARK
+        return _BLOCKS[3] * width
     return "".join(_BLOCKS[min(7, int((x - low) / span * 8))] for x in chosen)
-
-
-def _length(schedule: Schedule) -> str:
-    if schedule.epochs is None:
-        return plural(schedule.steps, "iteration")
-    of = f" of {plural(schedule.epoch_length, 'iteration')}" if schedule.epoch_length else ""
-    return f"{plural(schedule.epochs, 'epoch')}{of}"

@@ -1,10 +1,20 @@
-"""Schedules against the schedulers that mmengine's own Runner builds and steps."""
+"""Schedules against a Runner that trains, its schedulers stepped by its own hooks."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 
 import pytest
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from runners import runner_of
 
-from tests.conftest import TINY_VIT
+from lldtool.dryrun.schedule import dry_run_schedule
+from lldtool.request import Request
+from lldtool.schedule import Length
+from tests.conftest import ROOT, TINY_VIT
 
 COSINE = """
 train_cfg = dict(by_epoch=True, max_epochs=6)
@@ -16,10 +26,39 @@ OTHERS = {
     "step": "dict(type='MultiStepLR', milestones=[2, 4], gamma=0.1)",
     "poly by iteration": "dict(type='PolyLR', eta_min=1e-5, power=0.9, by_epoch=False)",
     "exponential": "dict(type='ExponentialLR', gamma=0.9)",
-    "one cycle": "dict(type='OneCycleLR', eta_max=1e-3, total_steps=30, by_epoch=False)",
+    "one cycle": "dict(type='OneCycleLR', eta_max=1e-3, total_steps=18, by_epoch=False)",
+    "one cycle, a list": "dict(type='OneCycleLR', eta_max=[1e-5 * i for i in range(1, 154)],"
+    " total_steps=18, by_epoch=False)",
+    "restarts": "dict(type='CosineRestartLR', periods=[2, 4], restart_weights=[1, 0.5],"
+    " eta_min_ratio=0.1)",
     "momentum": "[dict(type='StepLR', step_size=2), dict(type='CosineAnnealingMomentum', T_max=6)]",
     "overlapping": "[dict(type='ConstantLR', factor=0.5, end=3), dict(type='StepLR', step_size=2)]",
+    "on a plateau": "dict(type='ReduceOnPlateauLR', patience=0)",
+    "of a setting": "[dict(type='StepLR', step_size=2),"
+    " dict(type='LinearParamScheduler', param_name='weight_decay', start_factor=0.1, end=4)]",
+    "none": "None",
 }
+SCHEDULES = {"cosine": COSINE} | {
+    name: f"\ntrain_cfg = dict(by_epoch=True, max_epochs=6)\nparam_scheduler = {text}"
+    for name, text in OTHERS.items()
+}
+SCHEDULES["scaled"] = COSINE + (
+    "auto_scale_lr = dict(base_batch_size=64, enable=True)\ntrain_dataloader = dict(batch_size=2)"
+)
+BY_ITERATION = "\ntrain_cfg = dict(by_epoch=False, max_iters=12)\nparam_scheduler = "
+SCHEDULES["by iteration"] = f"{BY_ITERATION}{OTHERS['poly by iteration']}"
+SCHEDULES["by epoch in a training by iteration"] = f"{BY_ITERATION}{OTHERS['step']}"
+
+
+class Seen(Hook):
+    """Keeps the lr of every parameter in every step."""
+
+    def __init__(self):
+        self.steps = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        groups = runner.optim_wrapper.optimizer.param_groups
+        self.steps.append({group["param_name"]: group["lr"] for group in groups})
 
 
 def _config(tmp_path, text):
@@ -28,76 +67,67 @@ def _config(tmp_path, text):
     return path
 
 
+def _made(path, epoch_length=None, **options):
+    request = Request(path, str(path), world_size=1)
+    return dry_run_schedule(request, Length(epoch_length), **options)
+
+
+def _courses(schedule):
+    return [(c.layer_id, c.parameters, list(c.lrs)) for c in schedule.courses]
+
+
 def _schedule(cli, *arguments):
     result = cli("schedule", *arguments, "--format", "json")
     assert result.code == 0, result.err
     return json.loads(result.out)
 
 
-def _by_parameter(content):
-    return {p: layer["lr"] for layer in content["layers"] for p in layer["parameters"]}
-
-
-def _of_runner(path, epoch_length, epochs):
-    """Parameter -> lr at the beginning of each epoch, stepped as a Runner's hook does."""
-    from mmengine.config import Config
-    from mmengine.hooks import ParamSchedulerHook
-    from mmengine.optim import build_optim_wrapper
-    from mmengine.registry import DefaultScope
-    from mmengine.runner import BaseLoop, Runner
-
-    class Loop(BaseLoop):
-        def __init__(self):
-            pass
-
-        def run(self):
-            pass
-
-        max_epochs, max_iters = epochs, epochs * epoch_length
-
-    from mmpretrain.registry import MODELS
-
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_every_lr_is_that_of_a_training_runner(tmp_path, kind):
+    path = _config(tmp_path, SCHEDULES[kind])
+    made, seen = _made(path, 3), Seen()
     config = Config.fromfile(path)
-    runner = Runner.__new__(Runner)
-    with DefaultScope.overwrite_default_scope("mmpretrain"):
-        model = MODELS.build(config.model)
-        runner.optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
-        runner._train_loop = Loop()
-        runner._train_loop.dataloader = runner._train_dataloader = [None] * epoch_length
-        runner.logger = __import__("logging").getLogger("none")
-        runner.param_schedulers = runner.build_param_scheduler(config.param_scheduler)
-    hook, optimizer = ParamSchedulerHook(), runner.optim_wrapper.optimizer
-    seen = []
-    for _ in range(epochs):
-        seen.append({g["param_name"]: g["lr"] for g in optimizer.param_groups})
-        for batch in range(epoch_length):
-            optimizer.step()
-            hook.after_train_iter(runner, batch)
-        hook.after_train_epoch(runner)
-    return seen
+    runner_of(config, tmp_path / "work", epoch_length=3, custom_hooks=[seen]).train()
+    mine = {name: course.lrs for course in made.courses for name in course.parameters}
+    assert len(seen.steps) == made.steps
+    for step, expected in enumerate(seen.steps):
+        assert {name: lrs[step] for name, lrs in mine.items()} == expected
 
 
-@pytest.mark.parametrize("kind", ["cosine", *OTHERS])
-def test_every_lr_is_that_of_a_runners_schedulers(tmp_path, cli, kind):
-    text = COSINE
-    if kind != "cosine":
-        text = f"\ntrain_cfg = dict(by_epoch=True, max_epochs=6)\nparam_scheduler = {OTHERS[kind]}"
-    path = _config(tmp_path, text)
-    content = _schedule(cli, path, "--epoch-length", 5, "--at", "0,1,2,3,4,5")
-    mine = _by_parameter(content)
-    for epoch, expected in enumerate(_of_runner(path, 5, 6)):
-        assert {name: lrs[f"at {epoch}"] for name, lrs in mine.items()} == expected
+def test_the_lr_that_a_runner_logs_is_that_of_its_first_group(tmp_path):
+    path = _config(tmp_path, COSINE)
+    config = Config.fromfile(path)
+    runner_of(config, tmp_path / "work", epoch_length=3, logged=True).train()
+    (log,) = (tmp_path / "work").glob("*/vis_data/scalars.json")
+    logged = [json.loads(line)["lr"] for line in log.read_text().splitlines()]
+    assert logged == list(_made(path, 3).courses[0].lrs)
 
 
-def test_distinct_groups_come_to_what_all_groups_come_to(tmp_path):
-    from lldtool.dryrun.schedule import Length, dry_run_schedule
-    from lldtool.request import Request
+@pytest.mark.parametrize("kind", ["cosine", "one cycle", "restarts"])
+def test_distinct_groups_come_to_what_all_groups_come_to(tmp_path, kind):
+    path = _config(tmp_path, SCHEDULES[kind])
+    assert _courses(_made(path, 3)) == _courses(_made(path, 3, all_groups=True))
 
-    request = Request(_config(tmp_path, COSINE), "config.py")
-    few = dry_run_schedule(request, Length(epoch_length=5))
-    all_groups = dry_run_schedule(request, Length(epoch_length=5), all_groups=True)
-    courses = [(c.name, c.parameters, list(c.lrs)) for c in few.courses]
-    assert courses == [(c.name, c.parameters, list(c.lrs)) for c in all_groups.courses]
+
+def test_a_scheduler_of_the_users_own_is_given_all_groups(tmp_path, monkeypatch):
+    (tmp_path / "own_scheduler.py").write_text(
+        "from mmengine.optim import StepLR\n"
+        "from mmengine.registry import PARAM_SCHEDULERS\n"
+        "@PARAM_SCHEDULERS.register_module(force=True)\n"
+        "class FirstGroupLR(StepLR):\n"
+        "    def _get_value(self):\n"
+        "        first, *others = super()._get_value()\n"
+        "        return [7.0, *others]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    path = _config(
+        tmp_path,
+        "custom_imports = dict(imports=['own_scheduler'])\n"
+        "train_cfg = dict(by_epoch=True, max_epochs=3)\n"
+        "param_scheduler = dict(type='FirstGroupLR', step_size=2)",
+    )
+    made = _made(path)
+    assert [c.parameters for c in made.courses if c.highest == 7.0] == [("backbone.cls_token",)]
 
 
 def test_layers_below_the_floor_are_marked_as_rising(tmp_path, cli):
@@ -105,16 +135,27 @@ def test_layers_below_the_floor_are_marked_as_rising(tmp_path, cli):
     rising = [layer for layer in content["layers"] if layer["rises"]]
     assert rising
     assert all(layer["configured_lr"] < 1e-4 for layer in rising)
-    assert any("eta_min 1.00e-4 of CosineAnnealingLR" in note for note in content["notes"])
+    assert any("eta_min 1.00e-4 of CosineAnnealingLR is above" in r for r in content["remarks"])
 
 
 def test_layers_that_end_at_the_floor_are_marked_as_one(tmp_path, cli):
     path = _config(tmp_path, COSINE)
     content = _schedule(cli, path, "--epoch-length", 5, "--epochs", 60)
     assert all(layer["converges"] for layer in content["layers"])
+    assert content["remarks"][-1].endswith(
+        "eta_min 1.00e-4 of CosineAnnealingLR is the same for all"
+    )
     ratio = COSINE.replace("eta_min=1e-4", "eta_min_ratio=0.1")
     content = _schedule(cli, _config(tmp_path, ratio), "--epoch-length", 5, "--epochs", 60)
     assert not any(layer["converges"] or layer["rises"] for layer in content["layers"])
+    assert not content["remarks"]
+
+
+def test_a_one_cycle_makes_one_of_all_layers(tmp_path, cli):
+    content = _schedule(cli, _config(tmp_path, SCHEDULES["one cycle"]), "--epoch-length", 3)
+    assert all(layer["converges"] for layer in content["layers"])
+    (remark,) = content["remarks"]
+    assert remark.endswith("eta_max 1.00e-3 of OneCycleLR is the same for all")
 
 
 def test_by_epoch_schedules_need_no_epoch_length_and_others_say_so(tmp_path, cli):
@@ -122,13 +163,53 @@ def test_by_epoch_schedules_need_no_epoch_length_and_others_say_so(tmp_path, cli
     assert _schedule(cli, _config(tmp_path, by_epoch))["unit"] == "epoch"
     result = cli("schedule", _config(tmp_path, COSINE))
     assert result.code == 2
+    assert "LinearLR, which goes by iterations, needs the length of an epoch" in result.err
     assert "--epoch-length N says it" in result.err
 
 
 def test_dataset_size_counts_batches_on_each_gpu(tmp_path, cli):
-    loader = "\ntrain_dataloader = dict(batch_size=8)"
+    loader = "\ntrain_dataloader = dict(batch_size=8, sampler=dict(type='OddSampler'))"
     path = _config(tmp_path, COSINE + loader)
-    assert _schedule(cli, path, "--dataset-size", 100, "--world-size", 2)["epoch_length"] == 7
+    content = _schedule(cli, path, "--dataset-size", 100, "--world-size", 2)
+    assert content["epoch_length"] == 7
+    assert content["notes"][0].startswith("OddSampler may make epochs of another length")
+
+
+def test_epochs_overrides_iterations_too(tmp_path, cli):
+    path = _config(tmp_path, SCHEDULES["by iteration"])
+    assert _schedule(cli, path, "--epochs", 4, "--epoch-length", 5)["steps"] == 20
+    assert "needs the length of an epoch" in cli("schedule", path, "--epochs", 4).err
+
+
+def test_without_the_hook_nothing_is_stepped(tmp_path, cli):
+    text = SCHEDULES["exponential"] + "\ndefault_hooks = dict(param_scheduler=None)"
+    content = _schedule(cli, _config(tmp_path, text))
+    assert all(layer["min"] == layer["max"] for layer in content["layers"])
+    assert "nothing steps the schedulers" in content["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dict(type='CosineLR')", "unknown type 'CosineLR'"),
+        ("dict(type='StepLR', step=2)", "training would crash with TypeError"),
+        ("['StepLR']", "has a str where a dict belongs"),
+        ("dict(type='StepLR', step_size=2)\ntrain_cfg = {}", "train_cfg does not say max_epochs"),
+    ],
+)
+def test_what_is_wrong_is_one_line(tmp_path, cli, text, message):
+    path = _config(tmp_path, f"\ntrain_cfg = dict(max_epochs=3)\nparam_scheduler = {text}")
+    result = cli("schedule", path)
+    assert (result.code, len(result.err.splitlines())) == (2, 1)
+    assert message in result.err
+
+
+def test_at_picks_epochs_and_knows_the_end(tmp_path, cli):
+    path = _config(tmp_path, COSINE)
+    content = _schedule(cli, path, "--epoch-length", 5, "--at", "0,3,6")
+    assert content["points"] == {"epoch 0": 0, "epoch 3": 15, "epoch 6": 29}
+    result = cli("schedule", path, "--epoch-length", 5, "--at", "7")
+    assert (result.code, "the training has 6 epochs" in result.err) == (2, True)
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "markdown"])
@@ -141,3 +222,25 @@ def test_other_formats_show_every_layer(tmp_path, cli, form):
         assert "↑" in result.out
     if form == "csv":
         assert len(result.out.splitlines()) == 1 + 14 * 30
+
+
+def test_long_work_shows_a_bar_on_a_terminal_only(tmp_path):
+    path = _config(tmp_path, COSINE)
+    command = [sys.executable, "-m", "lldtool", "schedule", str(path), "--epoch-length", "60000"]
+    mine, theirs = pty.openpty()
+    streams = {"stdout": subprocess.PIPE, "stderr": theirs, "env": {**os.environ, "TERM": "xterm"}}
+    with subprocess.Popen(command, cwd=ROOT, **streams) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(mine, 4096):
+                shown += part
+        except OSError:  # the other end is closed
+            pass
+        table = process.stdout.read()
+    os.close(mine)
+    assert process.returncode == 0
+    assert b"stepping the schedulers" in shown
+    assert b"stepping" not in table
+    piped = subprocess.run(command, capture_output=True, cwd=ROOT, check=True)
+    assert (piped.stdout, piped.stderr) == (table, b"")

@@ -1,13 +1,10 @@
 """A real `mmengine.Runner` after one step of training has the param groups of the plan."""
 
 import pytest
-import torch
 from conftest import SAMPLES
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import MODELS
-from mmengine.runner import Runner
-from torch.utils.data import DataLoader
+from runners import runner_of
 
 import lldtool
 
@@ -45,21 +42,16 @@ def test_the_running_runner_has_the_groups_of_the_plan(name, auto_scale_lr, tmp_
 
     config = Config.fromfile(SAMPLES / name)
     config.merge_from_dict(options)
-    config.model["data_preprocessor"] = {"type": "mmpretrain.ClsDataPreprocessor"}
-    config.model.pop("train_cfg", None)
     seen = Seen()
     size = 32 if "vit" in name else 64
-    runner = Runner(
-        model=MODELS.build(_scoped(config.model)),
-        work_dir=str(tmp_path),
-        train_dataloader=DataLoader([_sample(size) for _ in range(2)], 2, collate_fn=_collate),
-        train_cfg={"by_epoch": True, "max_epochs": 1},
-        optim_wrapper=config.optim_wrapper,
-        auto_scale_lr=config.get("auto_scale_lr", None) if auto_scale_lr else None,
-        default_scope="mmpretrain",
-        default_hooks={"checkpoint": None, "logger": None, "sampler_seed": None},
+    runner = runner_of(
+        config,
+        tmp_path,
+        size=size,
         custom_hooks=[seen],
-        log_level="ERROR",
+        train_cfg={"by_epoch": True, "max_epochs": 1},
+        param_scheduler=None,
+        auto_scale_lr=config.get("auto_scale_lr", None) if auto_scale_lr else None,
     )
     runner.train()
 
@@ -72,18 +64,3 @@ def test_the_running_runner_has_the_groups_of_the_plan(name, auto_scale_lr, tmp_
         assert p.layer_id == group.get("layer_id")
         if "lr_scale" in group:
             assert p.lr_scale == group["lr_scale"]
-
-
-def _scoped(model):
-    model["_scope_"] = "mmpretrain"
-    return model
-
-
-def _sample(size):
-    from mmpretrain.structures import DataSample
-
-    return {"inputs": torch.zeros(3, size, size), "data_samples": DataSample().set_gt_label(1)}
-
-
-def _collate(samples):
-    return {key: [sample[key] for sample in samples] for key in samples[0]}

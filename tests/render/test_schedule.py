@@ -1,0 +1,84 @@
+"""What `lldtool schedule` shows, from hand-written schedules."""
+
+import csv
+import io
+import math
+
+import pytest
+
+from lldtool.errors import LldtoolError
+from lldtool.render.schedule import points_of, remarks, schedule_csv, schedule_text
+from lldtool.schedule import Course, Schedule, Stage
+from tests.conftest import make_parameter, make_plan
+
+EPOCHS, LENGTH, WARM_UP, FLOOR = 10, 10, 20, 1e-4
+
+
+def lr_at(step, base):
+    """Warm-up, then a cosine down, or up, to the floor."""
+    if step < WARM_UP:
+        return base * (step + 1) / WARM_UP
+    part = (step - WARM_UP) / (EPOCHS * LENGTH - WARM_UP - 1)
+    return FLOOR + (base - FLOOR) * (1 + math.cos(math.pi * part)) / 2
+
+
+def schedule_of(bases, layer_ids=None):
+    ids = range(len(bases)) if layer_ids is None else layer_ids
+    names = [f"backbone.layers.{i}.weight" for i in range(len(bases))]
+    parameters = [
+        make_parameter(name, layer_id=layer, lr=base)
+        for name, layer, base in zip(names, ids, bases, strict=True)
+    ]
+    courses = [
+        Course(layer, (name,), base, [lr_at(i, base) for i in range(EPOCHS * LENGTH)])
+        for name, layer, base in zip(names, ids, bases, strict=True)
+    ]
+    stages = (
+        Stage("LinearLR", 0, 20, False),
+        Stage("CosineAnnealingLR", 2, 10, True, "eta_min", FLOOR),
+    )
+    return Schedule(
+        make_plan(*parameters), "iteration", EPOCHS * LENGTH, EPOCHS, LENGTH, tuple(courses), stages
+    )
+
+
+def shown(schedule, width=80, at=()):
+    return schedule_text(schedule, points_of(schedule, at), width=width, color=False)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_layers(snapshot, width):
+    assert shown(schedule_of([2e-5, 5e-5, 3e-4, 1e-3]), width) == snapshot
+
+
+def test_layers_of_one_lr_are_one_row(snapshot):
+    assert shown(schedule_of([1e-4, 1e-3, 1e-3, 1e-3])) == snapshot
+
+
+def test_without_layers_modules_are_named(snapshot):
+    assert shown(schedule_of([1e-3, 1e-3, 1e-2], [None] * 3)) == snapshot
+
+
+def test_more_points_than_fit_come_in_parts(snapshot):
+    assert shown(schedule_of([1e-4, 1e-3]), at=range(EPOCHS)) == snapshot
+
+
+def test_a_reason_is_told_only_where_it_holds():
+    schedule = schedule_of([2e-5, 5e-5, 1e-3])
+    lower = Stage("CosineAnnealingLR", 2, 10, True, "eta_min", FLOOR / 2)
+    unexplained = Schedule(
+        schedule.plan, "iteration", 100, EPOCHS, LENGTH, schedule.courses, (lower,)
+    )
+    assert all("eta_min" in line for line in remarks(schedule))
+    assert not any("eta_min" in line for line in remarks(unexplained))
+
+
+def test_the_csv_has_every_step():
+    schedule = schedule_of([2e-5, 1e-3])
+    rows = list(csv.DictReader(io.StringIO(schedule_csv(schedule, None))))
+    assert [float(row["lr"]) for row in rows] == [x for c in schedule.courses for x in c.lrs]
+
+
+def test_a_point_after_the_end_is_an_error():
+    with pytest.raises(LldtoolError, match="the training has 10 epochs"):
+        points_of(schedule_of([1e-3]), [11])

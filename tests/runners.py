@@ -1,0 +1,45 @@
+"""Real `mmengine.Runner`s of small configs, on a CPU."""
+
+import torch
+from mmengine.registry import MODELS
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+BATCH_SIZE = 2
+
+
+def runner_of(config, work_dir, *, epoch_length=2, size=32, logged=False, **changes):
+    """A runner that trains the config's model with its own optimizer and schedulers.
+
+    The images are black, and there are `epoch_length` batches of them. With `logged` every
+    iteration is logged.
+    """
+    config.model["data_preprocessor"] = {"type": "mmpretrain.ClsDataPreprocessor"}
+    config.model["_scope_"] = "mmpretrain"
+    config.model.pop("train_cfg", None)
+    samples = [_sample(size) for _ in range(BATCH_SIZE * epoch_length)]
+    hooks = {"logger": {"type": "LoggerHook", "interval": 1} if logged else None}
+    arguments = {
+        "model": MODELS.build(config.model),
+        "work_dir": str(work_dir),
+        "train_dataloader": DataLoader(samples, BATCH_SIZE, collate_fn=_collate),
+        "train_cfg": config.get("train_cfg", {"by_epoch": True, "max_epochs": 1}),
+        "optim_wrapper": config.optim_wrapper,
+        "param_scheduler": config.get("param_scheduler", None),
+        "auto_scale_lr": config.get("auto_scale_lr", None),
+        "default_scope": "mmpretrain",
+        "default_hooks": {"checkpoint": None, "sampler_seed": None, **hooks},
+        "log_level": "ERROR",
+        "experiment_name": str(work_dir),
+    }
+    return Runner(**arguments | changes)
+
+
+def _sample(size):
+    from mmpretrain.structures import DataSample
+
+    return {"inputs": torch.zeros(3, size, size), "data_samples": DataSample().set_gt_label(1)}
+
+
+def _collate(samples):
+    return {key: [sample[key] for sample in samples] for key in samples[0]}
