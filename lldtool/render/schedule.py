@@ -219,8 +219,9 @@ def remarks(schedule: Schedule) -> list[str]:
         )
     if schedule.converged:
         ends = [course.lrs[-1] for course in schedule.converged]
+        which = _which(schedule, schedule.converged)
         lines.append(
-            f"{CONVERGES} the lrs of {_which(schedule, schedule.converged)} start apart and end as one, "
+            f"{CONVERGES} the lrs of {which} start apart and end as one, "
             f"{' to '.join(dict.fromkeys((lr(min(ends)), lr(max(ends)))))}"
             f"{_because(schedule.why_converged(), 'is the same for all')}"
         )
