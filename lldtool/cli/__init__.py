@@ -27,13 +27,16 @@ from lldtool.cli.options import (
     CfgOptions,
     ColorOption,
     ConfigArgument,
+    Dark,
     Device,
     Match,
     Output,
+    PlotFile,
     Traceback,
     WorldSize,
 )
 from lldtool.cli.output import Color
+from lldtool.cli.pictures import Plot
 from lldtool.errors import LldtoolError
 from lldtool.findings import Severity
 from lldtool.request import Request
@@ -95,6 +98,15 @@ def _inspect(
         Format, typer.Option("--format", help="The form of the result.")
     ] = Format.table,
     output: Output = None,
+    plot: PlotFile = None,
+    dark: Dark = False,
+    save_svg: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-svg", metavar="FILE", show_default=False,
+            help="Write the table as a picture of a terminal, too.",
+        ),
+    ] = None,
     cfg_options: CfgOptions = None,
     device: Device = "cpu",
     auto_scale_lr: AutoScaleLr = False,
@@ -102,7 +114,7 @@ def _inspect(
     allow_network: AllowNetwork = False,
     color: ColorOption = Color.auto,
     traceback: Traceback = False,
-) -> None:
+) -> None:  # fmt: skip
     """Show the lr, lr_scale and weight decay of every layer, stem first.
 
     Runs the config's own code: its Python, its model's and its constructor's. It builds the
@@ -121,6 +133,8 @@ def _inspect(
         form=form,
         output=output,
         color=color,
+        plot=Plot(plot, dark),
+        svg=save_svg,
     )
     raise typer.Exit(code)
 
@@ -204,6 +218,8 @@ def _diff(
         diff_cli.Format, typer.Option("--format", help="The form of the result.")
     ] = diff_cli.Format.table,
     output: Output = None,
+    plot: PlotFile = None,
+    dark: Dark = False,
     cfg_options: CfgOptions = None,
     device: Device = "cpu",
     auto_scale_lr: AutoScaleLr = False,
@@ -233,6 +249,7 @@ def _diff(
         form=form,
         output=output,
         color=color,
+        plot=Plot(plot, dark),
     )
     raise typer.Exit(code)
 
@@ -257,6 +274,8 @@ def _compare(
         Format, typer.Option("--format", help="The form of the result.")
     ] = Format.table,
     output: Output = None,
+    plot: PlotFile = None,
+    dark: Dark = False,
     cfg_options: CfgOptions = None,
     device: Device = "cpu",
     auto_scale_lr: AutoScaleLr = False,
@@ -283,7 +302,15 @@ def _compare(
         requests = [requests[0].edited([edit]) for edit in edits]
         titles = [edit.partition("=")[2] for edit in edits]
     raise typer.Exit(
-        compare_cli.compare(requests, titles, legend, form=form, output=output, color=color)
+        compare_cli.compare(
+            requests,
+            titles,
+            legend,
+            form=form,
+            output=output,
+            color=color,
+            plot=Plot(plot, dark),
+        )
     )
 
 
@@ -320,6 +347,8 @@ def _schedule(
         Format, typer.Option("--format", help="The form of the result.")
     ] = Format.table,
     output: Output = None,
+    plot: PlotFile = None,
+    dark: Dark = False,
     cfg_options: CfgOptions = None,
     device: Device = "cpu",
     auto_scale_lr: AutoScaleLr = False,
@@ -345,6 +374,7 @@ def _schedule(
         form=form,
         output=output,
         color=color,
+        plot=Plot(plot, dark),
     )
     raise typer.Exit(code)
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lldtool.cli.inspect import Format
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
+from lldtool.cli.pictures import Plot
 from lldtool.cli.plans import named_plans_of
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
+
+if TYPE_CHECKING:
+    from lldtool.render.compare import Comparison
 
 
 def compare(
@@ -20,15 +26,18 @@ def compare(
     form: Format,
     output: Path | None,
     color: Color,
+    plot: Plot,
 ) -> int:
-    """Print lr per layer, a column for each request under its title, after the legend.
+    """Print lr per layer, a column for each request under its title, after the legend; and draw it.
 
     Raises:
         LldtoolError: a plan can't be had.
     """
     from lldtool.render import compare as render
 
-    check_writable(output, *(request.path for request in requests))
+    paths = [request.path for request in requests]
+    check_writable(output, *paths)
+    plot.check(output, *paths)
     comparison = render.Comparison(tuple(named_plans_of(requests)), tuple(titles), tuple(legend))
     if form is Format.table:
         colored = use_color(color, output)
@@ -40,7 +49,14 @@ def compare(
     else:
         text = render.comparison_markdown(comparison)
     emit(text, output)
+    plot.draw(partial(_picture, comparison))
     return 0
+
+
+def _picture(comparison: Comparison, form: str, dark: bool) -> bytes:
+    from lldtool.render.plots import comparison_picture
+
+    return comparison_picture(comparison, form, dark=dark)
 
 
 def swept(sweep: str) -> list[str]:

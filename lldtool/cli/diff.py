@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
+from lldtool.cli.pictures import Plot
 from lldtool.cli.plans import named_plans_of, require_like
 from lldtool.diff import SETTINGS, PlanDiff, diff_plans
 from lldtool.errors import LldtoolError
@@ -43,8 +45,9 @@ def diff(
     form: Format,
     output: Path | None,
     color: Color,
+    plot: Plot,
 ) -> int:
-    """Print what differs; 1 where something does.
+    """Print what differs, and draw both; 1 where something does.
 
     Raises:
         LldtoolError: a plan can't be had, or no parameter is like `match`.
@@ -52,6 +55,7 @@ def diff(
     if not 0 <= rtol < 1:
         raise LldtoolError(f"--rtol {rtol}: a number from 0 to 1")
     check_writable(output, a.path, b.path)
+    plot.check(output, a.path, b.path)
     plans = named_plans_of([a, b])
     if match is not None:
         require_like(match, [p.name for plan in plans for p in plan.every_parameter])
@@ -84,7 +88,17 @@ def diff(
 
         text = diff_json(result, notes=notes)
     emit(text, output)
+    plot.draw(partial(_picture, result))
     return 0 if result.identical else 1
+
+
+def _picture(result: PlanDiff, form: str, dark: bool) -> bytes:
+    from lldtool.render.compare import Comparison
+    from lldtool.render.plots import comparison_picture
+
+    plans = (result.a, result.b)
+    legend = (("A", result.a.config), ("B", result.b.config))
+    return comparison_picture(Comparison(plans, ("A", "B"), legend), form, dark=dark)
 
 
 def _notes(result: PlanDiff, *, match: str | None, rtol: float) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
-from lldtool.cli.output import Color, check_writable, emit, use_color, width
+from lldtool.cli.output import Color, check_writable, emit, use_color, width, write_whole
+from lldtool.cli.pictures import Plot
 from lldtool.cli.plans import plan_of, require_like
 from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, Plan, plan_to_json
@@ -34,8 +36,10 @@ def inspect(
     form: Format,
     output: Path | None,
     color: Color,
+    plot: Plot,
+    svg: Path | None,
 ) -> int:
-    """Print the plan of a config, or of the part of it that was asked for.
+    """Print the plan of a config, or of the part of it that was asked for; and draw it.
 
     Raises:
         LldtoolError: there is no plan to be had, or nothing in it that was asked for.
@@ -43,11 +47,29 @@ def inspect(
     if decayed and undecayed:
         raise LldtoolError("--decayed and --undecayed exclude each other")
     check_writable(output, request.path)
+    check_writable(svg, request.path, option="--save-svg")
+    plot.check(output, request.path)
     whole = plan_of(request)
     plan = _narrowed(whole, layers=layers, match=match, decayed=decayed, undecayed=undecayed)
     colored = use_color(color, output)
     emit(_rendered(plan, whole, form, params=params, colored=colored), output)
+    if svg is not None:
+        write_whole(svg, _terminal_svg(plan, whole, params=params), option="--save-svg")
+    plot.draw(partial(_picture, plan))
     return 0
+
+
+def _picture(plan: Plan, form: str, dark: bool) -> bytes:
+    from lldtool.render.plots import plan_picture
+
+    return plan_picture(plan, form, dark=dark)
+
+
+def _terminal_svg(plan: Plan, whole: Plan, *, params: bool) -> bytes:
+    from lldtool.render.terminal import plan_text, terminal_svg
+
+    text = plan_text(plan, width=width(), color=True, whole=whole, params=params)
+    return terminal_svg(text, width=width(), title=f"lldtool inspect {plan.config}").encode()
 
 
 def _rendered(plan: Plan, whole: Plan, form: Format, *, params: bool, colored: bool) -> str:

@@ -50,6 +50,14 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Write to a file.", show_default=False),
 ]
+PlotFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot", metavar="FILE", show_default=False,
+        help="Draw a picture as well: FILE.png, .svg or .pdf.",
+    ),
+]  # fmt: skip
+Dark = Annotated[bool, typer.Option("--dark", help="Draw it light on dark.")]
 ColorOption = Annotated[Color, typer.Option("--color", help="When to use colour.")]
 Traceback = Annotated[
     bool, typer.Option("--traceback", help="After an error, show where it came from.")

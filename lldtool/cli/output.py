@@ -75,10 +75,7 @@ def emit(text: str, output: Path | None) -> None:
         LldtoolError: the file can't be written.
     """
     if output is not None:
-        try:
-            _write_whole(output, text)
-        except OSError as error:
-            raise LldtoolError(f"{error.strerror}", config=f"--output {output}") from error
+        write_whole(output, text.encode("utf-8", "backslashreplace"))
         return
     if sys.stdout is None:
         raise LldtoolError("stdout is closed", hint="use --output FILE")
@@ -93,8 +90,24 @@ def emit(text: str, output: Path | None) -> None:
         raise LldtoolError(f"can't write to stdout: {error.strerror}") from error
 
 
-def _write_whole(path: Path, text: str) -> None:
-    data = text.encode("utf-8", "backslashreplace")
+def write_whole(path: Path, data: bytes, *, option: str = "--output") -> None:
+    """Write a file such that it is never seen half written.
+
+    Args:
+        path: the file.
+        data: its new content.
+        option: what it was named by, for the error.
+
+    Raises:
+        LldtoolError: the file can't be written.
+    """
+    try:
+        _write_whole(path, data)
+    except OSError as error:
+        raise LldtoolError(f"{error.strerror}", config=f"{option} {path}") from error
+
+
+def _write_whole(path: Path, data: bytes) -> None:
     if str(path).startswith(("/dev/", "/proc/")):  # /dev/stdout may be a file, with more in it
         with path.open("ab") as stream:
             stream.write(data)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from lldtool.cli.inspect import Format
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
+from lldtool.cli.pictures import Plot
 from lldtool.cli.progress import Bar
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
-from lldtool.schedule import Length
+from lldtool.schedule import Length, Schedule
 from lldtool.source import saved_plan
 
 
@@ -22,13 +24,15 @@ def schedule(
     form: Format,
     output: Path | None,
     color: Color,
+    plot: Plot,
 ) -> int:
-    """Step the config's schedulers and print what they do.
+    """Step the config's schedulers, print what they do, and draw it.
 
     Raises:
         LldtoolError: there is no plan to be had, or the length of the training is not known.
     """
     check_writable(output, request.path)
+    plot.check(output, request.path)
     if saved_plan(request.path, request.name) is not None:
         raise LldtoolError(
             "a saved plan has no schedulers to step", config=request.name,
@@ -51,7 +55,14 @@ def schedule(
         colored = use_color(color, output)
         text = render.schedule_text(made, points, width=width(), color=colored)
     emit(text, output)
+    plot.draw(partial(_picture, made))
     return 0
+
+
+def _picture(made: Schedule, form: str, dark: bool) -> bytes:
+    from lldtool.render.plots import schedule_picture
+
+    return schedule_picture(made, form, dark=dark)
 
 
 def epochs_of(given: str | None) -> list[int]:

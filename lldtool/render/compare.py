@@ -41,6 +41,11 @@ class Comparison:
         names = [[p.name for layer in row if layer for p in layer.parameters] for row in self.rows]
         return [", ".join(folded(modules)) for modules in largest_modules(names, names)]
 
+    @property
+    def layer_ids(self) -> list[str]:
+        """The layer's id of each row, or those that it has in the variants."""
+        return [_layer_ids(row) for row in self.rows]
+
     @cached_property
     def decayed_otherwise(self) -> list[int]:
         """How many parameters have another weight decay than in the first plan, for each plan."""
@@ -90,8 +95,11 @@ _CONTENTS = 22
 
 def _columns(comparison: Comparison) -> tuple[list[list[str]], list[list[str]]]:
     """What each row is about, and lr in each variant: columns of a title, rows and a last one."""
-    ids = [_layer_ids(row) for row in comparison.rows]
-    fixed = [["layer", *ids, ""]] if any(plan.has_layers for plan in comparison.plans) else []
+    fixed = (
+        [["layer", *comparison.layer_ids, ""]]
+        if any(plan.has_layers for plan in comparison.plans)
+        else []
+    )
     fixed.append(["contents", *comparison.contents, _DECAYED_OTHERWISE])
     variants = [
         [title, *("" if layer is None else lr(layer.lr) for layer in column), str(count)]
@@ -106,7 +114,6 @@ def _columns(comparison: Comparison) -> tuple[list[list[str]], list[list[str]]]:
 
 
 def _layer_ids(row: Sequence[Layer | None]) -> str:
-    """The layer's id, or those that it has in the variants."""
     ids = [str("–" if layer.layer_id is None else layer.layer_id) for layer in row if layer]
     return "/".join(dict.fromkeys(ids))
 
@@ -143,9 +150,10 @@ def comparison_csv(comparison: Comparison) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["layer_id", "contents", *map(printable, comparison.titles)])
-    for row, contents in zip(comparison.rows, comparison.contents, strict=True):
-        lrs = ("" if layer is None else layer.lr for layer in row)
-        writer.writerow([_layer_ids(row), contents, *lrs])
+    for ids, contents, row in zip(
+        comparison.layer_ids, comparison.contents, comparison.rows, strict=True
+    ):
+        writer.writerow([ids, contents, *("" if layer is None else layer.lr for layer in row)])
     writer.writerow(["", _DECAYED_OTHERWISE, *comparison.decayed_otherwise])
     return out.getvalue()
 

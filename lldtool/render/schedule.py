@@ -147,7 +147,7 @@ def schedule_csv(schedule: Schedule, points: Mapping[str, int] | None) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["layer", "tensors", schedule.unit, "lr"])
     for course in schedule.courses:
-        name, tensors = _named(schedule, [course]), len(course.parameters)
+        name, tensors = names_of(schedule, [course]), len(course.parameters)
         writer.writerows([name, tensors, i, course.lrs[i]] for i in steps)
     return out.getvalue()
 
@@ -166,7 +166,7 @@ def schedule_json(schedule: Schedule, points: Mapping[str, int]) -> str:
         "layers": [
             {
                 "layer_id": course.layer_id,
-                "contents": _named(schedule, [course]),
+                "contents": names_of(schedule, [course]),
                 "parameters": course.parameters,
                 "configured_lr": course.configured,
                 "lr": {title: course.lrs[step] for title, step in points.items()},
@@ -213,13 +213,13 @@ def remarks(schedule: Schedule) -> list[str]:
     lines = []
     if schedule.rising:
         lines.append(
-            f"{RISES} the lr of {_which(schedule, schedule.rising)} rises after the warm-up, "
+            f"{RISES} the lr of {which_layers(schedule, schedule.rising)} rises after the warm-up, "
             f"to {lr(max(course.lrs[-1] for course in schedule.rising))}"
             f"{_because(schedule.why_rising(), 'is above it')}"
         )
     if schedule.converged:
         ends = [course.lrs[-1] for course in schedule.converged]
-        which = _which(schedule, schedule.converged)
+        which = which_layers(schedule, schedule.converged)
         lines.append(
             f"{CONVERGES} the lrs of {which} start apart and end as one, "
             f"{' to '.join(dict.fromkeys((lr(min(ends)), lr(max(ends)))))}"
@@ -234,16 +234,17 @@ def _because(stage: Stage | None, how: str) -> str:
     return f": {stage.option} {lr(stage.target)} of {printable(stage.scheduler)} {how}"
 
 
-def _which(schedule: Schedule, courses: Collection[Course]) -> str:
+def which_layers(schedule: Schedule, courses: Collection[Course]) -> str:
+    """`layers 0 to 4`, or names of modules where no layers are known."""
     chosen = [course for course in schedule.courses if course in courses]
     ids = [course.layer_id for course in chosen if course.layer_id is not None]
     if ids and len(ids) == len(chosen):
         return f"layer{'s' * (len(ids) > 1)} {ranges(ids, ' to ')}"
-    return _named(schedule, chosen)
+    return names_of(schedule, chosen)
 
 
-def _named(schedule: Schedule, courses: Sequence[Course]) -> str:
-    """The layers, or the modules where no layers are known."""
+def names_of(schedule: Schedule, courses: Sequence[Course]) -> str:
+    """`0–4`, or names of modules where no layers are known."""
     ids = [course.layer_id for course in courses if course.layer_id is not None]
     others = [course.parameters for course in courses if course.layer_id is None]
     if not others:
@@ -266,7 +267,7 @@ def _columns(schedule: Schedule, points: Mapping[str, int]) -> dict[str, list[st
     """Title -> cells, a row for what follows the very same course; without the course."""
     rows = schedule.rows
     columns = {_MARKS: [_marks(schedule, row[0]) for row in rows]}
-    columns[_names_title(schedule)] = [_named(schedule, row) for row in rows]
+    columns[_names_title(schedule)] = [names_of(schedule, row) for row in rows]
     for title, step in points.items():
         columns[title] = [lr(row[0].lrs[step]) for row in rows]
     if "start" in points:

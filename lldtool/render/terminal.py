@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from io import StringIO
 
@@ -53,6 +54,18 @@ def rendered(content: RenderableType, *, width: int, color: bool) -> str:
     console.print(content)
     assert isinstance(console.file, StringIO)
     return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
+
+
+def terminal_svg(colored: str, *, width: int, title: str) -> str:
+    """A picture of a terminal of this width, with what `rendered` gave in colour, as SVG.
+
+    It needs nothing from the network: where its font is not installed, another one is taken.
+    """
+    console = Console(record=True, width=width, file=StringIO(), force_terminal=True)
+    console.print(Text.from_ansi(colored))
+    svg = console.export_svg(title=printable(title), unique_id="lldtool")
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    return svg.replace("<text ", '<text xml:space="preserve" ')
 
 
 def _header(plan: Plan, width: int) -> Group:

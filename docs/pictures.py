@@ -1,0 +1,31 @@
+"""The pictures of the documentation: `python docs/pictures.py` draws them anew."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+VIT_B = "mmpretrain::mae/benchmarks/vit-base-p16_8xb128-coslr-100e_in1k.py"
+VIT_H = "mmpretrain::mae/benchmarks/vit-huge-p14_8xb128-coslr-50e_in1k.py"
+#: File -> the command that draws it, less the file's name at the end.
+PICTURES = {
+    "inspect.svg": f"inspect {VIT_B} --save-svg",
+    "schedule.svg": f"schedule {VIT_H} --epoch-length 1251 --plot",
+    "schedule-dark.svg": f"schedule {VIT_H} --epoch-length 1251 --dark --plot",
+}
+
+
+def draw(name: str, folder: Path) -> Path:
+    """Draw one of them in this folder."""
+    command = [sys.executable, "-m", "lldtool", *PICTURES[name].split(), str(folder / name)]
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(HERE.parent)}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    return folder / name
+
+
+if __name__ == "__main__":
+    for picture in PICTURES:
+        print(draw(picture, HERE))

@@ -1,0 +1,336 @@
+"""Plan, Schedule, Comparison -> a picture: `png`, `svg` or `pdf`, for a paper, a slide, a report.
+
+Drawn by matplotlib without a display. Its colours can be told apart by the colour-blind: depths are
+of viridis (https://bids.github.io/colormap), the others of Okabe and Ito
+(https://jfly.uni-koeln.de/color).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import math
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lldtool.diff import diff_plans
+from lldtool.plan import Plan
+from lldtool.render.compare import Comparison
+from lldtool.render.contents import layer_contents
+from lldtool.render.schedule import names_of, which_layers
+from lldtool.schedule import Schedule, Stage
+from lldtool.text import printable, setting
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Inches, and dots per inch of a PNG.
+_SIZE, _DPI = (7.2, 4.5), 200
+#: A curve is drawn with the lowest and the highest lr of so many parts of the training.
+_PARTS = 400
+#: More labels of layers than this are thinned out; longer texts than these are cut.
+_MOST_LABELS, _LONGEST_LABEL, _LONGEST_NAME, _LONGEST_TITLE = 18, 22, 60, 90
+#: How far an axis goes below the lowest lr after the warm-up, and above the highest.
+_ROOM = 2.0
+_MARKERS, _LINES = "osD^vPX", ("-", "--", "-.", ":")
+
+
+@dataclass(frozen=True)
+class _Theme:
+    paper: str
+    ink: str
+    faint: str
+    #: What is set apart from the rest.
+    alarm: str
+    decayed: str
+    undecayed: str
+    variants: tuple[str, ...]
+    #: The part of viridis that is seen on the paper.
+    depths: tuple[float, float]
+
+
+_LIGHT = _Theme(
+    paper="#ffffff", ink="#222222", faint="#c9ccd1", alarm="#D55E00",
+    decayed="#0072B2", undecayed="#E69F00",
+    variants=("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222"),
+    depths=(0.0, 0.85),
+)  # fmt: skip
+_DARK = _Theme(
+    paper="#14171c", ink="#e8e8e8", faint="#4a4f57", alarm="#FF8F4D",
+    decayed="#56B4E9", undecayed="#E69F00",
+    variants=("#56B4E9", "#FF8F4D", "#2BC596", "#DE9AC1", "#E69F00", "#7FA7FF", "#e8e8e8"),
+    depths=(0.25, 1.0),
+)  # fmt: skip
+
+
+def plan_picture(plan: Plan, form: str, *, dark: bool = False) -> bytes:
+    """lr per layer, and how many tensors of each are decayed and how many not."""
+    theme = _DARK if dark else _LIGHT
+    layers = plan.layers
+    contents = [", ".join(names) for names in layer_contents(plan, plan)]
+    ids = [
+        str(layer.layer_id) if plan.has_layers else contents[i] for i, layer in enumerate(layers)
+    ]
+    with _figure(theme, plan.config) as figure:
+        above, below = _panels(figure, ids, "layer" if plan.has_layers else "")
+        _lr_axis(above, [layer.lr for layer in layers])
+        places = range(len(layers))
+        lrs = [_drawable(layer.lr) for layer in layers]
+        if plan.has_layers:
+            above.plot(places, lrs, color=theme.faint, zorder=1)
+        above.scatter(places, lrs, c=_depth_colors(len(layers), theme), zorder=2)
+        decayed = [sum(bool(p.weight_decay) for p in layer.parameters) for layer in layers]
+        others = [layer.num_tensors - n for layer, n in zip(layers, decayed, strict=True)]
+        below.bar(places, decayed, color=theme.decayed, label="decayed")
+        below.bar(places, others, bottom=decayed, color=theme.undecayed, label="not decayed")
+        below.set_ylabel("tensors")
+        _legend_above(below)
+        return _saved(figure, form)
+
+
+def schedule_picture(schedule: Schedule, form: str, *, dark: bool = False) -> bytes:
+    """A curve of the lr for each layer, on a log scale, coloured by depth.
+
+    Layers whose lr rises after the warm-up are set apart. The warm-up is shaded; an absolute lr of
+    a scheduler, `eta_min`, is a line.
+    """
+    theme = _DARK if dark else _LIGHT
+    rows = schedule.rows
+    colors = _depth_colors(len(rows), theme)
+    with _figure(theme, schedule.plan.config) as figure:
+        axes = figure.subplots()
+        after = [lr for row in rows for lr in _telling(row[0].lrs[schedule.peak :])]
+        targets = [stage.target for stage in schedule.stages]
+        _lr_axis(axes, [*(lr for _, lr in after), *targets])
+        _mark_warm_up(axes, schedule, theme)
+        _mark_targets(axes, schedule, theme)
+        for row, color in zip(rows, colors, strict=True):
+            points = _telling(row[0].lrs)
+            rises = row[0] in schedule.rising
+            axes.plot(
+                [_time(schedule, step) for step, _ in (*points, (schedule.steps, None))],
+                [_drawable(lr) for _, lr in (*points, points[-1])],
+                drawstyle="steps-post" if schedule.unit == "epoch" else "default",
+                color=theme.alarm if rises else color,
+                linewidth=2.0 if rises else 1.1,
+                zorder=3 if rises else 2,
+                label=_label(names_of(schedule, row), _LONGEST_LABEL),
+            )
+        axes.set_xlim(0, _time(schedule, schedule.steps))
+        axes.set_xlabel("iteration" if schedule.steps_per_epoch is None else "epoch")
+        if schedule.rising:
+            _name_rising(axes, schedule, theme)
+        if len(rows) > 1 and schedule.plan.has_layers:
+            _depth_bar(figure, axes, schedule, colors)
+        elif len(rows) > 1:
+            _legend_above(axes)
+        return _saved(figure, form)
+
+
+def comparison_picture(comparison: Comparison, form: str, *, dark: bool = False) -> bytes:
+    """lr per layer of several plans over each other; where it differs, weight decay below that.
+
+    The panel below counts the tensors whose weight decay is not that of the first plan.
+    """
+    theme = _DARK if dark else _LIGHT
+    rows, titles, places = comparison.rows, comparison.titles, range(len(comparison.rows))
+    has_layers = any(plan.has_layers for plan in comparison.plans)
+    labels = comparison.layer_ids if has_layers else comparison.contents
+    otherwise, names = _decayed_otherwise(comparison), dict(comparison.legend)
+    heading = " · ".join(text for label, text in comparison.legend if label not in titles)
+    with _figure(theme, heading) as figure:
+        both = any(any(counts) for counts in otherwise)
+        above, below = _panels(figure, labels, "layer" if has_layers else "", both=both)
+        _lr_axis(above, [layer.lr for row in rows for layer in row if layer])
+        width = 0.8 / max(1, len(titles) - 1)
+        for number, title in enumerate(titles):
+            color = theme.variants[number % len(theme.variants)]
+            layers = [row[number] for row in rows]
+            under = 1 - number / max(1, len(titles) - 1)  # thicker, to be seen below the next ones
+            above.plot(
+                places, [_drawable(layer.lr if layer else None) for layer in layers],
+                label=_label(f"{title}  {names.get(title, '')}", _LONGEST_NAME), color=color,
+                linewidth=1.2 + 1.8 * under, markersize=3.5 + 3.0 * under,
+                marker=_MARKERS[number % len(_MARKERS)], linestyle=_LINES[number % len(_LINES)],
+            )  # fmt: skip
+            if both and number:
+                shifted = [place - 0.4 + (number - 0.5) * width for place in places]
+                below.bar(shifted, otherwise[number], width, color=color)
+        if both:
+            below.set_ylabel(f"tensors decayed\nnot as in {_label(titles[0], _LONGEST_LABEL)}")
+        above.legend()
+        return _saved(figure, form)
+
+
+def _decayed_otherwise(comparison: Comparison) -> list[list[int]]:
+    """For each plan, how many tensors of each row have not the first plan's weight decay."""
+    first, found = comparison.plans[0], []
+    for number, plan in enumerate(comparison.plans):
+        names = {change.a.name for change in diff_plans(first, plan).with_changed("weight_decay")}
+        layers = [row[number] for row in comparison.rows]
+        own = [{p.name for p in layer.parameters} if layer else set() for layer in layers]
+        found.append([len(names & there) for there in own])
+    return found
+
+
+@contextlib.contextmanager
+def _figure(theme: _Theme, title: str) -> Iterator[Figure]:
+    """An empty figure in the theme's colours, to be drawn and saved inside."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of fonts, and where it keeps a cache
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    colors: Any = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), theme.ink)
+    colors |= dict.fromkeys(("xtick.color", "ytick.color"), theme.ink)
+    colors |= dict.fromkeys(("figure.facecolor", "axes.facecolor"), theme.paper)
+    settings: Any = {
+        "font.size": 10, "axes.grid": True, "grid.color": theme.faint, "grid.linewidth": 0.5,
+        "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False,
+        "legend.frameon": False, "svg.hashsalt": "lldtool", "pdf.fonttype": 42,
+    }  # fmt: skip
+    with (
+        matplotlib.rc_context({**matplotlib.rcParamsDefault, **colors, **settings}),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # a sign that the font lacks
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        figure.suptitle(_label(title, _LONGEST_TITLE), fontsize=10, x=0.01, ha="left")
+        yield figure
+
+
+def _saved(figure: Figure, form: str) -> bytes:
+    """The same bytes for the same figure: no date, no name of who made it."""
+    nothing = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    content = io.BytesIO()
+    figure.savefig(content, format=form, dpi=_DPI, metadata=nothing.get(form))
+    return content.getvalue()
+
+
+def _panels(
+    figure: Figure, labels: Sequence[str], title: str, *, both: bool = True
+) -> tuple[Axes, Axes]:
+    """A large panel above a small one, or the large one alone, with a place for each label."""
+    if both:
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    else:
+        above = below = figure.subplots()
+    step = -(-len(labels) // _MOST_LABELS)
+    shown = [_label(label, _LONGEST_LABEL) for label in labels[::step]]
+    long = sum(map(len, shown)) > _LONGEST_TITLE
+    below.set_xticks(
+        range(0, len(labels), step), shown,
+        rotation=30 if long else 0, ha="right" if long else "center",
+    )  # fmt: skip
+    below.set_xlabel(f"{title}, 0 is the stem" if title else "")
+    below.grid(visible=False, axis="x")
+    return above, below
+
+
+def _lr_axis(axes: Axes, lrs: Iterable[float | None]) -> None:
+    """A log scale around what can be drawn on one; a plain one where nothing can."""
+    shown = [lr for lr in map(_drawable, lrs) if not math.isnan(lr)]
+    axes.set_ylabel("learning rate")
+    if shown:
+        axes.set_yscale("log")
+        axes.set_ylim(min(shown) / _ROOM, max(shown) * _ROOM)
+
+
+def _drawable(lr: float | None) -> float:
+    """The lr, or NaN for what has no place on a log scale."""
+    return lr if lr is not None and 0 < lr < math.inf else math.nan
+
+
+def _depth_colors(number: int, theme: _Theme) -> list[Any]:
+    from matplotlib import colormaps
+
+    first, last = theme.depths
+    viridis = colormaps["viridis"]
+    return [viridis(first + (last - first) * i / max(1, number - 1)) for i in range(number)]
+
+
+def _telling(lrs: Sequence[float]) -> list[tuple[int, float]]:
+    """Steps and lrs that make the same curve: the ends, and the extremes of each part between."""
+    size = max(1, len(lrs) // _PARTS)
+    steps = {0, len(lrs) - 1}
+    for start in range(0, len(lrs), size):
+        part = range(start, min(start + size, len(lrs)))
+        steps |= {min(part, key=lrs.__getitem__), max(part, key=lrs.__getitem__)}
+    return [(step, lrs[step]) for step in sorted(steps)]
+
+
+def _time(schedule: Schedule, step: int) -> float:
+    """A step in epochs, where there are any."""
+    return step / (schedule.steps_per_epoch or 1)
+
+
+def _mark_warm_up(axes: Axes, schedule: Schedule, theme: _Theme) -> None:
+    if schedule.peak == 0:
+        return
+    end = _time(schedule, schedule.peak)
+    axes.axvspan(0, end, color=theme.faint, alpha=0.4, linewidth=0)
+    axes.annotate(
+        "warm-up", (0, 1), xycoords="axes fraction", xytext=(0, 3),
+        textcoords="offset points", fontsize=9,
+    )  # fmt: skip
+
+
+def _mark_targets(axes: Axes, schedule: Schedule, theme: _Theme) -> None:
+    """A line for each absolute lr, with its name below it, or in that of the layers that rise."""
+    told = schedule.why_rising() if schedule.rising else None
+    for stage in dict.fromkeys(schedule.stages):
+        if stage.target is None:
+            continue
+        axes.axhline(stage.target, color=theme.ink, linewidth=1, linestyle=(0, (4, 3)), zorder=4)
+        if stage != told:
+            axes.annotate(
+                _target(stage), (1, stage.target), xycoords=("axes fraction", "data"),
+                xytext=(-4, -3), textcoords="offset points", ha="right", va="top",
+            )  # fmt: skip
+
+
+def _target(stage: Stage) -> str:
+    return f"{stage.option} {setting(stage.target)}"
+
+
+def _name_rising(axes: Axes, schedule: Schedule, theme: _Theme) -> None:
+    lowest = min(schedule.rising, key=lambda course: course.lrs[schedule.peak])
+    step = (schedule.peak + schedule.steps) // 2
+    which, why = which_layers(schedule, schedule.rising), schedule.why_rising()
+    text = f"{which} {'rises' if len(schedule.rising) == 1 else 'rise'}"
+    text += "" if why is None else f" to {_target(why)}"
+    axes.annotate(
+        _label(text, _LONGEST_TITLE), (1, lowest.lrs[step]), xycoords=("axes fraction", "data"),
+        xytext=(-4, -4), textcoords="offset points", color=theme.alarm, ha="right", va="top",
+        weight="bold",
+    )  # fmt: skip
+
+
+def _depth_bar(figure: Figure, axes: Axes, schedule: Schedule, colors: Sequence[Any]) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+
+    number = len(colors)
+    norm = BoundaryNorm([i - 0.5 for i in range(number + 1)], number)
+    bar = figure.colorbar(ScalarMappable(norm, ListedColormap(colors)), ax=axes, pad=0.01)
+    chosen = range(0, number, -(-number // 8))
+    bar.set_ticks(chosen, labels=[_label(names_of(schedule, schedule.rows[i]), 8) for i in chosen])
+    bar.ax.tick_params(length=0)
+    bar.ax.minorticks_off()
+    bar.outline.set_visible(False)
+    bar.set_label("layer, 0 is the stem")
+
+
+def _legend_above(axes: Axes) -> None:
+    axes.legend(ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, fontsize=9)
+
+
+def _label(text: str, longest: int) -> str:
+    """Text that matplotlib takes as it is: no formulas, no control characters, not too long."""
+    text = printable(text)
+    if len(text) > longest:
+        text = f"{text[: longest - 1]}…"
+    return text.replace("$", r"\$")
