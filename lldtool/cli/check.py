@@ -11,11 +11,25 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from lldtool.cli.options import (
+    AllowNetwork,
+    AutoScaleLr,
+    CfgOptions,
+    ColorOption,
+    Device,
+    Output,
+    Traceback,
+    WorldSize,
+    requests,
+)
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
 from lldtool.cli.progress import Bar
 from lldtool.errors import LldtoolError
+from lldtool.findings import Severity
 from lldtool.request import Request
 from lldtool.source import saved_plan
 from lldtool.text import plural
@@ -90,30 +104,142 @@ def sinks(formats: Sequence[str], output: Path | None) -> list[Sink]:
 
 
 def check(
-    configs: Sequence[str],
-    request_of: Callable[[str], Request],
-    policy: Policy,
-    dask: str | None,
-    to: Sequence[Sink],
-    *,
-    part: str | None,
-    baseline: Path | None,
-    new_baseline: Path | None,
-    exit_zero: bool,
-    color: Color,
-) -> int:
-    """Print what there is against the configs.
+    configs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="CONFIG|DIRECTORY...", show_default=False,
+            help="Configs, saved plans, directories of configs; mmpretrain::mae too. Default: .",
+        ),
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--select", metavar="RULE,...", show_default=False,
+            help="Only these rules: codes, beginnings of codes, names, ALL.",
+        ),
+    ] = None,
+    extend_select: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--extend-select", metavar="RULE,...", show_default=False, help="These rules as well."
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ignore", metavar="RULE,...", show_default=False, help="Not these rules."
+        ),
+    ] = None,
+    fail_on: Annotated[
+        Severity | None,
+        typer.Option(
+            "--fail-on", show_default=False,
+            help="The least severity that makes the exit code 1. Default: warning.",
+        ),
+    ] = None,
+    exit_zero: Annotated[
+        bool, typer.Option("--exit-zero", help="Exit with 0 also where something was found.")
+    ] = False,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", show_default=False,
+            help="The settings to use; else the nearest lldtool.toml or pyproject.toml.",
+        ),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            "--baseline", metavar="FILE", show_default=False,
+            help="Accept the findings in this file.",
+        ),
+    ] = None,
+    new_baseline: Annotated[
+        Path | None,
+        typer.Option(
+            "--write-baseline", metavar="FILE", show_default=False,
+            help="Write what is found to this file, to be accepted later.",
+        ),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format", metavar="FORMAT[=FILE]", show_default=False,
+            help="text, json, github, sarif, junit or markdown. Repeatable. Default: text.",
+        ),
+    ] = None,
+    output: Output = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude", metavar="GLOB", show_default=False,
+            help="Leave these out of directories. Repeatable.",
+        ),
+    ] = None,
+    include_base: Annotated[
+        bool | None, typer.Option("--include-base", help="Also what is in _base_.")
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", "-j", metavar="N", min=1, show_default=False,
+            help="Configs at a time. Default: as many as there are cores.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0.1, show_default=False,
+            help="What one config may take. Default: 120.",
+        ),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--shard", metavar="K/N", show_default=False, help="The K-th of N parts of the configs."
+        ),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask", metavar="tcp://HOST:PORT", show_default=False,
+            help="Dry-run the configs on this Dask cluster.",
+        ),
+    ] = None,
+    cfg_options: CfgOptions = None,
+    device: Device = "cpu",
+    auto_scale_lr: AutoScaleLr = False,
+    world_size: WorldSize = None,
+    allow_network: AllowNetwork = False,
+    color: ColorOption = Color.auto,
+    traceback: Traceback = False,
+) -> None:  # fmt: skip
+    """Hold configs against the rules, in CI or before a run.
 
-    Raises:
-        LldtoolError: there are none, or a file can't be read or written.
+    `lldtool rules` lists them. Runs each config's own code, in a process of its own. Exit code 0:
+    nothing found that is as bad as --fail-on, 1: something is, 2: a config could not be checked.
     """
+    if "" in (configs or ()) or (select is not None and not _codes(select)):
+        raise typer.BadParameter("an empty CONFIG, or a --select without rules")
     from lldtool.baseline import baseline_json, load_baseline
     from lldtool.checking import report_of
+    from lldtool.policy import load_policy
     from lldtool.source.discovery import discover, parse_shard, shard
 
+    policy = load_policy(Path.cwd(), settings).overridden(
+        select=_codes(select),
+        extend_select=_codes(extend_select) or (),
+        ignore=_codes(ignore) or (),
+        exclude=exclude or (),
+        include_base=include_base,
+        fail_on=fail_on,
+        timeout=timeout,
+        jobs=jobs,
+    )
+    to = sinks(formats or (), output)
     known = load_baseline(baseline) if baseline is not None else None
     names = discover(
-        configs,
+        configs or ["."],
         include=policy.include,
         exclude=policy.exclude,
         include_base=policy.include_base,
@@ -125,7 +251,12 @@ def check(
     for sink in to:
         check_writable(sink.file, *inputs, option=sink.option)
     check_writable(new_baseline, *inputs, option="--write-baseline")
-    outcomes = _outcomes(names, request_of, policy, dask)
+    outcomes = _outcomes(
+        names,
+        requests(cfg_options, device, auto_scale_lr, world_size, allow_network),
+        policy,
+        dask,
+    )
     whole = report_of(outcomes, policy)
     if new_baseline is not None:
         for one in whole.configs:
@@ -133,7 +264,7 @@ def check(
                 _say(f"error: {one.config}: {one.error}")
         emit(baseline_json(whole, new_baseline.absolute()), new_baseline)
         _say(f"{plural(len(whole.findings), 'finding')} written to {new_baseline}")
-        return 2 if whole.exit_code == 2 else 0
+        raise typer.Exit(2 if whole.exit_code == 2 else 0)
     report = whole if known is None else report_of(outcomes, policy, known)
     for sink in to:
         emit(_rendered(report, sink, color), sink.file)
@@ -143,7 +274,12 @@ def check(
         unneeded = known.unused(whole, codes.__getitem__)
         if unneeded:
             _say(f"note: {baseline} has {plural(len(unneeded), 'finding')} that are gone")
-    return 0 if exit_zero and report.exit_code == 1 else report.exit_code
+    raise typer.Exit(0 if exit_zero and report.exit_code == 1 else report.exit_code)
+
+
+def _codes(given: Sequence[str] | None) -> list[str] | None:
+    """`--select LLD1,LLD201`, as ruff takes it."""
+    return [code for text in given for code in text.split(",") if code] if given else None
 
 
 def _outcomes(

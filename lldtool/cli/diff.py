@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Enum
 from fnmatch import fnmatchcase
 from functools import partial
-from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from lldtool.cli.options import (
+    AllowNetwork,
+    AutoScaleLr,
+    CfgOptions,
+    ColorOption,
+    ConfigArgument,
+    Dark,
+    Device,
+    Match,
+    Output,
+    PlotFile,
+    Traceback,
+    WorldSize,
+    requests,
+)
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
 from lldtool.cli.pictures import Plot
 from lldtool.cli.plans import named_plans_of, require_like
 from lldtool.diff import SETTINGS, PlanDiff, diff_plans
 from lldtool.errors import LldtoolError
-from lldtool.request import Request
 
 
 class Format(str, Enum):
@@ -34,34 +49,79 @@ class Setting(str, Enum):
 
 
 def diff(
-    a: Request,
-    b: Request,
-    *,
-    every_layer: bool,
-    every_parameter: bool,
-    match: str | None,
-    ignore: Sequence[Setting],
-    rtol: float,
-    form: Format,
-    output: Path | None,
-    color: Color,
-    plot: Plot,
-) -> int:
-    """Print what differs, and draw both; 1 where something does.
+    config: ConfigArgument,
+    other: Annotated[
+        str | None,
+        typer.Argument(metavar="OTHER", help="What to compare it with.", show_default=False),
+    ] = None,
+    edits: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", metavar="KEY=VALUE", show_default=False,
+            help="Compare CONFIG with itself after this change; DELETE as VALUE removes KEY. "
+            "Repeatable.",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", metavar="REVISION", show_default=False,
+            help="Compare CONFIG at this git revision with CONFIG.",
+        ),
+    ] = None,
+    every_layer: Annotated[
+        bool, typer.Option("--all", help="Also the layers that do not differ.")
+    ] = False,
+    params: Annotated[
+        bool, typer.Option("--params", help="List every parameter that differs.")
+    ] = False,
+    match: Match = None,
+    ignore: Annotated[
+        list[Setting] | None,
+        typer.Option(
+            "--ignore", metavar="SETTING", show_default=False,
+            help="Do not compare lr, lr_scale, weight_decay or layer_id. Repeatable.",
+        ),
+    ] = None,
+    rtol: Annotated[
+        float, typer.Option("--rtol", metavar="X", help="Relative tolerance of numbers.")
+    ] = 0.0,
+    form: Annotated[
+        Format, typer.Option("--format", help="The form of the result.")
+    ] = Format.table,
+    output: Output = None,
+    plot: PlotFile = None,
+    dark: Dark = False,
+    cfg_options: CfgOptions = None,
+    device: Device = "cpu",
+    auto_scale_lr: AutoScaleLr = False,
+    world_size: WorldSize = None,
+    allow_network: AllowNetwork = False,
+    color: ColorOption = Color.auto,
+    traceback: Traceback = False,
+) -> None:  # fmt: skip
+    """Show what differs between what two configs do.
 
-    Raises:
-        LldtoolError: a plan can't be had, or no parameter is like `match`.
+    Compared are lr, lr_scale, weight decay and layer of every parameter, and the optimizer's
+    options. OTHER is a CONFIG too; each may be x.py@REVISION. Instead of it, --with or --against.
+    Exit code 0: the same, 1: different, 2: could not do it.
     """
+    if [other is not None, bool(edits), against is not None].count(True) != 1:
+        raise typer.BadParameter("give exactly one of OTHER, --with and --against")
+    request = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)
+    a = request(config if against is None else f"{config}@{against}")
+    b = a.edited(edits) if edits else request(other or config)
     if not 0 <= rtol < 1:
         raise LldtoolError(f"--rtol {rtol}: a number from 0 to 1")
     check_writable(output, a.path, b.path)
-    plot.check(output, a.path, b.path)
+    picture = Plot(plot, dark)
+    picture.check(output, a.path, b.path)
     plans = named_plans_of([a, b])
     if match is not None:
         require_like(match, [p.name for plan in plans for p in plan.every_parameter])
     result = diff_plans(
         *plans,
-        ignore=[setting.value for setting in ignore],
+        ignore=[setting.value for setting in ignore or ()],
         rtol=rtol,
         only=None if match is None else lambda name: fnmatchcase(name, match),
     )
@@ -74,22 +134,20 @@ def diff(
             width=width(),
             color=use_color(color, output),
             every_layer=every_layer,
-            every_parameter=every_parameter,
+            every_parameter=params,
             notes=notes,
         )
     elif form is Format.markdown:
         from lldtool.render.diff_formats import diff_markdown
 
-        text = diff_markdown(
-            result, every_layer=every_layer, every_parameter=every_parameter, notes=notes
-        )
+        text = diff_markdown(result, every_layer=every_layer, every_parameter=params, notes=notes)
     else:
         from lldtool.render.diff_formats import diff_json
 
         text = diff_json(result, notes=notes)
     emit(text, output)
-    plot.draw(partial(_picture, result))
-    return 0 if result.identical else 1
+    picture.draw(partial(_picture, result))
+    raise typer.Exit(0 if result.identical else 1)
 
 
 def _picture(result: PlanDiff, form: str, dark: bool) -> bytes:

@@ -5,8 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 from fnmatch import fnmatchcase
-from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from lldtool.cli.options import (
+    AllowNetwork,
+    AutoScaleLr,
+    CfgOptions,
+    ColorOption,
+    ConfigArgument,
+    Device,
+    Output,
+    Traceback,
+    WorldSize,
+    requests,
+)
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
 from lldtool.cli.plans import near_name, plan_of
 from lldtool.errors import LldtoolError
@@ -24,30 +38,41 @@ class Format(str, Enum):
 
 
 def explain(
-    request: Request,
-    patterns: Sequence[str],
-    *,
-    keys: bool,
-    form: Format,
-    output: Path | None,
-    color: Color,
-) -> int:
-    """Print the reasons of the parameters that match, of the whole plan, or of its keys.
+    config: ConfigArgument,
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATTERN...", help="Globs, or parts of names.", show_default=False),
+    ] = None,
+    keys: Annotated[
+        bool, typer.Option("--keys", help="What each custom key and option does, and if at all.")
+    ] = False,
+    form: Annotated[
+        Format, typer.Option("--format", help="The form of the result.")
+    ] = Format.text,
+    output: Output = None,
+    cfg_options: CfgOptions = None,
+    device: Device = "cpu",
+    auto_scale_lr: AutoScaleLr = False,
+    world_size: WorldSize = None,
+    allow_network: AllowNetwork = False,
+    color: ColorOption = Color.auto,
+    traceback: Traceback = False,
+) -> None:  # fmt: skip
+    """Say why each parameter has its lr and weight decay.
 
-    Raises:
-        LldtoolError: there is no plan to be had, or no parameter like a pattern.
+    With PATTERN, the trail of every parameter like one of them: depth, formula, the rule that
+    fired, what it beat, what does not apply and why. Without, a line for each distinct reason.
     """
-    check_writable(output, request.path)
     if keys and patterns:
         raise LldtoolError("--keys is about the whole config, and takes no pattern")
+    request = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)(config)
+    check_writable(output, request.path)
     colored = use_color(color, output)
-    text = (
-        _keys(request, form, colored=colored)
-        if keys
-        else _reasons(plan_of(request), patterns, form, colored=colored)
-    )
+    if keys:
+        text = _keys(request, form, colored=colored)
+    else:
+        text = _reasons(plan_of(request), patterns or (), form, colored=colored)
     emit(text, output)
-    return 0
 
 
 def _reasons(plan: Plan, patterns: Sequence[str], form: Format, *, colored: bool) -> str:

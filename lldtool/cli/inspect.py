@@ -7,13 +7,30 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from lldtool.cli.options import (
+    AllowNetwork,
+    AutoScaleLr,
+    CfgOptions,
+    ColorOption,
+    ConfigArgument,
+    Dark,
+    Device,
+    Match,
+    Output,
+    PlotFile,
+    Traceback,
+    WorldSize,
+    requests,
+)
 from lldtool.cli.output import Color, check_writable, emit, use_color, width, write_whole
 from lldtool.cli.pictures import Plot
 from lldtool.cli.plans import plan_of, require_like
 from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, Plan, plan_to_json
-from lldtool.request import Request
 
 
 class Format(str, Enum):
@@ -26,37 +43,59 @@ class Format(str, Enum):
 
 
 def inspect(
-    request: Request,
-    *,
-    params: bool,
-    layers: Sequence[int],
-    match: str | None,
-    decayed: bool,
-    undecayed: bool,
-    form: Format,
-    output: Path | None,
-    color: Color,
-    plot: Plot,
-    svg: Path | None,
-) -> int:
-    """Print the plan of a config, or of the part of it that was asked for; and draw it.
+    config: ConfigArgument,
+    params: Annotated[
+        bool, typer.Option("--params", help="List the parameters of every layer.")
+    ] = False,
+    layer: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--layer", metavar="N", help="Only this layer. Repeatable.", show_default=False
+        ),
+    ] = None,
+    match: Match = None,
+    decayed: Annotated[bool, typer.Option("--decayed", help="Only with weight decay.")] = False,
+    undecayed: Annotated[bool, typer.Option("--undecayed", help="Only without.")] = False,
+    form: Annotated[
+        Format, typer.Option("--format", help="The form of the result.")
+    ] = Format.table,
+    output: Output = None,
+    plot: PlotFile = None,
+    dark: Dark = False,
+    save_svg: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-svg", metavar="FILE", show_default=False,
+            help="Write the table as a picture of a terminal, too.",
+        ),
+    ] = None,
+    cfg_options: CfgOptions = None,
+    device: Device = "cpu",
+    auto_scale_lr: AutoScaleLr = False,
+    world_size: WorldSize = None,
+    allow_network: AllowNetwork = False,
+    color: ColorOption = Color.auto,
+    traceback: Traceback = False,
+) -> None:  # fmt: skip
+    """Show the lr, lr_scale and weight decay of every layer.
 
-    Raises:
-        LldtoolError: there is no plan to be had, or nothing in it that was asked for.
+    The stem comes first. Runs the config's own code: its Python, its model's and its constructor's.
+    It builds the model without initialising it, uses no GPU unless asked to, and reads no data set.
     """
     if decayed and undecayed:
         raise LldtoolError("--decayed and --undecayed exclude each other")
+    request = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)(config)
+    picture = Plot(plot, dark)
     check_writable(output, request.path)
-    check_writable(svg, request.path, option="--save-svg")
-    plot.check(output, request.path)
+    check_writable(save_svg, request.path, option="--save-svg")
+    picture.check(output, request.path)
     whole = plan_of(request)
-    plan = _narrowed(whole, layers=layers, match=match, decayed=decayed, undecayed=undecayed)
+    plan = _narrowed(whole, layers=layer or (), match=match, decayed=decayed, undecayed=undecayed)
     colored = use_color(color, output)
     emit(_rendered(plan, whole, form, params=params, colored=colored), output)
-    if svg is not None:
-        write_whole(svg, _terminal_svg(plan, whole, params=params), option="--save-svg")
-    plot.draw(partial(_picture, plan))
-    return 0
+    if save_svg is not None:
+        write_whole(save_svg, _terminal_svg(plan, whole, params=params), option="--save-svg")
+    picture.draw(partial(_picture, plan))
 
 
 def _picture(plan: Plan, form: str, dark: bool) -> bytes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lldtool.cli.output import Color
+from lldtool.request import Request
+from lldtool.source import locate
 
 ConfigArgument = Annotated[
     str,
@@ -62,3 +65,29 @@ ColorOption = Annotated[Color, typer.Option("--color", help="When to use colour.
 Traceback = Annotated[
     bool, typer.Option("--traceback", help="After an error, show where it came from.")
 ]
+
+
+def requests(
+    cfg_options: Sequence[str] | None,
+    device: str,
+    auto_scale_lr: bool,
+    world_size: int | None,
+    allow_network: bool,
+) -> Callable[[str], Request]:
+    """CONFIG -> what the options that all commands share ask for."""
+
+    def request(config: str) -> Request:
+        found = locate(config)
+        return Request(
+            path=found.path,
+            name=config,
+            checkout=found.checkout,
+            cfg_options=tuple(cfg_options or ()),
+            device=device,
+            auto_scale_lr=auto_scale_lr,
+            world_size=world_size,
+            allow_network=allow_network,
+            own_process=True,
+        )
+
+    return request

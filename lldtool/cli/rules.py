@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from lldtool.cli.options import ColorOption
 from lldtool.cli.output import Color, emit, use_color, width
 from lldtool.errors import LldtoolError
 
@@ -12,25 +15,22 @@ if TYPE_CHECKING:
     from lldtool.rules import Rule
 
 
-def rules(*, color: Color) -> int:
-    """Print a line for each rule."""
+def rules(color: ColorOption = Color.auto) -> None:
+    """List the rules of check."""
     from lldtool.render.rules import rules_text
     from lldtool.rules import all_rules
 
     emit(rules_text(all_rules(), width=width(), color=use_color(color, None)), None)
-    return 0
 
 
-def rule(name: str, *, color: Color) -> int:
-    """Print the page of the rule with this code or name.
-
-    Raises:
-        LldtoolError: there is no such rule.
-    """
+def rule(
+    name: Annotated[str, typer.Argument(metavar="RULE", help="A code or a name.")],
+    color: ColorOption = Color.auto,
+) -> None:
+    """Say what a rule finds, why, and what to do."""
     from lldtool.render.rules import rule_text
 
     emit(rule_text(_rule(name), width=width(), color=use_color(color, None)), None)
-    return 0
 
 
 def _rule(name: str) -> Rule:

@@ -2,37 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from lldtool.cli.inspect import Format
+from lldtool.cli.options import (
+    AllowNetwork,
+    AutoScaleLr,
+    CfgOptions,
+    ColorOption,
+    ConfigArgument,
+    Dark,
+    Device,
+    Output,
+    PlotFile,
+    Traceback,
+    WorldSize,
+    requests,
+)
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
 from lldtool.cli.pictures import Plot
 from lldtool.cli.progress import Bar
 from lldtool.errors import LldtoolError
-from lldtool.request import Request
 from lldtool.schedule import Length, Schedule
 from lldtool.source import saved_plan
 
 
 def schedule(
-    request: Request,
-    length: Length,
-    *,
-    at: Sequence[int],
-    form: Format,
-    output: Path | None,
-    color: Color,
-    plot: Plot,
-) -> int:
-    """Step the config's schedulers, print what they do, and draw it.
+    config: ConfigArgument,
+    epoch_length: Annotated[
+        int | None,
+        typer.Option(
+            "--epoch-length", metavar="N", min=1, show_default=False, help="Iterations an epoch."
+        ),
+    ] = None,
+    dataset_size: Annotated[
+        int | None,
+        typer.Option(
+            "--dataset-size", metavar="N", min=1, show_default=False,
+            help="Samples an epoch; with the config's batch size and --world-size.",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            "--epochs", metavar="N", min=1, show_default=False, help="Instead of train_cfg's."
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at", metavar="N,N,...", show_default=False,
+            help="The lr at the beginning of these epochs; iterations where there are no epochs.",
+        ),
+    ] = None,
+    form: Annotated[
+        Format, typer.Option("--format", help="The form of the result.")
+    ] = Format.table,
+    output: Output = None,
+    plot: PlotFile = None,
+    dark: Dark = False,
+    cfg_options: CfgOptions = None,
+    device: Device = "cpu",
+    auto_scale_lr: AutoScaleLr = False,
+    world_size: WorldSize = None,
+    allow_network: AllowNetwork = False,
+    color: ColorOption = Color.auto,
+    traceback: Traceback = False,
+) -> None:  # fmt: skip
+    """Show the lr of every layer over the whole training.
 
-    Raises:
-        LldtoolError: there is no plan to be had, or the length of the training is not known.
+    Steps the config's own param schedulers, as training would. Marks layers whose lr rises (↑)
+    or that end at one lr (=).
     """
+    if epoch_length is not None and dataset_size is not None:
+        raise typer.BadParameter("--epoch-length and --dataset-size exclude each other")
+    request = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)(config)
+    picture, points_asked_for = Plot(plot, dark), _epochs(at)
     check_writable(output, request.path)
-    plot.check(output, request.path)
+    picture.check(output, request.path)
     if saved_plan(request.path, request.name) is not None:
         raise LldtoolError(
             "a saved plan has no schedulers to step", config=request.name,
@@ -41,10 +91,11 @@ def schedule(
     from lldtool.dryrun.schedule import dry_run_schedule
     from lldtool.render import schedule as render
 
+    length = Length(epoch_length, dataset_size, epochs)
     made = dry_run_schedule(request, length, progress=Bar("stepping the schedulers"))
     if not made.courses:
         raise LldtoolError("the optimizer has no lr", config=request.name)
-    points = render.points_of(made, at)
+    points = render.points_of(made, points_asked_for)
     if form is Format.json:
         text = render.schedule_json(made, points)
     elif form is Format.csv:
@@ -55,8 +106,7 @@ def schedule(
         colored = use_color(color, output)
         text = render.schedule_text(made, points, width=width(), color=colored)
     emit(text, output)
-    plot.draw(partial(_picture, made))
-    return 0
+    picture.draw(partial(_picture, made))
 
 
 def _picture(made: Schedule, form: str, dark: bool) -> bytes:
@@ -65,7 +115,7 @@ def _picture(made: Schedule, form: str, dark: bool) -> bytes:
     return schedule_picture(made, form, dark=dark)
 
 
-def epochs_of(given: str | None) -> list[int]:
+def _epochs(given: str | None) -> list[int]:
     """`0,5,10` -> its numbers.
 
     Raises:
