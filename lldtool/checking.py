@@ -20,6 +20,7 @@ from lldtool.request import Request
 from lldtool.rules import Edit, Found, Rule, Subject, all_rules
 from lldtool.rules.base import PARAMWISE_CFG
 from lldtool.rules.unused_ignore import UnusedIgnore
+from lldtool.schedule import Length, Schedule
 from lldtool.source.pasteable import config_text
 from lldtool.source.places import Sources, Suppression
 
@@ -56,36 +57,97 @@ class _Judged:
     mend: Sequence[Edit] = ()
 
 
+@dataclass(frozen=True)
+class Survey:
+    """All that there is to say about one config.
+
+    `plan` is None where it has none; the outcome says why. `schedule` is None where it was not
+    asked for, or can't be had; `no_schedule` says why. `files` are the user's own that were read,
+    `modules` those that the process had imported before.
+    """
+
+    outcome: Outcome
+    plan: Plan | None = None
+    schedule: Schedule | None = None
+    no_schedule: str | None = None
+    files: frozenset[Path] = frozenset()
+    modules: frozenset[Path] = frozenset()
+
+
 def check_config(policy: Policy, request: Request) -> Outcome:
     """Dry-run a config and hold the rules against it. What went wrong is in the outcome."""
     from lldtool.dryrun.examination import examine
 
-    codes = policy.rules_for(request.name, request.path)
-    rules = [rule for rule in all_rules() if rule.code in codes]
-    error, judged = None, list[_Judged]()
+    rules = policy.rules_for(request.name, request.path)
     try:
         error, judged = examine(request, partial(_judge_live, rules, policy))
-    except ConstructorError as raised:
-        error = raised.message
-        judged = [_Judged(rule, found) for rule in rules for found in rule.check_error(raised)]
     except LldtoolError as raised:
-        error = raised.without_config()
+        error, judged = _judge_error(rules, raised)
+    return _outcome(policy, request, rules, error, judged)
+
+
+def survey(policy: Policy, request: Request, length: Length | None = None) -> Survey:
+    """The same, with the plan, and the schedule where its length is given; and what was read."""
+    from lldtool.dryrun.examination import examine_noting_files
+    from lldtool.dryrun.files_read import loaded_modules
+
+    rules, modules = policy.rules_for(request.name, request.path), loaded_modules()
+    look = partial(_survey_live, rules, policy, length)
+    try:
+        (error, judged, plan, schedule), files = examine_noting_files(request, look)
+    except LldtoolError as raised:
+        outcome = _outcome(policy, request, rules, *_judge_error(rules, raised))
+        return Survey(outcome, files=raised.files, modules=modules)
+    outcome = _outcome(policy, request, rules, error, judged)
+    if isinstance(schedule, str):
+        return Survey(outcome, plan, None, schedule, files, modules)
+    return Survey(outcome, plan, schedule, None, files, modules)
+
+
+def _survey_live(
+    rules: Sequence[Rule], policy: Policy, length: Length | None, examination: Examination
+) -> tuple[str | None, list[_Judged], Plan | None, Schedule | str | None]:
+    """What there is against a config; its plan; its schedule, or why it has none."""
+    error, judged = _judge_live(rules, policy, examination)
+    if error is not None or length is None:
+        return error, judged, None if error is not None else examination.plan, None
+    try:
+        return None, judged, examination.plan, examination.schedule(length)
+    except LldtoolError as raised:
+        return None, judged, examination.plan, raised.without_config()
+
+
+def _judge_error(rules: Sequence[Rule], raised: LldtoolError) -> tuple[str, list[_Judged]]:
+    """What there is against a config that has no plan."""
+    if not isinstance(raised, ConstructorError):
+        return raised.without_config(), []
+    found = [(rule, found) for rule in rules for found in rule.check_error(raised)]
+    return raised.message, [_Judged(*one) for one in found]
+
+
+def _outcome(
+    policy: Policy,
+    request: Request,
+    rules: Sequence[Rule],
+    error: str | None,
+    judged: Sequence[_Judged],
+) -> Outcome:
     path = Path(os.path.normpath(Path.cwd() / request.path))
     sources = Sources(path)
     findings = [_finding(one, policy, sources) for one in judged]
     kept, ignores = _without_ignored(findings, sources.suppressions())
     if request.checkout is not None:  # whose files go with this process
         kept, ignores = tuple(replace(finding, place=None) for finding in kept), ()
+    codes = frozenset(rule.code for rule in rules)
     return Outcome(request.name, kept, path, ignores, codes, error)
 
 
 def check_plan(policy: Policy, plan: Plan, name: str | None = None) -> Outcome:
     """Hold the rules against a plan; there are no places then, and nothing to suggest."""
     name = plan.config if name is None else name
-    codes = policy.rules_for(name, Path(name))
-    rules = [rule for rule in all_rules() if rule.code in codes]
+    rules = policy.rules_for(name, Path(name))
     findings = [_finding(one, policy, None) for one in _judge(rules, _subject(policy, plan))]
-    return Outcome(name, tuple(findings), codes=codes)
+    return Outcome(name, tuple(findings), codes=frozenset(rule.code for rule in rules))
 
 
 def report_of(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class LldtoolError(Exception):
     """Something that lldtool could not do, in the terms of the user's config.
@@ -26,6 +28,8 @@ class LldtoolError(Exception):
         self.message = message
         self.config = config
         self.hint = hint
+        #: The user's own files that were read until then, where that was noted.
+        self.files: frozenset[Path] = frozenset()
 
     def without_config(self) -> str:
         """What it says, for where the config's name stands beside it."""

@@ -187,8 +187,8 @@ class Policy:
     jobs: int | None = None
     root: Path | None = None
 
-    def rules_for(self, config: str, path: Path) -> frozenset[str]:
-        """The codes of the rules that hold for a config.
+    def rules_for(self, config: str, path: Path) -> list[Rule]:
+        """The rules that hold for a config.
 
         Args:
             config: the config as the user named it.
@@ -197,18 +197,18 @@ class Policy:
         codes = frozenset(rule.code for rule in all_rules() if rule.by_default)
         for selection in self.selections:
             codes = selection.applied_to(codes)
-        if not self.per_config_ignores:
-            return codes
-        named, revision = split_revision(config)
-        is_path = revision is None and "::" not in config
-        name = stable_name(str(path) if is_path else named, self.root)
-        ignored = [
-            _codes(selector)
-            for glob, selectors in self.per_config_ignores.items()
-            if matches_any([glob], name)
-            for selector in selectors
-        ]
-        return codes.difference(*ignored)
+        if self.per_config_ignores:
+            named, revision = split_revision(config)
+            is_path = revision is None and "::" not in config
+            name = stable_name(str(path) if is_path else named, self.root)
+            ignored = [
+                _codes(selector)
+                for glob, selectors in self.per_config_ignores.items()
+                if matches_any([glob], name)
+                for selector in selectors
+            ]
+            codes = codes.difference(*ignored)
+        return [rule for rule in all_rules() if rule.code in codes]
 
     def severity_of(self, rule: Rule) -> Severity:
         """The user's severity of a rule, the most specific one, or else the rule's own."""

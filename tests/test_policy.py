@@ -60,7 +60,7 @@ def load(tmp_path):
 
 
 def codes(policy, config="x.py", path=None):
-    return policy.rules_for(config, path or Path(config))
+    return {rule.code for rule in policy.rules_for(config, path or Path(config))}
 
 
 # Where the settings are found.

@@ -20,6 +20,7 @@ from lldtool.cli.explain import explain
 from lldtool.cli.inspect import inspect
 from lldtool.cli.rules import rule, rules
 from lldtool.cli.schedule import schedule
+from lldtool.cli.watch import watch
 from lldtool.errors import LldtoolError
 from lldtool.text import printable, to_encoding
 from lldtool.versions import lldtool_version, package_versions
@@ -58,7 +59,7 @@ def _root(
     pass
 
 
-for command in (inspect, explain, diff, compare, schedule, check, rules, rule):
+for command in (inspect, explain, diff, compare, schedule, watch, check, rules, rule):
     app.command()(command)
 
 

@@ -6,8 +6,11 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, TypeVar
 
+from lldtool.dryrun.files_read import noting_files
+from lldtool.dryrun.schedule import schedule_of
 from lldtool.dryrun.session import run
 from lldtool.dryrun.training import Training, schedulers, start_of_training
 from lldtool.dryrun.without import effect_of
@@ -15,6 +18,7 @@ from lldtool.keys import Effect, keys_of, may_be_redundant
 from lldtool.plan import Plan
 from lldtool.request import Request
 from lldtool.rules.base import DELETE, Edit
+from lldtool.schedule import Length, Schedule
 
 Result = TypeVar("Result")
 #: The parts of a config that `Examination.edited` can change.
@@ -44,6 +48,14 @@ class Examination:
             for key in keys_of(plan)
             if key.is_custom and key.decided != 0 and may_be_redundant(plan, key.name)
         }
+
+    def schedule(self, length: Length) -> Schedule:
+        """The lr of every layer over the whole training.
+
+        Raises:
+            LldtoolError: there is none to be had, or the training's length is not known.
+        """
+        return schedule_of(self.training, self.plan, length)
 
     def edited(self, edits: Sequence[Edit]) -> Plan | None:
         """The plan of the config with these edits; None where they are to what can't be changed.
@@ -87,6 +99,13 @@ def examine(request: Request, use: Callable[[Examination], Result]) -> Result:
         LldtoolError: the config or its model does not work; and what the function raises.
     """
     return run(partial(_examine, use), request)
+
+
+def examine_noting_files(
+    request: Request, use: Callable[[Examination], Result]
+) -> tuple[Result, frozenset[Path]]:
+    """The same, and the files of the user's own that were read for it; an error has them too."""
+    return run(partial(noting_files, partial(_examine, use)), request)
 
 
 def _examine(use: Callable[[Examination], Result], request: Request) -> Result:

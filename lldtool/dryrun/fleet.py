@@ -59,10 +59,12 @@ class Fleet(Executor):
     Args:
         jobs: how many calls run at a time.
         timeout: how many seconds a call may take; None for any number.
+        stderr: where what calls print goes, a file descriptor; None for this process's stderr.
     """
 
-    def __init__(self, jobs: int, timeout: float | None) -> None:
+    def __init__(self, jobs: int, timeout: float | None, stderr: int | None = None) -> None:
         self._jobs = jobs
+        self._stderr = stderr
         self._timeout = timeout
         self._numbers = itertools.count()
         self._waiting: deque[_Work] = deque()
@@ -91,7 +93,7 @@ class Fleet(Executor):
                 raise RuntimeError("the fleet was shut down")
             if self._processes is None:
                 kind = _Server if CAN_FORK else _Spawner
-                self._processes = kind(self._settle, self._lost)
+                self._processes = kind(self._settle, self._lost, self._stderr)
             self._waiting.append(_Work(future, call, _place(), config))
             self._go_on()
         return future
@@ -231,12 +233,15 @@ class _Server:
     """The process that forks, with a thread to write to it and one to read from it."""
 
     def __init__(
-        self, settle: Callable[[int, str, Any], None], lost: Callable[[int], None]
+        self,
+        settle: Callable[[int, str, Any], None],
+        lost: Callable[[int], None],
+        stderr: int | None,
     ) -> None:
         self._settle = settle
         self._lost = lost
         # A session of its own, so that Ctrl-C in a terminal is left to the parent.
-        self._process = _python_module(())
+        self._process = _python_module((), stderr)
         self._frames: SimpleQueue[bytes | None] = SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -278,15 +283,19 @@ class _Spawner:
     """Where nothing can be forked: a process and a thread for each call."""
 
     def __init__(
-        self, settle: Callable[[int, str, Any], None], lost: Callable[[int], None]
+        self,
+        settle: Callable[[int, str, Any], None],
+        lost: Callable[[int], None],
+        stderr: int | None,
     ) -> None:
         self._settle = settle
+        self._stderr = stderr
         self._threads: set[threading.Thread] = set()
         self._processes: set[subprocess.Popen[bytes]] = set()
 
     def start(self, number: int, work: _Work, timeout: float | None) -> None:
         """Have a call made."""
-        process = _python_module(("one",))
+        process = _python_module(("one",), self._stderr)
         self._processes.add(process)
         thread = threading.Thread(target=self._run, args=(process, number, work, timeout))
         thread.daemon = True
@@ -327,12 +336,13 @@ class _Spawner:
         self._threads.discard(threading.current_thread())
 
 
-def _python_module(arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
+def _python_module(arguments: tuple[str, ...], stderr: int | None) -> subprocess.Popen[bytes]:
     """`fork_server` in a session of its own, which Ctrl-C in a terminal does not reach."""
     return subprocess.Popen(
         [sys.executable, "-m", "lldtool.dryrun.fork_server", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=stderr,
         start_new_session=True,
     )
 

@@ -18,7 +18,8 @@ OPENMMLAB |= {"mmdet3d", "mmrotate", "mmyolo", "mmrazor", "mmselfsup", "mmagic",
 
 _DRYRUN_FOLDER = str(Path(__file__).parent)
 _INSTALLED = (*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_path("purelib"))
-_LIBRARIES = (*_INSTALLED, sysconfig.get_path("stdlib"))
+#: Where Python and what is installed for it are.
+LIBRARIES = (*_INSTALLED, sysconfig.get_path("stdlib"))
 
 
 def is_importing(frame: FrameType | None) -> bool:
@@ -59,7 +60,7 @@ def is_library_file(module: str, path: str) -> bool:
     top = module.partition(".")[0]
     if top in OPENMMLAB | NEVER | {"lldtool", "__main__"}:
         return True
-    return path.startswith(_LIBRARIES)
+    return path.startswith(LIBRARIES)
 
 
 def user_modules(known: Collection[str]) -> dict[str, str]:

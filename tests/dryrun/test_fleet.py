@@ -227,7 +227,7 @@ def test_a_config_that_takes_all_memory_is_ended(write, monkeypatch):
     text = "x = []\nwhile True: x.append(b'x' * (1 << 25))"
     monkeypatch.setattr(
         fleet, "_python_module",
-        lambda _: subprocess.Popen(
+        lambda *_: subprocess.Popen(
             [sys.executable, "-c", SMALL], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             start_new_session=True, cwd=ROOT,
         ),

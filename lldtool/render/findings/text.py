@@ -19,29 +19,30 @@ _INDENT, _TAB = "  ", 4
 _LEAST_CODE = 20
 
 
-def report_text(report: Report, *, width: int, color: bool) -> str:
+def report_text(report: Report, *, width: int, color: bool, brief: bool = False) -> str:
     """The report as a terminal shows it; longer lines are names, and config text to write.
 
     Args:
         report: what to show.
         width: columns of the terminal.
         color: with escape sequences for colour.
+        brief: only what each finding says, and where.
     """
     style = "bold" if report.exit_code else "bold green"
     end = Text("\n".join(wrapped(summary(report).split(" "), " ", width)), style=style)
-    lines = Text("\n\n").join([*findings_text(report, width), end]).split()
+    lines = Text("\n\n").join([*findings_text(report, width, brief=brief), end]).split()
     widest = max(line.cell_len for line in lines)  # nothing is wrapped but by us
     return rendered(Text("\n").join(lines), width=widest, color=color)
 
 
-def findings_text(report: Report, width: int) -> list[Text]:
+def findings_text(report: Report, width: int, *, brief: bool = False) -> list[Text]:
     """A text for each config that has no plan, and for each finding."""
     texts = []
     for one, several in told_once(report):
         is_told = any((one.error or "") in told.finding.message for told in several)
         if one.error is not None and not is_told:
             texts.append(_error(one, width))
-        texts += [_finding(one, told, width) for told in several]
+        texts += [_finding(one, told, width, brief=brief) for told in several]
     return texts
 
 
@@ -55,7 +56,7 @@ def _error(one: Checked, width: int) -> Text:
     return text
 
 
-def _finding(one: Checked, told: Told, width: int) -> Text:
+def _finding(one: Checked, told: Told, width: int, *, brief: bool) -> Text:
     finding = told.finding
     place = place_shown(finding.place) if finding.place else printable(one.config)
     style = f"bold {SEVERITY_COLORS[finding.severity]}"
@@ -65,17 +66,17 @@ def _finding(one: Checked, told: Told, width: int) -> Text:
     )  # fmt: skip
     words = printable(finding.message).split(" ")
     lines = [header, *(Text(line) for line in wrapped(words, " ", width - len(_INDENT)))]
-    gutter, is_info = "", finding.severity is Severity.info  # worth a line, not a page
-    if not is_info and finding.place and (source := _source_line(finding.place)) is not None:
+    gutter, brief = "", brief or finding.severity is Severity.info  # worth a line, not a page
+    if not brief and finding.place and (source := _source_line(finding.place)) is not None:
         gutter = " " * (len(str(finding.place.line)) + 1)
         lines += _snippet(source, finding.place, style, width - len(_INDENT))
-    for label, items in told.about if not is_info else told.inherited:
+    for label, items in told.about if not brief else told.inherited:
         room = width - len(f"{_INDENT}{gutter}= ")
         first, *others = wrapped([f"{label}: {items[0]}", *items[1:]], ", ", room)
         line = Text.assemble((f"{gutter}= ", "dim"), first)
         line.stylize("bold", len(gutter) + 2, len(f"{gutter}= {label}:"))
         lines += [line, *(Text(f"{gutter}  {other}") for other in others)]
-    if finding.suggestion and not is_info:
+    if finding.suggestion and not brief:
         lines += _suggestion(finding.suggestion, gutter)
     return Text(f"\n{_INDENT}").join(lines)
 

@@ -1,0 +1,123 @@
+"""A page of text on the whole terminal, scrolled with keys; afterwards all is as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+#: Alternate screen and cursor: https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
+_ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+#: What is shown together is drawn together, on terminals that know of it:
+#: https://gist.github.com/christianparpart/d8a62cc1ab659194337d73e399004036
+_BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
+_HOME, _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
+#: Key -> by how many screens it scrolls, and by how many lines.
+_SCROLLS = {
+    "\x1b[A": (0, -1), "k": (0, -1), "\x1b[B": (0, 1), "j": (0, 1),
+    "\x1b[5~": (-1, 0), "b": (-1, 0), "\x1b[6~": (1, 0), " ": (1, 0),
+    "\x1b[H": (-1000, 0), "g": (-1000, 0), "\x1b[F": (1000, 0), "G": (1000, 0),
+}  # fmt: skip
+
+
+@dataclass
+class Screen:
+    """What is on the terminal: `lines`, from the line `top` on.
+
+    `lines` are as wide as the terminal at most, with escape sequences for colour.
+    """
+
+    lines: Sequence[str] = ()
+    top: int = 0
+    _settings: list[object] | None = field(default=None, init=False)
+
+    @property
+    def size(self) -> os.terminal_size:
+        """The columns and lines of the terminal; the last line tells how to go on."""
+        return shutil.get_terminal_size((80, 24))
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[None]:
+        """Take the whole terminal, and give it back as it was, whatever happens.
+
+        Stopping the process (Ctrl-Z) gives it back until the process goes on.
+        """
+        before = signal.signal(signal.SIGTERM, _exit_on_signal)
+        stopping = signal.signal(signal.SIGTSTP, lambda *_: self._stop())
+        self._enter()
+        try:
+            yield
+        finally:
+            self._leave()
+            signal.signal(signal.SIGTERM, before)
+            signal.signal(signal.SIGTSTP, stopping)
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Show other lines, from the first on."""
+        self.lines, self.top = lines, 0
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw the lines that the terminal has room for, and one on the others."""
+        room = max(1, self.size.lines - 1)
+        self.top = max(0, min(self.top, len(self.lines) - room))
+        shown = [*self.lines[self.top : self.top + room]]
+        shown += [""] * (room - len(shown))
+        shown.append(self._last_line(room))
+        text = f"{_REST_OF_LINE}\n".join(shown)
+        _write(f"{_BEGIN}{_HOME}{text}{_REST_OF_LINE}{_REST_OF_SCREEN}{_END}")
+
+    def scroll(self, key: str) -> None:
+        """Do what a key asks for; nothing, where it is none of the keys for that."""
+        screens, lines = _SCROLLS.get(key, (0, 0))
+        self.top += screens * max(1, self.size.lines - 2) + lines
+        if screens or lines:
+            self.draw()
+
+    def _last_line(self, room: int) -> str:
+        last = min(self.top + room, len(self.lines))
+        more = f"lines {self.top + 1}–{last} of {len(self.lines)} · ↑ ↓ space b scroll · "
+        return f"\x1b[2m{more if len(self.lines) > room else ''}q ends it\x1b[0m"
+
+    def _enter(self) -> None:
+        import termios
+        import tty
+
+        if sys.stdin is not None and sys.stdin.isatty():
+            self._settings = termios.tcgetattr(sys.stdin)
+            tty.setcbreak(sys.stdin)
+        _write(_ENTER)
+
+    def _leave(self) -> None:
+        import termios
+
+        _write(_LEAVE)
+        if self._settings is not None:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._settings)  # type: ignore[arg-type]
+
+    def _stop(self) -> None:
+        self._leave()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._enter()
+        self.draw()
+
+
+def read_keys(pressed: Callable[[str], None]) -> None:
+    """Call the function with each key that is pressed, `j` or the escape sequence of `↓`."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return
+    while read := os.read(sys.stdin.fileno(), 32):
+        pressed(read.decode(errors="replace"))
+
+
+def _exit_on_signal(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,198 @@
+"""`lldtool watch` in a terminal, which pyte interprets."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+import psutil
+import pyte
+import pytest
+from conftest import ROOT, TINY_VIT, lldtool_process
+
+ROWS, COLUMNS = 60, 90
+#: Seconds that anything may take; the machine may be slow.
+MOST = 60
+
+
+class Terminal:
+    """A process in a terminal of its own, and what is on that."""
+
+    def __init__(self, *arguments, cwd):
+        self.screen = pyte.Screen(COLUMNS, ROWS)
+        self.stream = pyte.ByteStream(self.screen)
+        self.seen = b""
+        self.mine, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        self.before = termios.tcgetattr(theirs)
+        self.theirs = theirs  # kept open, to see in which state it is left
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "lldtool", *map(str, arguments)],
+            stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd, start_new_session=True,
+            env={**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)},
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+
+    def text(self):
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def read(self, seconds):
+        ready, _, _ = select.select([self.mine], [], [], seconds)
+        if ready:
+            part = os.read(self.mine, 65536)
+            self.seen += part
+            self.stream.feed(part)
+
+    def wait_for(self, *patterns):
+        """Wait until all of these are on the screen; what is on it then."""
+        until = time.monotonic() + MOST
+        while not all(re.search(pattern, self.text()) for pattern in patterns):
+            assert time.monotonic() < until, f"no {patterns} in\n{self.text()}"
+            self.read(0.2)
+        return self.text()
+
+    def press(self, keys):
+        os.write(self.mine, keys.encode())
+
+    def ended(self):
+        """Wait for the end; the exit code."""
+        until = time.monotonic() + MOST
+        while self.process.poll() is None:
+            assert time.monotonic() < until
+            self.read(0.1)
+        self.read(0.1)
+        return self.process.returncode
+
+
+@pytest.fixture
+def watched(tmp_path):
+    (tmp_path / "base.py").write_text(TINY_VIT)
+    config = tmp_path / "config.py"
+    config.write_text(
+        "_base_ = ['base.py']\n"
+        "custom_imports = dict(imports=['own_module'])\n"
+        "optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.8, norm_decay_mult=0.0))\n"
+        "print('printed by the config')\n"
+    )
+    (tmp_path / "own_module.py").write_text("RATE = 1\n")
+    terminal = Terminal("watch", config.name, cwd=tmp_path)
+    yield tmp_path, terminal
+    terminal.process.kill()
+    terminal.process.wait()
+    os.close(terminal.mine)
+    os.close(terminal.theirs)
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_changes_errors_bases_and_modules_are_shown(watched):
+    folder, terminal = watched
+    text = terminal.wait_for("watching config.py and 2 other files", r"13 ln1, head", "Found")
+    assert "printed by the config" in text
+    assert "0.8000" in text
+
+    edit(folder / "config.py", "0.8", "0.6")
+    text = terminal.wait_for("layer_decay_rate 0.8 → 0.6", "0.6000")
+    assert "A  as it was at" in text
+    assert "lr differs in 13 of 14 layers" in text
+
+    edit(folder / "config.py", "0.6", "0.6,,")
+    text = terminal.wait_for("syntax error in config.py line 3", "broken")
+    assert "0.6000" in text
+    assert "what it was at" in text
+
+    edit(folder / "config.py", "0.6,,", "0.6")
+    terminal.wait_for("identical lr, lr_scale, weight decay and layer")
+
+    edit(folder / "base.py", "weight_decay=0.05", "weight_decay=0.07")
+    terminal.wait_for("optim_wrapper.optimizer.weight_decay 0.05 → 0.07")
+
+    (folder / "own_module.py").write_text("raise ValueError('of the module')\n")
+    terminal.wait_for("of the module", "broken")
+    (folder / "own_module.py").write_text("")
+    terminal.wait_for("identical lr")
+
+    (folder / "lldtool.toml").write_text("ignore = ['ALL']\n")
+    terminal.wait_for("no findings", "All checks passed")
+
+    edit(folder / "config.py", "print(", "import time; time.sleep(1000); print(")
+    terminal.wait_for(r"· … ·")
+    edit(folder / "config.py", "time.sleep(1000)", "1")
+    terminal.wait_for(r"\d s ·", "identical lr")
+
+    terminal.press("q")
+    assert terminal.ended() == 0
+
+
+def test_it_leaves_the_terminal_as_it_was(watched):
+    _, terminal = watched
+    terminal.wait_for("ln1, head", "q ends it")
+    assert termios.tcgetattr(terminal.theirs) != terminal.before
+    started = psutil.Process(terminal.process.pid).children(recursive=True)
+    assert started
+    terminal.press("\x03")
+    assert terminal.ended() == 130
+    assert psutil.wait_procs(started, timeout=MOST)[1] == []
+    assert termios.tcgetattr(terminal.theirs) == terminal.before
+    assert terminal.seen.endswith(b"\x1b[?25h\x1b[?1049l")
+    assert b"Traceback" not in terminal.seen
+
+
+def test_a_signal_ends_it_as_well(watched):
+    _, terminal = watched
+    terminal.wait_for("ln1, head", "q ends it")
+    terminal.process.send_signal(signal.SIGTERM)
+    assert terminal.ended() == 128 + signal.SIGTERM
+    assert termios.tcgetattr(terminal.theirs) == terminal.before
+
+
+def test_keys_scroll_what_is_longer_than_the_terminal(watched):
+    _, terminal = watched
+    terminal.wait_for("ln1, head", "q ends it")
+    fcntl.ioctl(terminal.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 20, COLUMNS, 0, 0))
+    terminal.screen.resize(20, COLUMNS)
+    os.killpg(terminal.process.pid, signal.SIGWINCH)
+    terminal.wait_for("lines 1–19 of")
+    terminal.press("j")
+    terminal.wait_for("lines 2–20 of")
+    terminal.press("G")
+    text = terminal.wait_for("Found .* of 1 config")
+    last = re.search(r"–(\d+) of (\d+)", text)
+    assert last[1] == last[2]
+    terminal.press("g")
+    terminal.wait_for("lines 1–19 of", "watching config.py")
+
+
+def test_a_saved_plan_is_watched_too(tmp_path):
+    plan = (ROOT / "tests/render/plans/vit-base_layer-decay.json").read_text()
+    (tmp_path / "plan.json").write_text(plan)
+    terminal = Terminal("watch", "plan.json", cwd=tmp_path)
+    try:
+        terminal.wait_for("watching plan.json", "13 ln1, head")
+        edit(tmp_path / "plan.json", '"lr": 0.004', '"lr": 0.005')
+        terminal.wait_for("0.004 → 0.005")
+    finally:
+        terminal.process.kill()
+        terminal.process.wait()
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_without_a_terminal_it_says_so(tmp_path, term):
+    (tmp_path / "config.py").write_text(TINY_VIT)
+    result = lldtool_process("watch", "config.py", cwd=tmp_path, TERM=term)
+    assert (result.code, result.out) == (2, "")
+    assert result.err == (
+        "error: watch needs a terminal that it can draw on "
+        "(lldtool inspect config.py prints the table once)\n"
+    )
