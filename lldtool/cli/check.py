@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lldtool.cli.fleets import in_processes
 from lldtool.cli.options import (
     AllowNetwork,
     AutoScaleLr,
@@ -27,7 +27,6 @@ from lldtool.cli.options import (
     requests,
 )
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
-from lldtool.cli.progress import Bar
 from lldtool.errors import LldtoolError
 from lldtool.findings import Severity
 from lldtool.request import Request
@@ -35,14 +34,10 @@ from lldtool.source import saved_plan
 from lldtool.text import plural
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from lldtool.checking import Outcome
     from lldtool.findings import Report
     from lldtool.policy import Policy
 
-#: Seconds that a config may take.
-TIMEOUT = 120.0
 #: What GitHub takes of a step's summary, in bytes.
 _GITHUB_SUMMARY = 1024 * 1024
 
@@ -286,7 +281,7 @@ def _outcomes(
     names: Sequence[str], request_of: Callable[[str], Request], policy: Policy, dask: str | None
 ) -> list[Outcome]:
     """What was found in each, in their order."""
-    from lldtool.checking import check_plan
+    from lldtool.checking import check_config, check_plan
 
     outcomes: dict[int, Outcome] = {}
     requests: dict[int, Request] = {}
@@ -301,60 +296,25 @@ def _outcomes(
             requests[index] = request
         else:
             outcomes[index] = check_plan(policy, plan, name)
-    if requests:
-        outcomes |= _run(requests, policy, dask)
+    done = in_processes(
+        partial(check_config, policy),
+        list(requests.values()),
+        title="checking configs",
+        jobs=policy.jobs,
+        timeout=policy.timeout,
+        dask=dask,
+    )
+    for index, found in zip(requests, done, strict=True):
+        if isinstance(found, LldtoolError):
+            found = _failed(requests[index].name, found)
+        outcomes[index] = found
     return [outcomes[index] for index in range(len(names))]
-
-
-def _run(requests: dict[int, Request], policy: Policy, dask: str | None) -> dict[int, Outcome]:
-    from concurrent.futures import as_completed
-
-    from lldtool.checking import check_config
-
-    timeout = policy.timeout or TIMEOUT
-    jobs = min(policy.jobs or os.cpu_count() or 1, len(requests))
-    outcomes: dict[int, Outcome] = {}
-    with _executor(dask, jobs, timeout) as submit:
-        task = partial(check_config, policy)
-        futures = {submit(task, request): index for index, request in requests.items()}
-        for future in Bar("checking configs")(as_completed(futures), len(futures)):
-            index = futures[future]
-            try:
-                outcomes[index] = future.result()
-            except LldtoolError as error:
-                outcomes[index] = _failed(requests[index].name, error)
-            except Exception as error:
-                text = f"lldtool itself failed: {type(error).__name__}: {error}"
-                outcomes[index] = _failed(requests[index].name, LldtoolError(text))
-    return outcomes
 
 
 def _failed(name: str, error: LldtoolError) -> Outcome:
     from lldtool.checking import Outcome
 
     return Outcome(name, (), error=error.without_config())
-
-
-Submit = Callable[[Callable[[Request], "Outcome"], Request], "Future[Outcome]"]
-
-
-@contextlib.contextmanager
-def _executor(dask: str | None, jobs: int, timeout: float) -> Iterator[Submit]:
-    """A function that has a task called with a request, in a process of its own."""
-    from lldtool.dryrun.fleet import Fleet, dask_executor, in_worker
-
-    if dask is None:
-        with Fleet(jobs, timeout) as fleet:
-            yield fleet.submit
-        return
-
-    def submit(task: Callable[[Request], Outcome], request: Request) -> Future[Outcome]:
-        there = replace(request, path=request.path.absolute())  # workers stand elsewhere
-        future: Future[Outcome] = executor.submit(in_worker, task, (there,), timeout)
-        return future
-
-    with dask_executor(dask) as executor:
-        yield submit
 
 
 def _rendered(report: Report, sink: Sink, color: Color) -> str:
