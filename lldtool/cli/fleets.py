@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lldtool.cli.progress import Bar
 from lldtool.errors import LldtoolError
@@ -41,16 +41,20 @@ def in_processes(
     Raises:
         LldtoolError: the cluster can't be reached.
     """
+    if not requests:
+        return []
     jobs = min(jobs or os.cpu_count() or 1, len(requests))
     found: dict[int, Result | LldtoolError] = {}
     with _executor(dask, jobs, timeout or TIMEOUT) as submit:
         futures = {submit(task, request): i for i, request in enumerate(requests)}
         for future in Bar(title)(as_completed(futures), len(futures)):
-            found[futures[future]] = _result(future)
+            done: Result | LldtoolError = _result(future)
+            found[futures[future]] = done
     return [found[i] for i in range(len(requests))]
 
 
-def _result(future: Future[Result]) -> Result | LldtoolError:
+def _result(future: Future[Any]) -> Any:
+    """The future's result, or its exception as an `LldtoolError`."""
     error = future.exception()
     if error is None or isinstance(error, LldtoolError):
         return future.result() if error is None else error
