@@ -240,7 +240,7 @@ class Plan:
 
     def _repr_html_(self) -> str:
         """The table that `lldtool inspect` prints, for a notebook."""
-        from lldtool.render.html import plan_html
+        from lldtool.render.report import plan_html
 
         return plan_html(self)
 

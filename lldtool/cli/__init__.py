@@ -18,6 +18,7 @@ from lldtool.cli.compare import compare
 from lldtool.cli.diff import diff
 from lldtool.cli.explain import explain
 from lldtool.cli.inspect import inspect
+from lldtool.cli.report import report
 from lldtool.cli.rules import rule, rules
 from lldtool.cli.schedule import schedule
 from lldtool.cli.watch import watch
@@ -59,7 +60,7 @@ def _root(
     pass
 
 
-for command in (inspect, explain, diff, compare, schedule, watch, check, rules, rule):
+for command in (inspect, explain, diff, compare, schedule, report, watch, check, rules, rule):
     app.command()(command)
 
 

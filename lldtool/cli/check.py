@@ -22,6 +22,7 @@ from lldtool.cli.options import (
     ColorOption,
     Device,
     Output,
+    Settings,
     Traceback,
     WorldSize,
     requests,
@@ -135,13 +136,7 @@ def check(
     exit_zero: Annotated[
         bool, typer.Option("--exit-zero", help="Exit with 0 also where something was found.")
     ] = False,
-    settings: Annotated[
-        Path | None,
-        typer.Option(
-            "--config", metavar="FILE", show_default=False,
-            help="The settings to use; else the nearest lldtool.toml or pyproject.toml.",
-        ),
-    ] = None,
+    settings: Settings = None,
     baseline: Annotated[
         Path | None,
         typer.Option(

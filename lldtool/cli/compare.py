@@ -68,9 +68,11 @@ def compare(
         raise typer.BadParameter("two CONFIGs or more, or one and --sweep, are needed")
     if sweep is not None and len(configs) > 1:
         raise typer.BadParameter("--sweep takes one CONFIG")
+    from lldtool.render import compare as render
+
     request = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)
     asked = [request(config) for config in configs]
-    titles = letters(len(asked))
+    titles = render.letters(len(asked))
     legend = list(zip(titles, configs, strict=True))
     if sweep is not None:
         edits = swept(sweep)
@@ -80,8 +82,6 @@ def compare(
     picture, paths = Plot(plot, dark), [one.path for one in asked]
     check_writable(output, *paths)
     picture.check(output, *paths)
-    from lldtool.render import compare as render
-
     comparison = render.Comparison(tuple(named_plans_of(asked)), tuple(titles), tuple(legend))
     if form is Format.table:
         colored = use_color(color, output)
@@ -119,8 +119,3 @@ def swept(sweep: str) -> list[str]:
     if not key or not all(values):
         raise LldtoolError(f"--sweep {sweep}: expected KEY=V1,V2,…")
     return [f"{key}={value}" for value in values]
-
-
-def letters(number: int) -> list[str]:
-    """A, B, …, Z, then A1 and on: short titles for configs with long names."""
-    return [chr(ord("A") + i % 26) + (str(i // 26) if i >= 26 else "") for i in range(number)]

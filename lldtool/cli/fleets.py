@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from lldtool.cli.progress import Bar
 from lldtool.errors import LldtoolError
@@ -48,17 +48,15 @@ def in_processes(
     with _executor(dask, jobs, timeout or TIMEOUT) as submit:
         futures = {submit(task, request): i for i, request in enumerate(requests)}
         for future in Bar(title)(as_completed(futures), len(futures)):
-            done: Result | LldtoolError = _result(future)
-            found[futures[future]] = done
+            error, index = future.exception(), futures[future]
+            if error is None:
+                found[index] = future.result()
+            elif isinstance(error, LldtoolError):
+                found[index] = error
+            else:
+                text = f"lldtool itself failed: {type(error).__name__}: {error}"
+                found[index] = LldtoolError(text)
     return [found[i] for i in range(len(requests))]
-
-
-def _result(future: Future[Any]) -> Any:
-    """The future's result, or its exception as an `LldtoolError`."""
-    error = future.exception()
-    if error is None or isinstance(error, LldtoolError):
-        return future.result() if error is None else error
-    return LldtoolError(f"lldtool itself failed: {type(error).__name__}: {error}")
 
 
 @contextlib.contextmanager

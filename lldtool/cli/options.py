@@ -10,6 +10,7 @@ import typer
 
 from lldtool.cli.output import Color
 from lldtool.request import Request
+from lldtool.schedule import Length
 from lldtool.source import locate
 
 ConfigArgument = Annotated[
@@ -33,6 +34,32 @@ Match = Annotated[
     str | None,
     typer.Option("--match", metavar="GLOB", help="Only these names.", show_default=False),
 ]
+EpochLength = Annotated[
+    int | None,
+    typer.Option(
+        "--epoch-length", metavar="N", min=1, show_default=False, help="Iterations an epoch."
+    ),
+]
+DatasetSize = Annotated[
+    int | None,
+    typer.Option(
+        "--dataset-size", metavar="N", min=1, show_default=False,
+        help="Samples an epoch; with the config's batch size and --world-size.",
+    ),
+]  # fmt: skip
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        "--epochs", metavar="N", min=1, show_default=False, help="Instead of train_cfg's."
+    ),
+]
+Settings = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", show_default=False,
+        help="The settings of check to use; else the nearest lldtool.toml or pyproject.toml.",
+    ),
+]  # fmt: skip
 Device = Annotated[str, typer.Option(metavar="cpu|cuda|cuda:N", help="Where the model is built.")]
 AutoScaleLr = Annotated[
     bool,
@@ -65,6 +92,17 @@ ColorOption = Annotated[Color, typer.Option("--color", help="When to use colour.
 Traceback = Annotated[
     bool, typer.Option("--traceback", help="After an error, show where it came from.")
 ]
+
+
+def length(epoch_length: int | None, dataset_size: int | None, epochs: int | None) -> Length:
+    """How long the training is, as the options say.
+
+    Raises:
+        BadParameter: they say it twice.
+    """
+    if epoch_length is not None and dataset_size is not None:
+        raise typer.BadParameter("--epoch-length and --dataset-size exclude each other")
+    return Length(epoch_length, dataset_size, epochs)
 
 
 def requests(

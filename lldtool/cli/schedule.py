@@ -15,42 +15,30 @@ from lldtool.cli.options import (
     ColorOption,
     ConfigArgument,
     Dark,
+    DatasetSize,
     Device,
+    EpochLength,
+    Epochs,
     Output,
     PlotFile,
     Traceback,
     WorldSize,
+    length,
     requests,
 )
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
 from lldtool.cli.pictures import Plot
 from lldtool.cli.progress import Bar
 from lldtool.errors import LldtoolError
-from lldtool.schedule import Length, Schedule
+from lldtool.schedule import Schedule
 from lldtool.source import saved_plan
 
 
 def schedule(
     config: ConfigArgument,
-    epoch_length: Annotated[
-        int | None,
-        typer.Option(
-            "--epoch-length", metavar="N", min=1, show_default=False, help="Iterations an epoch."
-        ),
-    ] = None,
-    dataset_size: Annotated[
-        int | None,
-        typer.Option(
-            "--dataset-size", metavar="N", min=1, show_default=False,
-            help="Samples an epoch; with the config's batch size and --world-size.",
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            "--epochs", metavar="N", min=1, show_default=False, help="Instead of train_cfg's."
-        ),
-    ] = None,
+    epoch_length: EpochLength = None,
+    dataset_size: DatasetSize = None,
+    epochs: Epochs = None,
     at: Annotated[
         str | None,
         typer.Option(
@@ -77,8 +65,7 @@ def schedule(
     Steps the config's own param schedulers, as training would. Marks layers whose lr rises (↑)
     or that end at one lr (=).
     """
-    if epoch_length is not None and dataset_size is not None:
-        raise typer.BadParameter("--epoch-length and --dataset-size exclude each other")
+    duration = length(epoch_length, dataset_size, epochs)
     request = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)(config)
     picture, points_asked_for = Plot(plot, dark), _epochs(at)
     check_writable(output, request.path)
@@ -91,8 +78,7 @@ def schedule(
     from lldtool.dryrun.schedule import dry_run_schedule
     from lldtool.render import schedule as render
 
-    length = Length(epoch_length, dataset_size, epochs)
-    made = dry_run_schedule(request, length, progress=Bar("stepping the schedulers"))
+    made = dry_run_schedule(request, duration, progress=Bar("stepping the schedulers"))
     if not made.courses:
         raise LldtoolError("the optimizer has no lr", config=request.name)
     points = render.points_of(made, points_asked_for)

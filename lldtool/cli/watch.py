@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import typer
 
@@ -24,6 +24,7 @@ from lldtool.cli.options import (
     ColorOption,
     ConfigArgument,
     Device,
+    Settings,
     Traceback,
     WorldSize,
     requests,
@@ -62,13 +63,7 @@ Signatures = dict[Path, tuple[int, ...] | None]
 
 def watch(
     config: ConfigArgument,
-    settings: Annotated[
-        Path | None,
-        typer.Option(
-            "--config", metavar="FILE", show_default=False,
-            help="The settings of check to use; else the nearest lldtool.toml or pyproject.toml.",
-        ),
-    ] = None,
+    settings: Settings = None,
     cfg_options: CfgOptions = None,
     device: Device = "cpu",
     auto_scale_lr: AutoScaleLr = False,

@@ -70,19 +70,20 @@ def comparison_text(comparison: Comparison, *, width: int, color: bool) -> str:
     for label, text in comparison.legend:
         legend.add_row(Text(label), Text(printable(text)))
     parts: list[RenderableType] = [legend]
-    fixed, variants = _columns(comparison)
+    fixed, variants = comparison_columns(comparison)
     widest = max(len(cell) for cells in variants for cell in cells) + 1
     room = width - sum(min(_CONTENTS, max(map(len, cells))) + 1 for cells in fixed)
     step = max(1, room // widest)
     for start in range(0, len(variants), step):
         parts += [Text(), _table(fixed, variants[start : start + step])]
-    parts += [Text(), Text(_caption(comparison), style="dim")]
+    parts += [Text(), Text(caption(comparison), style="dim")]
     if comparison.notes:
         parts.append(notes_table(comparison.notes))
     return rendered(Group(*parts), width=width, color=color)
 
 
-def _caption(comparison: Comparison) -> str:
+def caption(comparison: Comparison) -> str:
+    """What the table shows."""
     first = printable(comparison.titles[0])
     return (
         f"lr of each layer; last row: parameters whose weight decay is not that of column {first}"
@@ -93,7 +94,7 @@ def _caption(comparison: Comparison) -> str:
 _CONTENTS = 22
 
 
-def _columns(comparison: Comparison) -> tuple[list[list[str]], list[list[str]]]:
+def comparison_columns(comparison: Comparison) -> tuple[list[list[str]], list[list[str]]]:
     """What each row is about, and lr in each variant: columns of a title, rows and a last one."""
     fixed = (
         [["layer", *comparison.layer_ids, ""]]
@@ -138,11 +139,11 @@ def _table(fixed: Sequence[Sequence[str]], variants: Sequence[Sequence[str]]) ->
 def comparison_markdown(comparison: Comparison) -> str:
     """The table for a pull request or a README."""
     legend = [f"- {label}: {markdown(printable(text))}" for label, text in comparison.legend]
-    fixed, variants = _columns(comparison)
+    fixed, variants = comparison_columns(comparison)
     titles, *rows = zip(*fixed, *variants, strict=True)
     table = markdown_table(titles, rows, right=[t for t in titles if t != "contents"])
     notes = [f"\n> {markdown(printable(note))}" for note in comparison.notes]
-    return "\n".join([*legend, "", *table, "", markdown(_caption(comparison)), *notes]) + "\n"
+    return "\n".join([*legend, "", *table, "", markdown(caption(comparison)), *notes]) + "\n"
 
 
 def comparison_csv(comparison: Comparison) -> str:
@@ -180,3 +181,8 @@ def comparison_json(comparison: Comparison) -> str:
         ],
     }
     return dump_by_line(msgspec.to_builtins(content))
+
+
+def letters(number: int) -> list[str]:
+    """A, B, …, Z, then A1 and on: short titles for configs with long names."""
+    return [chr(ord("A") + i % 26) + (str(i // 26) if i >= 26 else "") for i in range(number)]

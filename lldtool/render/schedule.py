@@ -71,12 +71,12 @@ def schedule_text(schedule: Schedule, points: Mapping[str, int], *, width: int, 
     for line in remarks(schedule):
         text = "\n  ".join(wrapped(line.split(" "), " ", width - 2))
         parts.append(Text.assemble((text[0], _MARK_COLORS[text[0]]), text[1:]))
-    parts.append(notes_table(_all_notes(schedule)))
+    parts.append(notes_table(all_notes(schedule)))
     return rendered(Group(*parts), width=width, color=color).rstrip("\n") + "\n"
 
 
 def _tables(schedule: Schedule, points: Mapping[str, int], width: int) -> Iterator[Table]:
-    columns = _columns(schedule, points)
+    columns = schedule_columns(schedule, points)
     for title in _OPTIONAL:
         if _free(columns, width) < _COURSE[0]:
             columns.pop(title, None)
@@ -129,14 +129,14 @@ def _width(column: tuple[str, Sequence[str]]) -> int:
 
 def schedule_markdown(schedule: Schedule, points: Mapping[str, int]) -> str:
     """The same as a Markdown table."""
-    columns = _columns(schedule, points)
+    columns = schedule_columns(schedule, points)
     lines = [f"### {markdown(printable(schedule.plan.config))}", ""]
     lines += [markdown(" · ".join(about(schedule))), ""]
     rows = list(zip(*columns.values(), strict=True))
     left = (_MARKS, "contents")
     lines += markdown_table(list(columns), rows, right=[t for t in columns if t not in left])
     lines += ["", *(f"{markdown(line)}  " for line in remarks(schedule))]
-    lines += [f"\n> {markdown(printable(note))}" for note in _all_notes(schedule)]
+    lines += [f"\n> {markdown(printable(note))}" for note in all_notes(schedule)]
     return "\n".join(lines) + "\n"
 
 
@@ -178,7 +178,7 @@ def schedule_json(schedule: Schedule, points: Mapping[str, int]) -> str:
             for course in schedule.courses
         ],
         "remarks": remarks(schedule),
-        "notes": _all_notes(schedule),
+        "notes": all_notes(schedule),
     }
     return json.dumps(content, indent=2) + "\n"
 
@@ -255,7 +255,8 @@ def names_of(schedule: Schedule, courses: Sequence[Course]) -> str:
     return ", ".join([ranges(ids)] * bool(ids) + folded(modules))
 
 
-def _all_notes(schedule: Schedule) -> list[str]:
+def all_notes(schedule: Schedule) -> list[str]:
+    """What else is to be said, of the schedule and of the plan."""
     return [*schedule.notes, *schedule.plan.notes]
 
 
@@ -263,7 +264,7 @@ def _names_title(schedule: Schedule) -> str:
     return "layer" if schedule.plan.has_layers else "contents"
 
 
-def _columns(schedule: Schedule, points: Mapping[str, int]) -> dict[str, list[str]]:
+def schedule_columns(schedule: Schedule, points: Mapping[str, int]) -> dict[str, list[str]]:
     """Title -> cells, a row for what follows the very same course; without the course."""
     rows = schedule.rows
     columns = {_MARKS: [_marks(schedule, row[0]) for row in rows]}

@@ -31,6 +31,11 @@ def header(plan: Plan) -> list[tuple[str, list[str]]]:
     return [(label, [printable(item) for item in items]) for label, items in lines]
 
 
+def joint(label: str) -> str:
+    """What stands between the items of a line with this label."""
+    return ", " if label == "custom keys" else " · "
+
+
 def _paramwise(options: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """The options, then the custom keys with a line for each setting that they share."""
     if not options:

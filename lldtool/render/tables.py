@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from lldtool.plan import Plan
 from lldtool.render.columns import layer_columns
 from lldtool.render.contents import layer_contents
-from lldtool.render.summary import header, totals
+from lldtool.render.summary import header, joint, totals
 from lldtool.text import lr, printable, setting, shape
 
 _COLUMNS = (
@@ -41,7 +41,9 @@ def plan_markdown(plan: Plan, *, whole: Plan | None = None, params: bool = False
     whole = whole or plan
     (_, (config,)), *lines = header(whole)
     parts = [f"### {markdown(config)}", ""]
-    parts += [f"- {label or 'options'}: {markdown(' · '.join(items))}" for label, items in lines]
+    parts += [
+        f"- {label or 'options'}: {markdown(joint(label).join(items))}" for label, items in lines
+    ]
     parts += ["", *(_parameter_rows(plan) if params else _layer_rows(plan, whole)), ""]
     parts += [f"{markdown(line)}  " for line in totals(plan)]
     parts += [f"\n> {markdown(printable(note))}" for note in plan.notes]

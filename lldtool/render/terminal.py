@@ -15,7 +15,7 @@ from lldtool.plan import Layer, Plan
 from lldtool.render.columns import layer_columns
 from lldtool.render.contents import layer_contents
 from lldtool.render.parameters import parameter_tables
-from lldtool.render.summary import header, totals
+from lldtool.render.summary import header, joint, totals
 from lldtool.text import printable
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -75,8 +75,7 @@ def _header(plan: Plan, width: int) -> Group:
     table.add_column(overflow="fold")
     room = width - max(len(label) for label, _ in lines) - 2
     for label, items in lines:
-        joint = ", " if label == "custom keys" else " · "
-        for number, line in enumerate(wrapped(items, joint, room)):
+        for number, line in enumerate(wrapped(items, joint(label), room)):
             table.add_row("" if number else label, Text(line))
     return Group(Text(config, style="bold", overflow="fold"), table)
 

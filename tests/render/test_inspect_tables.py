@@ -8,7 +8,7 @@ from conftest import make_parameter, make_plan
 
 from lldtool.plan import Constructor, UntrainedParameter, load_plan
 from lldtool.render.contents import layer_contents
-from lldtool.render.html import plan_html
+from lldtool.render.report import plan_html
 from lldtool.render.tables import plan_csv, plan_markdown
 from lldtool.render.terminal import plan_text
 

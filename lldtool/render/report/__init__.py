@@ -1,0 +1,274 @@
+"""Configs, what rules find in them and their schedules -> one HTML page that needs nothing else.
+
+`page.html` has the structure, `page.css` the looks, `page.js` what the controls do. All text is
+escaped by Jinja; a content security policy lets no other script run and nothing be loaded.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lldtool.diff import diff_plans
+from lldtool.findings import Checked, Report
+from lldtool.plan import Parameter, Plan, UntrainedParameter
+from lldtool.render.changes import sections
+from lldtool.render.columns import layer_columns
+from lldtool.render.compare import Comparison, caption, comparison_columns, letters
+from lldtool.render.contents import layer_contents
+from lldtool.render.findings.shared import Told, place_shown, severities, told_once
+from lldtool.render.plots import comparison_picture, plan_picture, schedule_picture
+from lldtool.render.reasons import rule_text
+from lldtool.render.schedule import about, all_notes, points_of, remarks, schedule_columns
+from lldtool.render.summary import header, joint, totals
+from lldtool.render.words import summary
+from lldtool.schedule import Schedule
+from lldtool.text import lr, plural, printable, setting, shape
+from lldtool.versions import lldtool_version
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_FOLDER = Path(__file__).parent
+#: Titles of columns that are no numbers.
+_WORDS = ("", "contents", "weight decay", "value", "change", "parameters", "reason", "name")
+
+
+@dataclass(frozen=True)
+class Reported:
+    """One config; `no_schedule` is why it has no schedule."""
+
+    config: str
+    plan: Plan | None
+    schedule: Schedule | None = None
+    no_schedule: str = ""
+
+
+def report_html(reported: Sequence[Reported], report: Report) -> str:
+    """The page: the configs, and where they are several what differs between them.
+
+    Args:
+        reported: the configs.
+        report: what the rules find in them, in their order.
+    """
+    told = [findings for _, findings in told_once(report)]
+    parts = [
+        _part(i, one, checked, findings)
+        for i, (one, checked, findings) in enumerate(
+            zip(reported, report.configs, told, strict=True)
+        )
+    ]
+    plans = [one.plan for one in reported if one.plan is not None]
+    several = len(parts) > 1
+    script, style = (_source(name) for name in ("page.js", "page.css"))
+    page: str = _template("page.html").render(
+        title=plural(len(parts), "config") if several else parts[0]["config"],
+        several=several,
+        parts=parts,
+        comparison=_comparison(plans) if len(plans) > 1 else None,
+        version=lldtool_version(),
+        script_hash=_hash(script),
+        style_hash=_hash(style),
+    )
+    return page
+
+
+def plan_html(plan: Plan) -> str:
+    """The compact form for a notebook: the header, a row for each layer, and the totals."""
+    form: str = _template("notebook.html").render(plan=_plan(plan))
+    return form
+
+
+def _template(name: str) -> Any:  # noqa: ANN401
+    return _environment().get_template(name)
+
+
+@functools.cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+
+
+def _source(name: str) -> str:
+    """A file as Jinja includes it."""
+    text: str = _template(name).render()
+    return text
+
+
+def _hash(text: str) -> str:
+    """As a content security policy names a script: https://www.w3.org/TR/CSP3/#grammardef-hash-source"""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+# One config
+
+
+def _part(number: int, one: Reported, checked: Checked, findings: Iterable[Told]) -> dict[str, Any]:
+    found = severities(checked.findings) or "no findings"
+    part: dict[str, Any] = {
+        "id": f"config-{number + 1}",
+        "config": printable(one.config),
+        "verdict": found if one.plan else "could not be looked at",
+        "error": printable(checked.error or ""),
+        "findings": [_finding(told) for told in sorted(findings, key=_severity)],
+        "no_schedule": printable(one.no_schedule),
+        "plan": None,
+        "schedule": None,
+    }
+    if one.plan is not None:
+        part["plan"] = _plan(one.plan)
+        part["picture"] = _picture(functools.partial(plan_picture, one.plan))
+        part["parameters"] = _parameters(one.plan)
+    if one.schedule is not None:
+        part["schedule"] = _schedule(one.schedule)
+    return part
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    (_, (config,)), *lines = header(plan)
+    return {
+        "config": config,
+        "header": [(label, joint(label).join(items)) for label, items in lines],
+        "layers": _table("", layer_columns(plan, layer_contents(plan, plan))),
+        "totals": totals(plan),
+        "notes": [printable(note) for note in plan.notes],
+    }
+
+
+def _finding(told: Told) -> dict[str, Any]:
+    finding = told.finding
+    return {
+        "severity": finding.severity.value,
+        "rule": printable(f"{finding.code} {finding.name}"),
+        "place": place_shown(finding.place) if finding.place else "",
+        "message": printable(finding.message),
+        "about": [f"{label}: {', '.join(items)}" for label, items in told.about],
+        "suggestion": "\n".join(map(printable, (finding.suggestion or "").strip("\n").split("\n"))),
+    }
+
+
+def _severity(told: Told) -> int:
+    return told.finding.severity.rank
+
+
+def _schedule(schedule: Schedule) -> dict[str, Any]:
+    plan_notes = set(schedule.plan.notes)
+    return {
+        "about": " · ".join(about(schedule)),
+        "remarks": remarks(schedule),
+        "notes": [printable(note) for note in all_notes(schedule) if note not in plan_notes],
+        "picture": _picture(functools.partial(schedule_picture, schedule)),
+        "table": _table("", schedule_columns(schedule, points_of(schedule))),
+    }
+
+
+def _picture(draw: Callable[..., bytes]) -> dict[str, str]:
+    """The picture for light and for dark pages, as addresses that hold it."""
+    svgs = {"light": draw("svg", dark=False), "dark": draw("svg", dark=True)}
+    return {
+        theme: f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+        for theme, svg in svgs.items()
+    }
+
+
+def _table(title: str, columns: Mapping[str, Sequence[object]]) -> dict[str, Any]:
+    return {
+        "title": title,
+        "columns": [{"title": name, "numeric": name not in _WORDS} for name in columns],
+        "rows": [[str(cell) for cell in row] for row in zip(*columns.values(), strict=True)],
+    }
+
+
+# The parameters
+
+
+def _parameters(plan: Plan) -> dict[str, Any]:
+    """A row for each, with what it can be found by."""
+    statuses: list[tuple[str, Sequence[Parameter | UntrainedParameter]]] = [
+        ("", plan.parameters), ("frozen", plan.frozen), ("left out", plan.left_out)
+    ]  # fmt: skip
+    rows = [_parameter(p, status) for status, parameters in statuses for p in parameters]
+    names = {"layer": "Layer", "decayed": "Weight decay", "reason": "Reason"}
+    options = {name: list(dict.fromkeys(r["filters"][name] for r in rows)) for name in names}
+    words = ("name", "shape", "reason")
+    titles = ("layer", "name", "shape", "lr", "lr_scale", "weight decay", "reason")
+    return {
+        "columns": [{"title": title, "numeric": title not in words} for title in titles],
+        "filters": [
+            {"name": name, "title": names[name], "options": options[name]}
+            for name in names
+            if len(options[name]) > 1
+        ],
+        "rows": rows,
+    }
+
+
+def _parameter(p: Parameter | UntrainedParameter, status: str) -> dict[str, Any]:
+    name, size = printable(p.name), shape(p.shape)
+    if isinstance(p, UntrainedParameter):
+        filters = {"name": name, "layer": "–", "decayed": status, "reason": status}
+        cells = [_number(None), _word(name), _word(size), *[_number(None)] * 3, _word(status)]
+        return {"filters": filters, "cells": cells}
+    layer = "–" if p.layer_id is None else str(p.layer_id)
+    reason = rule_text(p.reason.weight_decay)
+    decayed = "decayed" if p.weight_decay else "not decayed"
+    cells = [
+        _number(p.layer_id, layer), _word(name), _word(size), _number(p.lr, lr(p.lr)),
+        _number(p.lr_scale, lr(p.lr_scale)), _number(p.weight_decay, setting(p.weight_decay)),
+        _word(reason),
+    ]  # fmt: skip
+    filters = {"name": name, "layer": layer, "decayed": decayed, "reason": reason}
+    return {"filters": filters, "cells": cells}
+
+
+def _word(text: str) -> dict[str, Any]:
+    return {"text": text, "numeric": False, "exact": None}
+
+
+def _number(value: float | None, text: str = "–") -> dict[str, Any]:
+    return {"text": text, "numeric": True, "exact": None if value is None else repr(value)}
+
+
+# What differs
+
+
+def _comparison(plans: Sequence[Plan]) -> dict[str, Any]:
+    """Two plans as `diff` shows them, more as `compare` does."""
+    titles = tuple(letters(len(plans)))
+    legend = tuple(zip(titles, (plan.config for plan in plans), strict=True))
+    comparison = Comparison(tuple(plans), titles, legend)
+    sentences = [caption(comparison)]
+    if len(plans) == 2:
+        diff = diff_plans(*plans)
+        tables = [
+            _table(section.title, _section_columns(section.columns, section.rows))
+            for section in sections(diff, every_layer=False, every_parameter=False)
+        ]
+        sentences = summary(diff)
+    else:
+        fixed, variants = comparison_columns(comparison)
+        columns = {title: cells for title, *cells in (*fixed, *variants)}
+        tables = [_table("", columns)]
+    return {
+        "legend": [(title, printable(config)) for title, config in legend],
+        "sentences": sentences,
+        "tables": tables,
+        "picture": _picture(functools.partial(comparison_picture, comparison)),
+    }
+
+
+def _section_columns(columns: Sequence[str], rows: Iterable[Any]) -> dict[str, list[object]]:
+    rows = list(rows)
+    found: dict[str, list[object]] = {"": [row.marker for row in rows]}
+    for place, title in enumerate(columns):
+        found[title or " "] = [row.cells[place] for row in rows]
+    return found
