@@ -1,9 +1,14 @@
 """Real `mmengine.Runner`s of small configs, on a CPU."""
 
+import sys
+
 import torch
+from conftest import SAMPLES
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
+
+import lldtool
 
 BATCH_SIZE = 2
 
@@ -14,6 +19,8 @@ def runner_of(config, work_dir, *, epoch_length=2, size=32, logged=False, **chan
     The images are black, and there are `epoch_length` batches of them. With `logged` every
     iteration is logged.
     """
+    if "mmpretrain.models" not in sys.modules:  # which imports torchvision, there or not
+        lldtool.dry_run(SAMPLES / "vit-small_pure-python.py")
     config.model["data_preprocessor"] = {"type": "mmpretrain.ClsDataPreprocessor"}
     config.model["_scope_"] = "mmpretrain"
     config.model.pop("train_cfg", None)

@@ -53,7 +53,7 @@ class Footprint:
         """Whether another config could be run as if this one, of this content, had not been."""
         imports = (config.get("custom_imports", None) or {}).get("imports", None) or []
         names = [imports] if isinstance(imports, str) else imports
-        foreign = any(name.partition(".")[0] not in OPENMMLAB for name in names)
+        foreign = any(name.partition(".")[0] not in OPENMMLAB | {"lldtool"} for name in names)
         return self.is_repeatable() and not foreign and not user_modules(self.known)
 
 

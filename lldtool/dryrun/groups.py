@@ -11,7 +11,7 @@ from typing import Any
 from lldtool.dryrun.model import is_lazy
 from lldtool.dryrun.registries import type_name
 from lldtool.errors import LldtoolError
-from lldtool.plan import Parameter, UntrainedParameter
+from lldtool.plan import Model, Parameter, UntrainedParameter
 
 #: What a group holds beside the settings: how constructors name and number their groups.
 _BOOKKEEPING = {"params", "param_name", "param_names", "group_name", "layer_id", "initial_lr"}
@@ -76,6 +76,18 @@ def read_parameters(
     return tuple(trained), tuple(frozen), tuple(left_out)
 
 
+def model_header(model: Any) -> Model:
+    """What a plan says of the model as a whole."""
+    backbone = getattr(model, "backbone", None)
+    inside = None if backbone is None else sum(numel_of(p) for p in backbone.parameters())
+    return Model(
+        type=type(model).__name__,
+        backbone=None if backbone is None else type(backbone).__name__,
+        numel=sum(numel_of(p) for p in model.parameters()),
+        backbone_numel=inside,
+    )
+
+
 def strangers(model: Any, optimizers: Mapping[str, Any]) -> int:
     """How many tensors of the param groups are no parameters of the model."""
     own = {id(p) for p in model.parameters()}
@@ -106,6 +118,15 @@ def _texts(code: CodeType) -> Iterator[str]:
             yield constant
         elif isinstance(constant, CodeType):
             yield from _texts(constant)
+
+
+def other_defaults(optimizers: Mapping[str, Any]) -> dict[str, Any]:
+    """What the optimizer does beside lr and weight decay; of several, by their names."""
+    others = {
+        name: {k: plain(v) for k, v in one.defaults.items() if k not in ("lr", "weight_decay")}
+        for name, one in optimizers.items()
+    }
+    return others.get("", others)
 
 
 def plain(value: Any) -> Any:

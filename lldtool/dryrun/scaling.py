@@ -31,9 +31,22 @@ def auto_scale(config: Any, request: Request) -> tuple[float, str | None]:
             "--world-size N shows it"
         )
     world_size = request.world_size or 1
-    # In the order in which mmengine's Runner computes it, for the same float.
-    ratio = float(world_size * batch) / float(base)
+    ratio = scale_factor({**settings, "enable": True}, batch, world_size)
     return ratio, f"auto_scale_lr: every lr × {world_size} × {batch} ÷ {base} = × {ratio:g}"
+
+
+def scale_factor(settings: Any, batch_size: int, world_size: int) -> float:
+    """What `Runner.scale_lr` multiplies every lr by, for a batch on each of the GPUs.
+
+    Args:
+        settings: `auto_scale_lr` of the config.
+        batch_size: samples on one GPU.
+        world_size: the number of GPUs.
+    """
+    if not settings or not settings.get("enable", False):
+        return 1.0
+    # In the order in which mmengine's Runner computes it, for the same float.
+    return float(world_size * batch_size) / float(settings["base_batch_size"])
 
 
 def scaled(parameter: Parameter, ratio: float) -> Parameter:

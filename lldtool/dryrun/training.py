@@ -16,7 +16,14 @@ from lldtool.dryrun import constructor, package_lookup
 from lldtool.dryrun import model as models
 from lldtool.dryrun.edits import apply_edits
 from lldtool.dryrun.explain import Setup, with_reasons
-from lldtool.dryrun.groups import mentioned, numel_of, plain, read_parameters, strangers
+from lldtool.dryrun.groups import (
+    mentioned,
+    model_header,
+    other_defaults,
+    plain,
+    read_parameters,
+    strangers,
+)
 from lldtool.dryrun.importers import OPENMMLAB, user_modules
 from lldtool.dryrun.imports import stand_ins
 from lldtool.dryrun.registries import type_name
@@ -46,7 +53,7 @@ class Training:
     @functools.cached_property
     def header(self) -> Model:
         """What a plan says of the model as a whole."""
-        return _model_header(self.model)
+        return model_header(self.model)
 
     def plan(self, *, explained: bool = True, **instead: Any) -> Plan:
         """Run the constructor and read what came out.
@@ -104,7 +111,7 @@ class Training:
             ),
             optimizer=replace(
                 optimizer,
-                options=_other_defaults(optimizers),
+                options=other_defaults(optimizers),
                 group_entries=mentioned(optimizers, parameters),
             ),
             constructor=header,
@@ -202,30 +209,10 @@ def schedulers(configured: Any) -> Any:
     return tuple(content) if isinstance(content, list) else content if content else None
 
 
-def _other_defaults(optimizers: Mapping[str, Any]) -> dict[str, Any]:
-    """What the optimizer does beside lr and weight decay; of several, by their names."""
-    others = {
-        name: {k: plain(v) for k, v in one.defaults.items() if k not in ("lr", "weight_decay")}
-        for name, one in optimizers.items()
-    }
-    return others.get("", others)
-
-
 def _did_nothing(header: Constructor) -> str | None:
     if header.paramwise_cfg or header.type == "DefaultOptimWrapperConstructor":
         return None
     return f"paramwise_cfg is empty: {header.type} did nothing"
-
-
-def _model_header(model: Any) -> Model:
-    backbone = getattr(model, "backbone", None)
-    inside = None if backbone is None else sum(numel_of(p) for p in backbone.parameters())
-    return Model(
-        type=type(model).__name__,
-        backbone=None if backbone is None else type(backbone).__name__,
-        numel=sum(numel_of(p) for p in model.parameters()),
-        backbone_numel=inside,
-    )
 
 
 def _strangers(model: Any, optimizers: Mapping[str, Any]) -> str | None:

@@ -1,0 +1,105 @@
+"""A Runner that is about to train -> the plan of what its optimizer really holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lldtool.dryrun.groups import model_header, other_defaults, read_parameters
+from lldtool.dryrun.scaling import scale_factor
+from lldtool.errors import LldtoolError
+from lldtool.plan import Constructor, Optimizer, OptimWrapper, Plan
+
+
+@dataclass(frozen=True)
+class _AtFirst:
+    """An optimizer, its groups as they were before the schedulers' first step."""
+
+    param_groups: list[dict[str, Any]]
+    defaults: dict[str, Any]
+
+
+def plan_of_runner(runner: Any) -> Plan:
+    """The settings that the constructor, `auto_scale_lr` and a checkpoint left in the optimizer.
+
+    A scheduler changes a setting once it is built; what it was before is in the group as
+    `initial_lr` and the like, unless it `replaced_lrs`.
+
+    Args:
+        runner: an `mmengine.Runner`, its optimizer built.
+
+    Raises:
+        LldtoolError: the optimizer holds other tensors than the model's parameters, as where
+            these are sharded.
+    """
+    from mmengine.model import is_model_wrapper
+    from mmengine.optim import OptimWrapperDict
+
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    wrapper = runner.optim_wrapper
+    wrappers = dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"": wrapper}
+    optimizers = {name: _at_first(one.optimizer) for name, one in wrappers.items()}
+    first = next(iter(optimizers.values())).defaults
+    parameters, frozen, left_out = read_parameters(model, optimizers, first.get("lr"), {})
+    if not parameters:
+        raise LldtoolError("the optimizer holds no parameter of the model as it is: sharded?")
+    return Plan(
+        config="the training that runs",
+        model=model_header(model),
+        optim_wrapper=OptimWrapper(type(next(iter(wrappers.values()))).__name__),
+        optimizer=Optimizer(
+            _names(wrappers), first.get("lr"), first.get("weight_decay"), other_defaults(optimizers)
+        ),
+        constructor=Constructor(""),
+        parameters=parameters,
+        frozen=frozen,
+        left_out=left_out,
+        auto_scale_lr=_scale_factor(runner),
+    )
+
+
+def _names(wrappers: Mapping[str, Any]) -> str:
+    """The classes of the optimizers as a plan has them."""
+    kinds = {name: type(one.optimizer).__name__ for name, one in wrappers.items()}
+    return ", ".join(f"{name}: {kind}" if name else kind for name, kind in kinds.items())
+
+
+def _scale_factor(runner: Any) -> float:
+    """What `auto_scale_lr` multiplied every lr by."""
+    batch_size = getattr(runner.train_dataloader, "batch_size", None)
+    settings = getattr(runner, "auto_scale_lr", None)
+    return 1.0 if batch_size is None else scale_factor(settings, batch_size, runner.world_size)
+
+
+def replaced_lrs(runner: Any) -> bool:
+    """Whether a scheduler gave the groups lrs of its own; what they had before is gone.
+
+    mmengine's `OneCycleLR` does so, and leaves a `max_lr`.
+    """
+    groups = runner.optim_wrapper.param_groups
+    several = groups.values() if isinstance(groups, dict) else [groups]
+    return any("max_lr" in group for one in several for group in one)
+
+
+def _at_first(optimizer: Any) -> _AtFirst:
+    groups = [
+        {key: group.get(f"initial_{key}", group[key]) for key in group}
+        for group in optimizer.param_groups
+    ]
+    return _AtFirst(groups, optimizer.defaults)
+
+
+def lrs_of_layers(plan: Plan) -> Mapping[str, int]:
+    """Name of each layer -> index of a param group with its lr, stem first.
+
+    The names are `layer_03`, or those of modules where no layers are known; a layer with several
+    lrs has a name for each of them.
+    """
+    found: dict[str, int] = {}
+    for layer in plan.layers:
+        first = layer.parameters[0]
+        name = first.top_level_module if layer.layer_id is None else f"layer_{layer.layer_id:02}"
+        number = sum(1 for known in found if known == name or known.startswith(f"{name}_part"))
+        found[f"{name}_part{number + 1}" if number else name] = first.group
+    return found
