@@ -1,10 +1,15 @@
 """The truth to compare with: mmengine's own path from config to optimizer, without lldtool.
 
-Run as a script, `python tests/reference.py [--skip-init] CONFIG...`. Prints a JSON line for each
-config: name -> [lr, lr_scale, weight_decay, layer_id], floats as hex; or the error.
+Run as a script, `python tests/reference.py [--skip-init] [--schedule N] CONFIG...`. Prints a JSON
+line for each config: name -> [lr, lr_scale, weight_decay, layer_id], floats as hex; or the error.
+With `--schedule`, name -> a hash of its lr in every step of a training with N iterations an epoch,
+stepped by the hook of mmengine's Runner.
 """
 
+import array
+import contextlib
 import copy
+import hashlib
 import importlib.machinery
 import json
 import logging
@@ -73,7 +78,9 @@ def layer_id(group):
     return group.get("layer_id", int(named[1]) if named else None)
 
 
-def settings(path):
+@contextlib.contextmanager
+def built(path):
+    """The config, its model and its optimizer wrapper, in its scope."""
     import torch  # noqa: F401
     from mmengine.config import Config
     from mmengine.optim import build_optim_wrapper
@@ -90,7 +97,46 @@ def settings(path):
             wrapper_config["type"] = "OptimWrapper"
             for key in ("loss_scale", "dtype", "use_fsdp"):
                 wrapper_config.pop(key, None)
-        optimizer = build_optim_wrapper(model, wrapper_config).optimizer
+        yield config, model, build_optim_wrapper(model, wrapper_config)
+
+
+def schedule(path, epoch_length):
+    from mmengine.hooks import ParamSchedulerHook
+    from mmengine.runner import BaseLoop, Runner
+
+    class Loop(BaseLoop):
+        def __init__(self, epochs, iters):
+            self.max_epochs, self.max_iters = epochs, iters
+            self.dataloader = [None] * epoch_length
+
+        def run(self):
+            pass
+
+    with built(path) as (config, model, wrapper):
+        epochs = config.train_cfg.get("max_epochs", 1)
+        iters = config.train_cfg.get("max_iters", epochs * epoch_length)
+        runner = Runner.__new__(Runner)
+        runner.optim_wrapper, runner.logger = wrapper, logging.getLogger("none")
+        runner._train_loop = Loop(epochs, iters)
+        runner._train_dataloader = runner._train_loop.dataloader
+        configured = config.get("param_scheduler", None)
+        runner.param_schedulers = configured and runner.build_param_scheduler(configured)
+        hook, groups = ParamSchedulerHook(), wrapper.optimizer.param_groups
+        lrs = [array.array("d") for _ in groups]
+        for step in range(iters):
+            for column, group in zip(lrs, groups, strict=True):
+                column.append(group["lr"])
+            hook.after_train_iter(runner, step)
+            if "max_iters" not in config.train_cfg and (step + 1) % epoch_length == 0:
+                hook.after_train_epoch(runner)
+        hashes = [hashlib.sha256(column.tobytes()).hexdigest() for column in lrs]
+        place = {id(p): i for i, group in enumerate(groups) for p in group["params"]}
+        return {n: hashes[place[id(p)]] for n, p in model.named_parameters() if id(p) in place}
+
+
+def settings(path):
+    with built(path) as (config, model, wrapper):
+        optimizer = wrapper.optimizer
     base_lr = config.optim_wrapper.optimizer.get("lr", None)
     groups = {id(p): g for g in optimizer.param_groups for p in g["params"]}
     found = {}
@@ -113,10 +159,16 @@ def main():
     if paths[:1] == ["--skip-init"]:
         paths = paths[1:]
         skip_init()
+    epoch_length = None
+    if paths[:1] == ["--schedule"]:
+        epoch_length, paths = int(paths[1]), paths[2:]
     out, sys.stdout = sys.stdout, sys.stderr
     for path in paths:
         try:
-            answer = {"settings": settings(path)}
+            if epoch_length is None:
+                answer = {"settings": settings(path)}
+            else:
+                answer = {"schedule": schedule(path, epoch_length)}
         except BaseException as error:
             answer = {"error": f"{type(error).__name__}: {error}"[:500]}
         print(json.dumps({"config": path, **answer}), file=out, flush=True)

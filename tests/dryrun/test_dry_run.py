@@ -231,9 +231,9 @@ def test_json_and_yaml_configs(plan_of, tmp_path):
 def test_the_default_scope_of_the_session_is_left_as_it_was(plan_of):
     from mmengine.registry import DefaultScope
 
-    DefaultScope.get_instance("of the session", scope_name="mmdet")
-    plan_of()
-    assert DefaultScope.get_current_instance().scope_name == "mmdet"
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        plan_of()
+        assert DefaultScope.get_current_instance().scope_name == "mmdet"
 
 
 def test_the_session_is_left_as_it_was(plan_of):

@@ -3,19 +3,25 @@
 Writes `docs/zoo.md`.
 """
 
+import hashlib
 import time
+from array import array
 from collections import Counter
 
 import pytest
 from conftest import ROOT, reference, settings
 
 from lldtool.dryrun import dry_run
+from lldtool.dryrun.schedule import dry_run_schedule
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
+from lldtool.schedule import Length
 from lldtool.source import locate
 from lldtool.versions import package_versions
 
 pytestmark = pytest.mark.zoo
+#: Iterations an epoch of the schedules that are compared.
+EPOCH_LENGTH = 2
 PAGE = ROOT / "docs" / "zoo.md"
 #: What an error says -> why the config can't be built, the first that fits.
 CAUSES = {
@@ -80,6 +86,29 @@ def test_reasons_are_verified(found):
         for rule in {p.reason.lr.rule, p.reason.weight_decay.rule}
     )
     assert rules["constructor"] == 0
+
+
+def test_schedules_are_bit_equal():
+    names = zoo()
+    paths = [str(locate(f"mmpretrain::{name}").path) for name in names]
+    answers = reference(paths, "--skip-init", "--schedule", str(EPOCH_LENGTH))
+    different, only_lldtool, compared = [], [], 0
+    for name, path in zip(names, paths, strict=True):
+        expected = answers[path].get("schedule")
+        try:
+            made = dry_run_schedule(Request(locate(path).path, name), Length(EPOCH_LENGTH))
+        except LldtoolError as error:
+            only_lldtool += [(name, str(error))] if expected else []
+            continue
+        hashes = {
+            parameter: hashlib.sha256(array("d", course.lrs).tobytes()).hexdigest()
+            for course in made.courses
+            for parameter in course.parameters
+        }
+        compared += expected == hashes
+        different += [name] if expected is not None and expected != hashes else []
+    assert (different, only_lldtool) == ([], [])
+    assert compared > 400
 
 
 def page(expected, plans, seconds):
