@@ -5,6 +5,7 @@ the pictures.
 """
 
 import html
+import importlib
 import os
 import re
 import shlex
@@ -78,3 +79,17 @@ def test_the_python_of_the_readme_runs(monkeypatch):
     assert blocks
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
+
+
+def test_the_hooks_of_the_readme_are_those_that_there_are():
+    import inspect
+
+    from mmengine.registry import HOOKS
+
+    (block,) = re.findall(r"```py\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    config = {}
+    exec(compile(block, "README.md", "exec"), config)
+    for name in config["custom_imports"]["imports"]:
+        importlib.import_module(name)
+    for hook in config["custom_hooks"]:
+        inspect.signature(HOOKS.get(hook.pop("type"))).bind(**hook)
