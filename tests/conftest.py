@@ -13,6 +13,9 @@ from lldtool.cli import main
 from lldtool.plan import Constructor, Model, Optimizer, OptimWrapper, Parameter, Plan
 from lldtool.source import locate
 
+# Several tests run at a time; torch would take all cores for each of them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "sample_configs"
 REFERENCE = Path(__file__).parent / "reference.py"
@@ -43,7 +46,7 @@ class Result:
 @pytest.fixture(autouse=True)
 def _plain_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    for name in ("NO_COLOR", "FORCE_COLOR", "LLDTOOL_REAL_IMPORTS"):
+    for name in ("LINES", "NO_COLOR", "FORCE_COLOR", "LLDTOOL_REAL_IMPORTS"):
         monkeypatch.delenv(name, raising=False)
 
 

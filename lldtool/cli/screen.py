@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -37,8 +36,9 @@ class Screen:
 
     @property
     def size(self) -> os.terminal_size:
-        """The columns and lines of the terminal; the last line tells how to go on."""
-        return shutil.get_terminal_size((80, 24))
+        """The columns and lines of the terminal as it is now, whatever COLUMNS and LINES say."""
+        size = os.get_terminal_size(sys.stdout.fileno())
+        return size if size.columns and size.lines else os.terminal_size((80, 24))
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
