@@ -1,6 +1,6 @@
 """Every command in the documentation runs, and prints what stands there.
 
-`LLDTOOL_UPDATE_DOCS=1 pytest tests/test_docs.py` writes the outputs anew, `python docs/pictures.py`
+`LLDTOOL_UPDATE_DOCS=1 pytest -n 0 tests/test_docs.py` writes the outputs anew, `python docs/pictures.py`
 the pictures.
 """
 

@@ -1,6 +1,6 @@
 """The settings: where they are found, what they mean, and what a mistake in them is told.
 
-`LLDTOOL_UPDATE_DOCS=1 pytest tests/test_policy.py` writes their schema and their page anew.
+`LLDTOOL_UPDATE_DOCS=1 pytest -n 0 tests/test_policy.py` writes their schema and their page anew.
 """
 
 import json
