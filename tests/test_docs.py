@@ -1,7 +1,7 @@
 """Every command in the documentation runs, and prints what stands there.
 
-`LLDTOOL_UPDATE_DOCS=1 pytest -n 0 tests/test_docs.py` writes the outputs anew, `python docs/pictures.py`
-the pictures.
+`LLDTOOL_UPDATE_DOCS=1 pytest -n 0 tests/test_docs.py` writes the outputs anew,
+`python docs/pictures.py` the pictures.
 """
 
 import html
