@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from lldtool.cli import main
 from lldtool.plan import Constructor, Model, Optimizer, OptimWrapper, Parameter, Plan
 from lldtool.source import locate
 
+# A shell that runs the tests in the background ignores Ctrl-C, and so would all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Several tests run at a time; torch would take all cores for each of them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
