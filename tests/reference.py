@@ -3,7 +3,8 @@
 Run as a script, `python tests/reference.py [--skip-init] [--schedule N] CONFIG...`. Prints a JSON
 line for each config: name -> [lr, lr_scale, weight_decay, layer_id], floats as hex; or the error.
 With `--schedule`, name -> a hash of its lr in every step of a training with N iterations an epoch,
-stepped by the hook of mmengine's Runner.
+stepped by the hook of mmengine's Runner. With `--cautious` before that, a config that takes too
+long is an error.
 """
 
 import array
@@ -15,6 +16,8 @@ import json
 import logging
 import pkgutil
 import re
+import resource
+import signal
 import sys
 import types
 import warnings
@@ -22,6 +25,10 @@ import warnings
 #: What the installed packages import at module level and building a model does not run.
 FAKED = ("torchvision", "mmcv._ext", "xtcocotools", "json_tricks", "munkres")
 FAKED += ("mmaction.models.localizers.drn",)  # not in the wheel of mmaction2 1.2.0
+
+
+#: What a config may take of a cautious reference.
+CAUTIOUS_SECONDS, CAUTIOUS_BYTES = 30, 16 << 30
 
 
 class _Anything(type):
@@ -66,6 +73,16 @@ def skip_init():
     for name in dir(torch.nn.init):
         if name.endswith("_") and not name.startswith("_"):
             setattr(torch.nn.init, name, lambda tensor, *args, **kwargs: tensor)
+
+
+def be_cautious():
+    """Let a config that takes too long, or too much memory, be an error."""
+
+    def too_long(*_):
+        raise TimeoutError("took too long")
+
+    signal.signal(signal.SIGALRM, too_long)
+    resource.setrlimit(resource.RLIMIT_AS, (CAUTIOUS_BYTES, CAUTIOUS_BYTES))
 
 
 def number(value):
@@ -159,11 +176,16 @@ def main():
     if paths[:1] == ["--skip-init"]:
         paths = paths[1:]
         skip_init()
+    cautious = paths[:1] == ["--cautious"]
+    if cautious:
+        paths = paths[1:]
+        be_cautious()
     epoch_length = None
     if paths[:1] == ["--schedule"]:
         epoch_length, paths = int(paths[1]), paths[2:]
     out, sys.stdout = sys.stdout, sys.stderr
     for path in paths:
+        signal.alarm(CAUTIOUS_SECONDS if cautious else 0)
         try:
             if epoch_length is None:
                 answer = {"settings": settings(path)}

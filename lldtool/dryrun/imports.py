@@ -19,6 +19,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+import traceback
 from abc import ABCMeta
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,7 @@ from lldtool.dryrun.importers import (
     missing_module,
     user_modules,
 )
-from lldtool.dryrun.registries import registries
+from lldtool.dryrun.registries import chain, registries
 from lldtool.errors import LldtoolError
 from lldtool.versions import installed_version
 
@@ -46,6 +47,8 @@ FOR_SPEED = (
     "torchvision",  # data sets, metrics
     "cv2",  # data sets, visualisation
 )
+#: What is raised where something is missing.
+_LACKS = (NotImplementedError, RuntimeError, AttributeError, ImportError)
 
 
 class StandInUsed(BaseException):
@@ -91,6 +94,19 @@ def _origin(value: object) -> str | None:
     if isinstance(value, _StandInModule):
         return value.__name__
     return _module_of(value) if isinstance(value, _StandInType) else None
+
+
+def _may_have_caused(error: BaseException | None) -> bool:
+    """Whether code that has a stand-in at hand took part in what went wrong.
+
+    Or torch, which may lack what was put off or stood in for in its inside.
+    """
+    return any(
+        any(map(_origin, [*frame.f_globals.values(), *frame.f_locals.values()]))
+        or (isinstance(one, _LACKS) and frame.f_globals.get("__name__", "").startswith("torch."))
+        for one in chain(error)
+        for frame, _ in traceback.walk_tb(one.__traceback__)
+    )
 
 
 def _attribute(owner: Any, name: str, module: str) -> Any:
@@ -236,7 +252,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         used, cause = set(self.touched), error.__cause__ if error else None
         if isinstance(cause, StandInUsed):
             used.add(self.covers(cause.package) or cause.package)
-        uncertain = error is not None and not error.certain
+        uncertain = error is not None and not error.certain and _may_have_caused(cause)
         return bool(used & self.for_speed) or uncertain or self._named_by_user_code()
 
     def _named_by_user_code(self) -> bool:

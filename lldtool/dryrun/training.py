@@ -206,7 +206,9 @@ def _constructor_header(wrapper: Any, kind: type, reads: tuple[str, ...] | None)
 def schedulers(configured: Any) -> Any:
     """`param_scheduler` as a plan has it: one, several, or some for each of several optimizers."""
     content = plain(configured)
-    return tuple(content) if isinstance(content, list) else content if content else None
+    if isinstance(content, list):
+        return tuple(content)
+    return content if isinstance(content, dict) and content else None
 
 
 def _did_nothing(header: Constructor) -> str | None:
