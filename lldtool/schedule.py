@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -39,7 +39,7 @@ class Stage:
 
     Steps are epochs where `by_epoch`, else iterations. `target` is an lr in absolute numbers that
     it takes every param group to, whatever the group's own is, and `option` what the config calls
-    that: `eta_min` or `eta_max`.
+    that: `eta_min` or `eta_max`. `optimizer` is the name of the one that it is for, of several.
     """
 
     scheduler: str
@@ -48,6 +48,7 @@ class Stage:
     by_epoch: bool
     option: str | None = None
     target: float | None = None
+    optimizer: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +57,15 @@ class Course:
 
     `layer_id` is the layer's, as in the table of `inspect`. `parameters` are the names of those
     that follow this course. `configured` is the lr that the constructor gave them. `lrs` has an lr
-    for each step, the one that the optimizer takes the step with.
+    for each step, the one that the optimizer takes the step with. `optimizer` is its name, of
+    several.
     """
 
     layer_id: int | None
     parameters: tuple[str, ...]
     configured: float
     lrs: Sequence[float]
+    optimizer: str = ""
 
     @cached_property
     def lowest(self) -> float:
@@ -95,12 +98,40 @@ class Schedule:
     notes: tuple[str, ...] = ()
 
     @cached_property
-    def peak(self) -> int:
-        """The step at which the highest lr is first reached: the end of the warm-up, 0 without."""
-        top = max(self.courses, key=lambda course: course.highest)
-        return next(
-            i for i, lr in enumerate(top.lrs) if math.isclose(lr, top.highest, rel_tol=_RTOL)
-        )
+    def warmed_up(self) -> dict[str, int]:
+        """Optimizer -> the last step of its warm-up, 0 where it has none.
+
+        That is as long as the lr rises at first, and no longer than a scheduler that raises it and
+        ends. What rises to the very end is no warm-up.
+        """
+        found = {}
+        for name in dict.fromkeys(course.optimizer for course in self.courses):
+            own = [course for course in self.courses if course.optimizer == name]
+            lrs = max(own, key=lambda course: course.configured).lrs
+            falls = (i for i in range(len(lrs) - 1) if lrs[i + 1] <= lrs[i] * (1 + _RTOL))
+            ends = [next(falls, 0), *self._first_ends(name, lrs)]
+            found[name] = min((end for end in ends if end), default=0)
+        return found
+
+    def _first_ends(self, optimizer: str, lrs: Sequence[float]) -> list[int]:
+        """The last steps of schedulers that raise the lr from the beginning on, and end."""
+        length = self.steps_per_epoch or 1
+        ends = [
+            stage.end * (length if stage.by_epoch else 1)
+            for stage in self.stages
+            if stage.begin == 0 and stage.optimizer == optimizer
+        ]
+        steps = [step for end in ends if 0 < end < self.steps for step in (end - 1, end)]
+        return [step for step in steps if lrs[step] > lrs[0]][:1]
+
+    @property
+    def warm_up(self) -> int:
+        """The last step of the longest warm-up, 0 where there is none."""
+        return max(self.warmed_up.values(), default=0)
+
+    def after_warm_up(self, course: Course) -> float:
+        """The lr of a course at the end of its warm-up."""
+        return course.lrs[self.warmed_up[course.optimizer]]
 
     @property
     def steps_per_epoch(self) -> int | None:
@@ -112,7 +143,7 @@ class Schedule:
     @cached_property
     def rising(self) -> frozenset[Course]:
         """Courses that end above the lr that they had after the warm-up."""
-        return frozenset(c for c in self.courses if c.lrs[-1] > c.lrs[self.peak] * (1 + _RTOL))
+        return frozenset(c for c in self.courses if c.lrs[-1] > self.after_warm_up(c) * (1 + _RTOL))
 
     @cached_property
     def converged(self) -> frozenset[Course]:
@@ -140,9 +171,10 @@ class Schedule:
         They have an lr below its target after the warm-up, and come nearer to that.
         """
         return self._stage(
-            lambda target: all(
-                c.lrs[self.peak] < c.lrs[-1] <= target * (1 + _RTOL) for c in self.rising
-            )
+            self.rising,
+            lambda course, target: (
+                self.after_warm_up(course) < course.lrs[-1] <= target * (1 + _RTOL)
+            ),
         )
 
     def why_converged(self) -> Stage | None:
@@ -151,22 +183,30 @@ class Schedule:
         They end at its target, or have all been there at once.
         """
         return self._stage(
-            lambda target: (
-                all(_is_near(c.lrs[-1], target, _THERE) for c in self.converged)
-                or all(_is_near(c.highest, target, _THERE) for c in self.converged)
-            )
+            self.converged, lambda course, target: _is_near(course.lrs[-1], target, _THERE)
+        ) or self._stage(
+            self.converged, lambda course, target: _is_near(course.highest, target, _THERE)
         )
 
-    def _stage(self, explains: Callable[[float], bool]) -> Stage | None:
-        targets = ((stage, stage.target) for stage in self.stages)
-        return next((s for s, target in targets if target is not None and explains(target)), None)
+    def _stage(
+        self, courses: Collection[Course], explains: Callable[[Course, float], bool]
+    ) -> Stage | None:
+        """The first scheduler whose target explains all these courses, which are its own."""
+        for stage in self.stages:
+            target = stage.target
+            if target is not None and all(
+                course.optimizer == stage.optimizer and explains(course, target)
+                for course in courses
+            ):
+                return stage
+        return None
 
-    def at_epoch(self, epoch: int) -> int | None:
-        """The step that an epoch begins with, an iteration where there are no epochs.
+    def step_at(self, number: int) -> int | None:
+        """The step that an epoch of this number begins with; an iteration where there are none.
 
         The end of the training is its last step; None for what comes after it.
         """
-        step = epoch * (self.steps_per_epoch or 1)
+        step = number * (self.steps_per_epoch or 1)
         return min(step, self.steps - 1) if step <= self.steps else None
 
 

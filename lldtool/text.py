@@ -10,6 +10,7 @@ from collections.abc import Iterable
 _ASCII = str.maketrans(
     {"×": "x", "·": "|", "…": ".", "–": "-", "█": "#", "÷": "/", "→": "->", "−": "-"}
 )
+_ASCII |= str.maketrans(dict(zip("▁▂▃▄▅▆▇↑↓", "_.-=+*%^v", strict=True)))
 _ASCII |= str.maketrans({c: "#" if i > 3 else " " for i, c in enumerate("▏▎▍▌▋▊▉")})
 
 

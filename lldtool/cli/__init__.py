@@ -18,12 +18,12 @@ from lldtool.cli.compare import compare
 from lldtool.cli.diff import diff
 from lldtool.cli.explain import explain
 from lldtool.cli.inspect import inspect
+from lldtool.cli.output import say
 from lldtool.cli.report import report
 from lldtool.cli.rules import rule, rules
 from lldtool.cli.schedule import schedule
 from lldtool.cli.watch import watch
 from lldtool.errors import LldtoolError
-from lldtool.text import printable, to_encoding
 from lldtool.versions import lldtool_version, package_versions
 
 app = typer.Typer(
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except LldtoolError as error:
         _fail(str(error), error.__cause__ if "--traceback" in given else None)
     except KeyboardInterrupt:
-        _say("interrupted")
+        say("interrupted")
         sys.exit(130)
     except Exception as error:
         text = f"lldtool itself failed: {type(error).__name__}: {error}"
@@ -107,14 +107,8 @@ def _fail(message: str, error: BaseException | None) -> NoReturn:
         import traceback
 
         traceback.print_exception(error)
-    _say(f"error: {message}")
+    say(f"error: {message}")
     sys.exit(2)
-
-
-def _say(line: str) -> None:
-    if sys.stderr is not None:
-        text = printable(" ".join(line.split("\n")))
-        print(to_encoding(text, sys.stderr.encoding or "utf-8"), file=sys.stderr)
 
 
 def _split_cfg_options(arguments: Sequence[str]) -> list[str]:

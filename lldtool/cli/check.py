@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -27,7 +26,7 @@ from lldtool.cli.options import (
     WorldSize,
     requests,
 )
-from lldtool.cli.output import Color, check_writable, emit, use_color, width
+from lldtool.cli.output import Color, check_writable, emit, say, use_color, width
 from lldtool.errors import LldtoolError
 from lldtool.findings import Severity
 from lldtool.request import Request
@@ -251,9 +250,9 @@ def check(
     if new_baseline is not None:
         for one in whole.configs:
             if one.error is not None:
-                _say(f"error: {one.config}: {one.error}")
+                say(f"error: {one.config}: {one.error}")
         emit(baseline_json(whole, new_baseline.absolute()), new_baseline)
-        _say(f"{plural(len(whole.findings), 'finding')} written to {new_baseline}")
+        say(f"{plural(len(whole.findings), 'finding')} written to {new_baseline}")
         raise typer.Exit(2 if whole.exit_code == 2 else 0)
     report = whole if known is None else report_of(outcomes, policy, known)
     for sink in to:
@@ -263,7 +262,7 @@ def check(
         codes = {outcome.config: outcome.codes for outcome in outcomes}
         unneeded = known.unused(whole, codes.__getitem__)
         if unneeded:
-            _say(f"note: {baseline} has {plural(len(unneeded), 'finding')} that are gone")
+            say(f"note: {baseline} has {plural(len(unneeded), 'finding')} that are gone")
     raise typer.Exit(0 if exit_zero and report.exit_code == 1 else report.exit_code)
 
 
@@ -338,9 +337,4 @@ def _append_github_summary(report: Report, to: Sequence[Sink]) -> None:
         with Path(file).open("a", encoding="utf-8", errors="backslashreplace") as summary:
             summary.write(report_markdown(report, limit=_GITHUB_SUMMARY))
     except OSError as error:
-        _say(f"warning: can't write the step summary: {error.strerror}")
-
-
-def _say(line: str) -> None:
-    if sys.stderr is not None:
-        print(line, file=sys.stderr)
+        say(f"warning: can't write the step summary: {error.strerror}")

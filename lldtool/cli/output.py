@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 
 from lldtool.errors import LldtoolError
-from lldtool.text import to_encoding
+from lldtool.text import printable, to_encoding
 
 
 class Color(str, Enum):
@@ -66,10 +66,11 @@ def check_writable(output: Path | None, *input_files: Path, option: str = "--out
         raise LldtoolError(str(error), config=name) from error
 
 
-def emit(text: str, output: Path | None) -> None:
+def emit(text: str, output: Path | None, *, utf8: bool = False) -> None:
     """Write the result to the file, or to stdout where there is none.
 
-    A reader of stdout that has seen enough, `| head`, ends it quietly.
+    A reader of stdout that has seen enough, `| head`, ends it quietly. With `utf8` stdout gets that
+    whatever its encoding is: an HTML page says itself what it is in.
 
     Raises:
         LldtoolError: the file can't be written.
@@ -80,7 +81,10 @@ def emit(text: str, output: Path | None) -> None:
     if sys.stdout is None:
         raise LldtoolError("stdout is closed", hint="use --output FILE")
     try:
-        sys.stdout.write(to_encoding(text, sys.stdout.encoding or "utf-8"))
+        if utf8 and hasattr(sys.stdout, "buffer"):
+            sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+        else:
+            sys.stdout.write(to_encoding(text, sys.stdout.encoding or "utf-8"))
         sys.stdout.flush()
     except BrokenPipeError:
         # Nothing more can be written; the interpreter's last flush must not say so.
@@ -133,3 +137,10 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def say(line: str) -> None:
+    """A line on stderr, if there is one, of what it can hold and show."""
+    if sys.stderr is not None:
+        text = printable(" ".join(line.split("\n")))
+        print(to_encoding(text, sys.stderr.encoding or "utf-8"), file=sys.stderr)

@@ -34,7 +34,7 @@ class Plot:
             kinds = ", ".join(f".{form}" for form in _FORMS)
             raise LldtoolError(f"{_OPTION} {self.file}: its name ends in none of {kinds}")
         check_writable(self.file, *input_files, option=_OPTION)
-        if output is not None and output.absolute() == self.file.absolute():
+        if output is not None and output.resolve() == self.file.resolve():
             raise LldtoolError(f"--output and {_OPTION} would both go to one file")
 
     def draw(self, picture: Callable[[str, bool], bytes]) -> None:

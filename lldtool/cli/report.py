@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,12 +24,12 @@ from lldtool.cli.options import (
     length,
     requests,
 )
-from lldtool.cli.output import check_writable, emit
+from lldtool.cli.output import check_writable, emit, say
 from lldtool.errors import LldtoolError
 from lldtool.source import saved_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lldtool.checking import Survey
     from lldtool.policy import Policy
@@ -70,42 +69,53 @@ def report(
     duration = length(epoch_length, dataset_size, epochs)
     policy = load_policy(Path.cwd(), settings)
     request_of = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)
-    asked = [request_of(config) for config in configs]
-    check_writable(output, *(request.path for request in asked))
-    found = _surveys(asked, policy, duration)
-    if all(one.plan is None for one in found):
-        first = found[0].outcome
-        raise LldtoolError(first.error or "no plan", config=first.config)
-    reported = [
-        Reported(one.outcome.config, one.plan, one.schedule, one.no_schedule or "") for one in found
-    ]
-    emit(report_html(reported, report_of([one.outcome for one in found], policy)), output)
-    for one in found:
-        if one.plan is None and sys.stderr is not None:
-            print(f"error: {one.outcome.config}: {one.outcome.error}", file=sys.stderr)
-    raise typer.Exit(2 if any(one.plan is None for one in found) else 0)
+    check_writable(output, *map(Path, configs))
+    found = _surveys(configs, request_of, policy, duration)
+    failed = [one.outcome for one in found if one.plan is None]
+    if len(failed) < len(found):
+        reported = [
+            Reported(one.outcome.config, one.plan, one.schedule, one.no_schedule or "")
+            for one in found
+        ]
+        page = report_html(reported, report_of([one.outcome for one in found], policy))
+        emit(page, output, utf8=True)
+    for outcome in failed:
+        say(f"error: {LldtoolError(outcome.error or 'no plan', config=outcome.config)}")
+    raise typer.Exit(2 if failed else 0)
 
 
-def _surveys(asked: Sequence[Request], policy: Policy, duration: Length) -> list[Survey]:
+def _surveys(
+    configs: Sequence[str],
+    request_of: Callable[[str], Request],
+    policy: Policy,
+    duration: Length,
+) -> list[Survey]:
     """What there is to say about each."""
     from lldtool.checking import Outcome, Survey, check_plan, survey
 
-    saved = {i: plan for i, r in enumerate(asked) if (plan := saved_plan(r.path, r.name))}
-    live = [i for i in range(len(asked)) if i not in saved]
     no_schedule = "A saved plan has no schedulers to step: name the config instead."
-    found = {
-        i: Survey(check_plan(policy, plan, asked[i].name), plan, no_schedule=no_schedule)
-        for i, plan in saved.items()
-    }
+    found: dict[int, Survey] = {}
+    live: dict[int, Request] = {}
+    for i, config in enumerate(configs):
+        try:
+            request = request_of(config)
+            plan = saved_plan(request.path, config)
+        except LldtoolError as error:
+            found[i] = Survey(Outcome(config, (), error=error.without_config()))
+            continue
+        if plan is None:
+            live[i] = request
+        else:
+            found[i] = Survey(check_plan(policy, plan, config), plan, no_schedule=no_schedule)
     done = in_processes(
         partial(survey, policy, length=duration),
-        [asked[i] for i in live],
+        list(live.values()),
         title="looking at configs",
         jobs=policy.jobs,
         timeout=policy.timeout,
     )
     for i, one in zip(live, done, strict=True):
         if isinstance(one, LldtoolError):
-            one = Survey(Outcome(asked[i].name, (), error=one.without_config()))
+            one = Survey(Outcome(configs[i], (), error=one.without_config()))
         found[i] = one
-    return [found[i] for i in range(len(asked))]
+    return [found[i] for i in range(len(configs))]

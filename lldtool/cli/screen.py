@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-#: Alternate screen and cursor: https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
-_ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+#: Alternate screen, cursor, and that a long line is cut: https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
+_ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l\x1b[?7l", "\x1b[?7h\x1b[?25h\x1b[?1049l"
 #: What is shown together is drawn together, on terminals that know of it:
 #: https://gist.github.com/christianparpart/d8a62cc1ab659194337d73e399004036
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
 _HOME, _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 #: Key -> by how many screens it scrolls, and by how many lines.
 _SCROLLS = {
-    "\x1b[A": (0, -1), "k": (0, -1), "\x1b[B": (0, 1), "j": (0, 1),
-    "\x1b[5~": (-1, 0), "b": (-1, 0), "\x1b[6~": (1, 0), " ": (1, 0),
-    "\x1b[H": (-1000, 0), "g": (-1000, 0), "\x1b[F": (1000, 0), "G": (1000, 0),
-}  # fmt: skip
+    **dict.fromkeys(("k", "\x1b[A", "\x1bOA"), (0, -1)),
+    **dict.fromkeys(("j", "\x1b[B", "\x1bOB"), (0, 1)),
+    **dict.fromkeys(("b", "\x1b[5~"), (-1, 0)),
+    **dict.fromkeys((" ", "\x1b[6~"), (1, 0)),
+    **dict.fromkeys(("g", "\x1b[H", "\x1bOH", "\x1b[1~"), (-1000, 0)),
+    **dict.fromkeys(("G", "\x1b[F", "\x1bOF", "\x1b[4~"), (1000, 0)),
+}
+#: A key, of several that are read at once.
+_KEY = re.compile(r"\x1b\[[0-9;]*[A-Za-z~]|\x1bO.|.", re.DOTALL)
 
 
 @dataclass
@@ -42,23 +48,18 @@ class Screen:
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
-        """Take the whole terminal, and give it back as it was, whatever happens.
-
-        Stopping the process (Ctrl-Z) gives it back until the process goes on.
-        """
+        """Take the whole terminal, and give it back as it was, whatever happens."""
         before = signal.signal(signal.SIGTERM, _exit_on_signal)
-        stopping = signal.signal(signal.SIGTSTP, lambda *_: self._stop())
         self._enter()
         try:
             yield
         finally:
             self._leave()
             signal.signal(signal.SIGTERM, before)
-            signal.signal(signal.SIGTSTP, stopping)
 
-    def show(self, lines: Sequence[str]) -> None:
-        """Show other lines, from the first on."""
-        self.lines, self.top = lines, 0
+    def show(self, lines: Sequence[str], *, from_top: bool = True) -> None:
+        """Show other lines, from the first on or from where it was."""
+        self.lines, self.top = lines, 0 if from_top else self.top
         self.draw()
 
     def draw(self) -> None:
@@ -99,7 +100,8 @@ class Screen:
         if self._settings is not None:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._settings)  # type: ignore[arg-type]
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Stop the process, as Ctrl-Z does, with the terminal given back until it goes on."""
         self._leave()
         os.kill(os.getpid(), signal.SIGSTOP)
         self._enter()
@@ -107,11 +109,17 @@ class Screen:
 
 
 def read_keys(pressed: Callable[[str], None]) -> None:
-    """Call the function with each key that is pressed, `j` or the escape sequence of `↓`."""
+    """Call the function with each key that is pressed, `j` or the escape sequence of `↓`.
+
+    And with nothing once the terminal is gone.
+    """
     if sys.stdin is None or not sys.stdin.isatty():
         return
-    while read := os.read(sys.stdin.fileno(), 32):
-        pressed(read.decode(errors="replace"))
+    with contextlib.suppress(OSError):
+        while read := os.read(sys.stdin.fileno(), 64):
+            for key in _KEY.findall(read.decode(errors="replace")):
+                pressed(key)
+    pressed("")
 
 
 def _exit_on_signal(number: int, _: object) -> None:

@@ -7,16 +7,16 @@ import os
 import queue
 import signal
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lldtool.cli.file_changes import Files
 from lldtool.cli.options import (
     AllowNetwork,
     AutoScaleLr,
@@ -45,20 +45,17 @@ if TYPE_CHECKING:
 
 #: Seconds that a look at the config may take, when the settings do not say.
 TIMEOUT = 60.0
-#: Looks at a time: a config that hangs must not keep its mended version waiting.
-_JOBS = 4
-#: How long changes are gathered, in milliseconds: an editor may write a file in several steps.
-_STEP, _DEBOUNCE = 15, 100
+#: Looks at a time: one that is being ended, and the next.
+_JOBS = 2
 #: How often files are looked at where the system does not tell of changes, in seconds.
 _POLL = 1.0
 #: How long a look may take before the page says that there is one, in seconds.
 _PATIENCE = 0.4
-_MOST_PRINTED = 5
+#: How much of what a config prints is kept, in bytes, and shown, in lines.
+_MOST_BYTES, _MOST_PRINTED = 65536, 5
 
 #: What happened: a key was pressed, a look is through, something in a folder changed, …
 Event = tuple[str, Any]
-#: Path -> what changes when the file does; None where there is none.
-Signatures = dict[Path, tuple[int, ...] | None]
 
 
 def watch(
@@ -83,15 +80,14 @@ def watch(
     if not _has_terminal():
         hint = f"lldtool inspect {config} prints the table once"
         raise LldtoolError("watch needs a terminal that it can draw on", hint=hint)
-    with tempfile.TemporaryFile() as printed:
-        watcher = _Watcher(request, settings, printed, colored=use_color(color, None))
-        try:
-            with watcher.screen.shown():
-                watcher.run()
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
-        finally:
-            watcher.close()
+    watcher = _Watcher(request, settings, colored=use_color(color, None))
+    try:
+        with watcher.screen.shown():
+            watcher.run()
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    finally:
+        watcher.close()
 
 
 def _has_terminal() -> bool:
@@ -104,30 +100,29 @@ def _has_terminal() -> bool:
 class _Watcher:
     """Looks at the config when a file has changed, and shows what it sees."""
 
-    def __init__(
-        self, request: Request, settings: Path | None, printed: IO[bytes], *, colored: bool
-    ) -> None:
+    def __init__(self, request: Request, settings: Path | None, *, colored: bool) -> None:
         from lldtool.render.watch import State
 
         self.screen = Screen()
         self._request = request
-        self._path = request.path.absolute()
         self._settings = settings
-        self._printed = printed
         self._colored = colored
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._printed = _Printed()
+        self._files = Files(lambda: self._events.put(("changed", None)))
         self._fleet: Fleet | None = None
-        self._folders = _Folders(lambda: self._events.put(("changed", None)))
-        self._seen: Signatures = {}
-        #: The last look, by its number, and when it began; None when it is through.
+        self._timeout = TIMEOUT
+        #: The number of the last look, its call, and when it began; None when it is through.
         self._look = 0
+        self._call: Future[tuple[Policy, Survey]] | None = None
         self._began: float | None = None
         self._modules: frozenset[Path] = frozenset()
         self._state: State = State(request.name)
 
     def run(self) -> None:
         """Go on until the user ends it."""
-        signal.signal(signal.SIGWINCH, lambda *_: self._events.put(("resized", None)))
+        for number, event in ((signal.SIGWINCH, "resized"), (signal.SIGTSTP, "stopped")):
+            signal.signal(number, lambda *_, event=event: self._events.put((event, None)))
         pressed: Callable[[str], None] = lambda key: self._events.put(("key", key))  # noqa: E731
         threading.Thread(target=read_keys, args=(pressed,), daemon=True).start()
         self._look_again()
@@ -135,157 +130,154 @@ class _Watcher:
             try:
                 event, value = self._events.get(timeout=_POLL if self._began is None else _PATIENCE)
             except queue.Empty:
-                event, value = "changed", None
-                if self._began is not None and self._state.seconds is not None:
-                    self._show(replace(self._state, seconds=None))
-            if event == "key":
-                if value in ("q", "\x1b"):
-                    return
-                self.screen.scroll(value)
-            elif event == "resized":
-                self._show(self._state)
-            elif event == "through" and value[0] == self._look:
-                self._take(value[1])
-            elif event == "changed" and self._has_changed():
-                self._look_again()
+                event, value = "time passed", None
+            if event == "key" and value in ("q", "\x1b", ""):
+                return
+            self._heed(event, value)
 
     def close(self) -> None:
         """End all that was started."""
-        self._folders.stop()
-        if self._fleet is not None:
-            self._fleet.shutdown(wait=False, cancel_futures=True)
+        self._files.stop()
+        self._end_fleet()
+
+    def _heed(self, event: str, value: Any) -> None:  # noqa: ANN401
+        if event == "key":
+            self.screen.scroll(value)
+        elif event == "resized":
+            self._show(self._state)
+        elif event == "stopped":
+            self.screen.stop()
+        elif event == "through" and value[0] == self._look:
+            self._take(value[1])
+        elif event in ("changed", "time passed"):
+            # What is missing may have come, in a file that nobody knows of yet.
+            is_due = self._state.error is not None and event == "changed" and self._began is None
+            if self._has_changed() or is_due:
+                self._look_again()
+            elif self._began is not None and self._state.seconds is not None:
+                self._show(replace(self._state, seconds=None))
 
     def _look_again(self) -> None:
         """Begin to look at the config, in a process of its own."""
-        from lldtool.checking import Survey, check_plan, survey
+        if self._fleet is not None and self._call is not None:
+            self._fleet.end(self._call)
+        self._look += 1
+        self._began = time.time()
+        self._files.follow([self._request.path.absolute()], self._began)
+        self._files.look()
+        number = self._look
+        try:
+            self._call = call = self._submitted()
+        except (LldtoolError, OSError) as error:  # OSError: the working directory is gone
+            self._events.put(("through", (number, error)))
+            return
+
+        def through(call: Future[tuple[Policy, Survey]]) -> None:
+            if not call.cancelled():
+                error = call.exception()
+                value = error if error is not None else call.result()
+                self._events.put(("through", (number, value)))
+
+        call.add_done_callback(through)
+
+    def _submitted(self) -> Future[tuple[Policy, Survey]]:
+        """A call that looks at the config by the settings as they are now."""
+        from concurrent.futures import Future
+
+        from lldtool.checking import Survey, check_plan
         from lldtool.dryrun.fleet import Fleet
         from lldtool.policy import load_policy
 
-        self._look += 1
-        self._began = time.monotonic()
-        self._seen = _signatures(self._seen or [self._path])
-        try:
-            policy = load_policy(Path.cwd(), self._settings)
-            plan = saved_plan(self._request.path, self._request.name)
-        except LldtoolError as error:
-            self._events.put(("through", (self._look, error)))
-            return
+        policy, name = load_policy(Path.cwd(), self._settings), self._request.name
+        plan = saved_plan(self._request.path, name)
         if plan is not None:
-            outcome = check_plan(policy, plan, self._request.name)
-            seen = (policy, Survey(outcome, plan, files=frozenset([self._path])))
-            self._events.put(("through", (self._look, seen)))
-            return
-        if self._fleet is None:
-            self._fleet = Fleet(_JOBS, policy.timeout or TIMEOUT, self._printed.fileno())
-        number = self._look
-        future = self._fleet.submit(survey, policy, self._request)
-
-        def through(future: Future[Survey]) -> None:
-            error = future.exception()
-            value = error if error is not None else (policy, future.result())
-            self._events.put(("through", (number, value)))
-
-        future.add_done_callback(through)
+            done: Future[tuple[Policy, Survey]] = Future()
+            done.set_result((policy, Survey(check_plan(policy, plan, name), plan)))
+            return done
+        timeout = policy.timeout or TIMEOUT
+        if self._fleet is None or timeout != self._timeout:
+            self._end_fleet()
+            self._timeout = timeout
+            self._fleet = Fleet(_JOBS, timeout, self._printed.descriptor)
+        return self._fleet.submit(_looked_at, policy, self._request)
 
     def _take(self, seen: BaseException | tuple[Policy, Survey]) -> None:
         """Show what was seen."""
         from lldtool.checking import report_of
         from lldtool.render.watch import Look, last_lines
 
-        now, seconds = time.strftime("%H:%M:%S"), time.monotonic() - (self._began or 0.0)
-        self._began = None
-        printed = last_lines(self._newly_printed(), _MOST_PRINTED)
-        state = replace(self._state, time=now, seconds=seconds, printed=printed)
+        now, began, self._began, self._call = time.time(), self._began or 0.0, None, None
+        state = replace(
+            self._state,
+            time=time.strftime("%H:%M:%S"),
+            seconds=now - began,
+            printed=last_lines(self._printed.taken(), _MOST_PRINTED),
+        )
         if isinstance(seen, BaseException):
-            text = seen.without_config() if isinstance(seen, LldtoolError) else repr(seen)
-            self._show(replace(state, error=text))
+            text = seen.without_config() if isinstance(seen, LldtoolError) else str(seen)
+            self._show(replace(state, error=text or type(seen).__name__))
             return
         policy, found = seen
         self._modules = found.modules
-        self._watch([*found.files, *found.modules], policy)
-        state = replace(state, files=len(found.files | {self._path}))
+        self._files.follow([*found.files, *found.modules, *_settings_files(policy)], began)
+        state = replace(state, files=len(found.files | {self._request.path.absolute()}))
         if found.plan is None:
             self._show(replace(state, error=found.outcome.error))
             return
-        good = Look(now, found.plan, report_of([found.outcome], policy))
-        self._show(replace(state, good=good, before=state.good, error=None))
+        good = Look(state.time, found.plan, report_of([found.outcome], policy))
+        self._show(replace(state, good=good, before=state.good, error=None), from_top=True)
+        if self._has_changed():  # while it was looked at
+            self._look_again()
 
-    def _show(self, state: State) -> None:
+    def _show(self, state: State, *, from_top: bool = False) -> None:
         from lldtool.render.watch import watch_lines
 
         self._state = state
         width = max(60, self.screen.size.columns)
-        self.screen.show(watch_lines(state, width=width, color=self._colored))
-
-    def _watch(self, files: Iterable[Path], policy: Policy) -> None:
-        """Watch these files as well as those that were watched before, the settings too."""
-        from lldtool.policy import SETTINGS_FILES
-
-        root = policy.root or Path.cwd()
-        new = {*files, *(root / name for name in SETTINGS_FILES)} - self._seen.keys()
-        self._seen |= _signatures(new)
-        self._folders.watch({path.parent for file in self._seen for path in (file, file.resolve())})
+        lines = watch_lines(state, width=width, color=self._colored)
+        self.screen.show(lines, from_top=from_top)
 
     def _has_changed(self) -> bool:
         """Whether a file is not as it was at the last look; new modules need a new process."""
-        now = _signatures(self._seen)
-        changed = {path for path in now if now[path] != self._seen[path]}
-        if changed & self._modules and self._fleet is not None:
-            self._fleet.shutdown(wait=False, cancel_futures=True)
-            self._fleet = None
+        changed = self._files.changed()
+        if changed & self._modules:
+            self._end_fleet()
         return bool(changed)
 
-    def _newly_printed(self) -> bytes:
-        self._printed.seek(0)
-        printed = self._printed.read()
-        self._printed.seek(0)
-        self._printed.truncate()
-        return printed
+    def _end_fleet(self) -> None:
+        if self._fleet is not None:
+            self._fleet.shutdown(wait=False, cancel_futures=True)
+        self._fleet = self._call = None
 
 
-def _signatures(files: Iterable[Path]) -> Signatures:
-    return {file: _signature(file) for file in files}
+def _looked_at(policy: Policy, request: Request) -> tuple[Policy, Survey]:
+    """What there is to say about the config, and the policy that says it."""
+    from lldtool.checking import survey
+
+    return policy, survey(policy, request)
 
 
-def _signature(file: Path) -> tuple[int, ...] | None:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+def _settings_files(policy: Policy) -> list[Path]:
+    """Where the settings are, or would be."""
+    from lldtool.policy import SETTINGS_FILES
+
+    folders = [folder for folder in (policy.root, Path.cwd()) if folder is not None]
+    return [folder / name for folder in folders for name in SETTINGS_FILES]
 
 
-class _Folders:
-    """Tells when something in one of the folders changes; of what is in folders within, nothing."""
+class _Printed:
+    """What the config's code prints: the end of it is kept, however much it is."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self._changed = changed
-        self._watched: set[tuple[Path, int]] = set()
-        self._stop = threading.Event()
+    def __init__(self) -> None:
+        self._reader, self.descriptor = os.pipe()
+        self._kept = b""
+        threading.Thread(target=self._read, daemon=True).start()
 
-    def watch(self, folders: Iterable[Path]) -> None:
-        """Watch these folders, and no others."""
-        there = {(folder, folder.stat().st_ino) for folder in folders if folder.is_dir()}
-        if there == self._watched:
-            return
-        self.stop()
-        self._watched, self._stop = there, threading.Event()
-        arguments = ([folder for folder, _ in there], self._stop)
-        threading.Thread(target=self._run, args=arguments, daemon=True).start()
+    def taken(self) -> bytes:
+        """The end of what was printed since the last time."""
+        kept, self._kept = self._kept, b""
+        return kept
 
-    def stop(self) -> None:
-        """Watch nothing any more."""
-        self._stop.set()
-        self._watched = set()
-
-    def _run(self, folders: list[Path], stop: threading.Event) -> None:
-        import watchfiles
-
-        try:
-            for _ in watchfiles.watch(
-                *folders, watch_filter=None, step=_STEP, debounce=_DEBOUNCE, stop_event=stop,
-                recursive=False, raise_interrupt=False,
-            ):  # fmt: skip
-                self._changed()
-        except (OSError, RuntimeError):  # no more watches to be had, a folder is gone
-            pass  # files are looked at now and then all the same
+    def _read(self) -> None:
+        while part := os.read(self._reader, _MOST_BYTES):
+            self._kept = (self._kept + part)[-_MOST_BYTES:]

@@ -16,6 +16,9 @@ from lldtool.dryrun.surroundings import ProcessExit
 from lldtool.errors import LldtoolError
 from lldtool.plan import Optimizer
 
+#: More characters of an exception than this say nothing more.
+_LONGEST = 300
+
 
 def load_config(path: Path, options: Mapping[str, Any]) -> Any:
     """Load a config with its bases and `custom_imports`, and merge the overrides.
@@ -150,6 +153,8 @@ def describe(error: BaseException) -> str:
     """`KeyError: 'lr'`: an exception in one line."""
     lines = str(error).strip().splitlines()
     text = lines[0] if lines else ""
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}…"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

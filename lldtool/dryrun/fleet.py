@@ -98,6 +98,14 @@ class Fleet(Executor):
             self._go_on()
         return future
 
+    def end(self, future: Future[Any]) -> None:
+        """End the process of a call that nobody waits for any more; its future says so."""
+        with self._changed:
+            numbers = [n for n, work in self._running.items() if work.future is future]
+            if numbers and self._processes is not None:
+                self._processes.end(numbers[0])
+        future.cancel()  # which does something where it has not begun
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls, and end the processes once all are done.
 
@@ -200,17 +208,21 @@ def _place() -> Place:
     return dict(os.environ), sys.path[:], folder
 
 
+#: How a call's process ended -> what is said of that.
+_ENDINGS = {"memory": "ran out of memory", "ended": "was interrupted"}
+
+
 def _ending_error(
     ending: str, value: Any, timeout: float | None, config: str | None
 ) -> LldtoolError:
     """Why a call's process has no answer."""
     hint = None
     if ending == "timeout":
-        message, hint = f"took longer than {timeout:g} s", "--timeout allows more"
+        message, hint = f"took longer than {timeout:g} s", "a larger timeout allows more"
     elif ending == "exit":
         message = ended_with(value)
-    elif ending == "memory":
-        message = "ran out of memory"
+    elif ending in _ENDINGS:
+        message = _ENDINGS[ending]
     elif ending != "signal":
         message = f"its process could not be started: {value}"
     elif value == signal.SIGKILL:
@@ -250,6 +262,10 @@ class _Server:
     def start(self, number: int, work: _Work, timeout: float | None) -> None:
         """Have a call made."""
         self._frames.put(frame(pickle.dumps((number, work.call, work.place, timeout))))
+
+    def end(self, number: int) -> None:
+        """End a call."""
+        self._frames.put(frame(pickle.dumps((number, None, None, None))))
 
     def close(self) -> None:
         """Let the process end, which ends all that it forked."""
@@ -291,23 +307,29 @@ class _Spawner:
         self._settle = settle
         self._stderr = stderr
         self._threads: set[threading.Thread] = set()
-        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(self, number: int, work: _Work, timeout: float | None) -> None:
         """Have a call made."""
         process = _python_module(("one",), self._stderr)
-        self._processes.add(process)
+        self._processes[number] = process
         thread = threading.Thread(target=self._run, args=(process, number, work, timeout))
         thread.daemon = True
         self._threads.add(thread)
         thread.start()
+
+    def end(self, number: int) -> None:
+        """End a call."""
+        process = self._processes.get(number)
+        if process is not None:
+            _kill(process)
 
     def close(self) -> None:
         """There is nothing to let go of."""
 
     def kill(self) -> None:
         """End the processes that run."""
-        for process in list(self._processes):
+        for process in list(self._processes.values()):
             _kill(process)
 
     def join(self) -> None:
@@ -331,7 +353,7 @@ class _Spawner:
             ending = "timeout", None
         finally:
             _kill(process)
-            self._processes.discard(process)
+            self._processes.pop(number, None)
         self._settle(number, *ending)
         self._threads.discard(threading.current_thread())
 

@@ -1,8 +1,9 @@
 """The other end of `fleet.Fleet`: imports once what dry runs need, then forks for every call.
 
-On stdin come frames of a number, a call, where it is to run and how long it may; on stdout go
-frames of the number, how the call ended, and its answer. With `one` as an argument it answers a
-single call itself, where there is no fork. EOF on stdin, or SIGTERM, ends it and all it forked.
+On stdin come frames of a number, a call, where it is to run and how long it may, or of a number
+alone, whose call is to end; on stdout go frames of the number, how the call ended, and its answer.
+With `one` as an argument it answers a single call itself, where there is no fork. EOF on stdin, or
+SIGTERM, ends it and all it forked.
 """
 
 from __future__ import annotations
@@ -198,9 +199,12 @@ class _Server:
             content = read_frame(lambda size: os.read(self._requests, size))
             if content is None:
                 return False
+            number, call, place, timeout = _loads(content)
+            if call is None:
+                self._end_call(number)
+                return True
             if is_idle:
                 self._memory = 0.9 * _available_memory()
-            number, call, place, timeout = _loads(content)
             if not self._has_seen_a_call:  # import here what all of them import
                 self._has_seen_a_call = True
                 with contextlib.suppress(Exception):  # the child will say so
@@ -208,6 +212,11 @@ class _Server:
                 gc.freeze()
             self._fork(number, call, place, timeout)
         return True
+
+    def _end_call(self, number: int) -> None:
+        for pid, child in self._children.items():
+            if child.number == number:
+                self._finish(pid, "ended")
 
     def _fork(self, number: int, call: bytes, place: Place, timeout: float | None) -> None:
         pipe, theirs = os.pipe()

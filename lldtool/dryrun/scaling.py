@@ -16,15 +16,17 @@ def auto_scale(config: Any, request: Request) -> tuple[float, str | None]:
     Raises:
         LldtoolError: scaling was asked for, and the config does not say from which batch size.
     """
-    settings = _dict(config, "auto_scale_lr")
+    settings = part(config, "auto_scale_lr")
     enabled = bool(settings.get("enable", False))
     if not enabled and not request.auto_scale_lr:
         return 1.0, None
-    base, batch = settings.get("base_batch_size", None), _train_batch_size(config)
+    base, batch = settings.get("base_batch_size", None), train_batch_size(config)
     if base is None or batch is None:
         missing = "auto_scale_lr.base_batch_size" if base is None else "train_dataloader.batch_size"
         who = "--auto-scale-lr" if request.auto_scale_lr else "auto_scale_lr.enable"
         raise LldtoolError(f"{who} needs {missing}", config=request.name)
+    if not isinstance(base, (int, float)) or base <= 0:
+        raise LldtoolError(f"auto_scale_lr.base_batch_size is {base!r}", config=request.name)
     if not request.auto_scale_lr and request.world_size is None:
         return 1.0, (
             f"auto_scale_lr is enabled: training multiplies every lr by GPUs × {batch} ÷ {base}; "
@@ -56,12 +58,13 @@ def scaled(parameter: Parameter, ratio: float) -> Parameter:
     return replace(parameter, lr=parameter.lr * ratio)
 
 
-def _train_batch_size(config: Any) -> int | None:
-    size = _dict(config, "train_dataloader").get("batch_size", None)
-    return size if isinstance(size, int) else None
+def train_batch_size(config: Any) -> int | None:
+    """Samples on one GPU, where the config says so."""
+    size = part(config, "train_dataloader").get("batch_size", None)
+    return size if isinstance(size, int) and not isinstance(size, bool) and size > 0 else None
 
 
-def _dict(config: Any, key: str) -> Any:
+def part(config: Any, key: str) -> Any:
     """A part of the config; empty where it has none."""
     value = config.get(key, None)
     return value if isinstance(value, dict) else {}

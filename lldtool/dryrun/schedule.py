@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -14,18 +15,21 @@ from typing import Any
 from lldtool.dryrun import constructor
 from lldtool.dryrun.config import describe
 from lldtool.dryrun.registries import type_name, unknown_type
-from lldtool.dryrun.scaling import auto_scale
+from lldtool.dryrun.scaling import auto_scale, part, train_batch_size
 from lldtool.dryrun.session import run
-from lldtool.dryrun.training import Training, start_of_training
+from lldtool.dryrun.training import Training, start_of_training, told
 from lldtool.errors import LldtoolError
 from lldtool.plan import Plan
 from lldtool.request import Request
 from lldtool.schedule import Course, Length, Schedule, Stage
+from lldtool.text import plural
 
 #: Given the steps and how many there are, the same steps again; shows how far they are.
 Progress = Callable[[Iterable[int], int], Generator[int, None, None]]
 #: Options of schedulers that are an lr in absolute numbers, for every param group.
 _TARGETS = ("eta_max", "eta_min")
+#: More lrs than this, 8 bytes each, nobody looks at; an epoch length in samples comes to more.
+_MOST_LRS = 200_000_000
 #: Samplers of which each GPU gets its part of the data set, rounded up.
 _SAMPLERS = ("DefaultSampler", "RepeatAugSampler")
 
@@ -74,35 +78,35 @@ def schedule_of(
     schedulers = _of_each(config.get("param_scheduler", None), built.wrappers)
     loop = _loop(config, request, length, [s for own in schedulers.values() for s in own])
     ratio, _ = auto_scale(config, request)
-    tracks: list[array[float]] = []
-    stages: dict[Stage, None] = {}
-    notes: dict[str, None] = {}
+    stepped = []
     for name, wrapper in built.wrappers.items():
         for group in wrapper.optimizer.param_groups:
             if "lr" in group:
                 group["lr"] *= ratio
-        try:
-            stepped = _tracks(wrapper, schedulers[name], loop, progress, all_groups)
-        except LldtoolError:
-            raise
-        except Exception as error:
-            unknown = unknown_type(error, request.name)
-            text = f"param_scheduler: training would crash with {describe(error)}"
-            raise unknown or LldtoolError(text, config=request.name) from error
-        tracks += stepped.lrs
-        stages |= dict.fromkeys(stepped.stages)
-        notes |= dict.fromkeys(stepped.notes)
+        with told(_scheduler_error):
+            stepped.append(_tracks(name, wrapper, schedulers[name], loop, progress, all_groups))
+    notes = dict.fromkeys(note for one in stepped for note in one.notes)
     if not any(schedulers.values()):
         notes["no param_scheduler: every lr stays as it is"] = None
+    courses = tuple(_courses(plan, [track for one in stepped for track in one.tracks]))
+    _require_finite(courses, loop)
     return Schedule(
         plan=plan,
         unit=loop.unit,
         steps=loop.steps,
         epochs=loop.epochs,
         epoch_length=loop.epoch_length,
-        courses=tuple(_courses(plan, tracks)),
-        stages=tuple(stages),
+        courses=courses,
+        stages=tuple(stage for one in stepped for stage in one.stages),
         notes=(*notes, *loop.notes),
+    )
+
+
+def _scheduler_error(error: BaseException) -> LldtoolError:
+    unknown = unknown_type(error, "")
+    text = f"param_scheduler: training would crash with {describe(error)}"
+    return (
+        LldtoolError(text) if unknown is None else LldtoolError(unknown.message, hint=unknown.hint)
     )
 
 
@@ -111,17 +115,37 @@ def _of_each(configured: Any, wrappers: Mapping[str, Any]) -> dict[str, list[Any
 
     Source: mmengine 0.10 `Runner.build_param_scheduler`.
     """
+    if configured is None:
+        return {name: [] for name in wrappers}
     by_name = isinstance(configured, dict) and "type" not in configured and "" not in wrappers
     found = {}
     for name in wrappers:
         if by_name and name not in configured:
             raise LldtoolError(f"param_scheduler has nothing for the optimizer {name!r}")
         own = configured[name] if by_name else configured
-        found[name] = list(own) if isinstance(own, (list, tuple)) else [own] if own else []
+        found[name] = list(own) if isinstance(own, (list, tuple)) else [own]
     for one in (one for own in found.values() for one in own):
         if not isinstance(one, dict):
             raise LldtoolError(f"param_scheduler has a {type(one).__name__} where a dict belongs")
+        if "type" not in one:
+            raise LldtoolError("param_scheduler has a dict without a type")
     return found
+
+
+def _require_finite(courses: Sequence[Course], loop: _Loop) -> None:
+    """An lr that is no number any more is the end of a training.
+
+    Raises:
+        LldtoolError: a course has one.
+    """
+    for course in courses:
+        step = next((i for i, lr in enumerate(course.lrs) if not math.isfinite(lr)), None)
+        if step is not None:
+            where = (
+                f"layer {course.layer_id}" if course.layer_id is not None else course.parameters[0]
+            )
+            when = f"{loop.unit} {step}"
+            raise LldtoolError(f"the lr of {where} is {course.lrs[step]} in {when}")
 
 
 @dataclass(frozen=True)
@@ -147,22 +171,19 @@ class _Loop:
 
 def _loop(config: Any, request: Request, length: Length, schedulers: Sequence[Any]) -> _Loop:
     """What is to be stepped; errors where it is not known and needed."""
-    train = config.get("train_cfg", None)
-    train = train if isinstance(train, dict) else {}
-    epoch_length, notes = length.epoch_length, tuple[str, ...]()
-    if epoch_length is None and length.dataset_size is not None:
-        epoch_length, notes = _epoch_length(config, request, length.dataset_size)
-    hooks = config.get("default_hooks", None)
-    is_stepped = not isinstance(hooks, dict) or hooks.get("param_scheduler", True) is not None
+    train = part(config, "train_cfg")
+    epoch_length, notes = _epoch_length(config, request, length)
+    hooks = part(config, "default_hooks")
+    is_stepped = hooks.get("param_scheduler", True) is not None
     if not is_stepped and schedulers:
         notes += ("default_hooks has no param_scheduler: nothing steps the schedulers",)
+    if ("type" in train) == ("by_epoch" in train):
+        notes += ("train_cfg needs one of type and by_epoch: training would stop at its start",)
     needing = next((s for s in schedulers if s.get("convert_to_iter_based", False)), None)
     if train.get("by_epoch", "max_iters" not in train) is False:
-        steps = _number(train, "max_iters", request)
-        if length.epochs is not None and epoch_length is not None:
-            steps = length.epochs * epoch_length
         if epoch_length is None and (needing or length.epochs is not None):
             raise _needs_epoch_length(needing, request)
+        steps = (length.epochs or 0) * (epoch_length or 0) or _number(train, "max_iters", request)
         return _Loop("iteration", steps, None, epoch_length, is_stepped, notes)
     epochs = length.epochs or _number(train, "max_epochs", request)
     if epoch_length is not None:
@@ -181,30 +202,43 @@ def _number(train: Mapping[str, Any], key: str, request: Request) -> int:
             f"train_cfg does not say {key}", config=request.name,
             hint="--epochs N says how long the training is" if key == "max_epochs" else None,
         )  # fmt: skip
-    if not isinstance(value, (int, float)) or value != int(value) or value < 1:
-        raise LldtoolError(f"train_cfg.{key} is {value!r}, not a number", config=request.name)
+    is_number = isinstance(value, (int, float)) and math.isfinite(value)
+    if not is_number or value != int(value) or value < 1:
+        message = f"train_cfg.{key} is {value!r}, and no positive whole number"
+        raise LldtoolError(message, config=request.name)
     return int(value)
 
 
-def _epoch_length(config: Any, request: Request, dataset_size: int) -> tuple[int, tuple[str, ...]]:
-    """Iterations an epoch, as a data loader of mmengine has them: samplers pad the last one."""
-    loader = config.get("train_dataloader", None)
-    loader = loader if isinstance(loader, dict) else {}
-    batch = loader.get("batch_size", None)
-    if not isinstance(batch, int):
+def _epoch_length(
+    config: Any, request: Request, length: Length
+) -> tuple[int | None, tuple[str, ...]]:
+    """Iterations an epoch, as a data loader of mmengine has them; None where that is not known.
+
+    And notes on what it may be instead. A sampler pads the last batch of each GPU. Source: mmengine
+    0.10 `Runner.build_dataloader`.
+    """
+    loader = part(config, "train_dataloader")
+    configured = loader.get("num_batch_per_epoch", None)
+    if length.epoch_length is not None or (configured is None and length.dataset_size is None):
+        return length.epoch_length, ()
+    if configured is not None:
+        return int(configured), ()
+    batch = train_batch_size(config)
+    if batch is None:
         raise LldtoolError(
             "--dataset-size needs train_dataloader.batch_size", config=request.name,
             hint="--epoch-length N says how many iterations an epoch has",
         )  # fmt: skip
-    samples = -(-dataset_size // (request.world_size or 1))
+    samples = -(-(length.dataset_size or 0) // (request.world_size or 1))
     whole = samples // batch if loader.get("drop_last", False) else -(-samples // batch)
     if whole < 1:
         raise LldtoolError("--dataset-size is less than one batch", config=request.name)
-    parts = [loader.get("sampler", None), loader.get("batch_sampler", None)]
-    kinds = [type_name(dict.get(part, "type")) for part in parts if isinstance(part, dict)]
-    others = [kind for kind in kinds if kind not in _SAMPLERS]
-    notes = [f"{kind} may make epochs of another length than {whole} iterations" for kind in others]
-    return whole, tuple(notes)
+    samplers = [part(loader, key).get("type", None) for key in ("sampler", "batch_sampler")]
+    others = [type_name(kind) for kind in samplers if kind and type_name(kind) not in _SAMPLERS]
+    of_this = plural(whole, "iteration")
+    return whole, tuple(
+        f"{kind} may make epochs of another length than {of_this}" for kind in others
+    )
 
 
 def _needs_epoch_length(scheduler: Any, request: Request) -> LldtoolError:
@@ -218,16 +252,29 @@ def _needs_epoch_length(scheduler: Any, request: Request) -> LldtoolError:
 
 
 @dataclass(frozen=True)
-class _Stepped:
-    """The lr of each param group of an optimizer in each step, and by which schedulers."""
+class _Track:
+    """The lr of a param group in each step, and the name of its optimizer."""
 
-    lrs: list[array[float]]
+    optimizer: str
+    lrs: array[float]
+
+
+@dataclass(frozen=True)
+class _Stepped:
+    """The tracks of an optimizer's param groups, and its schedulers."""
+
+    tracks: list[_Track]
     stages: list[Stage]
     notes: list[str]
 
 
 def _tracks(
-    wrapper: Any, configured: Sequence[Any], loop: _Loop, progress: Progress, all_groups: bool
+    name: str,
+    wrapper: Any,
+    configured: Sequence[Any],
+    loop: _Loop,
+    progress: Progress,
+    all_groups: bool,
 ) -> _Stepped:
     """Step the schedulers of one optimizer.
 
@@ -242,6 +289,9 @@ def _tracks(
     if not all_groups and all(map(_sees_the_setting_only, configured)):
         chosen = [first.setdefault(_lr_of(group), i) for i, group in enumerate(groups)]
     stepped = sorted(set(chosen))
+    if len(stepped) * loop.steps > _MOST_LRS:
+        what = f"{plural(loop.steps, 'step')} of {plural(len(stepped), 'distinct lr')}"
+        raise LldtoolError(f"{what} are too many", hint="is the epoch length one of samples?")
     # Plain dicts: mmengine's own look for classes to build in every access, half of the time.
     optimizer.param_groups = [dict(groups[i]) for i in stepped]
     try:
@@ -255,9 +305,10 @@ def _tracks(
                 _after_step(schedulers, loop, number)
     finally:
         optimizer.param_groups = groups
-    place = dict(zip(stepped, columns, strict=True))
+    tracks = {i: _Track(name, column) for i, column in zip(stepped, columns, strict=True)}
     built = list(zip(configured, schedulers, strict=True))
-    return _Stepped([place[i] for i in chosen], list(_stages(built)), list(_notes(built, loop)))
+    stages, notes = list(_stages(name, built)), list(_notes(built, loop))
+    return _Stepped([tracks[i] for i in chosen], stages, notes)
 
 
 def _lr_of(group: Mapping[str, Any]) -> tuple[str, str]:
@@ -305,14 +356,15 @@ def _after_step(schedulers: Sequence[Any], loop: _Loop, number: int) -> None:
                 scheduler.step()
 
 
-def _stages(built: Sequence[tuple[Any, Any]]) -> Iterator[Stage]:
+def _stages(optimizer: str, built: Sequence[tuple[Any, Any]]) -> Iterator[Stage]:
     for configured, scheduler in built:
         if scheduler.param_name != "lr":
             continue
         name = type_name(dict.get(configured, "type"))
         option = next((key for key in _TARGETS if _is_positive(configured.get(key, None))), None)
         target = None if option is None else float(configured[option])
-        yield Stage(name, scheduler.begin, scheduler.end, scheduler.by_epoch, option, target)
+        steps = scheduler.begin, scheduler.end, scheduler.by_epoch
+        yield Stage(name, *steps, option, target, optimizer)
 
 
 def _is_positive(value: object) -> bool:
@@ -331,12 +383,13 @@ def _notes(built: Sequence[tuple[Any, Any]], loop: _Loop) -> Iterator[str]:
             yield f"{name} goes by epochs, which a training by iterations has none of: no step"
 
 
-def _courses(plan: Plan, tracks: Sequence[array[float]]) -> Iterator[Course]:
+def _courses(plan: Plan, tracks: Sequence[_Track]) -> Iterator[Course]:
     for layer in plan.layers:
-        by_track: dict[bytes, list[Any]] = {}
+        by_track: dict[tuple[str, bytes], list[Any]] = {}
         for parameter in layer.parameters:
-            by_track.setdefault(tracks[parameter.group].tobytes(), []).append(parameter)
+            track = tracks[parameter.group]
+            by_track.setdefault((track.optimizer, track.lrs.tobytes()), []).append(parameter)
         for members in by_track.values():
             if layer.lr is not None:
                 names, track = tuple(p.name for p in members), tracks[members[0].group]
-                yield Course(layer.layer_id, names, layer.lr, track)
+                yield Course(layer.layer_id, names, layer.lr, track.lrs, track.optimizer)

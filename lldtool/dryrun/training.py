@@ -69,7 +69,7 @@ class Training:
         wrapper = instead.get("optim_wrapper", self.config.optim_wrapper)
         configured = instead.get("param_scheduler", self.config.get("param_scheduler", None))
         name = self.request.name
-        with _explained(lambda error: constructor.constructor_error(error, wrapper, name)):
+        with told(lambda error: constructor.constructor_error(error, wrapper, name)):
             built = constructor.build_optimizers(self.model, wrapper)
         optimizers = built.optimizers
         optimizer = configs.optimizer_header(wrapper)
@@ -146,7 +146,7 @@ def load(request: Request) -> tuple[Any, list[str]]:
         LldtoolError: it can't be read, or has no model or no optimizer.
     """
     options = configs.overrides(request.cfg_options)
-    with _explained(lambda error: configs.config_error(error, request.path, request.name)):
+    with told(lambda error: configs.config_error(error, request.path, request.name)):
         config = configs.load_config(request.path, options)
         notes = apply_edits(config, request.edits)
     configs.require_training_settings(config, request.name)
@@ -170,7 +170,7 @@ def building(
     """
     name = request.name
     with contextlib.ExitStack() as stack:
-        with _explained(lambda error: models.model_error(error, name)):
+        with told(lambda error: models.model_error(error, name)):
             from mmengine.registry import DefaultScope
 
             _check_device(request.device)
@@ -283,7 +283,7 @@ def _import_scope(scope: str, name: str) -> None:
 
 
 @contextlib.contextmanager
-def _explained(translate: Callable[[BaseException], LldtoolError]) -> Iterator[None]:
+def told(translate: Callable[[BaseException], LldtoolError]) -> Iterator[None]:
     """Whatever is raised inside, a config's `sys.exit` too, becomes an error in its terms."""
     try:
         yield

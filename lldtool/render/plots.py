@@ -33,9 +33,14 @@ _SIZE, _DPI = (7.2, 4.5), 200
 #: A curve is drawn with the lowest and the highest lr of so many parts of the training.
 _PARTS = 400
 #: More labels of layers than this are thinned out; longer texts than these are cut.
+_MOST_IN_A_ROW = 70
 _MOST_LABELS, _LONGEST_LABEL, _LONGEST_NAME, _LONGEST_TITLE = 18, 22, 60, 90
 #: How far an axis goes below the lowest lr after the warm-up, and above the highest.
 _ROOM = 2.0
+#: Numbers that are smaller, or as much larger, are more than matplotlib takes.
+_LEAST = 1e-300
+#: More curves than this are told by a colour bar, not by a legend.
+_MOST_IN_LEGEND = 9
 _MARKERS, _LINES = "osD^vPX", ("-", "--", "-.", ":")
 
 
@@ -103,7 +108,7 @@ def schedule_picture(schedule: Schedule, form: str, *, dark: bool = False) -> by
     colors = _depth_colors(len(rows), theme)
     with _figure(theme, schedule.plan.config) as figure:
         axes = figure.subplots()
-        after = [lr for row in rows for lr in _telling(row[0].lrs[schedule.peak :])]
+        after = [lr for row in rows for lr in _telling(row[0].lrs[schedule.warm_up :])]
         targets = [stage.target for stage in schedule.stages]
         _lr_axis(axes, [*(lr for _, lr in after), *targets])
         _mark_warm_up(axes, schedule, theme)
@@ -124,7 +129,7 @@ def schedule_picture(schedule: Schedule, form: str, *, dark: bool = False) -> by
         axes.set_xlabel("iteration" if schedule.steps_per_epoch is None else "epoch")
         if schedule.rising:
             _name_rising(axes, schedule, theme)
-        if len(rows) > 1 and schedule.plan.has_layers:
+        if schedule.plan.has_layers or len(rows) > _MOST_IN_LEGEND:
             _depth_bar(figure, axes, schedule, colors)
         elif len(rows) > 1:
             _legend_above(axes)
@@ -220,7 +225,7 @@ def _panels(
         above = below = figure.subplots()
     step = -(-len(labels) // _MOST_LABELS)
     shown = [_label(label, _LONGEST_LABEL) for label in labels[::step]]
-    long = sum(map(len, shown)) > _LONGEST_TITLE
+    long = max(map(len, shown), default=0) * len(shown) > _MOST_IN_A_ROW
     below.set_xticks(
         range(0, len(labels), step), shown,
         rotation=30 if long else 0, ha="right" if long else "center",
@@ -237,11 +242,13 @@ def _lr_axis(axes: Axes, lrs: Iterable[float | None]) -> None:
     if shown:
         axes.set_yscale("log")
         axes.set_ylim(min(shown) / _ROOM, max(shown) * _ROOM)
+    else:
+        axes.text(0.5, 0.5, "no lr to draw", transform=axes.transAxes, ha="center")
 
 
 def _drawable(lr: float | None) -> float:
     """The lr, or NaN for what has no place on a log scale."""
-    return lr if lr is not None and 0 < lr < math.inf else math.nan
+    return lr if lr is not None and _LEAST < lr < 1 / _LEAST else math.nan
 
 
 def _depth_colors(number: int, theme: _Theme) -> list[Any]:
@@ -268,9 +275,9 @@ def _time(schedule: Schedule, step: int) -> float:
 
 
 def _mark_warm_up(axes: Axes, schedule: Schedule, theme: _Theme) -> None:
-    if schedule.peak == 0:
+    if schedule.warm_up == 0:
         return
-    end = _time(schedule, schedule.peak)
+    end = _time(schedule, schedule.warm_up)
     axes.axvspan(0, end, color=theme.faint, alpha=0.4, linewidth=0)
     axes.annotate(
         "warm-up", (0, 1), xycoords="axes fraction", xytext=(0, 3),
@@ -297,8 +304,8 @@ def _target(stage: Stage) -> str:
 
 
 def _name_rising(axes: Axes, schedule: Schedule, theme: _Theme) -> None:
-    lowest = min(schedule.rising, key=lambda course: course.lrs[schedule.peak])
-    step = (schedule.peak + schedule.steps) // 2
+    lowest = min(schedule.rising, key=lambda course: schedule.after_warm_up(course))
+    step = (schedule.warm_up + schedule.steps) // 2
     which, why = which_layers(schedule, schedule.rising), schedule.why_rising()
     text = f"{which} {'rises' if len(schedule.rising) == 1 else 'rise'}"
     text += "" if why is None else f" to {_target(why)}"
@@ -315,13 +322,16 @@ def _depth_bar(figure: Figure, axes: Axes, schedule: Schedule, colors: Sequence[
 
     number = len(colors)
     norm = BoundaryNorm([i - 0.5 for i in range(number + 1)], number)
+    if number < 2:
+        return
     bar = figure.colorbar(ScalarMappable(norm, ListedColormap(colors)), ax=axes, pad=0.01)
     chosen = range(0, number, -(-number // 8))
-    bar.set_ticks(chosen, labels=[_label(names_of(schedule, schedule.rows[i]), 8) for i in chosen])
+    names = [_label(names_of(schedule, schedule.rows[i]), _LONGEST_LABEL) for i in chosen]
+    bar.set_ticks(chosen, labels=names)
     bar.ax.tick_params(length=0)
     bar.ax.minorticks_off()
     bar.outline.set_visible(False)
-    bar.set_label("layer, 0 is the stem")
+    bar.set_label("layer, 0 is the stem" if schedule.plan.has_layers else "")
 
 
 def _legend_above(axes: Axes) -> None:
@@ -333,4 +343,5 @@ def _label(text: str, longest: int) -> str:
     text = printable(text)
     if len(text) > longest:
         text = f"{text[: longest - 1]}…"
-    return text.replace("$", r"\$")
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text  # which a legend would leave out

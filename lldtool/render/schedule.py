@@ -42,15 +42,16 @@ def points_of(schedule: Schedule, at: Sequence[int] = ()) -> dict[str, int]:
     unit = "iteration" if schedule.steps_per_epoch is None else "epoch"
     points = {}
     for number in at:
-        step = schedule.at_epoch(number)
+        step = schedule.step_at(number)
         if step is None:
             ends = plural(schedule.epochs or schedule.steps, unit)
             raise LldtoolError(f"--at {number}: the training has {ends}")
-        points[f"{unit} {number}"] = step
+        is_end = number == (schedule.epochs or schedule.steps)
+        points["end" if is_end else f"{unit} {number}"] = step
     if points:
         return points
     quarters = {f"{25 * n}%": schedule.steps * n // 4 for n in (1, 2, 3)}
-    warm_up = {"warm-up": schedule.peak} if schedule.peak else {}
+    warm_up = {"warm-up": schedule.warm_up} if schedule.warm_up else {}
     return {"start": 0, **warm_up, **quarters, "end": schedule.steps - 1}
 
 
@@ -196,12 +197,16 @@ def about(schedule: Schedule) -> list[str]:
 
 def _stage(schedule: Schedule, stage: Stage) -> str:
     """`CosineAnnealingLR from epoch 5, eta_min 1.00e-6`; bounds where it is not for all steps."""
-    unit, total, length = "iteration", float(schedule.steps), 1
-    if schedule.epochs is not None:
-        unit, total = "epoch", schedule.epochs
-        length = 1 if stage.by_epoch else schedule.epoch_length or 1
-    begin, end = stage.begin / length, stage.end / length
-    words = [printable(stage.scheduler)]
+    unit, length = ("epoch", 1) if stage.by_epoch else ("iteration", schedule.epoch_length or 0)
+    total = float(schedule.steps if unit == "iteration" else schedule.epochs or 1)
+    begin, end = float(stage.begin), float(stage.end)
+    if length and unit == "iteration" and schedule.epochs is not None:
+        in_epochs = begin / length, end / length
+        if all(number == int(number) for number in in_epochs):
+            unit, total, (begin, end) = "epoch", schedule.epochs, in_epochs
+    words = [
+        printable(f"{stage.optimizer}: " if stage.optimizer else "") + printable(stage.scheduler)
+    ]
     words += [f"from {unit} {begin:g}"] if begin else []
     words += [f"to {'' if begin else f'{unit} '}{end:g}"] if end < total else []
     target = [] if stage.target is None else [f"{stage.option} {lr(stage.target)}"]
@@ -211,9 +216,10 @@ def _stage(schedule: Schedule, stage: Stage) -> str:
 def remarks(schedule: Schedule) -> list[str]:
     """What is to be said of layers that rise or end up equal, with the reason where it is known."""
     lines = []
+    when = "after the warm-up" if schedule.warm_up else "over the training"
     if schedule.rising:
         lines.append(
-            f"{RISES} the lr of {which_layers(schedule, schedule.rising)} rises after the warm-up, "
+            f"{RISES} the lr of {which_layers(schedule, schedule.rising)} rises {when}, "
             f"to {lr(max(course.lrs[-1] for course in schedule.rising))}"
             f"{_because(schedule.why_rising(), 'is above it')}"
         )

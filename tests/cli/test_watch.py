@@ -126,13 +126,48 @@ def test_changes_errors_bases_and_modules_are_shown(watched):
     (folder / "lldtool.toml").write_text("ignore = ['ALL']\n")
     terminal.wait_for("no findings", "All checks passed")
 
-    edit(folder / "config.py", "print(", "import time; time.sleep(1000); print(")
+    hanging = "import time; time.sleep(1000); print("
+    edit(folder / "config.py", "print(", hanging)
     terminal.wait_for(r"· … ·")
-    edit(folder / "config.py", "time.sleep(1000)", "1")
+    for number in range(3):  # none of them keeps the others waiting, or goes on
+        (folder / "config.py").write_text(f"# {number}\n{(folder / 'config.py').read_text()}")
+        time.sleep(0.3)
+    edit(folder / "config.py", hanging, "print(")
     terminal.wait_for(r"\d s ·", "identical lr")
 
-    terminal.press("q")
+    noisy = "for _ in range(10**7): print('x' * 1000)\nprint("
+    edit(folder / "config.py", "print(", noisy)
+    time.sleep(1)
+    assert psutil.Process(terminal.process.pid).memory_info().rss < 500e6
+    edit(folder / "config.py", noisy, "print(")
+    terminal.wait_for(r"\d s ·", "printed by the config")
+
+    terminal.press("jjq")
     assert terminal.ended() == 0
+
+
+def test_what_is_missing_is_seen_when_it_comes(watched):
+    folder, terminal = watched
+    terminal.wait_for("ln1, head", "q ends it")
+    edit(folder / "config.py", "'own_module'", "'own_module', 'later'")
+    terminal.wait_for("No module named 'later'", "broken")
+    (folder / "later.py").write_text("")
+    terminal.wait_for("identical lr")
+
+
+def test_a_base_that_changes_while_it_is_first_read_is_seen(watched):
+    folder, terminal = watched
+    terminal.wait_for("ln1, head", "q ends it")
+    (folder / "slow.py").write_text("import time\ntime.sleep(2)\nRATE = 1\n")
+    (folder / "late.py").write_text(
+        "_base_ = ['base.py']\noptim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.9))"
+    )
+    edit(folder / "config.py", "'base.py'", "'late.py'")
+    edit(folder / "config.py", "layer_decay_rate=0.8, ", "")
+    edit(folder / "config.py", "'own_module'", "'own_module', 'slow'")
+    time.sleep(1)
+    edit(folder / "late.py", "0.9", "0.5")
+    terminal.wait_for("layer_decay_rate 0.5")
 
 
 def test_it_leaves_the_terminal_as_it_was(watched):
@@ -145,7 +180,7 @@ def test_it_leaves_the_terminal_as_it_was(watched):
     assert terminal.ended() == 130
     assert psutil.wait_procs(started, timeout=MOST)[1] == []
     assert termios.tcgetattr(terminal.theirs) == terminal.before
-    assert terminal.seen.endswith(b"\x1b[?25h\x1b[?1049l")
+    assert terminal.seen.endswith(b"\x1b[?7h\x1b[?25h\x1b[?1049l")
     assert b"Traceback" not in terminal.seen
 
 

@@ -21,7 +21,7 @@ from lldtool.request import Request
 from lldtool.source import locate
 
 MESSAGES = {
-    "took longer": "took longer than 4 s (--timeout allows more)",
+    "took longer": "took longer than 4 s (a larger timeout allows more)",
     "exit 3": "the config ended the process with exit code 3",
 }
 #: What a config does -> code at its top, and the error that this comes to; None for a plan.
@@ -475,7 +475,7 @@ def test_where_nothing_forks_each_call_gets_a_new_process(monkeypatch, write):
         ]
     with Fleet(1, 1) as one:
         future = one.submit(time.sleep, 600)
-        assert message(future) == "took longer than 1 s (--timeout allows more)"
+        assert message(future) == "took longer than 1 s (a larger timeout allows more)"
     one = Fleet(2, None)
     futures = [one.submit(time.sleep, 600) for _ in range(3)]
     start = time.monotonic()

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from runners import runner_of
 
+import lldtool
 from lldtool.dryrun.schedule import dry_run_schedule
 from lldtool.request import Request
 from lldtool.schedule import Length
@@ -151,6 +152,70 @@ def test_layers_that_end_at_the_floor_are_marked_as_one(tmp_path, cli):
     assert not content["remarks"]
 
 
+ALL_BELOW = """
+train_cfg = dict(by_epoch=True, max_epochs=10)
+param_scheduler = [dict(type='CosineAnnealingLR', begin=%d, eta_min=1e-2)]
+"""
+
+
+@pytest.mark.parametrize("warm_up", [0, 3])
+def test_all_layers_below_the_floor_rise(tmp_path, warm_up):
+    text = ALL_BELOW % warm_up
+    if warm_up:
+        text += "param_scheduler.insert(0, dict(type='LinearLR', start_factor=0.01, end=3))"
+    made = _made(_config(tmp_path, text))
+    assert made.warm_up == max(0, warm_up - 1)
+    assert len(made.rising) == len(made.courses) == 14
+    assert made.why_rising().option == "eta_min"
+
+
+TWO_OPTIMIZERS = """
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from torch import nn, optim
+
+@MODELS.register_module(force=True)
+class Two(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.gen, self.dis = nn.Linear(2, 2), nn.Linear(2, 2)
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return inputs
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module(force=True)
+class TwoConstructor:
+    def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
+        pass
+    def __call__(self, model):
+        return OptimWrapperDict(
+            gen=OptimWrapper(optim.SGD(model.gen.parameters(), lr=1e-3)),
+            dis=OptimWrapper(optim.SGD(model.dis.parameters(), lr=1e-1)))
+"""
+
+
+def test_each_of_several_optimizers_has_its_own_schedule(tmp_path, monkeypatch):
+    (tmp_path / "two.py").write_text(TWO_OPTIMIZERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "config.py"
+    path.write_text(
+        "custom_imports = dict(imports=['two'])\nmodel = dict(type='Two')\n"
+        "optim_wrapper = dict(constructor='TwoConstructor')\n"
+        "train_cfg = dict(by_epoch=True, max_epochs=6)\n"
+        "param_scheduler = dict(gen=dict(type='LinearLR', end=3), dis=[])\n"
+    )
+    made = _made(path)
+    lrs = {course.optimizer: list(course.lrs) for course in made.courses}
+    assert lrs["dis"] == [0.1] * 6
+    assert lrs["gen"][0] == pytest.approx(1e-3 / 3)
+    assert lrs["gen"][2:] == [pytest.approx(1e-3)] * 4
+    assert made.warmed_up == {"gen": 2, "dis": 0}
+    assert not made.rising
+    path.write_text(path.read_text().replace("dis=[]", "other=[]"))
+    with pytest.raises(lldtool.LldtoolError, match="nothing for the optimizer 'dis'"):
+        _made(path)
+
+
 def test_a_one_cycle_makes_one_of_all_layers(tmp_path, cli):
     content = _schedule(cli, _config(tmp_path, SCHEDULES["one cycle"]), "--epoch-length", 3)
     assert all(layer["converges"] for layer in content["layers"])
@@ -175,6 +240,20 @@ def test_dataset_size_counts_batches_on_each_gpu(tmp_path, cli):
     assert content["notes"][0].startswith("OddSampler may make epochs of another length")
 
 
+def test_the_config_may_say_how_long_an_epoch_is(tmp_path, cli):
+    loader = "\ntrain_dataloader = dict(batch_size=8, num_batch_per_epoch=4)"
+    path = _config(tmp_path, COSINE + loader)
+    assert _schedule(cli, path)["epoch_length"] == 4
+    assert _schedule(cli, path, "--dataset-size", 800)["epoch_length"] == 4
+    assert _schedule(cli, path, "--epoch-length", 3)["epoch_length"] == 3
+
+
+def test_an_epoch_length_in_samples_is_refused(tmp_path, cli):
+    result = cli("schedule", _config(tmp_path, COSINE), "--epoch-length", 12_811_670)
+    assert result.code == 2
+    assert "are too many (is the epoch length one of samples?)" in result.err
+
+
 def test_epochs_overrides_iterations_too(tmp_path, cli):
     path = _config(tmp_path, SCHEDULES["by iteration"])
     assert _schedule(cli, path, "--epochs", 4, "--epoch-length", 5)["steps"] == 20
@@ -195,9 +274,29 @@ def test_without_the_hook_nothing_is_stepped(tmp_path, cli):
         ("dict(type='StepLR', step=2)", "training would crash with TypeError"),
         ("['StepLR']", "has a str where a dict belongs"),
         ("dict(type='StepLR', step_size=2)\ntrain_cfg = {}", "train_cfg does not say max_epochs"),
+        ("dict(step_size=2)", "has a dict without a type"),
+        ("{}", "has a dict without a type"),
+        ("0", "has a int where a dict belongs"),
+        ("None\ntrain_cfg = dict(max_epochs=float('inf'))", "max_epochs is inf, and no positive"),
+        (
+            "dict(type='StepLR', step_size=2, gamma=float('nan'))",
+            "the lr of layer 0 is nan in epoch 2",
+        ),
+        ("dict(type='ExponentialLR', gamma=1e200)", "the lr of layer 0 is inf in epoch 2"),
+        (
+            "dict(type='ExitLR')\ncustom_imports = dict(imports=['exit_lr'])",
+            "would crash with SystemExit",
+        ),
     ],
 )
-def test_what_is_wrong_is_one_line(tmp_path, cli, text, message):
+def test_what_is_wrong_is_one_line(tmp_path, cli, monkeypatch, text, message):
+    (tmp_path / "exit_lr.py").write_text(
+        "import sys\nfrom mmengine.optim import StepLR\n"
+        "from mmengine.registry import PARAM_SCHEDULERS\n"
+        "@PARAM_SCHEDULERS.register_module(force=True)\nclass ExitLR(StepLR):\n"
+        "    def __init__(self, **kwargs): sys.exit(3)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
     path = _config(tmp_path, f"\ntrain_cfg = dict(max_epochs=3)\nparam_scheduler = {text}")
     result = cli("schedule", path)
     assert (result.code, len(result.err.splitlines())) == (2, 1)
@@ -207,7 +306,7 @@ def test_what_is_wrong_is_one_line(tmp_path, cli, text, message):
 def test_at_picks_epochs_and_knows_the_end(tmp_path, cli):
     path = _config(tmp_path, COSINE)
     content = _schedule(cli, path, "--epoch-length", 5, "--at", "0,3,6")
-    assert content["points"] == {"epoch 0": 0, "epoch 3": 15, "epoch 6": 29}
+    assert content["points"] == {"epoch 0": 0, "epoch 3": 15, "end": 29}
     result = cli("schedule", path, "--epoch-length", 5, "--at", "7")
     assert (result.code, "the training has 6 epochs" in result.err) == (2, True)
 

@@ -1,12 +1,17 @@
 """The HTML report, parsed, and used in a headless Chromium where there is one."""
 
+import base64
+import hashlib
+import html
 import os
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
-from conftest import SAMPLES, TINY_VIT, make_parameter, make_plan
+from conftest import ROOT, SAMPLES, TINY_VIT, make_parameter, make_plan
 from schedules import schedule_of
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -127,9 +132,31 @@ def test_a_config_that_fails_is_told_beside_the_others(cli, tmp_path):
     assert result.err.startswith(f"error: {broken}: ValueError: oh")
     assert "could not be looked at" in result.out
     assert "ValueError: oh" in result.out
-    result = cli("report", broken, "-o", tmp_path / "page.html")
-    assert (result.code, len(result.err.splitlines())) == (2, 1)
+    missing = tmp_path / "missing.py"
+    result = cli("report", broken, missing, "-o", tmp_path / "page.html")
+    assert (result.code, len(result.err.splitlines())) == (2, 2)
+    assert f"error: {missing}: no such file" in result.err
     assert not (tmp_path / "page.html").exists()
+
+
+def test_what_two_configs_share_is_told_of_both():
+    plan = plan_of("a.weight", "b.weight")
+    finding = Finding("LLD101", "decayed-norm", Severity.error, "norms are decayed", ("a.weight",))
+    text = "".join(Elements(page_of(plan, plan, findings=[finding])).text)
+    assert text.count("norms are decayed") == 2
+    assert "The rules find nothing" not in text
+
+
+def test_the_page_is_utf_8_whatever_stdout_is_in():
+    plan = "tests/render/plans/swin-tiny.json"
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "lldtool", "report", plan]
+    done = subprocess.run(command, capture_output=True, check=True, cwd=ROOT, env=environment)
+    page = done.stdout.decode("utf-8")
+    assert " · " in page
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in html.unescape(page)
 
 
 def test_saved_plans_can_be_reported(cli):

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lldtool.diff import diff_plans
-from lldtool.findings import Checked, Report
+from lldtool.findings import Checked, Finding, Report
 from lldtool.plan import Parameter, Plan, UntrainedParameter
 from lldtool.render.changes import sections
 from lldtool.render.columns import layer_columns
 from lldtool.render.compare import Comparison, caption, comparison_columns, letters
 from lldtool.render.contents import layer_contents
-from lldtool.render.findings.shared import Told, place_shown, severities, told_once
+from lldtool.render.findings.shared import Told, place_shown, severities
 from lldtool.render.plots import comparison_picture, plan_picture, schedule_picture
 from lldtool.render.reasons import rule_text
 from lldtool.render.schedule import about, all_notes, points_of, remarks, schedule_columns
@@ -56,13 +56,8 @@ def report_html(reported: Sequence[Reported], report: Report) -> str:
         reported: the configs.
         report: what the rules find in them, in their order.
     """
-    told = [findings for _, findings in told_once(report)]
-    parts = [
-        _part(i, one, checked, findings)
-        for i, (one, checked, findings) in enumerate(
-            zip(reported, report.configs, told, strict=True)
-        )
-    ]
+    pairs = zip(reported, report.configs, strict=True)
+    parts = [_part(i, one, checked) for i, (one, checked) in enumerate(pairs)]
     plans = [one.plan for one in reported if one.plan is not None]
     several = len(parts) > 1
     script, style = (_source(name) for name in ("page.js", "page.css"))
@@ -112,14 +107,14 @@ def _hash(text: str) -> str:
 # One config
 
 
-def _part(number: int, one: Reported, checked: Checked, findings: Iterable[Told]) -> dict[str, Any]:
+def _part(number: int, one: Reported, checked: Checked) -> dict[str, Any]:
     found = severities(checked.findings) or "no findings"
     part: dict[str, Any] = {
         "id": f"config-{number + 1}",
         "config": printable(one.config),
         "verdict": found if one.plan else "could not be looked at",
         "error": printable(checked.error or ""),
-        "findings": [_finding(told) for told in sorted(findings, key=_severity)],
+        "findings": [_finding(one) for one in sorted(checked.findings, key=_severity)],
         "no_schedule": printable(one.no_schedule),
         "plan": None,
         "schedule": None,
@@ -144,20 +139,19 @@ def _plan(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _finding(told: Told) -> dict[str, Any]:
-    finding = told.finding
+def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "severity": finding.severity.value,
         "rule": printable(f"{finding.code} {finding.name}"),
         "place": place_shown(finding.place) if finding.place else "",
         "message": printable(finding.message),
-        "about": [f"{label}: {', '.join(items)}" for label, items in told.about],
+        "about": [f"{label}: {', '.join(items)}" for label, items in Told(finding).about],
         "suggestion": "\n".join(map(printable, (finding.suggestion or "").strip("\n").split("\n"))),
     }
 
 
-def _severity(told: Told) -> int:
-    return told.finding.severity.rank
+def _severity(finding: Finding) -> int:
+    return finding.severity.rank
 
 
 def _schedule(schedule: Schedule) -> dict[str, Any]:
