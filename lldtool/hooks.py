@@ -12,33 +12,39 @@ In a config:
 from __future__ import annotations
 
 import math
+import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
+from mmengine.registry import HOOKS, OPTIMIZERS
 
 from lldtool.diff import PlanDiff, diff_plans
-from lldtool.dryrun.running import lrs_of_layers, plan_of_runner, replaced_lrs
+from lldtool.dryrun.running import plan_of_runner, replaced_lrs
 from lldtool.errors import LldtoolError
-from lldtool.plan import Plan, load_plan
+from lldtool.plan import FROZEN, Plan, UntrainedParameter, load_plan
 from lldtool.render.diff import diff_text
 from lldtool.render.words import summary
 from lldtool.text import plural, setting
 
 #: Columns of the diff in the log.
 _WIDTH = 100
+#: Scalars that mmengine's LogProcessor logs the mean of, or that it logs by itself.
+_OTHER_SCALARS = re.compile(r"loss|time|grad_norm|^base$")
 
 
 @HOOKS.register_module()
 class LayerLrHook(Hook):  # type: ignore[misc]  # mmengine has no types
-    """Logs the lr of each layer beside that of the first param group, the only one logged else.
+    """Logs the lr of each layer; mmengine logs that of the first param group, and `base_lr`.
 
-    They are scalars of the runner's message hub, `stem_lr`, `middle_lr`, `last_block_lr` and
-    `head_lr`, so that they stand in the log line and come to TensorBoard, wandb and whatever else
-    the visualizer writes to. Where the constructor knows no layers they are called by modules.
+    They are scalars of the runner's message hub, so that they stand in the log line and come to
+    TensorBoard, wandb and whatever else the visualizer writes to: `stem_lr`, of layer 0,
+    `middle_lr`, `last_block_lr` and `head_lr`, of the last layer. Where the constructor knows no
+    layers it is one for each module of the model, `backbone_lr`. A layer with several lrs, or a
+    module, has one for each: `backbone_part2_lr`.
 
     Args:
         layers: `few` for these four, `all` for `layer_00_lr`, `layer_01_lr`, …
@@ -54,11 +60,7 @@ class LayerLrHook(Hook):  # type: ignore[misc]  # mmengine has no types
 
     def before_train(self, runner: Any) -> None:
         """Find a param group for each layer."""
-        plan = plan_of_runner(runner)
-        groups = dict(lrs_of_layers(plan))
-        if self._layers == "few" and plan.has_layers:
-            groups = _few(list(groups.values()))
-        self._groups = groups
+        self._groups = _groups(plan_of_runner(runner), few=self._layers == "few")
 
     def before_train_iter(
         self,
@@ -72,11 +74,38 @@ class LayerLrHook(Hook):  # type: ignore[misc]  # mmengine has no types
             runner.message_hub.update_scalar(f"train/{name}_lr", lrs[group])
 
 
-def _few(groups: list[int]) -> dict[str, int]:
-    """The stem, the middle, the last block and the head, of a param group for each layer."""
-    last = len(groups) - 1
-    places = {"stem": 0, "middle": last // 2, "last_block": max(0, last - 1), "head": last}
-    return {name: groups[place] for name, place in places.items()}
+def _groups(plan: Plan, *, few: bool) -> dict[str, int]:
+    """What to log the lr of -> the index of a param group that has it, stem first."""
+    depths = sorted(plan.layer_ids)
+    names: dict[int | str, str] = {depth: f"layer_{depth:02}" for depth in depths}
+    if few and depths:
+        names = _few(depths)
+    else:
+        modules = dict.fromkeys(p.top_level_module for p in plan.parameters)
+        for i, module in enumerate(modules):
+            names[module] = f"module_{i}" if _OTHER_SCALARS.search(module) else module
+    groups: dict[str, list[int]] = defaultdict(list)
+    for layer in plan.layers:
+        first = layer.parameters[0]
+        key = first.top_level_module if layer.layer_id is None else layer.layer_id
+        if key in names:
+            groups[names[key]].append(first.group)
+    return {
+        f"{name}_part{i + 1}" if i else name: group
+        for name, parts in groups.items()
+        for i, group in enumerate(parts)
+    }
+
+
+def _few(depths: list[int]) -> dict[int | str, str]:
+    """The names of the layers that tell most, of those that are trained."""
+    first, *rest = depths
+    names: dict[int | str, str] = {first: "stem" if first == 0 else f"layer_{first:02}"}
+    if len(rest) > 2:
+        names[rest[len(rest) // 2 - 1]] = "middle"
+    if len(rest) > 1:
+        names[rest[-2]] = "last_block"
+    return names | {depths[-1]: "head"}
 
 
 def _lrs(wrapper: Any) -> list[float]:
@@ -135,11 +164,12 @@ class PlanGuardHook(Hook):  # type: ignore[misc]  # mmengine has no types
                 f"{self._file}: lr is not compared, a scheduler gave every param group its own"
             )
             ignored.append("lr")
-        return diff_plans(_comparable(self._plan, running), running, ignore=ignored)
+        saved = _comparable(self._plan, running)
+        return diff_plans(saved, _without_gradient(running), ignore=ignored)
 
     def _act(self, runner: Any, message: str, text: str) -> None:
-        say = runner.logger.error if self._action == "stop" else runner.logger.warning
-        say(f"{self._file}: {message}\n{text}")
+        # A warning, as mmengine logs what is more than that on every rank.
+        runner.logger.warning(f"{self._file}: {message}\n{text}")
         if self._action == "stop":
             raise LldtoolError(message, config=self._file)
 
@@ -147,7 +177,30 @@ class PlanGuardHook(Hook):  # type: ignore[misc]  # mmengine has no types
 def _comparable(plan: Plan, running: Plan) -> Plan:
     """The saved plan, with what a training can't tell as if it were the same there."""
     wrapper = replace(running.optim_wrapper, type=plan.optim_wrapper.type)
-    return replace(plan, constructor=running.constructor, optim_wrapper=wrapper)
+    # A constructor of the user's own may choose the optimizers itself; the config names none then.
+    kinds = _class_names(plan.optimizer.type or running.optimizer.type)
+    optimizer = replace(plan.optimizer, type=kinds)
+    return replace(
+        _without_gradient(plan),
+        constructor=running.constructor,
+        optim_wrapper=wrapper,
+        optimizer=optimizer,
+    )
+
+
+def _without_gradient(plan: Plan) -> Plan:
+    """The plan, the parameters that are frozen in their param group among the other frozen ones."""
+    still = [p for p in plan.parameters if FROZEN in p.traits]
+    frozen = (*plan.frozen, *(UntrainedParameter(p.name, p.shape, p.numel) for p in still))
+    trained = tuple(p for p in plan.parameters if FROZEN not in p.traits)
+    return replace(plan, parameters=trained, frozen=frozen)
+
+
+def _class_names(optimizers: str) -> str:
+    """The optimizers' names in a plan, those of the registry replaced by those of the classes."""
+    parts = [part.rpartition(": ") for part in optimizers.split(", ")]
+    kinds = [(name + colon, kind, OPTIMIZERS.get(kind)) for name, colon, kind in parts]
+    return ", ".join(name + (kind if cls is None else cls.__name__) for name, kind, cls in kinds)
 
 
 def _scaling(plan: Plan, diff: PlanDiff) -> str:

@@ -9,11 +9,15 @@ import sys
 from dataclasses import replace
 
 import pytest
-from conftest import ROOT, SAMPLES, TINY_VIT
+from conftest import ROOT, SAMPLES, TINY_VIT, settings
 from mmengine.config import Config
+from mmengine.registry import MODEL_WRAPPERS
 from runners import BATCH_SIZE, runner_of
+from torch import nn
+from torch.utils.data import DataLoader
 
 import lldtool
+from lldtool.dryrun.running import plan_of_runner
 from lldtool.dryrun.schedule import dry_run_schedule
 from lldtool.hooks import LayerLrHook, PlanGuardHook
 from lldtool.plan import plan_to_json
@@ -31,6 +35,31 @@ auto_scale_lr = dict(base_batch_size={BATCH_SIZE}, enable=True)
 train_dataloader = dict(batch_size={BATCH_SIZE})
 """
 #: As a script it trains a config with a plan to guard, one of two processes.
+TWO_OPTIMIZERS = """
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from torch import nn, optim
+
+@MODELS.register_module(force=True)
+class Two(BaseModel):
+    def __init__(self, data_preprocessor=None):
+        super().__init__()
+        self.gen, self.loss_net = nn.Linear(2, 2), nn.Linear(2, 2)
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return inputs
+    def train_step(self, data, optim_wrapper):
+        return {}
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module(force=True)
+class TwoConstructor:
+    def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
+        pass
+    def __call__(self, model):
+        return OptimWrapperDict(
+            gen=OptimWrapper(optim.SGD(model.gen.parameters(), lr=1e-3)),
+            dis=OptimWrapper(optim.SGD(model.loss_net.parameters(), lr=1e-1)))
+"""
 TRAIN = """
 import sys
 sys.path[:0] = ["tests", "."]
@@ -103,6 +132,18 @@ def test_the_lr_of_every_layer_is_logged_when_asked_for(config, tmp_path):
     for course in made.courses:
         name = f"layer_{course.layer_id:02}_lr"
         assert [step[name] for step in scalars(tmp_path)] == list(course.lrs)
+
+
+def test_a_frozen_stem_is_not_called_the_stem(config, tmp_path):
+    config.write_text(config.read_text().replace("'deit-tiny'", "'deit-tiny', frozen_stages=3"))
+    train(config, tmp_path, LayerLrHook())
+    made = dry_run_schedule(Request(config, "config.py"), Length(epoch_length=3))
+    lrs = {course.layer_id: list(course.lrs) for course in made.courses}
+    names = {4: "layer_04_lr", 8: "middle_lr", 12: "last_block_lr", 13: "head_lr"}
+    steps = scalars(tmp_path)
+    assert {name for name in steps[0] if name.endswith("_lr")} == {*names.values(), "base_lr"}
+    for layer, name in names.items():
+        assert [step[name] for step in steps] == lrs[layer]
 
 
 def test_without_layers_modules_are_logged(tmp_path):
@@ -191,6 +232,74 @@ def test_hooks_come_from_a_config(config, tmp_path, cli):
     read = Config.fromfile(config)
     train(config, tmp_path, *read.custom_hooks)
     assert "head_lr" in scalars(tmp_path)[0]
+
+
+ALIASED = """
+from mmengine.registry import OPTIMIZERS
+from torch.optim import AdamW
+if 'Aliased' not in OPTIMIZERS.module_dict:
+    OPTIMIZERS.register_module('Aliased', module=AdamW)
+"""
+
+
+def test_what_is_frozen_in_its_group_and_a_name_of_the_registry_are_as_in_the_plan(
+    config, tmp_path, monkeypatch
+):
+    (tmp_path / "aliased.py").write_text(ALIASED)
+    monkeypatch.syspath_prepend(tmp_path)
+    text = config.read_text().replace("arch='deit-tiny'", "arch='deit-tiny', frozen_stages=2")
+    text = text.replace("LearningRateDecayOptim", "DefaultOptim").replace("'AdamW'", "'Aliased'")
+    text = text.replace("paramwise_cfg=dict(layer_decay_rate=0.75)", "")
+    config.write_text(text + "\ncustom_imports = dict(imports=['aliased'])")
+    plan = lldtool.dry_run(config)
+    assert any("frozen" in p.traits for p in plan.parameters)
+    train(config, tmp_path, PlanGuardHook(saved(plan, tmp_path)))
+    assert "the optimizer is that of the plan" in logged(tmp_path)
+    config.write_text(config.read_text().replace("frozen_stages=2", "frozen_stages=0"))
+    with pytest.raises(lldtool.LldtoolError, match="frozen in A and trained in B"):
+        train(config, tmp_path, PlanGuardHook(tmp_path / "plan.json"))
+
+
+def test_a_training_with_several_optimizers_is_compared(tmp_path, monkeypatch):
+    (tmp_path / "two_losses.py").write_text(TWO_OPTIMIZERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "config.py"
+    path.write_text(
+        "custom_imports = dict(imports=['two_losses'])\nmodel = dict(type='Two')\n"
+        "optim_wrapper = dict(constructor='TwoConstructor')\n"
+    )
+    plan = lldtool.dry_run(path)
+    hooks = [PlanGuardHook(saved(plan, tmp_path)), LayerLrHook()]
+    train(path, tmp_path, *hooks, train_dataloader=DataLoader([1.0, 2.0]))
+    assert "the optimizer is that of the plan, 4 parameters" in logged(tmp_path)
+    step = scalars(tmp_path)[0]
+    assert (step["gen_lr"], step["module_1_lr"]) == (1e-3, 0.1)
+    first = replace(plan.parameters[0], lr=1.0)
+    saved(replace(plan, parameters=(first, *plan.parameters[1:])), tmp_path)
+    with pytest.raises(lldtool.LldtoolError, match="lr differs"):
+        train(
+            path, tmp_path, PlanGuardHook(tmp_path / "plan.json"),
+            train_dataloader=DataLoader([1.0, 2.0]),
+        )  # fmt: skip
+
+
+def test_modules_that_are_wrapped_one_by_one_keep_their_names(config, tmp_path):
+    plan = lldtool.dry_run(config)
+    runner = runner_of(Config.fromfile(config), tmp_path / "work")
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.model.backbone = BaseDataParallelLike(runner.model.backbone)
+    running = plan_of_runner(runner)
+    assert "backbone.module.cls_token" in dict(runner.model.named_parameters())
+    assert settings(running) == settings(plan)
+
+
+@MODEL_WRAPPERS.register_module()
+class BaseDataParallelLike(nn.Module):
+    """What MMSeparateDistributedDataParallel does to each module."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
 
 
 # Two processes

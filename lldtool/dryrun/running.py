@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lldtool.dryrun.groups import model_header, other_defaults, read_parameters
-from lldtool.dryrun.scaling import scale_factor
+from lldtool.dryrun.scaling import scale_factor, train_batch_size
 from lldtool.errors import LldtoolError
-from lldtool.plan import Constructor, Optimizer, OptimWrapper, Plan
+from lldtool.plan import FROZEN, Constructor, Optimizer, OptimWrapper, Plan
 
 
 @dataclass(frozen=True)
@@ -40,34 +40,48 @@ def plan_of_runner(runner: Any) -> Plan:
     wrapper = runner.optim_wrapper
     wrappers = dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"": wrapper}
     optimizers = {name: _at_first(one.optimizer) for name, one in wrappers.items()}
-    first = next(iter(optimizers.values())).defaults
-    parameters, frozen, left_out = read_parameters(model, optimizers, first.get("lr"), {})
-    if not parameters:
+    kinds = {name: type(one.optimizer).__name__ for name, one in wrappers.items()}
+    defaults = optimizers[""].defaults if "" in optimizers else {}
+    optimizer = Optimizer(
+        ", ".join(f"{name}: {kind}" if name else kind for name, kind in kinds.items()),
+        defaults.get("lr"),
+        defaults.get("weight_decay"),
+        other_defaults(optimizers),
+    )
+    traits = {name: (FROZEN,) for name, p in model.named_parameters() if not p.requires_grad}
+    trained, frozen, left_out = read_parameters(model, optimizers, optimizer.lr, traits)
+    if not trained:
         raise LldtoolError("the optimizer holds no parameter of the model as it is: sharded?")
+    wrapped = [f"{path}.module" for path, part in model.named_modules() if is_model_wrapper(part)]
     return Plan(
         config="the training that runs",
         model=model_header(model),
         optim_wrapper=OptimWrapper(type(next(iter(wrappers.values()))).__name__),
-        optimizer=Optimizer(
-            _names(wrappers), first.get("lr"), first.get("weight_decay"), other_defaults(optimizers)
-        ),
+        optimizer=optimizer,
         constructor=Constructor(""),
-        parameters=parameters,
-        frozen=frozen,
-        left_out=left_out,
+        parameters=tuple(replace(p, name=_unwrapped(p.name, wrapped)) for p in trained),
+        frozen=tuple(replace(p, name=_unwrapped(p.name, wrapped)) for p in frozen),
+        left_out=tuple(replace(p, name=_unwrapped(p.name, wrapped)) for p in left_out),
         auto_scale_lr=_scale_factor(runner),
     )
 
 
-def _names(wrappers: Mapping[str, Any]) -> str:
-    """The classes of the optimizers as a plan has them."""
-    kinds = {name: type(one.optimizer).__name__ for name, one in wrappers.items()}
-    return ", ".join(f"{name}: {kind}" if name else kind for name, kind in kinds.items())
+def _unwrapped(name: str, wrapped: Iterable[str]) -> str:
+    """A parameter's name without the wrappers of single modules, as several optimizers need them.
+
+    https://mmengine.readthedocs.io/en/latest/api/generated/mmengine.model.MMSeparateDistributedDataParallel.html
+    """
+    for path in wrapped:
+        if name.startswith(f"{path}."):
+            return path.removesuffix("module") + name[len(path) + 1 :]
+    return name
 
 
 def _scale_factor(runner: Any) -> float:
     """What `auto_scale_lr` multiplied every lr by."""
     batch_size = getattr(runner.train_dataloader, "batch_size", None)
+    if batch_size is None:  # a batch sampler has it
+        batch_size = train_batch_size(runner.cfg)
     settings = getattr(runner, "auto_scale_lr", None)
     return 1.0 if batch_size is None else scale_factor(settings, batch_size, runner.world_size)
 
@@ -88,18 +102,3 @@ def _at_first(optimizer: Any) -> _AtFirst:
         for group in optimizer.param_groups
     ]
     return _AtFirst(groups, optimizer.defaults)
-
-
-def lrs_of_layers(plan: Plan) -> Mapping[str, int]:
-    """Name of each layer -> index of a param group with its lr, stem first.
-
-    The names are `layer_03`, or those of modules where no layers are known; a layer with several
-    lrs has a name for each of them.
-    """
-    found: dict[str, int] = {}
-    for layer in plan.layers:
-        first = layer.parameters[0]
-        name = first.top_level_module if layer.layer_id is None else f"layer_{layer.layer_id:02}"
-        number = sum(1 for known in found if known == name or known.startswith(f"{name}_part"))
-        found[f"{name}_part{number + 1}" if number else name] = first.group
-    return found
