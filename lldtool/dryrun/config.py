@@ -15,6 +15,7 @@ from lldtool.dryrun.registries import chain, type_name
 from lldtool.dryrun.surroundings import ProcessExit
 from lldtool.errors import LldtoolError
 from lldtool.plan import Optimizer
+from lldtool.source.places import circle_of_bases
 
 #: More characters of an exception than this say nothing more.
 _LONGEST = 300
@@ -117,15 +118,21 @@ def optimizer_header(wrapper: Any) -> Optimizer:
     """
     optimizer = wrapper.get("optimizer", None)
     if isinstance(optimizer, dict):
-        lr, decay = optimizer.get("lr", None), optimizer.get("weight_decay", None)
-        kind = type_name(dict.get(optimizer, "type"))
-        return Optimizer(
-            kind, None if lr is None else float(lr), None if decay is None else float(decay)
-        )
-    parts = {
-        k: v["optimizer"] for k, v in wrapper.items() if isinstance(v, dict) and "optimizer" in v
-    }
-    return Optimizer(", ".join(f"{key}: {type_name(o['type'])}" for key, o in parts.items()))
+        lr, weight_decay = (_base_setting(optimizer, key) for key in ("lr", "weight_decay"))
+        return Optimizer(type_name(dict.get(optimizer, "type")), lr, weight_decay)
+    parts = {key: value["optimizer"] for key, value in wrapper.items() if _has_optimizer(value)}
+    return Optimizer(", ".join(f"{key}: {type_name(o.get('type'))}" for key, o in parts.items()))
+
+
+def _has_optimizer(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("optimizer", None), dict)
+
+
+def _base_setting(optimizer: Any, key: str) -> float | None:
+    """A base setting; None where there is none, or what only the constructor understands."""
+    with contextlib.suppress(TypeError, ValueError):
+        return float(optimizer.get(key, None))
+    return None
 
 
 def config_error(error: BaseException, path: Path, name: str) -> LldtoolError:
@@ -136,6 +143,9 @@ def config_error(error: BaseException, path: Path, name: str) -> LldtoolError:
     if isinstance(error, FileNotFoundError):
         missing = error.filename or describe(error)
         return LldtoolError(f"missing base or file: {missing}", config=name)
+    if isinstance(error, RecursionError) and (circle := circle_of_bases(path)):
+        files = " → ".join(file.name for file in circle)
+        return LldtoolError(f"its bases inherit each other in a circle: {files}", config=name)
     where = _user_frame(error)
     if isinstance(error, (SystemExit, ProcessExit)):
         return LldtoolError(f"the config exits{where}", config=name)

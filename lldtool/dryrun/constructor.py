@@ -228,7 +228,8 @@ def _without_print_log() -> Iterator[None]:
 
 def constructor_error(error: BaseException, optim_wrapper: Any, name: str) -> LldtoolError:
     """What the constructor raised, in the terms of the user's config."""
-    optimizer = optim_wrapper.get("optimizer", None) or {}
+    optimizer = optim_wrapper.get("optimizer", None)
+    optimizer = optimizer if isinstance(optimizer, dict) else {}
     constructor = type_name(optim_wrapper.get("constructor", "DefaultOptimWrapperConstructor"))
     text, what = str(error), describe(error)
     crash = "training would crash at its start"

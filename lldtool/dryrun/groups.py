@@ -35,6 +35,9 @@ def read_parameters(
     Returns:
         The parameters in some group, those in none that need no gradient, and the rest; each in
         the order of `model.named_parameters()`.
+
+    Raises:
+        LldtoolError: the settings of a parameter can't be told.
     """
     groups = [(o, g) for o in optimizers.values() for g in o.param_groups]
     place = {id(p): i for i, (_, group) in enumerate(groups) for p in group["params"]}
@@ -55,8 +58,8 @@ def read_parameters(
             (left_out if tensor.requires_grad else frozen).append(rest)
             continue
         optimizer, group = groups[index]
-        lr = _number(group.get("lr"))
-        scale = _number(group["lr_scale"]) if "lr_scale" in group else _ratio(lr, base_lr)
+        lr = _number(group, "lr")
+        scale = _number(group, "lr_scale") if "lr_scale" in group else _ratio(lr, base_lr)
         trained.append(
             Parameter(
                 name=name,
@@ -67,7 +70,7 @@ def read_parameters(
                 layer_id=_layer_id(group),
                 lr=lr,
                 lr_scale=scale,
-                weight_decay=_number(group.get("weight_decay")),
+                weight_decay=_number(group, "weight_decay"),
                 group=index,
                 extras=_extras(group, optimizer.defaults),
                 traits=traits.get(name, ()),
@@ -155,9 +158,13 @@ def numel_of(tensor: Any) -> int:
     return 0 if is_lazy(tensor) else int(tensor.numel())
 
 
-def _number(value: Any) -> float | None:
+def _number(group: Mapping[str, Any], setting: str) -> float | None:
     """A setting as a float; an lr may be a tensor of one element."""
-    return None if value is None else float(value)
+    value = group.get(setting)
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise LldtoolError(f"the {setting} of a param group is no number: {value!r:.80}") from error
 
 
 def _ratio(lr: float | None, base_lr: float | None) -> float | None:

@@ -284,6 +284,21 @@ def _bases(file: _File) -> Iterator[Path]:
         yield from _imported_base(statement, file.path)
 
 
+def circle_of_bases(path: Path) -> list[Path]:
+    """The files of which each inherits the next, where the last is the first; empty without one."""
+    done: set[Path] = set()
+
+    def follow(path: Path, above: list[Path]) -> list[Path]:
+        if path in above:
+            return [*above[above.index(path) :], path]
+        file = None if path in done else _read(path)
+        done.add(path)
+        bases = _bases(file) if file is not None else ()
+        return next(filter(None, (follow(base, [*above, path]) for base in bases)), [])
+
+    return follow(path, [])
+
+
 def _base_names(file: _File) -> Iterator[str]:
     """What `_base_` is set to."""
     if isinstance(file.content, ast.Module):

@@ -18,6 +18,10 @@ BAD_CONFIGS = {
     "sys_exit": ("import sys\nsys.exit(0)\n", r"the config exits in .*config\.py line 2"),
     "hard_exit": ("_base_ = []\nimport os\nos._exit(0)\n", r"the config exits in .* line 3"),
     "missing_base": ("_base_ = ['./nowhere.py']\n", r"missing base or file.*nowhere\.py"),
+    "circle": (
+        "_base_ = ['./config.py']\n",
+        r"bases inherit each other in a circle: config\.py → ",
+    ),
     "no_model": (
         "optim_wrapper = dict(optimizer=dict(type='SGD', lr=1))",
         "no model in the config",
@@ -62,6 +66,15 @@ BAD_CONFIGS = {
     "no_weight_decay_with_mult": (
         TINY_VIT.replace(", weight_decay=0.05", "").replace("0.75", "0.75, norm_decay_mult=0."),
         r"has no weight_decay: training would crash .*ValueError.*set weight_decay",
+    ),
+    "no_numbers": (
+        TINY_VIT.replace("'AdamW'", "'Lamb'").replace("weight_decay=0.05", "weight_decay=[1, 2]")
+        + "optim_wrapper.pop('constructor'), optim_wrapper.pop('paramwise_cfg')",
+        r"the weight_decay of a param group is no number: \[1, 2\]",
+    ),
+    "optimizer_is_no_dict": (
+        TINY_VIT + "optim_wrapper['optimizer'] = 0.5",
+        r"training would crash .*'float' object has no attribute",
     ),
     "no_get_layer_depth": (
         TINY_VIT.replace(

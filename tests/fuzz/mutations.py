@@ -80,7 +80,7 @@ def mutated(content, rng):
 def write(content, folder, rng):
     """Write the config, at times in two files, of which each may name the other as its base."""
     folder.mkdir(parents=True)
-    kind = rng.choices(["one file", "a base", "a circle", "yaml"], [12, 3, 1, 1])[0]
+    kind = rng.choices(["one file", "a base", "a circle", "yaml"], [24, 6, 1, 2])[0]
     path = folder / "config.py"
     if kind == "yaml":
         import yaml

@@ -40,10 +40,12 @@ def test_a_plan_is_mmengines_and_an_error_is_a_line(number, tmp_path):
         for index, path in enumerate(made):
             inspect = ("inspect", path, "--format", "json")
             futures[fleet.submit(commands.run, inspect)] = path, inspect
-            command, *options = OTHERS[index % len(OTHERS)]
+            if index % 2:
+                futures[fleet.submit(commands.check, path)] = path, ("check", path)
+                continue
+            command, *options = OTHERS[index // 2 % len(OTHERS)]
             other = (command, path, *options)
             futures[fleet.submit(commands.run, other)] = path, other
-            futures[fleet.submit(commands.check, path)] = path, ("check", path)
         for future in as_completed(futures):
             path, command = futures[future]
             if (error := future.exception()) is not None:
