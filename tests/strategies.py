@@ -14,8 +14,21 @@ from lldtool.plan import (
     UntrainedParameter,
 )
 
+HOSTILE = [
+    "\x1b[2J\x1b[1;1H", "\x1b]0;title\x07", "\x9b31m", "\r", "\n", "\n\n", "\t", "\0", "\x7f", "\b",
+    "\u2028", "\u202e", "\ud800", "\udcff", "\ufffe", "[bold]", "[/]", "[link=x]", ":smile:",
+    "|", "`", "```\n", "~~~", "**", "__", "<script>", "<!--", "-->", "&amp;", "]]>", "<![CDATA[",
+    "::error::", "\n::error::x", "##[error]", "%0A", "%", ",", ":", "](x)", "![x](y)", "- ", "1. ",
+    "===", "---", "> ", "# ", "    ", "\\", "{0}", "嵌入", "é", "👩‍👩‍👧", "$x$", "'", '"', "/",
+    "..", "/.mim/configs/",
+]  # fmt: skip
+#: Any text, and more often what readers of some format take for more than text.
+anything = st.lists(
+    st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(codec=None), max_size=4)), max_size=6
+).map("".join)
+
 # What JSON can hold: any text but lone surrogates, any float but NaN, which equals nothing.
-text = st.text(st.characters(exclude_categories=["Cs"]))
+text = anything.map(lambda text: text.encode(errors="ignore").decode())
 floats = st.floats(allow_nan=False)
 optional_floats = st.none() | floats
 shapes = st.lists(st.integers(0, 10_000), max_size=5).map(tuple)

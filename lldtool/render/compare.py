@@ -103,7 +103,7 @@ def comparison_columns(comparison: Comparison) -> tuple[list[list[str]], list[li
     )
     fixed.append(["contents", *comparison.contents, _DECAYED_OTHERWISE])
     variants = [
-        [title, *("" if layer is None else lr(layer.lr) for layer in column), str(count)]
+        [printable(title), *("" if layer is None else lr(layer.lr) for layer in column), str(count)]
         for title, column, count in zip(
             comparison.titles,
             ([row[n] for row in comparison.rows] for n in range(len(comparison.plans))),
@@ -127,7 +127,7 @@ def _table(fixed: Sequence[Sequence[str]], variants: Sequence[Sequence[str]]) ->
             title, justify="right" if right else "left", no_wrap=right, overflow="fold"
         )
     for title, *_ in variants:
-        table.add_column(printable(title), justify="right", no_wrap=True)
+        table.add_column(Text(title), justify="right", no_wrap=True)
     *rows, last = zip(*(cells[1:] for cells in (*fixed, *variants)), strict=True)
     for row in rows:
         about, lrs = row[: len(fixed)], row[len(fixed) :]
@@ -138,11 +138,11 @@ def _table(fixed: Sequence[Sequence[str]], variants: Sequence[Sequence[str]]) ->
 
 def comparison_markdown(comparison: Comparison) -> str:
     """The table for a pull request or a README."""
-    legend = [f"- {label}: {markdown(printable(text))}" for label, text in comparison.legend]
+    legend = [f"- {label}: {markdown(text)}" for label, text in comparison.legend]
     fixed, variants = comparison_columns(comparison)
     titles, *rows = zip(*fixed, *variants, strict=True)
     table = markdown_table(titles, rows, right=[t for t in titles if t != "contents"])
-    notes = [f"\n> {markdown(printable(note))}" for note in comparison.notes]
+    notes = [f"\n> {markdown(note)}" for note in comparison.notes]
     return "\n".join([*legend, "", *table, "", markdown(caption(comparison)), *notes]) + "\n"
 
 

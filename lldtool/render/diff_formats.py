@@ -76,7 +76,7 @@ def diff_markdown(
     lines = [f"**{_short(' · '.join(summary(diff)))}**", ""]
     lines += [f"{x}: {_short(name)}  " for x, name in zip("AB", names_of_sides(diff), strict=True)]
     lines += ["", *(f"- {_short(line)}" for line in in_words(diff)), ""]
-    end = [f"> {_short(printable(note))}\n" for note in notes]
+    end = [f"> {_short(note)}\n" for note in notes]
     details = [_table(table) for table in tables]
     _cut(details, _LONGEST_COMMENT - sum(len(line) + 1 for line in (*lines, *end)))
     for table, rows in zip(tables, details, strict=True):

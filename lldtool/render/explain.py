@@ -94,7 +94,7 @@ def _examples(cause: Cause) -> str:
 
 def explanation_markdown(plan: Plan, parameters: Sequence[Parameter] | None) -> str:
     """The same as Markdown."""
-    lines = [f"### {markdown(printable(plan.config))}", ""]
+    lines = [f"### {markdown(plan.config)}", ""]
     if parameters is None:
         rows = [
             (_SETTINGS[c.setting], str(len(c.parameters)), c.formula, rule_text(c.reason),
@@ -103,10 +103,10 @@ def explanation_markdown(plan: Plan, parameters: Sequence[Parameter] | None) -> 
         ]  # fmt: skip
         lines += markdown_table(("setting", "tensors", "value", "reason", "for example"), rows)
     for p in parameters or ():
-        lines += [f"**{markdown(printable(p.name))}**", ""]
+        lines += [f"**{markdown(p.name)}**", ""]
         lines += [f"- {label.strip()}: {markdown(text)}" for label, text in trail(plan, p)]
         lines.append("")
-    lines += [f"\n> {markdown(printable(note))}" for note in plan.notes]
+    lines += [f"\n> {markdown(note)}" for note in plan.notes]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -155,7 +155,7 @@ def keys_text(plan: Plan, keys: Sequence[Key], *, width: int, color: bool) -> st
 def keys_markdown(plan: Plan, keys: Sequence[Key]) -> str:
     """The same as Markdown."""
     table = markdown_table(_KEY_COLUMNS, _key_rows(plan, keys, values=True))
-    return "\n".join([f"### {markdown(printable(plan.config))}", "", *table]) + "\n"
+    return "\n".join([f"### {markdown(plan.config)}", "", *table]) + "\n"
 
 
 def keys_json(plan: Plan, keys: Sequence[Key]) -> str:

@@ -131,13 +131,13 @@ def _width(column: tuple[str, Sequence[str]]) -> int:
 def schedule_markdown(schedule: Schedule, points: Mapping[str, int]) -> str:
     """The same as a Markdown table."""
     columns = schedule_columns(schedule, points)
-    lines = [f"### {markdown(printable(schedule.plan.config))}", ""]
+    lines = [f"### {markdown(schedule.plan.config)}", ""]
     lines += [markdown(" · ".join(about(schedule))), ""]
     rows = list(zip(*columns.values(), strict=True))
     left = (_MARKS, "contents")
     lines += markdown_table(list(columns), rows, right=[t for t in columns if t not in left])
     lines += ["", *(f"{markdown(line)}  " for line in remarks(schedule))]
-    lines += [f"\n> {markdown(printable(note))}" for note in all_notes(schedule)]
+    lines += [f"\n> {markdown(note)}" for note in all_notes(schedule)]
     return "\n".join(lines) + "\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 
 from lldtool.plan import Plan
@@ -25,7 +26,7 @@ def plan_csv(plan: Plan) -> str:
     writer.writerow(_COLUMNS)
     for p in plan.parameters:
         row = {c: getattr(p, c) for c in _COLUMNS} | {"shape": "x".join(map(str, p.shape))}
-        row |= {"name": printable(p.name), "module_type": printable(p.module_type)}
+        row |= {key: printable(row[key]) for key in ("name", "dtype", "module_type")}
         writer.writerow(row.values())
     return out.getvalue()
 
@@ -46,7 +47,7 @@ def plan_markdown(plan: Plan, *, whole: Plan | None = None, params: bool = False
     ]
     parts += ["", *(_parameter_rows(plan) if params else _layer_rows(plan, whole)), ""]
     parts += [f"{markdown(line)}  " for line in totals(plan)]
-    parts += [f"\n> {markdown(printable(note))}" for note in plan.notes]
+    parts += [f"\n> {markdown(note)}" for note in plan.notes]
     return "\n".join(parts) + "\n"
 
 
@@ -77,7 +78,14 @@ def markdown_table(
     return [first, f"| {' | '.join(sides)} |", *others]
 
 
+#: What at the start of a line begins a list, a heading's underline or a ruler.
+_BLOCK_START = re.compile(r"(\d*)([-+=.)])(?=[\s=-]|$)")
+
+
 def markdown(text: str) -> str:
-    """Text that Markdown shows as it is: no emphasis, no HTML, no cell ends."""
+    """Text that Markdown shows as it is: no emphasis, no HTML, no list, no cell ends."""
+    text = printable(text).strip()
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return "".join(f"\\{c}" if c in "\\`*_[]|#~!@" else c for c in text)
+    text = "".join(f"\\{c}" if c in "\\`*_[]|#~!@" else c for c in text)
+    start = _BLOCK_START.match(text)
+    return f"{start[1]}\\{text[start.end(1) :]}" if start else text

@@ -50,9 +50,9 @@ def _table(report: Report) -> list[str]:
 
 def _entries(one: Checked, several: list[Told]) -> Iterator[str]:
     """The error and each finding; the first under the config's name."""
-    heading = f"#### {_escaped(one.config)}\n\n"
+    heading = f"#### {markdown(one.config)}\n\n"
     if one.error is not None:
-        yield f"{heading}**error** {_escaped(one.error)}\n"
+        yield f"{heading}**error** {markdown(one.error)}\n"
         heading = ""
     for told in several:
         yield heading + _finding(told)
@@ -61,8 +61,8 @@ def _entries(one: Checked, several: list[Told]) -> Iterator[str]:
 
 def _finding(told: Told) -> str:
     finding = told.finding
-    rule = f"**{finding.severity.value}** {_escaped(f'{finding.code} {finding.name}')}"
-    lines = [f"{rule}: {_escaped(finding.message)}", ""]
+    rule = f"**{finding.severity.value}** {markdown(f'{finding.code} {finding.name}')}"
+    lines = [f"{rule}: {markdown(finding.message)}", ""]
     about = [("at", [place_shown(finding.place)])] if finding.place else []
     points = [f"- {x}: {markdown(', '.join(items))}" for x, items in (*about, *told.about)]
     lines += [*points, ""] if points else []
@@ -75,7 +75,3 @@ def _fenced(code: str) -> list[str]:
     """A block of code; its fence is longer than any that is in it."""
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", code)), 3)
     return [f"{fence}python", *map(printable, code.strip("\n").split("\n")), fence]
-
-
-def _escaped(text: str) -> str:
-    return markdown(printable(text))

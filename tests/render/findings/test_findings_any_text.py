@@ -2,17 +2,17 @@
 
 import json
 import re
-import unicodedata
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
-import pyte
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from junitparser import JUnitXml
 from markdown_it import MarkdownIt
+from readers import assert_no_control_character, assert_no_more_than_text
 from sarif_pydantic import Sarif
+from strategies import anything
 
 from lldtool.findings import Checked, Finding, Place, Report, Severity, Status
 from lldtool.render.findings.as_json import report_json
@@ -24,17 +24,6 @@ from lldtool.render.findings.shared import told_once
 from lldtool.render.findings.text import report_text
 from lldtool.text import printable
 
-HOSTILE = [
-    "\x1b[2J\x1b[1;1H", "\x1b]0;title\x07", "\x9b31m", "\r", "\n", "\n\n", "\t", "\0", "\x7f", "\b",
-    "\u2028", "\u202e", "\ud800", "\udcff", "\ufffe", "[bold]", "[/]", "[link=x]", ":smile:",
-    "|", "`", "```\n", "~~~", "**", "__", "<script>", "<!--", "-->", "&amp;", "]]>", "<![CDATA[",
-    "::error::", "\n::error::x", "##[error]", "%0A", "%", ",", ":", "](x)", "![x](y)", "- ", "1. ",
-    "===", "---", "> ", "# ", "    ", "\\", "{0}", "嵌入", "é", "👩‍👩‍👧", "$x$", "'", '"', "/",
-    "..", "/.mim/configs/",
-]  # fmt: skip
-anything = st.lists(
-    st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(codec=None), max_size=4)), max_size=6
-).map("".join)
 places = st.builds(
     lambda file, line, column, lines, columns: Place(
         Path(file), line, column, line + lines, column + columns
@@ -69,11 +58,6 @@ def told(report):
 
 def errors(report):
     return [one for one in report.configs if one.error is not None]
-
-
-def assert_no_control_character(text):
-    raw = {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
-    assert raw <= {"\n"}
 
 
 @any_report
@@ -186,14 +170,7 @@ def test_github(report):
 @settings(deadline=None)
 @given(reports, st.sampled_from([60, 80]), st.booleans())
 def test_text_in_a_terminal(report, width, color):
-    text = report_text(report, width=width, color=color)
-    assert_no_control_character(re.sub(r"\x1b\[[0-9;]*m", "", text))
-    lines = text.splitlines()
-    screen = pyte.Screen(4000, len(lines) + 2)
-    pyte.Stream(screen).feed(text.replace("\n", "\r\n"))
-    assert (screen.cursor.x, screen.cursor.y) == (0, len(lines))
-    assert screen.title == ""
-    assert screen.icon_name == ""
+    assert_no_more_than_text(report_text(report, width=width, color=color))
 
 
 def test_a_hostile_source_line_does_not_reach_the_terminal(tmp_path):
