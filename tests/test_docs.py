@@ -1,7 +1,7 @@
 """Every command in the documentation runs, and prints what stands there.
 
-`LLDTOOL_UPDATE_DOCS=1 pytest -n 0 tests/test_docs.py` writes the outputs anew,
-`python docs/pictures.py` the pictures.
+`LLDTOOL_UPDATE_DOCS=1 pytest -n 0 tests/test_docs.py` writes the outputs and the page of commands
+anew, `python docs/pictures.py` the pictures.
 """
 
 import html
@@ -11,8 +11,12 @@ import re
 import shlex
 
 import pytest
+from commands_page import PAGE as COMMANDS
+from commands_page import commands_page
 from conftest import ROOT, lldtool_process
 from pictures import PICTURES, draw
+
+import lldtool
 
 UPDATE = bool(os.environ.get("LLDTOOL_UPDATE_DOCS"))
 #: ```console, a command, its output.
@@ -93,3 +97,14 @@ def test_the_hooks_of_the_readme_are_those_that_there_are():
         importlib.import_module(name)
     for hook in config["custom_hooks"]:
         inspect.signature(HOOKS.get(hook.pop("type"))).bind(**hook)
+
+
+def test_the_page_of_commands_is_what_typer_says():
+    if UPDATE:
+        COMMANDS.write_text(commands_page(), encoding="utf-8")
+    assert COMMANDS.read_text(encoding="utf-8") == commands_page()
+
+
+def test_the_page_of_the_python_api_has_every_public_name():
+    named = re.findall(r"^::: lldtool\.(\w+)$", (ROOT / "docs" / "api.md").read_text("utf-8"), re.M)
+    assert sorted(named) == sorted(lldtool.__all__)
