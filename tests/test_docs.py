@@ -22,7 +22,14 @@ UPDATE = bool(os.environ.get("LLDTOOL_UPDATE_DOCS"))
 #: ```console, a command, its output.
 BLOCK = re.compile(r"```console\n\$ lldtool (?P<command>[^\n]*)\n(?P<output>.*?)```", re.DOTALL)
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: Its commands follow on one another, in a folder with the files that it has.
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+FILE = re.compile(r'```py title="(?P<file>[^"]+)"\n(?P<content>.*?)```', re.DOTALL)
+
+PAGES = [
+    ROOT / "README.md",
+    *(page for page in sorted((ROOT / "docs").glob("*.md")) if page != TUTORIAL),
+]
 BLOCKS = [
     pytest.param(page, found["command"], id=f"{page.name}: {found['command']}")
     for page in PAGES
@@ -50,6 +57,27 @@ def test_command_prints_what_stands_there(page, command, tmp_path):
         assert printed.endswith(end)
     else:
         assert without_local_notes(printed) == without_local_notes(found["output"])
+
+
+def test_the_tutorial_can_be_followed_from_start_to_end(tmp_path):
+    text = TUTORIAL.read_text(encoding="utf-8")
+    for folder in re.search(r"^mkdir (.*)$", text, re.MULTILINE)[1].split():
+        (tmp_path / folder).mkdir()
+    steps = [*FILE.finditer(text), *BLOCK.finditer(text)]
+    outputs = []
+    for step in sorted(steps, key=lambda step: step.start()):
+        if step.re is FILE:
+            (tmp_path / step["file"]).write_text(step["content"], encoding="utf-8")
+            continue
+        result = lldtool_process(*shlex.split(step["command"]), cwd=tmp_path, COLUMNS="80")
+        printed = result.out + result.err
+        outputs.append((step, printed))
+        if not UPDATE:
+            assert without_local_notes(printed) == without_local_notes(step["output"])
+    if UPDATE:
+        for step, printed in reversed(outputs):
+            text = text[: step.start("output")] + printed + text[step.end("output") :]
+        TUTORIAL.write_text(text, encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", PICTURES)
