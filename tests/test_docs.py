@@ -136,3 +136,13 @@ def test_the_page_of_commands_is_what_typer_says():
 def test_the_page_of_the_python_api_has_every_public_name():
     named = re.findall(r"^::: lldtool\.(\w+)$", (ROOT / "docs" / "api.md").read_text("utf-8"), re.M)
     assert sorted(named) == sorted(lldtool.__all__)
+
+
+def test_the_page_of_errors_names_messages_that_there_are():
+    page = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "lldtool").rglob("*.py"))
+    messages = re.findall(r"^### (.+)$", page, re.M)
+    assert len(messages) > 30
+    for message in messages:
+        for part in message.split("…"):
+            assert part.strip(" :") in code, message
