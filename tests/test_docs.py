@@ -146,3 +146,18 @@ def test_the_page_of_errors_names_messages_that_there_are():
     for message in messages:
         for part in message.split("…"):
             assert part.strip(" :") in code, message
+
+
+def test_the_map_of_the_code_names_every_module_and_no_other():
+    page = (ROOT / "docs" / "design.md").read_text("utf-8")
+    package = ROOT / "lldtool"
+    modules = sorted(path.relative_to(package).as_posix() for path in package.rglob("*.py"))
+    assert sorted(re.findall(r"^\| `(\S+\.py)` \|", page, re.M)) == modules
+
+
+def test_the_layers_of_the_map_are_those_of_the_contract():
+    page = (ROOT / "docs" / "design.md").read_text("utf-8")
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    (layers,) = re.findall(r"^layers = \[\n(.*?)^\]", project, re.M | re.S)
+    listed = re.findall(r'"(.*)"', layers.replace("lldtool.", ""))
+    assert "\n".join(listed) in page
