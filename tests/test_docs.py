@@ -1,7 +1,7 @@
 """Every command in the documentation runs, and prints what stands there.
 
-`LLDTOOL_UPDATE_DOCS=1 pytest -n 0 tests/test_docs.py` writes the outputs anew,
-`python docs/pictures.py` the pictures.
+`LLDTOOL_UPDATE_DOCS=1 pytest -n 0 tests/test_docs.py` writes the outputs and the page of commands
+anew, `python docs/pictures.py` the pictures.
 """
 
 import html
@@ -11,14 +11,25 @@ import re
 import shlex
 
 import pytest
+from commands_page import PAGE as COMMANDS
+from commands_page import commands_page
 from conftest import ROOT, lldtool_process
 from pictures import PICTURES, draw
+
+import lldtool
 
 UPDATE = bool(os.environ.get("LLDTOOL_UPDATE_DOCS"))
 #: ```console, a command, its output.
 BLOCK = re.compile(r"```console\n\$ lldtool (?P<command>[^\n]*)\n(?P<output>.*?)```", re.DOTALL)
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: Its commands follow on one another, in a folder with the files that it has.
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+FILE = re.compile(r'```py title="(?P<file>[^"]+)"\n(?P<content>.*?)```', re.DOTALL)
+
+PAGES = [
+    ROOT / "README.md",
+    *(page for page in sorted((ROOT / "docs").glob("*.md")) if page != TUTORIAL),
+]
 BLOCKS = [
     pytest.param(page, found["command"], id=f"{page.name}: {found['command']}")
     for page in PAGES
@@ -46,6 +57,27 @@ def test_command_prints_what_stands_there(page, command, tmp_path):
         assert printed.endswith(end)
     else:
         assert without_local_notes(printed) == without_local_notes(found["output"])
+
+
+def test_the_tutorial_can_be_followed_from_start_to_end(tmp_path):
+    text = TUTORIAL.read_text(encoding="utf-8")
+    for folder in re.search(r"^mkdir (.*)$", text, re.MULTILINE)[1].split():
+        (tmp_path / folder).mkdir()
+    steps = [*FILE.finditer(text), *BLOCK.finditer(text)]
+    outputs = []
+    for step in sorted(steps, key=lambda step: step.start()):
+        if step.re is FILE:
+            (tmp_path / step["file"]).write_text(step["content"], encoding="utf-8")
+            continue
+        result = lldtool_process(*shlex.split(step["command"]), cwd=tmp_path, COLUMNS="80")
+        printed = result.out + result.err
+        outputs.append((step, printed))
+        if not UPDATE:
+            assert without_local_notes(printed) == without_local_notes(step["output"])
+    if UPDATE:
+        for step, printed in reversed(outputs):
+            text = text[: step.start("output")] + printed + text[step.end("output") :]
+        TUTORIAL.write_text(text, encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -93,3 +125,39 @@ def test_the_hooks_of_the_readme_are_those_that_there_are():
         importlib.import_module(name)
     for hook in config["custom_hooks"]:
         inspect.signature(HOOKS.get(hook.pop("type"))).bind(**hook)
+
+
+def test_the_page_of_commands_is_what_typer_says():
+    if UPDATE:
+        COMMANDS.write_text(commands_page(), encoding="utf-8")
+    assert COMMANDS.read_text(encoding="utf-8") == commands_page()
+
+
+def test_the_page_of_the_python_api_has_every_public_name():
+    named = re.findall(r"^::: lldtool\.(\w+)$", (ROOT / "docs" / "api.md").read_text("utf-8"), re.M)
+    assert sorted(named) == sorted(lldtool.__all__)
+
+
+def test_the_page_of_errors_names_messages_that_there_are():
+    page = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "lldtool").rglob("*.py"))
+    messages = re.findall(r"^### (.+)$", page, re.M)
+    assert len(messages) > 30
+    for message in messages:
+        for part in message.split("…"):
+            assert part.strip(" :") in code, message
+
+
+def test_the_map_of_the_code_names_every_module_and_no_other():
+    page = (ROOT / "docs" / "design.md").read_text("utf-8")
+    package = ROOT / "lldtool"
+    modules = sorted(path.relative_to(package).as_posix() for path in package.rglob("*.py"))
+    assert sorted(re.findall(r"^\| `(\S+\.py)` \|", page, re.M)) == modules
+
+
+def test_the_layers_of_the_map_are_those_of_the_contract():
+    page = (ROOT / "docs" / "design.md").read_text("utf-8")
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    (layers,) = re.findall(r"^layers = \[\n(.*?)^\]", project, re.M | re.S)
+    listed = re.findall(r'"(.*)"', layers.replace("lldtool.", ""))
+    assert "\n".join(listed) in page
