@@ -11,7 +11,7 @@ from lldtool.render.cells import Cell
 from lldtool.render.changes import Section, sections
 from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.words import all_in_words, in_words, names_of_sides, summary
-from lldtool.text import plural, printable
+from lldtool.text import plural
 
 
 def diff_json(diff: PlanDiff, notes: Sequence[str] = ()) -> str:

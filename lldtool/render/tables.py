@@ -74,7 +74,7 @@ def markdown_table(
     """The lines of a table; the columns of these titles are aligned to the right."""
     sides = ["--:" if title in right else ":--" for title in titles]
     lines = [titles, *rows]
-    first, *others = ["| " + " | ".join(map(markdown, line)) + " |" for line in lines]
+    first, *others = ["| " + " | ".join(map(_inline, line)) + " |" for line in lines]
     return [first, f"| {' | '.join(sides)} |", *others]
 
 
@@ -83,9 +83,14 @@ _BLOCK_START = re.compile(r"(\d*)([-+=.)])(?=[\s=-]|$)")
 
 
 def markdown(text: str) -> str:
-    """Text that Markdown shows as it is: no emphasis, no HTML, no list, no cell ends."""
-    text = printable(text).strip()
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    text = "".join(f"\\{c}" if c in "\\`*_[]|#~!@" else c for c in text)
+    """Text that Markdown shows as it is, on a line of its own too: no list, no ruler."""
+    text = _inline(text)
     start = _BLOCK_START.match(text)
     return f"{start[1]}\\{text[start.end(1) :]}" if start else text
+
+
+def _inline(text: str) -> str:
+    """Text that Markdown shows as it is within a line: no emphasis, no HTML, no cell ends."""
+    text = printable(text).strip()
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return "".join(f"\\{c}" if c in "\\`*_[]|#~!@" else c for c in text)
