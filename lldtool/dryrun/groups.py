@@ -141,7 +141,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, numbers.Real):
         return float(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(value[key]) for key in value}
+        # mmengine notes the scope of a base from another package, and takes it out to build.
+        return {str(key): plain(value[key]) for key in value if key != "_scope_"}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     named = isinstance(value, type) or hasattr(value, "__name__")

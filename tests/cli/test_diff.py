@@ -116,6 +116,12 @@ def test_edits_add_up_and_come_after_cfg_options(cli, tiny):
     assert pairs == {RATE: (0.9, 0.5), "optim_wrapper.optimizer.lr": (1e-3, 1e-4)}
 
 
+def test_a_config_that_only_inherits_one_of_a_package_is_identical(cli, tmp_path):
+    base = MAE.format("base", 100)
+    (tmp_path / "own.py").write_text(f"_base_ = ['{base}']\n")
+    assert cli("diff", base, tmp_path / "own.py").code == 0
+
+
 def test_two_ways_to_say_the_same_are_identical(cli, tiny):
     result = cli("diff", tiny, "--with", f"{KEYS}..absent.decay_mult=0")
     assert result.code == 0
