@@ -61,7 +61,7 @@ class WatchedOptions:
         return watched
 
     def _look(self, key: object) -> None:
-        if sys._getframe(2).f_code.co_name != _ONLY_VALIDATES:
+        if key not in self._looked_for and sys._getframe(2).f_code.co_name != _ONLY_VALIDATES:
             self._looked_for[str(key)] = None
 
     def _take_whole(self) -> None:
