@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lldtool.plan import Plan, Reason, Reasons
+from lldtool.plan import Parameter, Plan, Reason, Reasons
 
 #: The order in which mmengine's and mmpretrain's constructors look at their options.
 _PRECEDENCE = (
@@ -129,13 +130,13 @@ def _is_unexplained(reasons: Reasons) -> bool:
     return any(reason.rule == "constructor" for reason in _each(reasons))
 
 
-def difference(before: Plan, after: Plan) -> Effect:
-    """What changed between two plans of one model."""
-    now = {p.name: p for p in after.parameters}
-    stayed = [(p, now[p.name]) for p in before.parameters if p.name in now]
+def difference(before: Sequence[Parameter], after: Sequence[Parameter]) -> Effect:
+    """What changed between the parameters of two optimizers for one model."""
+    now = {p.name: p for p in after}
+    stayed = [(p, now[p.name]) for p in before if p.name in now]
     settings = [(p, q) for p, q in stayed if (p.lr, p.weight_decay) != (q.lr, q.weight_decay)]
     same = [(p, q) for p, q in stayed if (p.lr, p.weight_decay) == (q.lr, q.weight_decay)]
     layers = [1 for p, q in same if (p.layer_id, p.lr_scale) != (q.layer_id, q.lr_scale)]
     extras = [1 for p, q in same if p.extras != q.extras]
-    moved = len(before.parameters) + len(after.parameters) - 2 * len(stayed)
+    moved = len(before) + len(after) - 2 * len(stayed)
     return Effect(len(settings), moved, len(layers), len(extras))

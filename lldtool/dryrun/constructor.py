@@ -227,8 +227,12 @@ def _without_print_log() -> Iterator[None]:
 
     mmseg's constructor logs so: a line for each parameter, past what silences logging.
     """
+
+    def print_nothing(*_: object, **__: object) -> None:
+        pass
+
     module = importlib.import_module("mmengine.logging.logger")
-    with mock.patch.object(module, "print", create=True):
+    with mock.patch.object(module, "print", print_nothing, create=True):
         yield
 
 

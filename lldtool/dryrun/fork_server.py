@@ -121,6 +121,7 @@ def _warm_up() -> None:
     with contextlib.suppress(Exception):
         run(_import_all, request)
     _notice_uses_again()
+    stand_ins.know_libraries()
 
 
 def _notice_uses_again() -> None:

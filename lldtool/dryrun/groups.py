@@ -20,12 +20,18 @@ _NO_EXTRAS = {
 }  # fmt: skip
 
 
+#: The parameters in some group, the frozen ones in none, and the rest.
+ParametersRead = tuple[
+    tuple[Parameter, ...], tuple[UntrainedParameter, ...], tuple[UntrainedParameter, ...]
+]
+
+
 def read_parameters(
     model: Any,
     optimizers: Mapping[str, Any],
     base_lr: float | None,
     traits: Mapping[str, tuple[str, ...]],
-) -> tuple[tuple[Parameter, ...], tuple[UntrainedParameter, ...], tuple[UntrainedParameter, ...]]:
+) -> ParametersRead:
     """Every parameter of the model with the settings of the group that it is in.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import site
 import sys
@@ -58,7 +57,6 @@ def is_library(frame: FrameType) -> bool:
     return top in OPENMMLAB or frame.f_code.co_filename.startswith(_INSTALLED)
 
 
-@functools.cache  # for each of some 2,000 modules, again in each process that is forked
 def is_library_file(module: str, path: str) -> bool:
     """Whether a module, of this name and file, is Python's own or an installed package's."""
     top = module.partition(".")[0]
