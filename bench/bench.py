@@ -5,6 +5,8 @@ Tables on stdout, progress on stderr; `--write docs/performance.md` writes the p
 
 import argparse
 import os
+import shlex
+import sys
 
 from machine import described
 from measure import measured
@@ -41,8 +43,7 @@ def main():
         if not options.write:
             console.print(table(part, figures), part.answer(figures), "")
     if options.write:
-        names = " ".join([*options.parts, *["--quick"] * options.quick])
-        command = f"python bench/bench.py {names} --write {options.write}".replace("  ", " ")
+        command = f"python bench/bench.py {shlex.join(sys.argv[1:])}"
         write_page(options.write, sections, command, described())
 
 

@@ -79,7 +79,9 @@ def _speedup(figures, name):
     return f"On {os.cpu_count()} cores, {', '.join(faster)} as with one."
 
 
-CONFIGS = Part("configs", "How does `check` grow with the configs?", _counts, _counts_answer)
+CONFIGS = Part(
+    "configs", "How does `check` grow with the configs?", _counts, _counts_answer, rounds=4
+)
 JOBS = Part("jobs", "What do more jobs save?", _jobs, _jobs_answer, rounds=3)
 ZOO = Part(
     "zoo", "What does the whole zoo of mmpretrain take?", _zoo, _zoo_answer, rounds=1, is_slow=True

@@ -58,4 +58,4 @@ def _answer(figures):
     )
 
 
-SCHEDULE = Part("schedule", "What does a whole schedule take?", _things, _answer, rounds=3)
+SCHEDULE = Part("schedule", "What does a whole schedule take?", _things, _answer, rounds=2)
