@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lldtool.plan import Parameter, Plan, Reason
+from lldtool.plan import Parameter, Plan, Reason, Reasons
 
 #: The order in which mmengine's and mmpretrain's constructors look at their options.
 _PRECEDENCE = (
@@ -53,45 +54,48 @@ class Key:
 def keys_of(plan: Plan) -> list[Key]:
     """The custom keys and options of a plan's `paramwise_cfg`, in the order of precedence."""
     options = plan.constructor.paramwise_cfg
-    explained = not any(_is_unexplained(p) for p in plan.parameters)
+    reasons = Counter(p.reason for p in plan.parameters)  # many parameters share theirs
+    explained = not any(_is_unexplained(one) for one in reasons)
     custom = options.get("custom_keys", {})
     names = sorted(sorted(custom), key=len, reverse=True)
     others = [name for name in _PRECEDENCE if name in options]
     others += [name for name in options if name not in (*others, "custom_keys")]
     return [
-        *(_custom_key(plan, name, explained=explained) for name in names),
-        *(_option(plan, name, explained=explained) for name in others),
+        *(_custom_key(reasons, name, explained=explained) for name in names),
+        *(_option(reasons, name, explained=explained) for name in others),
     ]
 
 
-def _custom_key(plan: Plan, key: str, *, explained: bool) -> Key:
+def _custom_key(reasons: Counter[Reasons], key: str, *, explained: bool) -> Key:
+    """A custom key, by the reasons of all parameters and how many have each."""
     name = f"custom_key:{key}"
-    looked_at = any(name in (*r.beats, *r.misses) for p in plan.parameters for r in _reasons(p))
-    decided = sum(key in _deciding_keys(p) for p in plan.parameters)
+    looked_at = any(name in (*r.beats, *r.misses) for one in reasons for r in _each(one))
+    decided = sum(count for one, count in reasons.items() if key in _deciding_keys(one))
     if not explained or not (looked_at or decided):
         return Key(key, is_custom=True, matched=None, decided=None)
     taken: Counter[str] = Counter()
-    for p in plan.parameters:
-        if any(name in r.beats for r in _reasons(p)):
-            taken[_deciding_keys(p)[0]] += 1
+    for one, count in reasons.items():
+        if any(name in r.beats for r in _each(one)):
+            taken[_deciding_keys(one)[0]] += count
     matched = decided + sum(taken.values())
     return Key(key, is_custom=True, matched=matched, decided=decided, taken=dict(taken))
 
 
-def _reasons(parameter: Parameter) -> tuple[Reason, Reason]:
-    return parameter.reason.weight_decay, parameter.reason.lr
+def _each(reasons: Reasons) -> tuple[Reason, Reason]:
+    return reasons.weight_decay, reasons.lr
 
 
-def _deciding_keys(parameter: Parameter) -> list[str]:
-    return [r.key for r in _reasons(parameter) if r.rule == "custom_key" and r.key is not None]
+def _deciding_keys(reasons: Reasons) -> list[str]:
+    return [r.key for r in _each(reasons) if r.rule == "custom_key" and r.key is not None]
 
 
-def _option(plan: Plan, name: str, *, explained: bool) -> Key:
+def _option(reasons: Counter[Reasons], name: str, *, explained: bool) -> Key:
     """An option; not counted where the constructor's rules never look at it."""
-    both = [_reasons(p) for p in plan.parameters]
-    decided = sum(any(name == _option_of(r) for r in reasons) for reasons in both)
-    beaten = sum(any(name in r.beats for r in reasons) for reasons in both)
-    missed = any(name in r.misses for reasons in both for r in reasons)
+    decided = beaten = 0
+    for one, count in reasons.items():
+        decided += count * any(name == _option_of(r) for r in _each(one))
+        beaten += count * any(name in r.beats for r in _each(one))
+    missed = any(name in r.misses for one in reasons for r in _each(one))
     if not explained or not (decided or beaten or missed):
         return Key(name, is_custom=False, matched=None, decided=None)
     return Key(name, is_custom=False, matched=decided + beaten, decided=decided)
@@ -112,7 +116,7 @@ def may_be_redundant(plan: Plan, key: str) -> bool:
     """
     base = {"lr": plan.optimizer.lr, "weight_decay": plan.optimizer.weight_decay}
     for p in plan.parameters:
-        if _is_unexplained(p):
+        if _is_unexplained(p.reason):
             continue
         for name, reason in (("lr", p.reason.lr), ("weight_decay", p.reason.weight_decay)):
             if reason.rule == "custom_key" and reason.key == key:
@@ -122,18 +126,17 @@ def may_be_redundant(plan: Plan, key: str) -> bool:
     return True
 
 
-def _is_unexplained(parameter: Parameter) -> bool:
-    rules = (parameter.reason.weight_decay.rule, parameter.reason.lr.rule)
-    return "constructor" in rules
+def _is_unexplained(reasons: Reasons) -> bool:
+    return any(reason.rule == "constructor" for reason in _each(reasons))
 
 
-def difference(before: Plan, after: Plan) -> Effect:
-    """What changed between two plans of one model."""
-    now = {p.name: p for p in after.parameters}
-    stayed = [(p, now[p.name]) for p in before.parameters if p.name in now]
+def difference(before: Sequence[Parameter], after: Sequence[Parameter]) -> Effect:
+    """What changed between the parameters of two optimizers for one model."""
+    now = {p.name: p for p in after}
+    stayed = [(p, now[p.name]) for p in before if p.name in now]
     settings = [(p, q) for p, q in stayed if (p.lr, p.weight_decay) != (q.lr, q.weight_decay)]
     same = [(p, q) for p, q in stayed if (p.lr, p.weight_decay) == (q.lr, q.weight_decay)]
     layers = [1 for p, q in same if (p.layer_id, p.lr_scale) != (q.layer_id, q.lr_scale)]
     extras = [1 for p, q in same if p.extras != q.extras]
-    moved = len(before.parameters) + len(after.parameters) - 2 * len(stayed)
+    moved = len(before) + len(after) - 2 * len(stayed)
     return Effect(len(settings), moved, len(layers), len(extras))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -84,13 +85,18 @@ def build_optimizers(model: Any, optim_wrapper: Any) -> Built:
 
 def _wrapper_options(wrapper: type, config: Any) -> dict[str, Any]:
     """The config's arguments for a wrapper's class, over the defaults of its and its bases'."""
-    options: dict[str, Any] = {}
+    options = _defaults(wrapper) | {key: config[key] for key in config}
+    return {key: options[key] for key in options if key not in _NOT_THE_WRAPPERS}
+
+
+@functools.cache
+def _defaults(wrapper: type) -> dict[str, Any]:
+    defaults: dict[str, Any] = {}
     for cls in reversed(wrapper.__mro__):
         with contextlib.suppress(ValueError):  # a class without a signature
             arguments = inspect.signature(vars(cls).get("__init__", cls)).parameters.values()
-            options |= {a.name: a.default for a in arguments if a.default is not a.empty}
-    options |= {key: config[key] for key in config}
-    return {key: options[key] for key in options if key not in _NOT_THE_WRAPPERS}
+            defaults |= {a.name: a.default for a in arguments if a.default is not a.empty}
+    return defaults
 
 
 def constructor_class(optim_wrapper: Any) -> type:
@@ -221,8 +227,12 @@ def _without_print_log() -> Iterator[None]:
 
     mmseg's constructor logs so: a line for each parameter, past what silences logging.
     """
+
+    def print_nothing(*_: object, **__: object) -> None:
+        pass
+
     module = importlib.import_module("mmengine.logging.logger")
-    with mock.patch.object(module, "print", create=True):
+    with mock.patch.object(module, "print", print_nothing, create=True):
         yield
 
 

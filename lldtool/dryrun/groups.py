@@ -13,9 +13,17 @@ from lldtool.dryrun.registries import type_name
 from lldtool.errors import LldtoolError
 from lldtool.plan import Model, Parameter, UntrainedParameter
 
-#: What a group holds beside the settings: how constructors name and number their groups.
-_BOOKKEEPING = {"params", "param_name", "param_names", "group_name", "layer_id", "initial_lr"}
-_SETTINGS = {"lr", "lr_scale", "weight_decay"}
+#: The settings, and what a group holds beside them: how constructors name and number their groups.
+_NO_EXTRAS = {
+    "lr", "lr_scale", "weight_decay",
+    "params", "param_name", "param_names", "group_name", "layer_id", "initial_lr",
+}  # fmt: skip
+
+
+#: The parameters in some group, the frozen ones in none, and the rest.
+ParametersRead = tuple[
+    tuple[Parameter, ...], tuple[UntrainedParameter, ...], tuple[UntrainedParameter, ...]
+]
 
 
 def read_parameters(
@@ -23,7 +31,7 @@ def read_parameters(
     optimizers: Mapping[str, Any],
     base_lr: float | None,
     traits: Mapping[str, tuple[str, ...]],
-) -> tuple[tuple[Parameter, ...], tuple[UntrainedParameter, ...], tuple[UntrainedParameter, ...]]:
+) -> ParametersRead:
     """Every parameter of the model with the settings of the group that it is in.
 
     Args:
@@ -39,7 +47,8 @@ def read_parameters(
     Raises:
         LldtoolError: the settings of a parameter can't be told.
     """
-    groups = [(o, g) for o in optimizers.values() for g in o.param_groups]
+    # mmengine's own kind of dict makes up a value anew each time that it is asked for.
+    groups = [(o, dict(g.items())) for o in optimizers.values() for g in o.param_groups]
     place = {id(p): i for i, (_, group) in enumerate(groups) for p in group["params"]}
     if len(place) < sum(len(group["params"]) for _, group in groups):
         raise LldtoolError("a parameter is in the groups of two optimizers")
@@ -189,10 +198,9 @@ def _layer_id(group: Mapping[str, Any]) -> int | None:
 
 def _extras(group: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """The group's entries that are no setting, no bookkeeping and no default of the optimizer."""
-    known = _BOOKKEEPING | _SETTINGS
-    other = {key: value for key, value in group.items() if key not in known}
     return {
         k: plain(v)
-        for k, v in other.items()
+        for k, v in group.items()
+        if k not in _NO_EXTRAS
         if k not in defaults or (defaults[k] is not v and defaults[k] != v)
     }

@@ -16,6 +16,8 @@ NEVER = {"torch", "numpy", "mmengine", "mmcv"}
 OPENMMLAB = {"mmengine", "mmcv", "mmpretrain", "mmdet", "mmseg", "mmpose", "mmaction", "mmocr"}
 OPENMMLAB |= {"mmdet3d", "mmrotate", "mmyolo", "mmrazor", "mmselfsup", "mmagic", "mmfewshot"}
 
+#: What is no user's code wherever it is.
+_NO_USERS = OPENMMLAB | NEVER | {"lldtool", "__main__"}
 _DRYRUN_FOLDER = str(Path(__file__).parent)
 _INSTALLED = (*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_path("purelib"))
 #: Where Python and what is installed for it are.
@@ -58,9 +60,7 @@ def is_library(frame: FrameType) -> bool:
 def is_library_file(module: str, path: str) -> bool:
     """Whether a module, of this name and file, is Python's own or an installed package's."""
     top = module.partition(".")[0]
-    if top in OPENMMLAB | NEVER | {"lldtool", "__main__"}:
-        return True
-    return path.startswith(LIBRARIES)
+    return top in _NO_USERS or path.startswith(LIBRARIES)
 
 
 def user_modules(known: Collection[str]) -> dict[str, str]:

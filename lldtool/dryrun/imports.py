@@ -126,7 +126,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def __init__(self) -> None:
         self.for_speed: set[str] = set()
-        #: The modules that were imported before there were stand-ins for speed.
+        #: The modules that are no user's code: imported before there were stand-ins for speed.
         self._known: set[str] = set()
         #: Module -> why it is stood in for, as a note says it.
         self.for_need: dict[str, str] = {}
@@ -254,6 +254,13 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             used.add(self.covers(cause.package) or cause.package)
         uncertain = error is not None and not error.certain and _may_have_caused(cause)
         return bool(used & self.for_speed) or uncertain or self._named_by_user_code()
+
+    def know_libraries(self) -> None:
+        """Look no more at the modules of libraries that are imported by now, some 2,000.
+
+        For a process that is forked many times, and each time before any code of the user's runs.
+        """
+        self._known |= sys.modules.keys() - user_modules(self._known).keys()
 
     def _named_by_user_code(self) -> bool:
         """Whether a module that is no library's has the name of a stand-in in its source.

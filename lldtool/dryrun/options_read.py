@@ -61,7 +61,7 @@ class WatchedOptions:
         return watched
 
     def _look(self, key: object) -> None:
-        if sys._getframe(2).f_code.co_name != _ONLY_VALIDATES:
+        if key not in self._looked_for and sys._getframe(2).f_code.co_name != _ONLY_VALIDATES:
             self._looked_for[str(key)] = None
 
     def _take_whole(self) -> None:
@@ -72,10 +72,12 @@ def _telling(kind: Any, look: Callable[[object], None], take_whole: Callable[[],
     """A class of dicts that tells which keys are looked for, and when it is taken whole."""
 
     def by_key(name: str) -> Any:
+        plain = getattr(kind, name)
+
         def method(self: Any, key: Any, *args: Any) -> Any:
             if not (name == "__getattr__" and str(key).startswith("__")):
                 look(key)
-            return getattr(kind, name)(self, key, *args)
+            return plain(self, key, *args)
 
         return method
 

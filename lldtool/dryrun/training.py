@@ -17,6 +17,7 @@ from lldtool.dryrun import model as models
 from lldtool.dryrun.edits import apply_edits
 from lldtool.dryrun.explain import Setup, with_reasons
 from lldtool.dryrun.groups import (
+    ParametersRead,
     mentioned,
     model_header,
     other_defaults,
@@ -31,7 +32,7 @@ from lldtool.dryrun.scaling import auto_scale, scaled
 from lldtool.dryrun.surroundings import in_tree, reached_for
 from lldtool.dryrun.traits import traits_of
 from lldtool.errors import LldtoolError
-from lldtool.plan import Constructor, Model, OptimWrapper, Plan
+from lldtool.plan import Constructor, Model, OptimWrapper, Parameter, Plan
 from lldtool.request import Checkout, Request
 from lldtool.versions import lldtool_version, package_versions
 
@@ -55,6 +56,15 @@ class Training:
         """What a plan says of the model as a whole."""
         return model_header(self.model)
 
+    def parameters(self, wrapper: Any) -> tuple[Parameter, ...]:
+        """The parameters with the settings that this `optim_wrapper` gives them, without reasons.
+
+        Raises: as `plan`.
+        """
+        _, (parameters, _, _) = self._built(wrapper)
+        ratio, _ = auto_scale(self.config, self.request)
+        return tuple(scaled(p, ratio) for p in parameters)
+
     def plan(self, *, explained: bool = True, **instead: Any) -> Plan:
         """Run the constructor and read what came out.
 
@@ -68,14 +78,9 @@ class Training:
         """
         wrapper = instead.get("optim_wrapper", self.config.optim_wrapper)
         configured = instead.get("param_scheduler", self.config.get("param_scheduler", None))
-        name = self.request.name
-        with told(lambda error: constructor.constructor_error(error, wrapper, name)):
-            built = constructor.build_optimizers(self.model, wrapper)
+        built, (parameters, frozen, left_out) = self._built(wrapper)
         optimizers = built.optimizers
         optimizer = configs.optimizer_header(wrapper)
-        parameters, frozen, left_out = read_parameters(
-            self.model, optimizers, optimizer.lr, self.traits
-        )
         kind = constructor.constructor_class(wrapper)
         trace_note = None
         if len(optimizers) == 1 and explained:
@@ -103,7 +108,7 @@ class Training:
             _not_of_the_revision(self.request.checkout),
         ]
         return Plan(
-            config=name,
+            config=self.request.name,
             model=self.header,
             optim_wrapper=OptimWrapper(
                 type_name(wrapper.get("type", None) or "OptimWrapper"),
@@ -124,6 +129,12 @@ class Training:
             versions=package_versions(),
             lldtool_version=lldtool_version(),
         )
+
+    def _built(self, wrapper: Any) -> tuple[constructor.Built, ParametersRead]:
+        with told(lambda e: constructor.constructor_error(e, wrapper, self.request.name)):
+            built = constructor.build_optimizers(self.model, wrapper)
+        base_lr = configs.optimizer_header(wrapper).lr
+        return built, read_parameters(self.model, built.optimizers, base_lr, self.traits)
 
 
 @contextlib.contextmanager

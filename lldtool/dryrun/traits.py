@@ -80,8 +80,9 @@ def _frozen_by_train(model: Any) -> list[str]:
             model.train()
         return [n for n, p in model.named_parameters() if before.get(n) and not p.requires_grad]
     finally:
-        with contextlib.suppress(Exception):
-            model.train(mode)
+        if not mode:
+            with contextlib.suppress(Exception):
+                model.train(mode)
         for name, parameter in model.named_parameters():
             if name in before and parameter.requires_grad != before[name]:
                 parameter.requires_grad_(before[name])

@@ -30,6 +30,6 @@ def effect_of(training: Training, plan: Plan, key: Key) -> Effect:
     options = wrapper["paramwise_cfg"]
     del (options["custom_keys"] if key.is_custom else options)[key.name]
     try:
-        return difference(plan, training.plan(explained=False, optim_wrapper=wrapper))
+        return difference(plan.parameters, training.parameters(wrapper))
     except LldtoolError as error:
         return Effect(error=error.message)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from lldtool.findings import Severity
 from lldtool.plan import NO_WEIGHT_DECAY, Parameter
-from lldtool.rules._parameters import covering_keys, grouped_by, kind_of, matches
+from lldtool.rules._parameters import covering_keys, grouped_by, matches
 from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Found, Subject
 from lldtool.text import plural, setting
 
@@ -29,7 +29,7 @@ def decayed(subject: Subject, kind: str, noun: str) -> Iterator[Found]:
     asks for the customs of fine-tuning, weight decay for all is what the config says: that is
     information with an optimizer of decoupled weight decay, and nothing with SGD.
     """
-    members = [p for p in subject.parameters if kind_of(p) == kind]
+    members = subject.by_kind[kind]
     exempt = (*subject.may_decay, *subject.must_decay)
     found = [p for p in members if p.weight_decay and p.lr != 0 and not matches(exempt, p)]
     severity = None
@@ -65,7 +65,7 @@ def _is_to_be_spared(subject: Subject, kind: str, members: Sequence[Parameter]) 
     config = subject.paramwise_cfg
     keys = (key for key, value in custom_keys(subject) if value.get("decay_mult") == 0)
     # A key that spares a whole module, weights and all, says nothing of the kind.
-    whole = {cause(p) for p in subject.parameters if kind_of(p) == "weight" and not p.weight_decay}
+    whole = {cause(p) for p in subject.by_kind["weight"] if not p.weight_decay}
     return (
         subject.decays_by_layer
         or any(p.weight_decay == 0 and cause(p) not in whole for p in members)

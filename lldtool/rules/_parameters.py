@@ -75,11 +75,16 @@ def kind_of(p: Parameter) -> str:
 
     A scale is a vector with dimensions of size 1 beside it, as a temperature for each head.
     """
-    kinds: dict[str, Callable[[Parameter], bool]] = {
-        "norm": is_norm, "embedding": is_embedding, "bias": is_bias, "vector": is_vector,
-        "scale": lambda p: len(_sizes(p)) <= 1 and not _KERNEL_CLASS.match(p.module_type),
-    }  # fmt: skip
-    return next((kind for kind, holds in kinds.items() if holds(p)), "weight")
+    return next((kind for kind, holds in _KINDS.items() if holds(p)), "weight")
+
+
+_KINDS: dict[str, Callable[[Parameter], bool]] = {
+    "norm": is_norm,
+    "embedding": is_embedding,
+    "bias": is_bias,
+    "vector": is_vector,
+    "scale": lambda p: len(_sizes(p)) <= 1 and not _KERNEL_CLASS.match(p.module_type),
+}
 
 
 def _sizes(p: Parameter) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -14,6 +15,7 @@ from lldtool.errors import ConstructorError
 from lldtool.findings import Severity
 from lldtool.keys import Effect, Key, keys_of
 from lldtool.plan import FROZEN, Parameter, Plan
+from lldtool.rules._parameters import kind_of
 
 #: The keys that lead to the options of the constructor.
 PARAMWISE_CFG = ("optim_wrapper", "paramwise_cfg")
@@ -93,6 +95,14 @@ class Subject:
     def parameters(self) -> tuple[Parameter, ...]:
         """The parameters that train: those in a param group that are not frozen."""
         return tuple(p for p in self.plan.parameters if FROZEN not in p.traits)
+
+    @cached_property
+    def by_kind(self) -> Mapping[str, Sequence[Parameter]]:
+        """Kind of parameter, as `kind_of` has it -> those of them that train."""
+        kinds: dict[str, list[Parameter]] = defaultdict(list)
+        for p in self.parameters:
+            kinds[kind_of(p)].append(p)
+        return kinds
 
     @cached_property
     def keys(self) -> Sequence[Key]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from lldtool.findings import Severity
 from lldtool.plan import Parameter
 from lldtool.rules._decay import cause, is_key, ways_by_key
-from lldtool.rules._parameters import grouped_by, is_in_embedding, kind_of, matches
+from lldtool.rules._parameters import grouped_by, is_in_embedding, matches
 from lldtool.rules.base import Example, Found, Rule, Subject
 from lldtool.text import plural, setting
 
@@ -87,7 +87,8 @@ optim_wrapper = dict(
         if not subject.plan.optimizer.weight_decay:
             return
         exempt = (*subject.no_decay, *subject.may_decay)
-        found = [p for p in subject.parameters if _is_undecayed(p) and not matches(exempt, p)]
+        weights = subject.by_kind["weight"]
+        found = [p for p in weights if _is_undecayed(p) and not matches(exempt, p)]
         for at, parameters in grouped_by(found, cause).items():
             verb = "is" if len(parameters) == 1 else "are"
             base = setting(subject.plan.optimizer.weight_decay)
@@ -111,4 +112,4 @@ def _is_undecayed(p: Parameter) -> bool:
     reason = p.reason.weight_decay
     by_option = reason.rule == "dwconv_decay_mult"
     table = p.module_type == "Embedding" or is_in_embedding(p)
-    return p.weight_decay == 0 and p.lr != 0 and kind_of(p) == "weight" and not (by_option or table)
+    return p.weight_decay == 0 and p.lr != 0 and not (by_option or table)

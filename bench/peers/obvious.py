@@ -1,15 +1,6 @@
 """What one writes without lldtool: load the config, build model and optimizer wrapper, print."""
 
-import importlib.util
 import sys
-from pathlib import Path
-
-if importlib.util.find_spec("torchvision") is None:  # mmpretrain does not import without it
-    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    import reference
-
-    reference.FAKED = ("torchvision",)
-    reference.fake_packages()
 
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper

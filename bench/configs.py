@@ -1,0 +1,27 @@
+"""The configs of the installed mmpretrain that are measured."""
+
+from lldtool.source import locate
+from lldtool.source.discovery import discover
+from lldtool.source.places import Sources
+
+CONSTRUCTOR = "LearningRateDecayOptimWrapperConstructor"
+VIT_S = "mmpretrain::deit/deit-small_4xb256_in1k.py"
+VIT_B = "mmpretrain::mae/benchmarks/vit-base-p16_8xb128-coslr-100e_in1k.py"
+VIT_L = "mmpretrain::mae/benchmarks/vit-large-p16_8xb128-coslr-50e_in1k.py"
+VIT_H = "mmpretrain::mae/benchmarks/vit-huge-p14_8xb128-coslr-50e_in1k.py"
+EVA_G = "mmpretrain::eva/eva-g-p14_8xb16_in1k-336px.py"
+
+
+def path_of(config):
+    """The file of a config, for what does not know `package::name`."""
+    return str(locate(config).path)
+
+
+def with_layer_decay():
+    """The names of all that use the constructor of layer-wise lr decay."""
+    names = discover(["mmpretrain::."], include=(), exclude=(), include_base=False, root=None)
+    return [name for name in names if any(map(_names_it, Sources(locate(name).path).files))]
+
+
+def _names_it(file):
+    return CONSTRUCTOR in file.read_text(encoding="utf-8")

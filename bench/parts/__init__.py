@@ -1,0 +1,10 @@
+"""What is measured: a part a file, all of them in the order of the page."""
+
+from parts.checks import CONFIGS, JOBS, ZOO
+from parts.growth import LAYERS, PARAMETERS
+from parts.plans import PLANS
+from parts.processes import PROCESSES
+from parts.schedule import SCHEDULE
+from parts.watch import WATCH
+
+PARTS = (PROCESSES, PLANS, PARAMETERS, LAYERS, CONFIGS, JOBS, ZOO, SCHEDULE, WATCH)

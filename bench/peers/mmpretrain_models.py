@@ -1,0 +1,3 @@
+"""The bare import of mmpretrain with its models, as every script that builds one has it."""
+
+import mmpretrain.models  # noqa: F401
