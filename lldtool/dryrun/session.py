@@ -90,6 +90,7 @@ def in_fresh_process(task: Task[Result], *requests: Request) -> Result:
         input=pickle.dumps((path, task, requests)),
         env=environment,
         stdout=subprocess.PIPE,
+        start_new_session=True,  # which Ctrl-C in a terminal does not reach
         check=False,
     )
     try:
