@@ -50,7 +50,7 @@ def shielded(folders: tuple[Path, ...], *, allow_network: bool) -> Iterator[None
     with contextlib.ExitStack() as stack:
         stack.enter_context(_signals())
         stack.enter_context(_streams())
-        stack.enter_context(_quiet())
+        stack.enter_context(quiet())
         stack.enter_context(_one_process())
         stack.enter_context(_no_bytecode_in(folders))
         stack.enter_context(_same_directory())
@@ -134,7 +134,7 @@ def _imports_compiled_code(frame: FrameType) -> bool:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No log lines and warnings of libraries; and no garbage collection, a fifth of the time."""
     disabled, collecting = logging.root.manager.disable, gc.isenabled()
     logging.disable(logging.CRITICAL)
