@@ -53,7 +53,7 @@ def shielded(folders: tuple[Path, ...], *, allow_network: bool) -> Iterator[None
         stack.enter_context(quiet())
         stack.enter_context(_one_process())
         stack.enter_context(_no_bytecode_in(folders))
-        stack.enter_context(_same_directory())
+        stack.enter_context(_same_place())
         if not allow_network:
             stack.enter_context(_no_network())
         yield
@@ -168,13 +168,14 @@ def _one_process() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _same_directory() -> Iterator[None]:
-    """Back to the working directory, should a config leave it."""
-    here = Path.cwd()
+def _same_place() -> Iterator[None]:
+    """Back to the working directory and the module path, should a config leave them."""
+    here, path = Path.cwd(), sys.path[:]
     try:
         yield
     finally:
         os.chdir(here)
+        sys.path[:] = path
 
 
 @contextlib.contextmanager
@@ -190,14 +191,10 @@ def in_tree(checkout: Checkout | None) -> Iterator[None]:
             return folder
         return checkout.tree / real.relative_to(checkout.top)
 
-    here, path = Path.cwd(), sys.path[:]
-    sys.path[:] = [str(there(Path(p))) if p else p for p in path]
-    os.chdir(next(folder for folder in (there(here), checkout.tree) if folder.is_dir()))
-    try:
+    with _same_place():
+        sys.path[:] = [str(there(Path(p))) if p else p for p in sys.path]
+        os.chdir(next(f for f in (there(Path.cwd()), checkout.tree) if f.is_dir()))
         yield
-    finally:
-        os.chdir(here)
-        sys.path[:] = path
 
 
 @contextlib.contextmanager

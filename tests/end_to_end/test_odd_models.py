@@ -191,14 +191,6 @@ def test_a_swallowed_download_is_noted(plan_of):
     assert any("tried to reach weights.example.org" in note for note in plan["notes"])
 
 
-def test_a_config_that_leaves_the_directory_moves_no_output(tmp_path):
-    (tmp_path / "other").mkdir()
-    (tmp_path / "net.py").write_text(NET.format(body="self.fc = nn.Linear(2, 3)"))
-    (tmp_path / "config.py").write_text(CONFIG + "import os\nos.chdir('other')\n")
-    assert lldtool_process("inspect", "config.py", "-o", "out.txt", cwd=tmp_path).code == 0
-    assert (tmp_path / "out.txt").exists()
-
-
 def test_a_module_that_registers_before_a_missing_import_is_tried_again(tmp_path):
     head = (
         "from mmengine.registry import MODELS\n@MODELS.register_module()\nclass Once: pass\n"
