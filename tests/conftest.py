@@ -1,13 +1,16 @@
 """What every test may use."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lldtool.cli import main
@@ -67,10 +70,11 @@ def cli(capsys):
     return run
 
 
-def lldtool_process(*arguments, cwd=ROOT, **environment):
+def lldtool_process(*arguments, cwd=ROOT, stdin="", **environment):
     """Run lldtool as a user does, in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "lldtool", *map(str, arguments)],
+        input=stdin,
         capture_output=True,
         text=True,
         cwd=cwd,
@@ -78,6 +82,25 @@ def lldtool_process(*arguments, cwd=ROOT, **environment):
         check=False,
     )
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+def processes_with(variable, value):
+    """The living processes whose environment has this."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(variable) == value and process.status() != "zombie":
+                found.append(process)
+    return found
+
+
+def eventually(holds, seconds=5):
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def make_parameter(name="backbone.layers.0.ln1.weight", **changes):

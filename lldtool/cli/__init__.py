@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import platform
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
@@ -64,16 +65,28 @@ for command in (inspect, explain, diff, compare, schedule, report, watch, check,
     app.command()(command)
 
 
+#: The signals that have come to end this process.
+_received: list[int] = []
+
+
 def run() -> None:
     """The entry point of `lldtool` and `python -m lldtool`: `main` in a process of its own.
 
-    The process ends without taking torch apart piece by piece, a tenth of the time of a dry run,
-    and without waiting for threads that a config started.
+    Ctrl-C and SIGTERM end it with 128 and their number, as a shell has it. The process ends without
+    taking torch apart piece by piece, a tenth of the time of a dry run, and without waiting for
+    threads that a config started.
     """
+    _open_standard_streams()
+    code = 0
     try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # by nohup, or a shell's `&`
+                signal.signal(number, _end)
         main()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except KeyboardInterrupt:  # in the middle of an error
+        pass
     tidy_up = getattr(atexit, "_run_exitfuncs", None)
     if tidy_up is None:  # no Python is known to lack it
         sys.exit(code)
@@ -81,7 +94,34 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):  # there is none, or closed
             stream.flush()
-    os._exit(code)
+    os._exit(128 + _received[0] if _received else code)
+
+
+def _open_standard_streams() -> None:
+    """Let what is closed lead nowhere; the next file to be opened would get its number.
+
+    And all that libraries and child processes write to stderr.
+    """
+    for descriptor in range(3):
+        if not _is_open(descriptor):
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _end(number: int, _: object) -> None:
+    """Have everything unwind; when that takes too long, a second signal ends the process."""
+    if _received:
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+    _received.append(number)
+    raise KeyboardInterrupt
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -92,9 +132,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         app(args=_split_cfg_options(given))
     except LldtoolError as error:
         _fail(str(error), error.__cause__ if "--traceback" in given else None)
-    except KeyboardInterrupt:
-        say("interrupted")
-        sys.exit(130)
     except Exception as error:
         text = f"lldtool itself failed: {type(error).__name__}: {error}"
         _fail(f"{text} (--traceback shows where)", error if "--traceback" in given else None)

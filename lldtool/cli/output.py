@@ -143,4 +143,6 @@ def say(line: str) -> None:
     """A line on stderr, if there is one, of what it can hold and show."""
     if sys.stderr is not None:
         text = printable(" ".join(line.split("\n")))
-        print(to_encoding(text, sys.stderr.encoding or "utf-8"), file=sys.stderr)
+        with contextlib.suppress(OSError):  # it is full, or nobody reads it any more
+            sys.stderr.write(f"{to_encoding(text, sys.stderr.encoding or 'utf-8')}\n")
+            sys.stderr.flush()

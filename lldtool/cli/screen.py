@@ -49,13 +49,11 @@ class Screen:
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
         """Take the whole terminal, and give it back as it was, whatever happens."""
-        before = signal.signal(signal.SIGTERM, _exit_on_signal)
         self._enter()
         try:
             yield
         finally:
             self._leave()
-            signal.signal(signal.SIGTERM, before)
 
     def show(self, lines: Sequence[str], *, from_top: bool = True) -> None:
         """Show other lines, from the first on or from where it was."""
@@ -120,10 +118,6 @@ def read_keys(pressed: Callable[[str], None]) -> None:
             for key in _KEY.findall(read.decode(errors="replace")):
                 pressed(key)
     pressed("")
-
-
-def _exit_on_signal(number: int, _: object) -> None:
-    sys.exit(128 + number)
 
 
 def _write(text: str) -> None:

@@ -14,8 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from lldtool.cli.file_changes import Files
 from lldtool.cli.options import (
     AllowNetwork,
@@ -84,8 +82,6 @@ def watch(
     try:
         with watcher.screen.shown():
             watcher.run()
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
     finally:
         watcher.close()
 

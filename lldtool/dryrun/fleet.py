@@ -19,7 +19,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass
 from queue import SimpleQueue
 from types import TracebackType
@@ -27,6 +27,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from lldtool.dryrun.fork_server import Place, ended_with, frame, read_frame
 from lldtool.dryrun.session import RemoteError
+from lldtool.dryrun.surroundings import quiet
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
 
@@ -388,7 +389,7 @@ def dask_executor(address: str) -> Iterator[Executor]:
         address: of the scheduler, as `tcp://host:8786`.
 
     Raises:
-        LldtoolError: `distributed` is not installed, or no scheduler answers.
+        LldtoolError: `distributed` is not installed, or no scheduler answers, or not any more.
     """
     try:
         distributed = importlib.import_module("distributed")
@@ -399,8 +400,13 @@ def dask_executor(address: str) -> Iterator[Executor]:
         client = distributed.Client(address, timeout=DASK_TIMEOUT)
     except (OSError, ValueError) as error:
         raise LldtoolError(f"no Dask scheduler answers at {address}") from error
-    with client, client.get_executor(pure=False) as executor:
-        yield executor
+    with quiet(), client, client.get_executor(pure=False) as executor:
+        try:
+            yield executor
+        except CancelledError as error:
+            raise LldtoolError(f"the Dask scheduler at {address} is gone") from error
+        finally:
+            executor.shutdown(wait=False)  # after Ctrl-C nobody waits for what still runs
 
 
 _fleets: dict[float | None, Fleet] = {}

@@ -28,11 +28,9 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import NoReturn
 
-from lldtool.dryrun.explain import tracers
 from lldtool.dryrun.imports import stand_ins
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
-from lldtool.versions import lldtool_version, package_versions
 
 #: Environment, module path and working directory.
 Place = tuple[dict[str, str], list[str], str | None]
@@ -137,7 +135,6 @@ def _notice_uses_again() -> None:
 
 
 def _import_all(request: Request) -> None:
-    lldtool_version(), package_versions(), tracers()  # kept from then on
     try:
         for module in WARM:
             importlib.import_module(module)

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from lldtool.dryrun import package_lookup, torch_parts
+from lldtool.dryrun.explain import tracers
 from lldtool.dryrun.imports import StandInUsed, real_imports_wanted, stand_ins
 from lldtool.dryrun.registries import chain
 from lldtool.dryrun.surroundings import NetworkBlockedError, reached_for, shielded
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
-from lldtool.versions import installed_version
+from lldtool.versions import installed_version, lldtool_version, package_versions
 
 Result = TypeVar("Result")
 #: Environment and module path as they were before a config could change them.
@@ -40,6 +41,7 @@ def run(task: Task[Result], *requests: Request) -> Result:
         if installed_version(package) is None:
             hint = f"pip install {package}"
             raise LldtoolError(f"a dry run needs {package}", config=request.name, hint=hint)
+    lldtool_version(), package_versions(), tracers()  # kept, should a config change the module path
     folders = (*(one.path.parent.absolute() for one in requests), Path.cwd())
     for_speed = request.own_process and not real_imports_wanted()
     try:
@@ -90,6 +92,7 @@ def in_fresh_process(task: Task[Result], *requests: Request) -> Result:
         input=pickle.dumps((path, task, requests)),
         env=environment,
         stdout=subprocess.PIPE,
+        start_new_session=True,  # which Ctrl-C in a terminal does not reach
         check=False,
     )
     try:

@@ -11,18 +11,23 @@ import gc
 import importlib.machinery
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, TextIO
 from unittest import mock
 
 from lldtool.request import Checkout
 
 #: The hosts that the last dry run's code tried to reach.
 reached_for: list[str] = []
+#: After how many seconds a signal is sent again that came at a bad moment.
+_AGAIN = 0.02
 
 
 class NetworkBlockedError(ConnectionError):
@@ -43,36 +48,93 @@ def shielded(folders: tuple[Path, ...], *, allow_network: bool) -> Iterator[None
     """
     reached_for.clear()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_stdout_on_stderr())
-        stack.enter_context(_quiet())
+        stack.enter_context(_signals())
+        stack.enter_context(_streams())
+        stack.enter_context(quiet())
         stack.enter_context(_one_process())
         stack.enter_context(_no_bytecode_in(folders))
-        stack.enter_context(_same_directory())
+        stack.enter_context(_same_place())
         if not allow_network:
             stack.enter_context(_no_network())
         yield
 
 
 @contextlib.contextmanager
-def _stdout_on_stderr() -> Iterator[None]:
-    """Stdout is for the result: what a config prints, and what its children do, goes to stderr."""
-    with contextlib.redirect_stdout(sys.stderr):
-        try:
-            sys.stderr.flush()
-            saved = os.dup(1)
-            os.dup2(sys.stderr.fileno(), 1)
-        except (OSError, ValueError):  # a notebook's or a test's streams have no descriptor
-            yield
-            return
-        try:
-            yield
-        finally:
-            os.dup2(saved, 1)
-            os.close(saved)
+def _streams() -> Iterator[None]:
+    """Stdin is empty, and stdout is for the result: a config's output goes to stderr.
+
+    That of its children, too.
+    """
+    with (
+        open(os.devnull) as nothing,  # noqa: PTH123
+        mock.patch.multiple(sys, stdin=nothing, stdout=sys.stderr, stderr=sys.stderr),
+        _descriptor(0, nothing),
+        _descriptor(1, sys.stderr),
+    ):
+        yield
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _descriptor(number: int, stream: TextIO) -> Iterator[None]:
+    """Let a descriptor be that of a stream, if both have one."""
+    try:
+        stream.flush()
+        saved = os.dup(number)
+        os.dup2(stream.fileno(), number)
+    except (AttributeError, OSError, ValueError):  # a notebook's or a test's streams have none
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.dup2(saved, number)
+        os.close(saved)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Ctrl-C ends the dry run, also where the code that it meets goes on regardless.
+
+    As torch does, which drops every exception while it imports numpy; or a config that sets a
+    handler of its own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {int(n): signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    received = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if frame is not None and _imports_compiled_code(frame):
+            threading.Timer(_AGAIN, signal.raise_signal, (number,)).start()
+            return
+        received.append(number)
+        handler = handlers[number]
+        if callable(handler):
+            handler(number, frame)
+
+    for number, handler in handlers.items():
+        if callable(handler):
+            signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if handler is not None:  # None is one of C code
+                signal.signal(number, handler)
+        if received:
+            raise KeyboardInterrupt
+
+
+def _imports_compiled_code(frame: FrameType) -> bool:
+    """Whether an exception may now be raised in C++ code of torch that aborts the process then."""
+    code, module = frame.f_code, str(frame.f_globals.get("__name__"))
+    is_torch = code.co_name == "<module>" and module.partition(".")[0] == "torch"
+    return is_torch or code.co_name == "_call_with_frames_removed"  # of importlib
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
     """No log lines and warnings of libraries; and no garbage collection, a fifth of the time."""
     disabled, collecting = logging.root.manager.disable, gc.isenabled()
     logging.disable(logging.CRITICAL)
@@ -106,13 +168,14 @@ def _one_process() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _same_directory() -> Iterator[None]:
-    """Back to the working directory, should a config leave it."""
-    here = Path.cwd()
+def _same_place() -> Iterator[None]:
+    """Back to the working directory and the module path, should a config leave them."""
+    here, path = Path.cwd(), sys.path[:]
     try:
         yield
     finally:
         os.chdir(here)
+        sys.path[:] = path
 
 
 @contextlib.contextmanager
@@ -128,14 +191,10 @@ def in_tree(checkout: Checkout | None) -> Iterator[None]:
             return folder
         return checkout.tree / real.relative_to(checkout.top)
 
-    here, path = Path.cwd(), sys.path[:]
-    sys.path[:] = [str(there(Path(p))) if p else p for p in path]
-    os.chdir(next(folder for folder in (there(here), checkout.tree) if folder.is_dir()))
-    try:
+    with _same_place():
+        sys.path[:] = [str(there(Path(p))) if p else p for p in sys.path]
+        os.chdir(next(f for f in (there(Path.cwd()), checkout.tree) if f.is_dir()))
         yield
-    finally:
-        os.chdir(here)
-        sys.path[:] = path
 
 
 @contextlib.contextmanager

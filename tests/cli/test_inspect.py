@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SAMPLES, lldtool_process
+from conftest import ROOT, SAMPLES
 
 from lldtool.plan import load_plan
 
@@ -139,23 +139,6 @@ def test_output_of_a_failed_run_leaves_the_file_alone(cli, tmp_path):
 
 def test_output_to_a_device(cli):
     assert cli("inspect", VIT, "-o", "/dev/null").code == 0
-
-
-def test_head_ends_it_quietly():
-    command = f"{sys.executable} -m lldtool inspect {VIT} --format csv | head -n 1"
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=ROOT,
-        check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("name,shape,")
-
-
-def test_a_terminal_without_utf8_gets_ascii():
-    result = lldtool_process("inspect", VIT, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
-    assert result.code == 0
-    assert result.out.isascii()
-    assert "0.05 x1 | 0 x3" in result.out
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,15 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
-import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from conftest import ROOT, SAMPLES, TINY_VIT
+from conftest import ROOT, SAMPLES, TINY_VIT, eventually
 
 pytest.importorskip("distributed")
 
@@ -43,30 +45,38 @@ def dask(*arguments, cwd):
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """The address of a scheduler with two workers of a thread each."""
-    folder = tmp_path_factory.mktemp("dask")
+def dask_worker(folder, *arguments):
+    return dask(
+        "worker", "--scheduler-file", str(folder / "scheduler.json"), "--host", "127.0.0.1",
+        "--no-dashboard", "--local-directory", str(folder), *arguments, cwd=folder,
+    )  # fmt: skip
+
+
+@contextmanager
+def cluster(folder, *workers):
+    """A scheduler with these workers: its address, and the processes of all of them."""
     file = folder / "scheduler.json"
-    cluster = [
+    processes = [
         dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-jupyter",
              "--scheduler-file", str(file), cwd=folder),
     ]  # fmt: skip
-    cluster += [
-        dask("worker", "--scheduler-file", str(file), "--host", "127.0.0.1", "--nthreads", "1",
-             "--no-dashboard", "--name", name, "--local-directory", str(folder), cwd=folder)
-        for name in ("one", "two")
-    ]  # fmt: skip
+    processes += [dask_worker(folder, *arguments) for arguments in workers]
     try:
-        end = time.monotonic() + 30
-        while not file.exists() and time.monotonic() < end:
-            time.sleep(0.05)
-        yield json.loads(file.read_text())["address"]
+        assert eventually(file.exists, 30)
+        yield json.loads(file.read_text())["address"], processes
     finally:
-        for process in reversed(cluster):
+        for process in reversed(processes):
             process.terminate()
-        for process in cluster:
+        for process in processes:
             process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """The address of a scheduler with two workers of a thread each."""
+    workers = [("--nthreads", "1", "--name", name) for name in ("one", "two")]
+    with cluster(tmp_path_factory.mktemp("dask"), *workers) as (found, _):
+        yield found
 
 
 def request(path, name=None):
@@ -107,6 +117,49 @@ def test_check_on_a_cluster_finds_what_it_finds_here(address, cli, tmp_path, mon
     here, there = cli(*arguments), cli(*arguments, "--dask", address)
     assert (there.code, there.out) == (here.code, here.out) == (2, here.out)
     assert "SIGSEGV" in there.out
+
+
+#: A config that says that it runs, and does not end at the first time.
+ONCE = (
+    "import os, time\nfirst = not os.path.exists('{0}')\nopen('{0}', 'w').close()\n"
+    "if first: time.sleep(600)\ndel os, time, first\n"
+)
+
+
+def test_a_cluster_that_goes_away_while_configs_are_checked(tmp_path, monkeypatch):
+    """A worker's configs go to the next; Ctrl-C waits for none, and no scheduler is an error."""
+    monkeypatch.chdir(tmp_path)
+    worker = ("--no-nanny", "--nthreads", "2")
+    with cluster(tmp_path, worker) as (address, processes):
+
+        def checking(number):
+            Path(f"{number}.py").write_text(TINY_VIT + ONCE.format(tmp_path / f"{number}.txt"))
+            process = subprocess.Popen(
+                [sys.executable, "-m", "lldtool", "check", f"{number}.py", "--dask", address,
+                 "--timeout", "500", "--select", "LLD101"],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )  # fmt: skip
+            assert eventually(Path(f"{number}.txt").exists, 60)
+            return process
+
+        process = checking(1)
+        processes[1].kill()
+        processes.append(dask_worker(tmp_path, *worker))
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out.count("LLD101"), err) == (1, 1, "")
+
+        process = checking(2)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60) == ("", "")
+        assert process.returncode == 130
+
+        process = checking(3)
+        processes[0].kill()
+        expected = f"error: the Dask scheduler at {address} is gone\n"
+        assert process.communicate(timeout=60) == ("", expected)
+        assert process.returncode == 2
+        processes[-1].kill()  # it still runs the configs that nobody waits for
 
 
 def test_without_dask_the_mend_is_named(monkeypatch):

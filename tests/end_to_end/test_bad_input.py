@@ -1,12 +1,11 @@
 """Whatever a config does, the user gets one line that names it, and exit code 2."""
 
-import os
 import re
 import subprocess
 import sys
 
 import pytest
-from conftest import SAMPLES, TINY_VIT, lldtool_process
+from conftest import TINY_VIT, lldtool_process
 
 BAD_CONFIGS = {
     "syntax_error": ("a = 1\nb = = 2\n", r"syntax error in .*config\.py line 2"),
@@ -15,8 +14,6 @@ BAD_CONFIGS = {
         TINY_VIT + "lr = base_lr * 2\n",
         r"NameError: .*base_lr.* in .*config\.py line 12",
     ),
-    "sys_exit": ("import sys\nsys.exit(0)\n", r"the config exits in .*config\.py line 2"),
-    "hard_exit": ("_base_ = []\nimport os\nos._exit(0)\n", r"the config exits in .* line 3"),
     "missing_base": ("_base_ = ['./nowhere.py']\n", r"missing base or file.*nowhere\.py"),
     "circle": (
         "_base_ = ['./config.py']\n",
@@ -220,12 +217,6 @@ def test_bad_arguments_are_one_line_and_exit_code_2(arguments, message, cli, pro
     assert re.search(message, result.err), result.err
 
 
-def test_unwritable_output(cli, project, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
-    result = cli("inspect", SAMPLES / "resnet50.py", "--output", "plan.txt")
-    assert (result.code, "permission denied" in result.err) == (2, True)
-
-
 def test_output_is_checked_before_the_work(cli, project):
     (project / "config.py").write_text("a = {}['lr']\n")
     result = cli("inspect", "config.py", "--output", "no/such/dir/x")
@@ -258,24 +249,6 @@ def test_exception_in_a_base_names_the_base(cli, project):
     (project / "config.py").write_text("_base_ = ['./base.py']\n")
     result = cli("inspect", "config.py")
     assert re.search(r"ZeroDivisionError.* in base\.py line 2", result.err), result.err
-
-
-def test_what_a_config_prints_goes_to_stderr(project):
-    noisy = TINY_VIT + "import os\nprint('from python')\nos.system('echo from a child')\n"
-    (project / "config.py").write_text(noisy)
-    result = lldtool_process("inspect", "config.py", "--format", "csv", cwd=project)
-    assert result.code == 0
-    assert result.out.startswith("name,shape,")
-    assert "from" not in result.out.replace("from_", "")
-    assert "from python" in result.err
-    assert "from a child" in result.err
-
-
-def test_a_forking_config_gives_one_answer(project):
-    (project / "config.py").write_text(TINY_VIT + "import os\nos.fork()\n")
-    result = lldtool_process("inspect", "config.py", "--format", "csv", cwd=project)
-    assert result.code == 0
-    assert result.out.count("name,shape,") == 1
 
 
 def test_nothing_is_written_beside_config_and_its_modules(project):
