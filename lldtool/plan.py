@@ -311,7 +311,7 @@ def plan_from_json(text: str | bytes, *, source: str = "plan") -> Plan:
     """
     import msgspec
 
-    with contextlib.suppress(msgspec.MsgspecError, RecursionError):
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         # Five times as fast as the standard library, but knows no NaN and no infinity.
         plan = msgspec.json.decode(text, type=Plan)
         if _mentions_schema(text) and 1 <= plan.schema_version <= SCHEMA_VERSION:
