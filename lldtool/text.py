@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import unicodedata
 from collections.abc import Iterable
 
@@ -37,13 +38,13 @@ def to_encoding(text: str, encoding: str) -> str:
 
 def count(number: int) -> str:
     """Three digits and a unit: 640 -> `640`, 7087872 -> `7.09 M`."""
-    value, units = float(number), ["", " k", " M", " G", " T"]
+    value, units = _float(number), ["", " k", " M", " G", " T"]
     while round(value, 1) >= 1000 and len(units) > 1:
         value /= 1000
         units.pop(0)
     if not units[0]:
         return str(number)
-    return f"{value:.{max(0, 3 - len(str(int(value))))}f}{units[0]}"
+    return f"{value:.{max(0, 3 - len(f'{value:.0f}'))}f}{units[0]}"
 
 
 def lr(value: float | None, digits: int = 3) -> str:
@@ -56,11 +57,19 @@ def lr(value: float | None, digits: int = 3) -> str:
     return mantissa + (f"e{int(exponent)}" if exponent and int(exponent) else "")
 
 
+def _float(number: float) -> float:
+    """The number, infinite where JSON or a config has an integer that no float holds."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
 def setting(value: float | None, digits: int = 6) -> str:
     """A number as a config has it: 0.05, 1e-8; `–` for none."""
     if value is None:
         return "–"
-    text = f"{value + 0.0:.{digits}g}"  # + 0.0 makes 0 of -0
+    text = f"{_float(value) + 0.0:.{digits}g}"  # + 0.0 makes 0 of -0
     mantissa, e, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}" if e else text
 
