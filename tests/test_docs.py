@@ -13,7 +13,7 @@ import shlex
 import pytest
 from commands_page import PAGE as COMMANDS
 from commands_page import commands_page
-from conftest import ROOT, lldtool_process
+from conftest import ROOT, SAMPLES, lldtool_process
 from pictures import PICTURES, draw
 
 import lldtool
@@ -105,22 +105,33 @@ def test_there_are_commands_to_run():
     assert len(BLOCKS) >= 3
 
 
-def test_the_python_of_the_readme_runs(monkeypatch):
+def test_the_python_of_the_guide_runs(monkeypatch):
     monkeypatch.chdir(ROOT)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+    (block,) = blocks_of("guide.md", "python")
+    exec(compile(block, "guide.md", "exec"), {})
 
 
-def test_the_hooks_of_the_readme_are_those_that_there_are():
+def blocks_of(page, language):
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_config_of_the_readme_is_the_sample():
+    from mmengine.config import Config
+
+    (block,) = re.findall(r"```py\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    shown = Config.fromstring(block, ".py").optim_wrapper
+    assert shown == Config.fromfile(SAMPLES / "mixmim-base_mended.py").optim_wrapper
+
+
+def test_the_hooks_of_the_guide_are_those_that_there_are():
     import inspect
 
     from mmengine.registry import HOOKS
 
-    (block,) = re.findall(r"```py\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    (block,) = blocks_of("guide.md", "py")
     config = {}
-    exec(compile(block, "README.md", "exec"), config)
+    exec(compile(block, "guide.md", "exec"), config)
     for name in config["custom_imports"]["imports"]:
         importlib.import_module(name)
     for hook in config["custom_hooks"]:
