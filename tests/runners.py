@@ -11,6 +11,32 @@ from torch.utils.data import DataLoader
 import lldtool
 
 BATCH_SIZE = 2
+#: A module with a model whose two parts have an optimizer each, `gen` and `dis`.
+TWO_OPTIMIZERS = """
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from torch import nn, optim
+
+@MODELS.register_module(force=True)
+class Two(BaseModel):
+    def __init__(self, data_preprocessor=None):
+        super().__init__()
+        self.gen, self.loss_net = nn.Linear(2, 2), nn.Linear(2, 2)
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return inputs
+    def train_step(self, data, optim_wrapper):
+        return {}
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module(force=True)
+class TwoConstructor:
+    def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
+        pass
+    def __call__(self, model):
+        return OptimWrapperDict(
+            gen=OptimWrapper(optim.SGD(model.gen.parameters(), lr=1e-3)),
+            dis=OptimWrapper(optim.SGD(model.loss_net.parameters(), lr=1e-1)))
+"""
 
 
 def runner_of(config, work_dir, *, epoch_length=2, size=32, logged=False, **changes):

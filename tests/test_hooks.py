@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT, SAMPLES, TINY_VIT, settings
 from mmengine.config import Config
 from mmengine.registry import MODEL_WRAPPERS
-from runners import BATCH_SIZE, runner_of
+from runners import BATCH_SIZE, TWO_OPTIMIZERS, runner_of
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -35,31 +35,6 @@ auto_scale_lr = dict(base_batch_size={BATCH_SIZE}, enable=True)
 train_dataloader = dict(batch_size={BATCH_SIZE})
 """
 #: As a script it trains a config with a plan to guard, one of two processes.
-TWO_OPTIMIZERS = """
-from mmengine.model import BaseModel
-from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
-from torch import nn, optim
-
-@MODELS.register_module(force=True)
-class Two(BaseModel):
-    def __init__(self, data_preprocessor=None):
-        super().__init__()
-        self.gen, self.loss_net = nn.Linear(2, 2), nn.Linear(2, 2)
-    def forward(self, inputs, data_samples=None, mode='tensor'):
-        return inputs
-    def train_step(self, data, optim_wrapper):
-        return {}
-
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module(force=True)
-class TwoConstructor:
-    def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
-        pass
-    def __call__(self, model):
-        return OptimWrapperDict(
-            gen=OptimWrapper(optim.SGD(model.gen.parameters(), lr=1e-3)),
-            dis=OptimWrapper(optim.SGD(model.loss_net.parameters(), lr=1e-1)))
-"""
 TRAIN = """
 import sys
 sys.path[:0] = ["tests", "."]

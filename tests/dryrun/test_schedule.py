@@ -9,7 +9,7 @@ import sys
 import pytest
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from runners import runner_of
+from runners import TWO_OPTIMIZERS, runner_of
 
 import lldtool
 from lldtool.dryrun.schedule import dry_run_schedule
@@ -167,31 +167,6 @@ def test_all_layers_below_the_floor_rise(tmp_path, warm_up):
     assert made.warm_up == max(0, warm_up - 1)
     assert len(made.rising) == len(made.courses) == 14
     assert made.why_rising().option == "eta_min"
-
-
-TWO_OPTIMIZERS = """
-from mmengine.model import BaseModel
-from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
-from torch import nn, optim
-
-@MODELS.register_module(force=True)
-class Two(BaseModel):
-    def __init__(self):
-        super().__init__()
-        self.gen, self.dis = nn.Linear(2, 2), nn.Linear(2, 2)
-    def forward(self, inputs, data_samples=None, mode='tensor'):
-        return inputs
-
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module(force=True)
-class TwoConstructor:
-    def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
-        pass
-    def __call__(self, model):
-        return OptimWrapperDict(
-            gen=OptimWrapper(optim.SGD(model.gen.parameters(), lr=1e-3)),
-            dis=OptimWrapper(optim.SGD(model.dis.parameters(), lr=1e-1)))
-"""
 
 
 def test_each_of_several_optimizers_has_its_own_schedule(tmp_path, monkeypatch):

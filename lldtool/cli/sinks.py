@@ -1,0 +1,106 @@
+"""Forms of what `lldtool check` finds, and where each of them goes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lldtool.cli.output import Color, say, use_color, width
+from lldtool.errors import LldtoolError
+
+if TYPE_CHECKING:
+    from lldtool.findings import Report
+
+#: What GitHub takes of a step's summary, in bytes.
+_GITHUB_SUMMARY = 1024 * 1024
+
+
+class Format(str, Enum):
+    """The form of the result."""
+
+    text = "text"
+    json = "json"
+    github = "github"
+    sarif = "sarif"
+    junit = "junit"
+    markdown = "markdown"
+
+
+#: Imported when they are asked for.
+_WRITERS = {
+    Format.json: ("lldtool.render.findings.as_json", "report_json"),
+    Format.github: ("lldtool.render.findings.github", "report_github"),
+    Format.junit: ("lldtool.render.findings.junit", "report_junit"),
+    Format.markdown: ("lldtool.render.findings.markdown", "report_markdown"),
+}
+
+
+@dataclass(frozen=True)
+class Sink:
+    """A form of the result, and the file that it goes to; None for stdout."""
+
+    form: Format
+    file: Path | None
+    option: str = "--output"
+
+
+def sinks(formats: Sequence[str], output: Path | None) -> list[Sink]:
+    """`text`, `sarif=out.sarif` -> where which form of the result goes.
+
+    Raises:
+        LldtoolError: there is no such form, or two would go to stdout.
+    """
+    found = []
+    for text in formats or ["text"]:
+        name, _, file = text.partition("=")
+        known = [form.value for form in Format]
+        if name not in known:
+            raise LldtoolError(f"--format {text}: {', '.join(known)} are known")
+        found.append(Sink(Format(name), Path(file) if file else None, f"--format {text}"))
+    if output is not None:
+        first = next((i for i, sink in enumerate(found) if sink.file is None), None)
+        if first is None:
+            raise LldtoolError("--output: every --format has a file already")
+        found[first] = Sink(found[first].form, output, "--output")
+    if sum(sink.file is None for sink in found) > 1:
+        forms = " and ".join(f"--format {sink.form.value}" for sink in found if sink.file is None)
+        raise LldtoolError(f"{forms} would both go to stdout", hint="write FORMAT=FILE for one")
+    files = [sink.file.absolute() for sink in found if sink.file is not None]
+    if len({*files}) < len(files):
+        raise LldtoolError("two --format would both go to one file")
+    return found
+
+
+def rendered(report: Report, sink: Sink, color: Color) -> str:
+    """The report in a sink's form."""
+    if sink.form is Format.text:
+        from lldtool.render.findings.text import report_text
+
+        return report_text(report, width=width(), color=use_color(color, sink.file))
+    if sink.form is Format.sarif:
+        from lldtool.render.findings.sarif import report_sarif
+        from lldtool.rules import all_rules
+
+        return report_sarif(report, all_rules())
+    module, function = _WRITERS[sink.form]
+    written: str = getattr(importlib.import_module(module), function)(report)
+    return written
+
+
+def append_github_summary(report: Report, to: Sequence[Sink]) -> None:
+    """With `--format github` the report also goes where GitHub shows it beside the run."""
+    file = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not file or all(sink.form is not Format.github for sink in to):
+        return
+    from lldtool.render.findings.markdown import report_markdown
+
+    try:
+        with Path(file).open("a", encoding="utf-8", errors="backslashreplace") as summary:
+            summary.write(report_markdown(report, limit=_GITHUB_SUMMARY))
+    except OSError as error:
+        say(f"warning: can't write the step summary: {error.strerror}")
