@@ -214,6 +214,20 @@ def test_one_bit_is_a_difference():
     assert not diff_plans(make_plan(p), make_plan(replace(p, lr=math.nextafter(1e-3, 1)))).identical
 
 
+@pytest.mark.parametrize("rtol", [0.0, 0.1])
+@pytest.mark.parametrize("other", [1e-3, float("nan")])
+def test_a_number_differs_from_nan_and_from_none(other, rtol):
+    a = make_plan(make_parameter(lr=other))
+    for lr in (None, 2e-3, float("nan")):
+        same = repr(lr) == repr(other)
+        assert diff_plans(a, make_plan(make_parameter(lr=lr)), rtol=rtol).identical is same
+
+
+def test_whole_numbers_differ_that_no_float_tells_apart():
+    a, b = (with_config({"seed": seed}) for seed in (2**53, 2**53 + 1))
+    assert list(keys(a, b)) == ["optim_wrapper.optimizer.seed"]
+
+
 @pytest.mark.parametrize("setting", ["lr", "lr_scale", "weight_decay", "layer_id"])
 def test_what_is_ignored_is_no_difference(setting):
     a, b = make_plan(make_parameter()), make_plan(make_parameter(**{setting: 7}))
@@ -283,8 +297,10 @@ def test_of_the_other_entries_of_a_group_those_count_that_the_optimizer_reads():
         )
 
     assert diff_plans(plan(), plan(lr_mult=10.0)).identical
-    diff = diff_plans(plan(lr_mult=10.0), plan(momentum=0.8))
-    assert [change.settings for change in diff.changed] == [("extras",)]
+    adam = replace(plan(), optimizer=Optimizer("AdamW", 0.1, 0.0, {"betas": [0.9, 0.999]}))
+    for other in (plan(), adam):  # of which only one reads momentum
+        diff = diff_plans(other, plan(lr_mult=10.0, momentum=0.8))
+        assert [change.settings for change in diff.changed] == [("extras",)]
 
 
 def test_what_an_older_lldtool_did_not_record_is_not_compared():
