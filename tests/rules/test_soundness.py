@@ -4,8 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import TINY_VIT
+from conftest import TINY_VIT, make_parameter, make_plan
 from pasting import pasted
+
+from lldtool.findings import Severity
+from lldtool.plan import Constructor, Optimizer, Reason, Reasons
+from lldtool.rules import Subject, all_rules
 
 MODEL = TINY_VIT[: TINY_VIT.index("optim_wrapper")]
 RESNET = """
@@ -294,3 +298,192 @@ def test_shared_parameter_may_be_bypassed_in_the_default_constructor(check):
     (finding,) = check(text + wrapper(ADAMW, "norm_decay_mult=0."), "--select", "LLD4")
     assert finding["code"] == "LLD402"
     assert "bypass_duplicate=True" in finding["suggestion"]
+
+
+def found(code, plan, **lists):
+    """What a rule finds in a plan, which needs no config that is like it."""
+    (rule,) = (rule for rule in all_rules() if rule.code == code)
+    return list(rule.check(Subject(plan, **lists)))
+
+
+def layers(**ids):
+    """A plan of a backbone: module -> its layer, in order, and a head in layer 9."""
+    names = {name.replace("__", "."): layer_id for name, layer_id in ids.items()}
+    members = (
+        make_parameter(f"backbone.{name}", layer_id=layer_id, shape=(2, 2), module_type="Linear")
+        for name, layer_id in names.items()
+    )
+    return make_plan(*members, make_parameter("head.weight", layer_id=9))
+
+
+@pytest.mark.parametrize(
+    ("plan", "misplaced"),
+    [
+        (layers(conv1__w=9, layers__0__w=1, layers__1__w=2), ["conv1.w"]),
+        (layers(conv1__w=0, layers__0__w=1, layers__1__w=2), []),
+        (layers(conv1__w=9, layers__0__w=9, layers__1__w=9), []),
+        # A final norm, and a parameter of the backbone's own that is no embedding, come last.
+        (layers(norm__w=9, scale=9, cls_token=9, layers__0__w=1), ["cls_token"]),
+        (layers(conv1__w=0, layers__0__w=1, layers__0__pos_embed=1, pos_embed=9), ["pos_embed"]),
+        (layers(a__0__w=1, a__1__w=9, a__2__w=9, b__0__w=2), ["a.1.w", "a.2.w"]),
+        (layers(a__0__w=1, a__1__w=9, a__2__w=2), ["a.1.w"]),
+        # The last block alone, and a neck after all that is in other layers, may be meant so.
+        (layers(a__0__w=1, a__1__w=2, a__2__w=9), []),
+        (layers(a__0__w=1, a__1__w=2, neck__0__w=9, neck__1__w=9), []),
+        (layers(neck__0__w=9, neck__1__w=9, a__0__w=1), ["neck.0.w", "neck.1.w"]),
+        (layers(a__0__w=1, a__0__v=9, a__1__w=2), []),
+    ],
+)  # fmt: skip
+def test_stem_and_blocks_in_the_last_layer_are_found_and_what_belongs_there_is_not(plan, misplaced):
+    names = [p.name for one in found("LLD203", plan) for p in one.parameters]
+    assert names == [f"backbone.{name}" for name in misplaced]
+
+
+@pytest.mark.parametrize(
+    ("plan", "messages"),
+    [
+        (layers(a__0__w=1, a__1__w=1, a__2__w=2), []),
+        (
+            layers(a__10__w=1, a__9__w=2),
+            ["backbone.a.10 is in layer 1, and backbone.a.9 before it in 2"],
+        ),
+        (
+            layers(a__0__w=3, a__1__w=2, a__2__w=1),
+            ["backbone.a.1 is in layer 2, and backbone.a.0 before it in 3, and 1 more such place"],
+        ),
+        (
+            layers(a__0__w=4, a__1__w=3, a__2__w=2, a__3__w=1),
+            ["backbone.a.1 is in layer 3, and backbone.a.0 before it in 4, and 2 more such places"],
+        ),
+        (
+            layers(a__0__b__0__w=2, a__0__b__1__w=1, a__1__w=None),
+            ["backbone.a.0.b.1 is in layer 1, and backbone.a.0.b.0 before it in 2"],
+        ),
+    ],
+)  # fmt: skip
+def test_depths_that_fall_are_found_in_each_sequence(plan, messages):
+    assert [one.message for one in found("LLD204", plan)] == messages
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        ((None, None), "2 tensors start with"),
+        ((3,), "1 tensor in layer 3 starts with"),
+        ((3, 3, 1), "3 tensors in layers 1, 3 start with"),
+        ((1, 2, 3), "3 tensors in layers 1 to 3 start with"),
+    ],
+)
+@pytest.mark.parametrize(("floor", "ways"), [(5e-3, 1), (1e-2, 0), (2e-2, 0)])
+def test_a_floor_above_the_lr_is_told_with_the_layers(ids, said, floor, ways):
+    plan = make_plan(
+        *(make_parameter(f"a.{i}", layer_id=layer_id) for i, layer_id in enumerate(ids)),
+        make_parameter("head.weight", lr=1e-2, layer_id=9),
+        param_scheduler=[{"type": "CosineAnnealingLR", "eta_min": floor}],
+    )
+    (one,) = found("LLD205", plan)
+    assert (said in one.message) is (floor <= 1e-2)
+    assert len(one.instead) == ways
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        {"eta_min": 1.0},
+        {"type": "CosineAnnealingMomentum", "eta_min": 1.0},
+        {"type": "CosineAnnealingParamScheduler", "param_name": "momentum", "eta_min": 1.0},
+        {"type": "CosineAnnealingLR", "eta_min": 0},
+        {"type": "CosineAnnealingLR", "eta_min": 1e-3},
+        {"type": "CosineAnnealingLR"},
+    ],
+)
+def test_what_raises_no_lr_is_not_found(scheduler):
+    plan = make_plan(param_scheduler=[scheduler, None])
+    assert found("LLD205", plan) == []
+
+
+def explained(rule, **fields):
+    return Reasons(Reason("base"), Reason(rule, **fields))
+
+
+@pytest.mark.parametrize(
+    ("reason", "at", "why"),
+    [
+        (
+            explained("base"), ["paramwise_cfg"],
+            ": no custom key or option of paramwise_cfg spares them",
+        ),
+        (explained("norm_decay_mult"), ["paramwise_cfg", "norm_decay_mult"], " by norm_decay_mult"),
+        (
+            explained("custom_key", key="ln"), ["paramwise_cfg", "custom_keys", "ln"],
+            ": custom key 'ln' decides",
+        ),
+        (explained("constructor"), ["constructor"], ""),
+    ],
+)  # fmt: skip
+def test_what_decays_a_norm_is_told(reason, at, why):
+    norm = make_parameter(reason=reason, traits=("norm",))
+    plan = make_plan(
+        norm, constructor=Constructor("LearningRateDecay", {"custom_keys": {"ln": {}}})
+    )
+    (one,) = found("LLD101", plan)
+    assert one.at == ("optim_wrapper", *at)
+    assert one.message == f"1 norm tensor is decayed, at 0.05{why}"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "severities"),
+    [("SGD", []), ("AdamW", [Severity.info]), ("Lamb8bit", [Severity.info]), ("RMSprop", [])],
+)
+def test_decay_for_all_is_told_only_where_sparing_norms_is_the_custom(optimizer, severities):
+    plan = make_plan(
+        make_parameter(layer_id=None, traits=("norm",), reason=explained("base")),
+        constructor=Constructor("DefaultOptimWrapperConstructor"),
+        optimizer=Optimizer(optimizer, 1e-3, 0.05),
+    )
+    assert [one.severity for one in found("LLD101", plan)] == severities
+
+
+@pytest.mark.parametrize(
+    ("options", "reads", "said"),
+    [
+        ({"bias_lr_mult": 1.0}, (), []),  # which is another rule's
+        ({"nor_decay_mult": 0.0}, None, []),
+        ({"nor_decay_mult": 0.0}, ("norm_decay_mult",), ["; did you mean 'norm_decay_mult'?"]),
+        ({"nor_decay_mult": 0, "norm_decay_mult": 0}, ("norm_decay_mult",), [""]),
+        ({"something": 0.0}, ("norm_decay_mult",), [""]),
+        ({"_delete": True}, (), ["; did you mean '_delete_', which replaces what is inherited?"]),
+    ],
+)
+def test_an_unknown_option_is_told_with_what_may_be_meant(options, reads, said):
+    plan = make_plan(constructor=Constructor("C", options, reads=reads))
+    assert [one.message.partition("ignores it")[2] for one in found("LLD304", plan)] == said
+
+
+@pytest.mark.parametrize("code", ["LLD301", "LLD308"])
+@pytest.mark.parametrize(("reads", "number"), [(("layers",), 0), (("custom_keys",), 1), (None, 1)])
+def test_keys_that_the_constructor_never_looks_at_are_not_looked_at(code, reads, number):
+    keys = {"nope": {}, "ln1": {"decay_mul": 0.0}}
+    constructor = Constructor("C", {"custom_keys": keys}, reads=reads)
+    norm = make_parameter(reason=explained("base"))
+    plan = make_plan(norm, constructor=constructor, optimizer=Optimizer("SGD", 0.1, 0.0, {}))
+    assert len(found(code, plan)) == number
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "number"),
+    [
+        (0.05, {}, 1),
+        (0.0, {}, 0),
+        (0.05, {"lr": 0.0}, 0),
+        (0.05, {"weight_decay": 0.01}, 0),
+        (0.05, {"module_type": "Embedding"}, 0),
+        (0.05, {"reason": explained("dwconv_decay_mult")}, 0),
+    ],
+)
+def test_a_weight_without_decay_is_found_unless_that_is_meant(base, changes, number):
+    fields = {"shape": (2, 2), "module_type": "Linear", "weight_decay": 0.0} | changes
+    weight = make_parameter("head.weight", **fields)
+    plan = make_plan(weight, optimizer=Optimizer("AdamW", 1e-3, base))
+    assert len(found("LLD105", plan)) == number
+    assert found("LLD105", plan, may_decay=("head.*",)) == []
