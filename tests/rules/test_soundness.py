@@ -7,9 +7,11 @@ import pytest
 from conftest import TINY_VIT, make_parameter, make_plan
 from pasting import pasted
 
+from lldtool.errors import ConstructorError
 from lldtool.findings import Severity
-from lldtool.plan import Constructor, Optimizer, Reason, Reasons
-from lldtool.rules import Subject, all_rules
+from lldtool.keys import Effect
+from lldtool.plan import Constructor, Optimizer, Reason, Reasons, UntrainedParameter
+from lldtool.rules import Edit, Subject, all_rules
 
 MODEL = TINY_VIT[: TINY_VIT.index("optim_wrapper")]
 RESNET = """
@@ -487,3 +489,133 @@ def test_a_weight_without_decay_is_found_unless_that_is_meant(base, changes, num
     plan = make_plan(weight, optimizer=Optimizer("AdamW", 1e-3, base))
     assert len(found("LLD105", plan)) == number
     assert found("LLD105", plan, may_decay=("head.*",)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "code", "said", "at", "ways"),
+    [
+        (
+            "constructor-raises", "no x", "LLD401", "no x (try y)",
+            ("optim_wrapper", "constructor"), [],
+        ),
+        (
+            "constructor-raises", "it has no lr", "LLD401", "it has no lr (try y)",
+            ("optim_wrapper", "optimizer"), [],
+        ),
+        (
+            "constructor-raises", "it has no weight_decay", "LLD401",
+            "it has no weight_decay (try y)", ("optim_wrapper", "optimizer"),
+            [[Edit(("optim_wrapper", "optimizer", "weight_decay"), 0.0)]],
+        ),
+        (
+            "parameter-in-two-groups", "no x", "LLD402", "no x", ("optim_wrapper", "constructor"),
+            [[Edit(("optim_wrapper", "paramwise_cfg", "bypass_duplicate"), True)]],
+        ),
+        ("nothing-trainable", "no x", "LLD405", "no x", ("model",), []),
+    ],
+)  # fmt: skip
+def test_what_a_constructor_raises_is_a_finding_of_one_rule(kind, message, code, said, at, ways):
+    error = ConstructorError(message, hint="try y", kind=kind)
+    (one,) = ((rule.code, f) for rule in all_rules() for f in rule.check_error(error))
+    assert one[0] == code
+    assert (one[1].message, one[1].at, list(one[1].instead)) == (said, at, ways)
+
+
+def test_an_error_without_a_hint_is_told_as_it_is():
+    error = ConstructorError("no x")
+    assert [f.message for rule in all_rules() for f in rule.check_error(error)] == ["no x"]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(1, "1 tensor is in no"), (2, "2 tensors are in no"), (0, None)]
+)
+def test_what_no_group_holds_is_counted_and_named(number, said):
+    left_out = tuple(UntrainedParameter(f"a.{i}", (1,), 1) for i in range(number))
+    findings = found("LLD403", make_plan(left_out=left_out))
+    assert [f.message.partition(" param")[0] for f in findings] == ([said] if said else [])
+    assert [list(f.parameters) for f in findings] == ([[p.name for p in left_out]] if said else [])
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, "1 tensor is in"), (2, "2 tensors are in")])
+def test_what_train_freezes_is_counted(number, said):
+    members = (make_parameter(f"a.{i}", traits=("frozen_by_train",)) for i in range(number))
+    (one,) = found("LLD404", make_plan(*members, make_parameter("b")))
+    assert one.message.startswith(said)
+    assert (one.at, len(one.parameters)) == (("model",), number)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ([{}], None),
+        ([{}, {}], "2 param groups with 1 distinct setting"),
+        ([{}, {"lr": 7.0}], None),
+        ([{}, {"weight_decay": 7.0}], None),
+        ([{}, {"extras": {"eps": 1.0}}], None),
+        ([{}, {}, {"lr": 7.0}], None),
+        ([{}, {}, {"lr": 7.0}, {"lr": 7.0}], "4 param groups with 2 distinct settings"),
+    ],
+)
+def test_groups_are_many_where_there_are_two_for_each_setting(settings, said):
+    members = (make_parameter(f"a.{i}", group=i, **one) for i, one in enumerate(settings))
+    assert [f.message for f in found("LLD406", make_plan(*members))] == ([said] if said else [])
+
+
+def keyed(*decays):
+    """A plan with the custom keys `a.` and `b`, and tensors with this reason for their decay."""
+    members = (
+        make_parameter(f"a.b.{i}", reason=Reasons(Reason("base"), decay))
+        for i, decay in enumerate(decays)
+    )
+    return make_plan(*members, constructor=Constructor("C", {"custom_keys": {"a.": {}, "b": {}}}))
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(1, "the 1 tensor that it"), (2, "the 2 tensors that it")]
+)
+def test_a_redundant_key_is_found_where_leaving_it_out_has_no_effect(number, said):
+    plan = keyed(*[Reason("custom_key", key="a.", misses=("custom_key:b",))] * number)
+    (one,) = found("LLD303", plan, effects={"a.": Effect(), "b": Effect()})
+    assert said in one.message
+    assert one.at[-2:] == ("custom_keys", "a.")
+    assert found("LLD303", plan, effects={"a.": Effect(layers=1)}) == found("LLD303", plan) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(1, "the 1 tensor that it"), (2, "the 2 tensors that it")]
+)
+def test_a_shadowed_key_is_told_with_the_keys_that_come_first(number, said):
+    by_a = Reason("custom_key", key="a.", beats=("custom_key:b",), would_give=(0.05,))
+    (one,) = found("LLD302", keyed(*[by_a] * number))
+    assert f"'b' decides nothing: 'a.' comes first for {said} matches" in one.message
+    assert one.at[-2:] == ("custom_keys", "b")
+    by_b = Reason("custom_key", key="b", misses=("custom_key:a.",))
+    assert found("LLD302", keyed(by_a, by_b)) == []
+    by_c = Reason("custom_key", key="c", beats=("custom_key:b",), would_give=(0.05,))
+    (one,) = found("LLD302", keyed(by_a, by_c))
+    assert "decides nothing: 'a.' and 'c' come first for the 2 tensors" in one.message
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "where", "instead"),
+    [
+        ({"eta_max": 1.0}, ["eta_max"], {}),
+        ({}, [], {}),
+        ({"eta_max": [1.0, 1.0]}, ["eta_max"], {}),
+        ({"eta_max": [1.0, 2.0]}, None, None),
+        ({"total_steps": 9, "begin": 1, "end": 8, "by_epoch": False, "pct_start": 0.3}, [],
+         {"by_epoch": False, "begin": 1, "end": 8, "T_max": 9}),
+        ({"total_steps": None, "end": 8}, [], {"end": 8}),
+    ],
+)  # fmt: skip
+def test_a_cosine_in_the_place_of_one_cycle_runs_over_the_same_steps(scheduler, where, instead):
+    plan = make_plan(make_parameter("a"), make_parameter("b", lr=7.0),
+                     param_scheduler=[{"type": "OneCycleLR", **scheduler}])  # fmt: skip
+    findings = found("LLD206", plan)
+    if where is None:
+        assert findings == []
+        return
+    (one,) = findings
+    at = ("param_scheduler", "0")
+    assert one.at == (*at, *where)
+    assert list(one.instead) == [[Edit(at, {"type": "CosineAnnealingLR", **instead})]]
