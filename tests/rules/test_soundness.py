@@ -1,6 +1,7 @@
 """The rules on configs that they were not written for: no false alarm, no miss, no harmful mend."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from lldtool.findings import Severity
 from lldtool.keys import Effect
 from lldtool.plan import Constructor, Optimizer, Reason, Reasons, UntrainedParameter
 from lldtool.rules import Edit, Subject, all_rules
+from lldtool.rules._options import near, near_part, rate_option, same_meaning
+from lldtool.rules.base import DELETE
 
 MODEL = TINY_VIT[: TINY_VIT.index("optim_wrapper")]
 RESNET = """
@@ -619,3 +622,120 @@ def test_a_cosine_in_the_place_of_one_cycle_runs_over_the_same_steps(scheduler, 
     at = ("param_scheduler", "0")
     assert one.at == (*at, *where)
     assert list(one.instead) == [[Edit(at, {"type": "CosineAnnealingLR", **instead})]]
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        (".cls_tokn", ".cls_token"),
+        ("cls_tokn", "cls_token"),
+        (".cls_tokn.", ".cls_token."),
+        ("backbne.cls_token", "backbone.cls_token"),
+        (".layrs.0", ".layers.0"),
+        ("something", None),
+    ],
+)
+def test_a_key_may_mean_a_part_of_a_name_of_as_many_parts(key, meant):
+    assert near_part(key, ["backbone.cls_token", "backbone.layers.0.weight"]) == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "meant"),
+    [
+        ("llrd", ["norm_decay_mult", "decay_rate"], "decay_rate"),
+        ("layer_decay_rate", ["lr_decay"], "lr_decay"),
+        ("norm_decy_mult", ["bias_decay_mult", "norm_decay_mult"], "norm_decay_mult"),
+        ("llrd", ["norm_decay_mult"], None),
+    ],
+)
+def test_an_option_may_mean_one_of_nearly_its_name_or_of_its_meaning(name, options, meant):
+    assert near(name, options) == meant
+
+
+@pytest.mark.parametrize(
+    ("constructor", "option"),
+    [
+        (Constructor("C", reads=("decay_rate",)), "decay_rate"),
+        (Constructor("C", reads=("decay_rate", "layer_decay_rate")), "layer_decay_rate"),
+        (Constructor("LearningRateDecayOptimizerConstructor"), "decay_rate"),
+        (Constructor("C", bases=("LearningRateDecayOptimizerConstructor",)), "decay_rate"),
+        (Constructor("LearningRateDecayOptimWrapperConstructor"), "layer_decay_rate"),
+    ],
+)
+def test_the_rate_is_called_what_the_constructor_looks_for(constructor, option):
+    assert rate_option(constructor) == option
+
+
+@pytest.mark.parametrize(
+    ("option", "reads", "meant"),
+    [
+        ("decay_rate", ("x", "layer_decay_rate"), "layer_decay_rate"),
+        ("layer_decay_rate", ("decay_rate",), "decay_rate"),
+        ("decay_rate", ("x",), None),
+        ("num_layers", ("layer_decay_rate",), None),
+    ],
+)
+def test_only_a_rate_has_another_name_elsewhere(option, reads, meant):
+    assert same_meaning(option, reads) == meant
+
+
+CFG = ("optim_wrapper", "paramwise_cfg")
+
+
+@pytest.mark.parametrize(
+    ("options", "at", "why", "instead"),
+    [
+        ({}, ("optim_wrapper", "constructor"), "paramwise_cfg is empty",
+         [[Edit((*CFG, "layer_decay_rate"), 0.75)]]),
+        ({"x": 1}, CFG, "as there is no layer_decay_rate, which is 1 then",
+         [[Edit((*CFG, "layer_decay_rate"), 0.75)]]),
+        ({"layer_decay_rate": 1.0}, (*CFG, "layer_decay_rate"), "as layer_decay_rate is 1", []),
+        ({"layer_decay_rate": 0}, (*CFG, "layer_decay_rate"), "as layer_decay_rate is 0", []),
+        ({"layer_decay_rate": 0.5}, ("optim_wrapper", "constructor"), "depth function", []),
+        ({"llrd": 0.5}, (*CFG, "llrd"), "is called layer_decay_rate here, not llrd",
+         [[Edit((*CFG, "llrd"), DELETE), Edit((*CFG, "layer_decay_rate"), 0.5)]]),
+    ],
+)  # fmt: skip
+def test_what_keeps_layers_from_decaying_is_told(options, at, why, instead):
+    same = layers(a__0__w=1, a__1__w=2)
+    plan = replace(same, constructor=Constructor("LayerDecay", options))
+    (one,) = found("LLD201", plan)
+    assert (one.at, list(one.instead)) == (at, instead)
+    assert why in one.message
+    other = replace(plan.parameters[0], lr=7.0)
+    assert found("LLD201", replace(plan, parameters=(other, *plan.parameters[1:]))) == []
+    assert found("LLD201", replace(plan, parameters=plan.parameters[:1])) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "severity"),
+    [("head", Severity.info), ("head.", Severity.info), ("head.fc", Severity.info), ("fc", None)],
+)
+def test_a_key_that_names_a_module_from_the_root_leaves_no_doubt(key, severity):
+    weights = (
+        make_parameter(f"head.fc.{name}", shape=(2, 2), module_type="Linear", weight_decay=0.0,
+                       reason=explained("custom_key", key=key))
+        for name in ("weight", "other")
+    )  # fmt: skip
+    (one,) = found("LLD105", make_plan(*weights))
+    assert (one.severity, one.at) == (severity, (*CFG, "custom_keys", key))
+    assert one.message == f"2 weights are not decayed, by {key!r}; the base weight decay is 0.05"
+    assert one.instead[:2] == [
+        [Edit((*one.at, "decay_mult"), 1.0)], [Edit(one.at, DELETE)]
+    ]  # fmt: skip
+
+
+def test_an_entry_of_a_key_that_a_constructor_of_ones_own_may_read_is_not_found():
+    key = {"custom_keys": {"ln1": {"mine": 1}}}
+    for kind, rule, number in (
+        ("Mine", "constructor", 0),
+        ("Mine", "base", 1),
+        ("DefaultOptimWrapperConstructor", "constructor", 1),
+        ("LearningRateDecayOptimWrapperConstructor", "constructor", 1),
+    ):
+        plan = make_plan(
+            make_parameter(reason=explained(rule)),
+            constructor=Constructor(kind, key),
+            optimizer=Optimizer("SGD", 0.1, 0.0, {}),
+        )
+        assert len(found("LLD308", plan)) == number
