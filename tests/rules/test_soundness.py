@@ -462,7 +462,11 @@ def test_decay_for_all_is_told_only_where_sparing_norms_is_the_custom(optimizer,
 )
 def test_an_unknown_option_is_told_with_what_may_be_meant(options, reads, said):
     plan = make_plan(constructor=Constructor("C", options, reads=reads))
-    assert [one.message.partition("ignores it")[2] for one in found("LLD304", plan)] == said
+    findings = found("LLD304", plan)
+    assert [one.message.partition("ignores it")[2] for one in findings] == said
+    for one in findings:
+        assert one.instead[0][0] == Edit(one.at, DELETE)
+        assert one.may_uncover
 
 
 @pytest.mark.parametrize("code", ["LLD301", "LLD308"])
@@ -490,7 +494,9 @@ def test_a_weight_without_decay_is_found_unless_that_is_meant(base, changes, num
     fields = {"shape": (2, 2), "module_type": "Linear", "weight_decay": 0.0} | changes
     weight = make_parameter("head.weight", **fields)
     plan = make_plan(weight, optimizer=Optimizer("AdamW", 1e-3, base))
-    assert len(found("LLD105", plan)) == number
+    findings = found("LLD105", plan)
+    assert len(findings) == number
+    assert not any(one.instead for one in findings)  # as no key is to blame
     assert found("LLD105", plan, may_decay=("head.*",)) == []
 
 
@@ -581,6 +587,7 @@ def test_a_redundant_key_is_found_where_leaving_it_out_has_no_effect(number, sai
     (one,) = found("LLD303", plan, effects={"a.": Effect(), "b": Effect()})
     assert said in one.message
     assert one.at[-2:] == ("custom_keys", "a.")
+    assert one.changes_nothing
     assert found("LLD303", plan, effects={"a.": Effect(layers=1)}) == found("LLD303", plan) == []
 
 
@@ -592,6 +599,7 @@ def test_a_shadowed_key_is_told_with_the_keys_that_come_first(number, said):
     (one,) = found("LLD302", keyed(*[by_a] * number))
     assert f"'b' decides nothing: 'a.' comes first for {said} matches" in one.message
     assert one.at[-2:] == ("custom_keys", "b")
+    assert one.changes_nothing
     by_b = Reason("custom_key", key="b", misses=("custom_key:a.",))
     assert found("LLD302", keyed(by_a, by_b)) == []
     by_c = Reason("custom_key", key="c", beats=("custom_key:b",), would_give=(0.05,))
@@ -738,4 +746,22 @@ def test_an_entry_of_a_key_that_a_constructor_of_ones_own_may_read_is_not_found(
             constructor=Constructor(kind, key),
             optimizer=Optimizer("SGD", 0.1, 0.0, {}),
         )
-        assert len(found("LLD308", plan)) == number
+        findings = found("LLD308", plan)
+        assert len(findings) == number
+        assert all(one.message.endswith("for the 1 tensor that it matches") for one in findings)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"layer_decay_rate": 1.5}, ": layer_decay_rate is 1.5"),
+        ({"layer_decay_rate": 1}, ""),
+        ({"layer_decay_rate": "x"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_scale_above_one_is_told_with_the_rate_that_makes_it(options, why):
+    scales = (make_parameter(f"a.{i}", lr_scale=scale) for i, scale in enumerate((1.0, 2.0, 4.0)))
+    plan = make_plan(*scales, constructor=Constructor("LayerDecay", options))
+    (one,) = found("LLD202", plan)
+    assert one.message == f"2 tensors with an lr_scale above 1, up to 4.00{why}"
