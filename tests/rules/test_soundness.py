@@ -14,6 +14,7 @@ from lldtool.keys import Effect
 from lldtool.plan import Constructor, Optimizer, Reason, Reasons, UntrainedParameter
 from lldtool.rules import Edit, Subject, all_rules
 from lldtool.rules._options import near, near_part, rate_option, same_meaning
+from lldtool.rules._parameters import covering_keys
 from lldtool.rules.base import DELETE
 
 MODEL = TINY_VIT[: TINY_VIT.index("optim_wrapper")]
@@ -407,6 +408,9 @@ def test_what_raises_no_lr_is_not_found(scheduler):
     assert found("LLD205", plan) == []
 
 
+CFG = ("optim_wrapper", "paramwise_cfg")
+
+
 def explained(rule, **fields):
     return Reasons(Reason("base"), Reason(rule, **fields))
 
@@ -434,6 +438,10 @@ def test_what_decays_a_norm_is_told(reason, at, why):
     (one,) = found("LLD101", plan)
     assert one.at == ("optim_wrapper", *at)
     assert one.message == f"1 norm tensor is decayed, at 0.05{why}"
+    by_key = "custom_keys" in at
+    assert one.instead[0] == [
+        Edit((*one.at, "decay_mult") if by_key else (*CFG, "norm_decay_mult"), 0.0)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -687,9 +695,6 @@ def test_only_a_rate_has_another_name_elsewhere(option, reads, meant):
     assert same_meaning(option, reads) == meant
 
 
-CFG = ("optim_wrapper", "paramwise_cfg")
-
-
 @pytest.mark.parametrize(
     ("options", "at", "why", "instead"),
     [
@@ -765,3 +770,56 @@ def test_a_scale_above_one_is_told_with_the_rate_that_makes_it(options, why):
     plan = make_plan(*scales, constructor=Constructor("LayerDecay", options))
     (one,) = found("LLD202", plan)
     assert one.message == f"2 tensors with an lr_scale above 1, up to 4.00{why}"
+
+
+@pytest.mark.parametrize(
+    ("keys", "number"),
+    [
+        ({"bn9": {"decay_mult": 0.0}}, 1),
+        ({"bn9": {"decay_mult": 1.0}}, 0),
+        ({"bn9": {}}, 0),
+        ({"head": {"decay_mult": 0.0}}, 0),
+    ],
+)
+def test_a_key_that_would_spare_norms_and_matches_none_asks_for_them_to_be_spared(keys, number):
+    plan = make_plan(
+        make_parameter(layer_id=None, traits=("norm",), reason=explained("base")),
+        constructor=Constructor("DefaultOptimWrapperConstructor", {"custom_keys": keys}),
+        optimizer=Optimizer("SGD", 1e-3, 0.05),
+    )
+    assert [one.severity for one in found("LLD101", plan)] == [None] * number
+
+
+@pytest.mark.parametrize(
+    ("names", "others", "longer_than", "keys"),
+    [
+        (["x.ab.w"], [], 0, ["x."]),
+        (["x.ab.w"], [], 2, [".ab."]),
+        (["x.ab.w"], ["x.ab.v"], 0, [".w"]),
+        (["x.a.w", "x.b.w"], ["y.w", "x.c.w"], 0, [".a.", ".b."]),
+        (["x.a.w"], ["x.a.w2"], 0, None),
+        ([f"{letter}.w" for letter in "abcde"], ["f.w"], 0, None),
+    ],
+)
+def test_a_few_keys_match_these_names_and_no_other(names, others, longer_than, keys):
+    assert covering_keys(names, others, longer_than=longer_than) == keys
+
+
+def test_a_key_undoes_the_option_that_would_be_next():
+    undone = [
+        explained("custom_key", key="a", beats=beats, would_give=would)
+        for beats, would in (
+            (("bias_decay_mult",), (0.0,)),
+            (("norm_decay_mult", "flat_decay_mult"), (0.0, 0.0)),
+            (("custom_key:b", "norm_decay_mult"), (0.05, 0.0)),
+            (("norm_decay_mult", "flat_decay_mult"), (0.05, 0.0)),
+            ((), ()),
+        )
+    ]
+    members = (make_parameter(f"a.{i}", reason=reason) for i, reason in enumerate(undone))
+    (one,) = found("LLD307", make_plan(*members, make_parameter("b", reason=explained("base"))))
+    assert [p.name for p in one.parameters] == ["a.0", "a.1", "a.2"]
+    assert one.message == (
+        "custom key 'a' undoes bias_decay_mult and norm_decay_mult: "
+        "3 tensors are decayed that would not be without it"
+    )
