@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
 
@@ -22,6 +23,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 # Several tests run at a time; torch would take all cores for each of them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# For mutants: a few examples of each property, always the same, and the first that fails will do.
+hypothesis.settings.register_profile(
+    "mutation",
+    max_examples=20,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+    derandomize=True,
+    database=None,
+    deadline=None,
+)
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "sample_configs"

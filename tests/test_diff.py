@@ -11,7 +11,7 @@ from strategies import parameters, plans
 
 from lldtool.alignment import align
 from lldtool.diff import SETTINGS, diff_plans
-from lldtool.plan import Constructor, Optimizer, OptimWrapper, Parameter, UntrainedParameter
+from lldtool.plan import Constructor, Model, Optimizer, OptimWrapper, Parameter, UntrainedParameter
 from lldtool.render.words import summary
 
 
@@ -209,9 +209,29 @@ def test_rtol_is_relative(rtol, identical):
     assert diff_plans(a, b, rtol=rtol).identical is identical
 
 
+@pytest.mark.parametrize("nest", [lambda x: x, lambda x: [x], lambda x: {"x": [x]}])
+def test_rtol_is_for_numbers_in_lists_and_dicts_as_well(nest):
+    a, b = (make_plan(make_parameter(extras={"x": nest(x)})) for x in (1.0, 1.001))
+    assert [diff_plans(a, b, rtol=rtol).identical for rtol in (0.0, 0.01)] == [False, True]
+
+
 def test_one_bit_is_a_difference():
     p = make_parameter(lr=1e-3)
     assert not diff_plans(make_plan(p), make_plan(replace(p, lr=math.nextafter(1e-3, 1)))).identical
+
+
+@pytest.mark.parametrize("rtol", [0.0, 0.1])
+@pytest.mark.parametrize("other", [1e-3, float("nan")])
+def test_a_number_differs_from_nan_and_from_none(other, rtol):
+    a = make_plan(make_parameter(lr=other))
+    for lr in (None, 2e-3, float("nan")):
+        same = repr(lr) == repr(other)
+        assert diff_plans(a, make_plan(make_parameter(lr=lr)), rtol=rtol).identical is same
+
+
+def test_whole_numbers_differ_that_no_float_tells_apart():
+    a, b = (with_config({"seed": seed}) for seed in (2**53, 2**53 + 1))
+    assert list(keys(a, b)) == ["optim_wrapper.optimizer.seed"]
 
 
 @pytest.mark.parametrize("setting", ["lr", "lr_scale", "weight_decay", "layer_id"])
@@ -283,16 +303,44 @@ def test_of_the_other_entries_of_a_group_those_count_that_the_optimizer_reads():
         )
 
     assert diff_plans(plan(), plan(lr_mult=10.0)).identical
-    diff = diff_plans(plan(lr_mult=10.0), plan(momentum=0.8))
-    assert [change.settings for change in diff.changed] == [("extras",)]
+    adam = replace(plan(), optimizer=Optimizer("AdamW", 0.1, 0.0, {"betas": [0.9, 0.999]}))
+    for other in (plan(), adam):  # of which only one reads momentum
+        diff = diff_plans(other, plan(lr_mult=10.0, momentum=0.8))
+        assert [change.settings for change in diff.changed] == [("extras",)]
 
 
 def test_what_an_older_lldtool_did_not_record_is_not_compared():
     assert keys(with_config(), with_config({"betas": [0.9, 0.999]}, {"clip_grad": None})) == {}
 
 
-def test_an_option_that_one_version_of_torch_lacks_is_not_compared():
+def test_an_option_that_one_version_lacks_is_not_compared():
     a = replace(with_config({"eps": 1e-8}, {}), versions={"torch": "2.1"})
-    b = replace(with_config({"eps": 1e-8, "fused": True}, {}), versions={"torch": "2.13"})
+    b = replace(with_config({"eps": 1e-8, "fused": True}, {"new": 1}), versions={"torch": "2.13"})
     assert keys(a, b) == {}
-    assert keys(a, replace(b, versions=a.versions)) != {}
+    assert keys(a, replace(b, versions=a.versions)) == {
+        "optim_wrapper.optimizer.fused": (None, True, True),
+        "optim_wrapper.new": (None, 1, True),
+    }
+
+
+def test_model_and_constructor_are_named_as_in_a_config():
+    a = make_plan()
+    b = make_plan(model=Model("Other", "Swin", 768, 768), constructor=Constructor("C"))
+    assert list(keys(a, b)) == ["model.type", "model.backbone.type", "optim_wrapper.constructor"]
+
+
+def test_what_of_a_config_only_gives_settings_does_not_act():
+    a = replace(with_config(), auto_scale_lr=4.0)
+    b = make_plan(
+        optimizer=Optimizer("SGD", 1e-3, 0.1),
+        optim_wrapper=OptimWrapper("Amp"),
+        constructor=Constructor("D"),
+    )
+    assert {key: acts for key, (_, _, acts) in keys(a, b).items()} == {
+        "optim_wrapper.type": True,
+        "optim_wrapper.optimizer.type": True,
+        "optim_wrapper.optimizer.lr": False,
+        "optim_wrapper.optimizer.weight_decay": False,
+        "optim_wrapper.constructor": False,
+        "auto_scale_lr": False,
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 
@@ -294,6 +295,6 @@ def _spark(course: Course, width: int) -> str:
     low, span = course.lowest, course.highest - course.lowest
     last = len(course.lrs) - 1
     chosen = [course.lrs[round(i * last / (width - 1))] for i in range(width)]
-    if span <= 0:
+    if span <= 0 or not all(map(math.isfinite, course.lrs)):  # an lr that overflowed
         return _BLOCKS[3] * width
     return "".join(_BLOCKS[min(7, int((x - low) / span * 8))] for x in chosen)

@@ -23,6 +23,6 @@ def lr_schedulers(plan: Plan) -> Iterator[tuple[tuple[str, ...], Mapping[str, An
     for path, scheduler in several.items():
         if not isinstance(scheduler, dict) or "type" not in scheduler:
             continue
-        name, setting = str(scheduler.get("type", "")), scheduler.get("param_name", "lr")
+        name, setting = str(scheduler["type"]), scheduler.get("param_name", "lr")
         if setting == "lr" and not name.endswith(_OF_OTHER_SETTINGS):
             yield path, scheduler

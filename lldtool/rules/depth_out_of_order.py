@@ -9,6 +9,7 @@ from typing import ClassVar
 from lldtool.findings import Severity
 from lldtool.rules._blocks import backbone_parameters, sequences
 from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.text import plural
 
 
 class DepthOutOfOrder(Rule):
@@ -97,7 +98,7 @@ class SortedAsText(VisionTransformer):
             falls = [(a, b) for a, b in pairs if depths[b] < depths[a]]
             if falls:
                 a, b = falls[0]
-                more = f", and {len(falls) - 1} more such places" if len(falls) > 1 else ""
+                more = f", and {plural(len(falls) - 1, 'more such place')}" if falls[1:] else ""
                 yield Found(
                     f"{name}.{b} is in layer {depths[b]}, and {name}.{a} before it in "
                     f"{depths[a]}{more}",

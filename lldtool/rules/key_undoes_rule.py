@@ -85,7 +85,7 @@ optim_wrapper = dict(
         for (key,), parameters in grouped_by(found, _key).items():
             options = sorted({rule for p in parameters for rule in _undone(p)})
             at = (*PARAMWISE_CFG, "custom_keys", key)
-            entry = dict(custom_keys(subject)).get(key, {})
+            entry = dict(custom_keys(subject)).get(key)
             yield Found(
                 f"custom key {key!r} undoes {' and '.join(options)}: "
                 f"{plural(len(parameters), 'tensor')} {'is' if len(parameters) == 1 else 'are'} "

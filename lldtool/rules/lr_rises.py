@@ -9,7 +9,7 @@ from lldtool.findings import Severity
 from lldtool.plan import Parameter
 from lldtool.rules._schedulers import lr_schedulers
 from lldtool.rules.base import DELETE, Edit, Example, Found, Rule, Subject
-from lldtool.text import lr, plural
+from lldtool.text import lr, plural, ranges
 
 
 class LrRises(Rule):
@@ -117,12 +117,8 @@ param_scheduler = dict(type='PolyLR', eta_min=1e-4, end=100)
 
 
 def _layers(below: list[Parameter]) -> str:
-    ids = sorted({p.layer_id for p in below if p.layer_id is not None})
-    if not ids:
-        return ""
-    several = ids == list(range(ids[0], ids[-1] + 1)) and len(ids) > 1
-    shown = f"layers {ids[0]} to {ids[-1]}" if several else "layer " + ", ".join(map(str, ids))
-    return f" in {shown}"
+    ids = {p.layer_id for p in below if p.layer_id is not None}
+    return f" in layer{'s' if len(ids) > 1 else ''} {ranges(ids, ' to ')}" if ids else ""
 
 
 def _ways(

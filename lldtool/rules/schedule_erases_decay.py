@@ -90,7 +90,7 @@ param_scheduler = [dict(type='OneCycleLR', eta_max=0.1, total_steps=100)]
         for at, scheduler in lr_schedulers(plan):
             most = scheduler.get("eta_max")
             one_for_all = not isinstance(most, list) or len(set(most)) == 1
-            if str(scheduler.get("type", "")).startswith("OneCycle") and one_for_all:
+            if str(scheduler["type"]).startswith("OneCycle") and one_for_all:
                 yield Found(
                     f"{scheduler['type']} gives every param group the lr that eta_max says; "
                     f"the {len(lrs)} different ones of the constructor are lost",

@@ -1,6 +1,8 @@
 """Reasons: attached where they hold to the last bit, and only there."""
 
+import sys
 import textwrap
+from types import ModuleType
 
 import pytest
 from conftest import SAMPLES, layer_decay_configs, make_parameter, unexplained
@@ -8,6 +10,8 @@ from conftest import SAMPLES, layer_decay_configs, make_parameter, unexplained
 import lldtool
 from lldtool.dryrun import dry_run_keys, explain
 from lldtool.dryrun.explain import Setup, Trace, with_reasons
+from lldtool.dryrun.tracers import merging
+from lldtool.dryrun.tracers import mmengine as default
 from lldtool.plan import Reason, Reasons
 from lldtool.request import Request
 
@@ -65,6 +69,165 @@ def setup_of(**changes):
         "defaults": {}, "parameters": (make_parameter("a", lr=1e-3, weight_decay=0.05),),
     }  # fmt: skip
     return Setup(**fields | changes)
+
+
+@pytest.fixture
+def deformable_net(monkeypatch):
+    """A model with what mmengine's rules tell apart, for which mmcv's ops need not be compiled."""
+    import torch
+    from mmengine.optim.optimizer import default_constructor
+    from mmengine.utils import dl_utils
+
+    class DeformConv2d(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bias = torch.nn.Parameter(torch.zeros(2))
+            self.conv_offset = torch.nn.Conv2d(4, 2, 1)
+            self.conv_offset_norm = torch.nn.BatchNorm2d(2)
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(1))
+            self.conv_offset = torch.nn.Conv2d(4, 2, 1)
+            self.depthwise = torch.nn.Conv2d(4, 4, 3, groups=4)
+            self.norm = torch.nn.BatchNorm2d(4)
+            self.deformable = DeformConv2d()
+            self.modulated = type("ModulatedDeformConv2d", (DeformConv2d,), {})()
+            self.frozen = torch.nn.Linear(2, 2).requires_grad_(False)
+            self.last = torch.nn.Linear(2, 2)
+
+    ops, net = ModuleType("mmcv.ops"), Net()
+    ops.DeformConv2d, ops.ModulatedDeformConv2d = DeformConv2d, type(net.modulated)
+    monkeypatch.setitem(sys.modules, "mmcv.ops", ops)
+    for module in (dl_utils, default_constructor):
+        monkeypatch.setattr(module, "mmcv_full_available", lambda: True)
+    return net
+
+
+LR_MULTS = {"bias_lr_mult": 2.0, "dcn_offset_lr_mult": 0.5}
+MULTS = LR_MULTS | {
+    f"{kind}_decay_mult": 0.1 * i for i, kind in enumerate(("norm", "bias", "dwconv", "flat"))
+}
+KEYS = {
+    "conv": {"lr_mult": 2.0},
+    "conv_offset": {},
+    "norm": {"lr": 0.7, "weight_decay": 0.9},
+    ".scale": {"lr_mult": 0.0},
+}
+MORE_KEYS = KEYS | {"depthwise": {"lr_mult": 3.0, "decay_mult": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("cfg", "decay"),
+    [
+        *(({option: mult}, 0.05) for option, mult in MULTS.items()),
+        (MULTS, 0.05),
+        (MULTS | {"custom_keys": MORE_KEYS}, 0.05),
+        ({"custom_keys": KEYS}, None),
+        (LR_MULTS, None),
+    ],
+)
+def test_the_default_constructor_gives_what_its_tracer_says(deformable_net, cfg, decay):
+    from mmengine.optim import DefaultOptimWrapperConstructor
+
+    optimizer = {"type": "SGD", "lr": 2e-3} | ({} if decay is None else {"weight_decay": decay})
+    constructor = DefaultOptimWrapperConstructor({"optimizer": optimizer}, cfg)
+    groups = constructor(deformable_net).optimizer.param_groups
+    given = {id(group["params"][0]): (group["lr"], group["weight_decay"]) for group in groups}
+    defaults = {"weight_decay": 0}
+    traces = default.trace(
+        setup_of(
+            model=deformable_net, paramwise_cfg=cfg, base_weight_decay=decay, defaults=defaults
+        )
+    )
+    assert {name: (t.lr, t.weight_decay) for name, t in traces.items()} == {
+        name: given[id(p)] for name, p in deformable_net.named_parameters() if id(p) in given
+    }
+
+
+def test_the_first_rule_of_the_default_constructor_is_the_reason(deformable_net):
+    setup = setup_of(model=deformable_net, paramwise_cfg=MULTS)
+    reasons = {name: one.reasons for name, one in default.trace(setup).items()}
+    assert {name: (r.lr.rule, r.weight_decay.rule) for name, r in reasons.items()} == {
+        "scale": ("base", "flat_decay_mult"),
+        "conv_offset.weight": ("base", "base"),
+        "conv_offset.bias": ("bias_lr_mult", "bias_decay_mult"),
+        "depthwise.weight": ("base", "dwconv_decay_mult"),
+        "depthwise.bias": ("bias_lr_mult", "bias_decay_mult"),
+        "norm.weight": ("base", "norm_decay_mult"),
+        "norm.bias": ("base", "norm_decay_mult"),
+        **{
+            f"{module}.{name}": rules
+            for module in ("deformable", "modulated")
+            for name, rules in {
+                "bias": ("bias_lr_mult", "bias_decay_mult"),
+                "conv_offset.weight": ("dcn_offset_lr_mult", "base"),
+                "conv_offset.bias": ("dcn_offset_lr_mult", "base"),
+                "conv_offset_norm.weight": ("base", "norm_decay_mult"),
+                "conv_offset_norm.bias": ("base", "norm_decay_mult"),
+            }.items()
+        },
+        "last.weight": ("base", "base"),
+        "last.bias": ("bias_lr_mult", "bias_decay_mult"),
+    }
+    assert reasons["depthwise.bias"].weight_decay == Reason(
+        "bias_decay_mult",
+        mult=MULTS["bias_decay_mult"],
+        beats=("dwconv_decay_mult", "flat_decay_mult"),
+        would_give=(0.05 * MULTS["dwconv_decay_mult"], 0.05 * MULTS["flat_decay_mult"]),
+        misses=("norm_decay_mult",),
+    )
+    assert reasons["last.bias"].lr == Reason(
+        "bias_lr_mult", mult=2.0, misses=("dcn_offset_lr_mult",)
+    )
+
+
+def test_the_reason_of_a_custom_key_has_its_multiplier_unless_it_has_the_value(deformable_net):
+    setup = setup_of(model=deformable_net, paramwise_cfg={"custom_keys": MORE_KEYS})
+    reasons = {name: one.reasons for name, one in default.trace(setup).items()}
+    for module, lr_mult, decay_mult in (
+        ("depthwise", 3.0, 0.5), ("conv_offset", 1.0, 1.0), ("norm", None, None)
+    ):  # fmt: skip
+        reason = reasons[f"{module}.weight"]
+        assert (reason.lr.key, reason.lr.mult) == (module, lr_mult)
+        assert (reason.weight_decay.key, reason.weight_decay.mult) == (module, decay_mult)
+    lr = reasons["conv_offset.weight"].lr
+    assert (lr.beats, lr.would_give) == (("custom_key:conv",), (4e-3,))
+    assert lr.misses == ("custom_key:norm", "custom_key:.scale", "custom_key:depthwise")
+
+
+def test_without_a_base_weight_decay_only_a_key_can_give_one(deformable_net):
+    cfg = {"custom_keys": MORE_KEYS}
+    setup = setup_of(model=deformable_net, paramwise_cfg=cfg, base_weight_decay=None)
+    reasons = {name: one.reasons.weight_decay for name, one in default.trace(setup).items()}
+    assert reasons["norm.weight"] == Reason("custom_key", key="norm")
+    assert reasons["depthwise.weight"] == reasons["last.weight"] == Reason("optimizer_default")
+
+
+@pytest.mark.parametrize(
+    ("trace", "option", "tokens"),
+    [
+        (merging.trace_by_decay_rate, "decay_rate", {"pos_embed", "cls_token"}),
+        (merging.trace_by_renamed_decay_rate, "layer_decay_rate", {"pos_embed", "cls_token"}),
+        (merging.trace_by_layer_decay_rate, "layer_decay_rate", {"pos_embed", "b.pos_embed"}),
+        (merging.trace_mmaction, "decay_rate", set()),
+    ],
+)
+def test_constructors_that_merge_spare_vectors_biases_and_tokens(trace, option, tokens):
+    names = ("pos_embed", "cls_token", "b.pos_embed", "b.cls_token", "b.weight", "b.bias")
+    members = [make_parameter(name, shape=(2, 2), layer_id=3) for name in names]
+    members[:0] = [make_parameter("unknown", layer_id=None)]
+    members += [make_parameter("b.norm", shape=(2,), layer_id=3)]
+    cfg = {"num_layers": 4, option: 0.5}
+    traces = trace(setup_of(paramwise_cfg=cfg, parameters=tuple(members)))
+    lr = Reason("layer_decay", key=option, mult=0.25, max_layer_id=6)
+    spared = Trace(5e-4, 0.0, Reasons(lr, Reason("no_decay", mult=0.0)))
+    decayed = Trace(5e-4, 0.05, Reasons(lr, Reason("base")))
+    assert traces == {
+        name: spared if name in {"b.bias", "b.norm", *tokens} else decayed
+        for name in (*names, "b.norm")
+    }
 
 
 @pytest.fixture

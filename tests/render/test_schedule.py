@@ -2,13 +2,15 @@
 
 import csv
 import io
+import math
 
 import pytest
+from conftest import make_parameter, make_plan
 from schedules import EPOCHS, FLOOR, LENGTH, schedule_of
 
 from lldtool.errors import LldtoolError
 from lldtool.render.schedule import points_of, remarks, schedule_csv, schedule_text
-from lldtool.schedule import Schedule, Stage
+from lldtool.schedule import Course, Schedule, Stage
 
 
 def shown(schedule, width=80, at=()):
@@ -40,6 +42,15 @@ def test_a_reason_is_told_only_where_it_holds():
     )
     assert all("eta_min" in line for line in remarks(schedule))
     assert not any("eta_min" in line for line in remarks(unexplained))
+
+
+@pytest.mark.parametrize("lr", [math.inf, -math.inf, math.nan])
+def test_an_lr_that_overflows_is_shown_without_a_course(lr):
+    for lrs in ([lr] * 4, [0.1, 0.2, lr, lr]):
+        plan = make_plan(make_parameter("a", layer_id=0))
+        course = Course(0, ("a",), 0.1, lrs)
+        schedule = Schedule(plan, "iteration", 4, 2, 2, (course,), (Stage("S", 0, 4, False),))
+        assert "▄▄▄▄" in shown(schedule)
 
 
 def test_the_csv_has_every_step():

@@ -39,8 +39,11 @@ def fleet():
 
 
 @pytest.fixture
-def check(fleet, tmp_path):
-    """The findings of a rule in an example, with this text in the place of the example's own."""
+def check(request, tmp_path):
+    """The findings of a rule in an example, with this text in the place of the example's own.
+
+    What imports a module of its own has a process of its own: all of them are called `my_code`.
+    """
 
     def checked(rule, example, text=None):
         path = tmp_path / "config.py"
@@ -49,8 +52,11 @@ def check(fleet, tmp_path):
         settings = tmp_path / "lldtool.toml"
         settings.write_text(example.settings)
         policy = load_policy(tmp_path, settings).overridden(select=[rule.code])
-        outcome = fleet.submit(partial(check_config, policy), Request(path, "config.py")).result()
-        return outcome, path
+        config = Request(path, "config.py")
+        if not example.module:
+            return check_config(policy, config), path
+        fleet = request.getfixturevalue("fleet")
+        return fleet.submit(partial(check_config, policy), config).result(), path
 
     return checked
 
@@ -67,9 +73,10 @@ def test_rule_passes(check, rule, example):
 
 
 @pytest.mark.parametrize(("rule", "example"), examples("finds"))
-def test_rule_finds_something_at_its_place(check, rule, example):
+def test_rule_finds_something_at_its_place_and_says_so(check, rule, example, snapshot):
     outcome, path = check(rule, example)
     assert outcome.findings
+    assert "\n".join(map(told, outcome.findings)) == snapshot
     assert (outcome.error is not None) is (rule.code in RAISING)
     for finding in outcome.findings:
         assert finding.code == rule.code
@@ -79,6 +86,13 @@ def test_rule_finds_something_at_its_place(check, rule, example):
         line = path.read_text().splitlines()[place.line - 1]
         named = line[place.column - 1 : place.end_column - 1].strip("'\"")
         assert named in finding.key.split(".") or finding.key.endswith(named)
+
+
+def told(finding):
+    shown = [f"{finding.severity.value} {finding.key}: {finding.message}"]
+    if finding.parameters:
+        shown.append(f"  {finding.parameters[0]} … {finding.parameters[-1]}")
+    return "\n".join([*shown, *(finding.suggestion or "nothing to paste").splitlines()])
 
 
 @pytest.mark.parametrize(("rule", "example"), examples("finds"))

@@ -1,11 +1,21 @@
 """The rules on configs that they were not written for: no false alarm, no miss, no harmful mend."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import TINY_VIT
+from conftest import TINY_VIT, make_parameter, make_plan
 from pasting import pasted
+
+from lldtool.errors import ConstructorError
+from lldtool.findings import Severity
+from lldtool.keys import Effect
+from lldtool.plan import Constructor, Optimizer, Reason, Reasons, UntrainedParameter
+from lldtool.rules import Edit, Subject, all_rules
+from lldtool.rules._options import near, near_part, rate_option, same_meaning
+from lldtool.rules._parameters import covering_keys
+from lldtool.rules.base import DELETE
 
 MODEL = TINY_VIT[: TINY_VIT.index("optim_wrapper")]
 RESNET = """
@@ -294,3 +304,522 @@ def test_shared_parameter_may_be_bypassed_in_the_default_constructor(check):
     (finding,) = check(text + wrapper(ADAMW, "norm_decay_mult=0."), "--select", "LLD4")
     assert finding["code"] == "LLD402"
     assert "bypass_duplicate=True" in finding["suggestion"]
+
+
+def found(code, plan, **lists):
+    """What a rule finds in a plan, which needs no config that is like it."""
+    (rule,) = (rule for rule in all_rules() if rule.code == code)
+    return list(rule.check(Subject(plan, **lists)))
+
+
+def layers(**ids):
+    """A plan of a backbone: module -> its layer, in order, and a head in layer 9."""
+    names = {name.replace("__", "."): layer_id for name, layer_id in ids.items()}
+    members = (
+        make_parameter(f"backbone.{name}", layer_id=layer_id, shape=(2, 2), module_type="Linear")
+        for name, layer_id in names.items()
+    )
+    return make_plan(*members, make_parameter("head.weight", layer_id=9))
+
+
+@pytest.mark.parametrize(
+    ("plan", "misplaced"),
+    [
+        (layers(conv1__w=9, layers__0__w=1, layers__1__w=2), ["conv1.w"]),
+        (layers(conv1__w=0, layers__0__w=1, layers__1__w=2), []),
+        (layers(conv1__w=9, layers__0__w=9, layers__1__w=9), []),
+        # A final norm, and a parameter of the backbone's own that is no embedding, come last.
+        (layers(norm__w=9, scale=9, cls_token=9, layers__0__w=1), ["cls_token"]),
+        (layers(conv1__w=0, layers__0__w=1, layers__0__pos_embed=1, pos_embed=9), ["pos_embed"]),
+        (layers(a__0__w=1, a__1__w=9, a__2__w=9, b__0__w=2), ["a.1.w", "a.2.w"]),
+        (layers(a__0__w=1, a__1__w=9, a__2__w=2), ["a.1.w"]),
+        # The last block alone, and a neck after all that is in other layers, may be meant so.
+        (layers(a__0__w=1, a__1__w=2, a__2__w=9), []),
+        (layers(a__0__w=1, a__1__w=2, neck__0__w=9, neck__1__w=9), []),
+        (layers(neck__0__w=9, neck__1__w=9, a__0__w=1), ["neck.0.w", "neck.1.w"]),
+        (layers(a__0__w=1, a__0__v=9, a__1__w=2), []),
+    ],
+)  # fmt: skip
+def test_stem_and_blocks_in_the_last_layer_are_found_and_what_belongs_there_is_not(plan, misplaced):
+    names = [p.name for one in found("LLD203", plan) for p in one.parameters]
+    assert names == [f"backbone.{name}" for name in misplaced]
+
+
+@pytest.mark.parametrize(
+    ("plan", "messages"),
+    [
+        (layers(a__0__w=1, a__1__w=1, a__2__w=2), []),
+        (
+            layers(a__10__w=1, a__9__w=2),
+            ["backbone.a.10 is in layer 1, and backbone.a.9 before it in 2"],
+        ),
+        (
+            layers(a__0__w=3, a__1__w=2, a__2__w=1),
+            ["backbone.a.1 is in layer 2, and backbone.a.0 before it in 3, and 1 more such place"],
+        ),
+        (
+            layers(a__0__w=4, a__1__w=3, a__2__w=2, a__3__w=1),
+            ["backbone.a.1 is in layer 3, and backbone.a.0 before it in 4, and 2 more such places"],
+        ),
+        (
+            layers(a__0__b__0__w=2, a__0__b__1__w=1, a__1__w=None),
+            ["backbone.a.0.b.1 is in layer 1, and backbone.a.0.b.0 before it in 2"],
+        ),
+    ],
+)  # fmt: skip
+def test_depths_that_fall_are_found_in_each_sequence(plan, messages):
+    assert [one.message for one in found("LLD204", plan)] == messages
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        ((None, None), "2 tensors start with"),
+        ((3,), "1 tensor in layer 3 starts with"),
+        ((3, 3, 1), "3 tensors in layers 1, 3 start with"),
+        ((1, 2, 3), "3 tensors in layers 1 to 3 start with"),
+    ],
+)
+@pytest.mark.parametrize(("floor", "ways"), [(5e-3, 1), (1e-2, 0), (2e-2, 0)])
+def test_a_floor_above_the_lr_is_told_with_the_layers(ids, said, floor, ways):
+    plan = make_plan(
+        *(make_parameter(f"a.{i}", layer_id=layer_id) for i, layer_id in enumerate(ids)),
+        make_parameter("head.weight", lr=1e-2, layer_id=9),
+        param_scheduler=[{"type": "CosineAnnealingLR", "eta_min": floor}],
+    )
+    (one,) = found("LLD205", plan)
+    assert (said in one.message) is (floor <= 1e-2)
+    assert len(one.instead) == ways
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        {"eta_min": 1.0},
+        {"type": "CosineAnnealingMomentum", "eta_min": 1.0},
+        {"type": "CosineAnnealingParamScheduler", "param_name": "momentum", "eta_min": 1.0},
+        {"type": "CosineAnnealingLR", "eta_min": 0},
+        {"type": "CosineAnnealingLR", "eta_min": 1e-3},
+        {"type": "CosineAnnealingLR"},
+    ],
+)
+def test_what_raises_no_lr_is_not_found(scheduler):
+    plan = make_plan(param_scheduler=[scheduler, None])
+    assert found("LLD205", plan) == []
+
+
+CFG = ("optim_wrapper", "paramwise_cfg")
+
+
+def explained(rule, **fields):
+    return Reasons(Reason("base"), Reason(rule, **fields))
+
+
+@pytest.mark.parametrize(
+    ("reason", "at", "why"),
+    [
+        (
+            explained("base"), ["paramwise_cfg"],
+            ": no custom key or option of paramwise_cfg spares them",
+        ),
+        (explained("norm_decay_mult"), ["paramwise_cfg", "norm_decay_mult"], " by norm_decay_mult"),
+        (
+            explained("custom_key", key="ln"), ["paramwise_cfg", "custom_keys", "ln"],
+            ": custom key 'ln' decides",
+        ),
+        (explained("constructor"), ["constructor"], ""),
+    ],
+)  # fmt: skip
+def test_what_decays_a_norm_is_told(reason, at, why):
+    norm = make_parameter(reason=reason, traits=("norm",))
+    plan = make_plan(
+        norm, constructor=Constructor("LearningRateDecay", {"custom_keys": {"ln": {}}})
+    )
+    (one,) = found("LLD101", plan)
+    assert one.at == ("optim_wrapper", *at)
+    assert one.message == f"1 norm tensor is decayed, at 0.05{why}"
+    by_key = "custom_keys" in at
+    assert one.instead[0] == [
+        Edit((*one.at, "decay_mult") if by_key else (*CFG, "norm_decay_mult"), 0.0)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "severities"),
+    [("SGD", []), ("AdamW", [Severity.info]), ("Lamb8bit", [Severity.info]), ("RMSprop", [])],
+)
+def test_decay_for_all_is_told_only_where_sparing_norms_is_the_custom(optimizer, severities):
+    plan = make_plan(
+        make_parameter(layer_id=None, traits=("norm",), reason=explained("base")),
+        constructor=Constructor("DefaultOptimWrapperConstructor"),
+        optimizer=Optimizer(optimizer, 1e-3, 0.05),
+    )
+    assert [one.severity for one in found("LLD101", plan)] == severities
+
+
+@pytest.mark.parametrize(
+    ("options", "reads", "said"),
+    [
+        ({"bias_lr_mult": 1.0}, (), []),  # which is another rule's
+        ({"nor_decay_mult": 0.0}, None, []),
+        ({"nor_decay_mult": 0.0}, ("norm_decay_mult",), ["; did you mean 'norm_decay_mult'?"]),
+        ({"nor_decay_mult": 0, "norm_decay_mult": 0}, ("norm_decay_mult",), [""]),
+        ({"something": 0.0}, ("norm_decay_mult",), [""]),
+        ({"_delete": True}, (), ["; did you mean '_delete_', which replaces what is inherited?"]),
+    ],
+)
+def test_an_unknown_option_is_told_with_what_may_be_meant(options, reads, said):
+    plan = make_plan(constructor=Constructor("C", options, reads=reads))
+    findings = found("LLD304", plan)
+    assert [one.message.partition("ignores it")[2] for one in findings] == said
+    for one in findings:
+        assert one.instead[0][0] == Edit(one.at, DELETE)
+        assert one.may_uncover
+
+
+@pytest.mark.parametrize("code", ["LLD301", "LLD308"])
+@pytest.mark.parametrize(("reads", "number"), [(("layers",), 0), (("custom_keys",), 1), (None, 1)])
+def test_keys_that_the_constructor_never_looks_at_are_not_looked_at(code, reads, number):
+    keys = {"nope": {}, "ln1": {"decay_mul": 0.0}}
+    constructor = Constructor("C", {"custom_keys": keys}, reads=reads)
+    norm = make_parameter(reason=explained("base"))
+    plan = make_plan(norm, constructor=constructor, optimizer=Optimizer("SGD", 0.1, 0.0, {}))
+    assert len(found(code, plan)) == number
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "number"),
+    [
+        (0.05, {}, 1),
+        (0.0, {}, 0),
+        (0.05, {"lr": 0.0}, 0),
+        (0.05, {"weight_decay": 0.01}, 0),
+        (0.05, {"module_type": "Embedding"}, 0),
+        (0.05, {"reason": explained("dwconv_decay_mult")}, 0),
+    ],
+)
+def test_a_weight_without_decay_is_found_unless_that_is_meant(base, changes, number):
+    fields = {"shape": (2, 2), "module_type": "Linear", "weight_decay": 0.0} | changes
+    weight = make_parameter("head.weight", **fields)
+    plan = make_plan(weight, optimizer=Optimizer("AdamW", 1e-3, base))
+    findings = found("LLD105", plan)
+    assert len(findings) == number
+    assert not any(one.instead for one in findings)  # as no key is to blame
+    assert found("LLD105", plan, may_decay=("head.*",)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "code", "said", "at", "ways"),
+    [
+        (
+            "constructor-raises", "no x", "LLD401", "no x (try y)",
+            ("optim_wrapper", "constructor"), [],
+        ),
+        (
+            "constructor-raises", "it has no lr", "LLD401", "it has no lr (try y)",
+            ("optim_wrapper", "optimizer"), [],
+        ),
+        (
+            "constructor-raises", "it has no weight_decay", "LLD401",
+            "it has no weight_decay (try y)", ("optim_wrapper", "optimizer"),
+            [[Edit(("optim_wrapper", "optimizer", "weight_decay"), 0.0)]],
+        ),
+        (
+            "parameter-in-two-groups", "no x", "LLD402", "no x", ("optim_wrapper", "constructor"),
+            [[Edit(("optim_wrapper", "paramwise_cfg", "bypass_duplicate"), True)]],
+        ),
+        ("nothing-trainable", "no x", "LLD405", "no x", ("model",), []),
+    ],
+)  # fmt: skip
+def test_what_a_constructor_raises_is_a_finding_of_one_rule(kind, message, code, said, at, ways):
+    error = ConstructorError(message, hint="try y", kind=kind)
+    (one,) = ((rule.code, f) for rule in all_rules() for f in rule.check_error(error))
+    assert one[0] == code
+    assert (one[1].message, one[1].at, list(one[1].instead)) == (said, at, ways)
+
+
+def test_an_error_without_a_hint_is_told_as_it_is():
+    error = ConstructorError("no x")
+    assert [f.message for rule in all_rules() for f in rule.check_error(error)] == ["no x"]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(1, "1 tensor is in no"), (2, "2 tensors are in no"), (0, None)]
+)
+def test_what_no_group_holds_is_counted_and_named(number, said):
+    left_out = tuple(UntrainedParameter(f"a.{i}", (1,), 1) for i in range(number))
+    findings = found("LLD403", make_plan(left_out=left_out))
+    assert [f.message.partition(" param")[0] for f in findings] == ([said] if said else [])
+    assert [list(f.parameters) for f in findings] == ([[p.name for p in left_out]] if said else [])
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, "1 tensor is in"), (2, "2 tensors are in")])
+def test_what_train_freezes_is_counted(number, said):
+    members = (make_parameter(f"a.{i}", traits=("frozen_by_train",)) for i in range(number))
+    (one,) = found("LLD404", make_plan(*members, make_parameter("b")))
+    assert one.message.startswith(said)
+    assert (one.at, len(one.parameters)) == (("model",), number)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ([{}], None),
+        ([{}, {}], "2 param groups with 1 distinct setting"),
+        ([{}, {"lr": 7.0}], None),
+        ([{}, {"weight_decay": 7.0}], None),
+        ([{}, {"extras": {"eps": 1.0}}], None),
+        ([{}, {}, {"lr": 7.0}], None),
+        ([{}, {}, {"lr": 7.0}, {"lr": 7.0}], "4 param groups with 2 distinct settings"),
+    ],
+)
+def test_groups_are_many_where_there_are_two_for_each_setting(settings, said):
+    members = (make_parameter(f"a.{i}", group=i, **one) for i, one in enumerate(settings))
+    assert [f.message for f in found("LLD406", make_plan(*members))] == ([said] if said else [])
+
+
+def keyed(*decays):
+    """A plan with the custom keys `a.` and `b`, and tensors with this reason for their decay."""
+    members = (
+        make_parameter(f"a.b.{i}", reason=Reasons(Reason("base"), decay))
+        for i, decay in enumerate(decays)
+    )
+    return make_plan(*members, constructor=Constructor("C", {"custom_keys": {"a.": {}, "b": {}}}))
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(1, "the 1 tensor that it"), (2, "the 2 tensors that it")]
+)
+def test_a_redundant_key_is_found_where_leaving_it_out_has_no_effect(number, said):
+    plan = keyed(*[Reason("custom_key", key="a.", misses=("custom_key:b",))] * number)
+    (one,) = found("LLD303", plan, effects={"a.": Effect(), "b": Effect()})
+    assert said in one.message
+    assert one.at[-2:] == ("custom_keys", "a.")
+    assert one.changes_nothing
+    assert found("LLD303", plan, effects={"a.": Effect(layers=1)}) == found("LLD303", plan) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(1, "the 1 tensor that it"), (2, "the 2 tensors that it")]
+)
+def test_a_shadowed_key_is_told_with_the_keys_that_come_first(number, said):
+    by_a = Reason("custom_key", key="a.", beats=("custom_key:b",), would_give=(0.05,))
+    (one,) = found("LLD302", keyed(*[by_a] * number))
+    assert f"'b' decides nothing: 'a.' comes first for {said} matches" in one.message
+    assert one.at[-2:] == ("custom_keys", "b")
+    assert one.changes_nothing
+    by_b = Reason("custom_key", key="b", misses=("custom_key:a.",))
+    assert found("LLD302", keyed(by_a, by_b)) == []
+    by_c = Reason("custom_key", key="c", beats=("custom_key:b",), would_give=(0.05,))
+    (one,) = found("LLD302", keyed(by_a, by_c))
+    assert "decides nothing: 'a.' and 'c' come first for the 2 tensors" in one.message
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "where", "instead"),
+    [
+        ({"eta_max": 1.0}, ["eta_max"], {}),
+        ({}, [], {}),
+        ({"eta_max": [1.0, 1.0]}, ["eta_max"], {}),
+        ({"eta_max": [1.0, 2.0]}, None, None),
+        ({"total_steps": 9, "begin": 1, "end": 8, "by_epoch": False, "pct_start": 0.3}, [],
+         {"by_epoch": False, "begin": 1, "end": 8, "T_max": 9}),
+        ({"total_steps": None, "end": 8}, [], {"end": 8}),
+    ],
+)  # fmt: skip
+def test_a_cosine_in_the_place_of_one_cycle_runs_over_the_same_steps(scheduler, where, instead):
+    plan = make_plan(make_parameter("a"), make_parameter("b", lr=7.0),
+                     param_scheduler=[{"type": "OneCycleLR", **scheduler}])  # fmt: skip
+    findings = found("LLD206", plan)
+    if where is None:
+        assert findings == []
+        return
+    (one,) = findings
+    at = ("param_scheduler", "0")
+    assert one.at == (*at, *where)
+    assert list(one.instead) == [[Edit(at, {"type": "CosineAnnealingLR", **instead})]]
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        (".cls_tokn", ".cls_token"),
+        ("cls_tokn", "cls_token"),
+        (".cls_tokn.", ".cls_token."),
+        ("backbne.cls_token", "backbone.cls_token"),
+        (".layrs.0", ".layers.0"),
+        ("something", None),
+    ],
+)
+def test_a_key_may_mean_a_part_of_a_name_of_as_many_parts(key, meant):
+    assert near_part(key, ["backbone.cls_token", "backbone.layers.0.weight"]) == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "meant"),
+    [
+        ("llrd", ["norm_decay_mult", "decay_rate"], "decay_rate"),
+        ("layer_decay_rate", ["lr_decay"], "lr_decay"),
+        ("norm_decy_mult", ["bias_decay_mult", "norm_decay_mult"], "norm_decay_mult"),
+        ("llrd", ["norm_decay_mult"], None),
+    ],
+)
+def test_an_option_may_mean_one_of_nearly_its_name_or_of_its_meaning(name, options, meant):
+    assert near(name, options) == meant
+
+
+@pytest.mark.parametrize(
+    ("constructor", "option"),
+    [
+        (Constructor("C", reads=("decay_rate",)), "decay_rate"),
+        (Constructor("C", reads=("decay_rate", "layer_decay_rate")), "layer_decay_rate"),
+        (Constructor("LearningRateDecayOptimizerConstructor"), "decay_rate"),
+        (Constructor("C", bases=("LearningRateDecayOptimizerConstructor",)), "decay_rate"),
+        (Constructor("LearningRateDecayOptimWrapperConstructor"), "layer_decay_rate"),
+    ],
+)
+def test_the_rate_is_called_what_the_constructor_looks_for(constructor, option):
+    assert rate_option(constructor) == option
+
+
+@pytest.mark.parametrize(
+    ("option", "reads", "meant"),
+    [
+        ("decay_rate", ("x", "layer_decay_rate"), "layer_decay_rate"),
+        ("layer_decay_rate", ("decay_rate",), "decay_rate"),
+        ("decay_rate", ("x",), None),
+        ("num_layers", ("layer_decay_rate",), None),
+    ],
+)
+def test_only_a_rate_has_another_name_elsewhere(option, reads, meant):
+    assert same_meaning(option, reads) == meant
+
+
+@pytest.mark.parametrize(
+    ("options", "at", "why", "instead"),
+    [
+        ({}, ("optim_wrapper", "constructor"), "paramwise_cfg is empty",
+         [[Edit((*CFG, "layer_decay_rate"), 0.75)]]),
+        ({"x": 1}, CFG, "as there is no layer_decay_rate, which is 1 then",
+         [[Edit((*CFG, "layer_decay_rate"), 0.75)]]),
+        ({"layer_decay_rate": 1.0}, (*CFG, "layer_decay_rate"), "as layer_decay_rate is 1", []),
+        ({"layer_decay_rate": 0}, (*CFG, "layer_decay_rate"), "as layer_decay_rate is 0", []),
+        ({"layer_decay_rate": 0.5}, ("optim_wrapper", "constructor"), "depth function", []),
+        ({"llrd": 0.5}, (*CFG, "llrd"), "is called layer_decay_rate here, not llrd",
+         [[Edit((*CFG, "llrd"), DELETE), Edit((*CFG, "layer_decay_rate"), 0.5)]]),
+    ],
+)  # fmt: skip
+def test_what_keeps_layers_from_decaying_is_told(options, at, why, instead):
+    same = layers(a__0__w=1, a__1__w=2)
+    plan = replace(same, constructor=Constructor("LayerDecay", options))
+    (one,) = found("LLD201", plan)
+    assert (one.at, list(one.instead)) == (at, instead)
+    assert why in one.message
+    other = replace(plan.parameters[0], lr=7.0)
+    assert found("LLD201", replace(plan, parameters=(other, *plan.parameters[1:]))) == []
+    assert found("LLD201", replace(plan, parameters=plan.parameters[:1])) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "severity"),
+    [("head", Severity.info), ("head.", Severity.info), ("head.fc", Severity.info), ("fc", None)],
+)
+def test_a_key_that_names_a_module_from_the_root_leaves_no_doubt(key, severity):
+    weights = (
+        make_parameter(f"head.fc.{name}", shape=(2, 2), module_type="Linear", weight_decay=0.0,
+                       reason=explained("custom_key", key=key))
+        for name in ("weight", "other")
+    )  # fmt: skip
+    (one,) = found("LLD105", make_plan(*weights))
+    assert (one.severity, one.at) == (severity, (*CFG, "custom_keys", key))
+    assert one.message == f"2 weights are not decayed, by {key!r}; the base weight decay is 0.05"
+    assert one.instead[:2] == [
+        [Edit((*one.at, "decay_mult"), 1.0)], [Edit(one.at, DELETE)]
+    ]  # fmt: skip
+
+
+def test_an_entry_of_a_key_that_a_constructor_of_ones_own_may_read_is_not_found():
+    key = {"custom_keys": {"ln1": {"mine": 1}}}
+    for kind, rule, number in (
+        ("Mine", "constructor", 0),
+        ("Mine", "base", 1),
+        ("DefaultOptimWrapperConstructor", "constructor", 1),
+        ("LearningRateDecayOptimWrapperConstructor", "constructor", 1),
+    ):
+        plan = make_plan(
+            make_parameter(reason=explained(rule)),
+            constructor=Constructor(kind, key),
+            optimizer=Optimizer("SGD", 0.1, 0.0, {}),
+        )
+        findings = found("LLD308", plan)
+        assert len(findings) == number
+        assert all(one.message.endswith("for the 1 tensor that it matches") for one in findings)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"layer_decay_rate": 1.5}, ": layer_decay_rate is 1.5"),
+        ({"layer_decay_rate": 1}, ""),
+        ({"layer_decay_rate": "x"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_scale_above_one_is_told_with_the_rate_that_makes_it(options, why):
+    scales = (make_parameter(f"a.{i}", lr_scale=scale) for i, scale in enumerate((1.0, 2.0, 4.0)))
+    plan = make_plan(*scales, constructor=Constructor("LayerDecay", options))
+    (one,) = found("LLD202", plan)
+    assert one.message == f"2 tensors with an lr_scale above 1, up to 4.00{why}"
+
+
+@pytest.mark.parametrize(
+    ("keys", "number"),
+    [
+        ({"bn9": {"decay_mult": 0.0}}, 1),
+        ({"bn9": {"decay_mult": 1.0}}, 0),
+        ({"bn9": {}}, 0),
+        ({"head": {"decay_mult": 0.0}}, 0),
+    ],
+)
+def test_a_key_that_would_spare_norms_and_matches_none_asks_for_them_to_be_spared(keys, number):
+    plan = make_plan(
+        make_parameter(layer_id=None, traits=("norm",), reason=explained("base")),
+        constructor=Constructor("DefaultOptimWrapperConstructor", {"custom_keys": keys}),
+        optimizer=Optimizer("SGD", 1e-3, 0.05),
+    )
+    assert [one.severity for one in found("LLD101", plan)] == [None] * number
+
+
+@pytest.mark.parametrize(
+    ("names", "others", "longer_than", "keys"),
+    [
+        (["x.ab.w"], [], 0, ["x."]),
+        (["x.ab.w"], [], 2, [".ab."]),
+        (["x.ab.w"], ["x.ab.v"], 0, [".w"]),
+        (["x.a.w", "x.b.w"], ["y.w", "x.c.w"], 0, [".a.", ".b."]),
+        (["x.a.w"], ["x.a.w2"], 0, None),
+        ([f"{letter}.w" for letter in "abcde"], ["f.w"], 0, None),
+    ],
+)
+def test_a_few_keys_match_these_names_and_no_other(names, others, longer_than, keys):
+    assert covering_keys(names, others, longer_than=longer_than) == keys
+
+
+def test_a_key_undoes_the_option_that_would_be_next():
+    undone = [
+        explained("custom_key", key="a", beats=beats, would_give=would)
+        for beats, would in (
+            (("bias_decay_mult",), (0.0,)),
+            (("norm_decay_mult", "flat_decay_mult"), (0.0, 0.0)),
+            (("custom_key:b", "norm_decay_mult"), (0.05, 0.0)),
+            (("norm_decay_mult", "flat_decay_mult"), (0.05, 0.0)),
+            ((), ()),
+        )
+    ]
+    members = (make_parameter(f"a.{i}", reason=reason) for i, reason in enumerate(undone))
+    (one,) = found("LLD307", make_plan(*members, make_parameter("b", reason=explained("base"))))
+    assert [p.name for p in one.parameters] == ["a.0", "a.1", "a.2"]
+    assert one.message == (
+        "custom key 'a' undoes bias_decay_mult and norm_decay_mult: "
+        "3 tensors are decayed that would not be without it"
+    )
