@@ -14,7 +14,7 @@ from lldtool.keys import Effect
 from lldtool.plan import Constructor, Optimizer, Reason, Reasons, UntrainedParameter
 from lldtool.rules import Edit, Subject, all_rules
 from lldtool.rules._options import near, near_part, rate_option, same_meaning
-from lldtool.rules._parameters import covering_keys
+from lldtool.rules._parameters import covering_keys, kind_of
 from lldtool.rules.base import DELETE
 
 MODEL = TINY_VIT[: TINY_VIT.index("optim_wrapper")]
@@ -823,3 +823,29 @@ def test_a_key_undoes_the_option_that_would_be_next():
         "custom key 'a' undoes bias_decay_mult and norm_decay_mult: "
         "3 tensors are decayed that would not be without it"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "module_type", "shape", "kind"),
+    [
+        ("pos_embed", "ViT", (1, 9, 4), "embedding"),
+        ("pos_embed.0", "ParameterList", (1, 9, 4), "embedding"),
+        ("pos_embed.weight", "Embedding", (9, 4), "embedding"),
+        ("pos_embed.weight", "Linear", (9, 4), "weight"),
+        ("pos_embed.other", "Embedding", (9, 4), "weight"),
+        ("words.weight", "Embedding", (9, 4), "weight"),
+        ("norm.weight", "RMSNorm", (4, 1), "norm"),
+        ("norm.weight", "Normalizer", (4,), "vector"),
+        ("norm.proj", "RMSNorm", (4, 4), "weight"),
+        ("q_bias", "Attention", (4,), "bias"),
+        ("bias", "Table", (4, 4), "weight"),
+        ("gamma", "Block", (4,), "vector"),
+        ("scale", "Block", (4, 1, 1), "scale"),
+        ("weight", "Conv2d", (4, 1, 1, 1), "weight"),
+        ("weight", "QuantLinear", (1, 4), "weight"),
+    ],
+)
+def test_a_parameter_is_of_the_first_kind_that_its_name_module_and_shape_say(
+    name, module_type, shape, kind
+):
+    assert kind_of(make_parameter(name, module_type=module_type, shape=shape)) == kind
