@@ -536,6 +536,7 @@ def test_what_a_constructor_raises_is_a_finding_of_one_rule(kind, message, code,
     (one,) = ((rule.code, f) for rule in all_rules() for f in rule.check_error(error))
     assert one[0] == code
     assert (one[1].message, one[1].at, list(one[1].instead)) == (said, at, ways)
+    assert one[1].parameters == ()
 
 
 def test_an_error_without_a_hint_is_told_as_it_is():
@@ -559,6 +560,13 @@ def test_what_train_freezes_is_counted(number, said):
     (one,) = found("LLD404", make_plan(*members, make_parameter("b")))
     assert one.message.startswith(said)
     assert (one.at, len(one.parameters)) == (("model",), number)
+
+
+def test_a_plan_in_which_all_is_frozen_trains_nothing():
+    frozen = make_parameter("a", traits=("frozen",))
+    (one,) = found("LLD405", make_plan(frozen))
+    assert one.message == "every parameter is frozen: training would change nothing"
+    assert found("LLD405", make_plan(frozen, make_parameter("b"))) == []
 
 
 @pytest.mark.parametrize(
