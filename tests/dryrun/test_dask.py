@@ -62,7 +62,7 @@ def cluster(folder, *workers):
     ]  # fmt: skip
     processes += [dask_worker(folder, *arguments) for arguments in workers]
     try:
-        assert eventually(file.exists, 30)
+        assert eventually(lambda: file.exists() and file.read_text(), 30)
         yield json.loads(file.read_text())["address"], processes
     finally:
         for process in reversed(processes):

@@ -14,7 +14,7 @@ from lldtool.keys import Effect
 from lldtool.plan import Constructor, Optimizer, Reason, Reasons, UntrainedParameter
 from lldtool.rules import Edit, Subject, all_rules
 from lldtool.rules._options import near, near_part, rate_option, same_meaning
-from lldtool.rules._parameters import covering_keys
+from lldtool.rules._parameters import covering_keys, kind_of
 from lldtool.rules.base import DELETE
 
 MODEL = TINY_VIT[: TINY_VIT.index("optim_wrapper")]
@@ -536,6 +536,7 @@ def test_what_a_constructor_raises_is_a_finding_of_one_rule(kind, message, code,
     (one,) = ((rule.code, f) for rule in all_rules() for f in rule.check_error(error))
     assert one[0] == code
     assert (one[1].message, one[1].at, list(one[1].instead)) == (said, at, ways)
+    assert one[1].parameters == ()
 
 
 def test_an_error_without_a_hint_is_told_as_it_is():
@@ -559,6 +560,13 @@ def test_what_train_freezes_is_counted(number, said):
     (one,) = found("LLD404", make_plan(*members, make_parameter("b")))
     assert one.message.startswith(said)
     assert (one.at, len(one.parameters)) == (("model",), number)
+
+
+def test_a_plan_in_which_all_is_frozen_trains_nothing():
+    frozen = make_parameter("a", traits=("frozen",))
+    (one,) = found("LLD405", make_plan(frozen))
+    assert one.message == "every parameter is frozen: training would change nothing"
+    assert found("LLD405", make_plan(frozen, make_parameter("b"))) == []
 
 
 @pytest.mark.parametrize(
@@ -736,6 +744,8 @@ def test_a_key_that_names_a_module_from_the_root_leaves_no_doubt(key, severity):
     assert one.instead[:2] == [
         [Edit((*one.at, "decay_mult"), 1.0)], [Edit(one.at, DELETE)]
     ]  # fmt: skip
+    (longer,) = one.instead[2]  # as mmengine tries the longer key first
+    assert len(longer.path[-1]) > len(key)
 
 
 def test_an_entry_of_a_key_that_a_constructor_of_ones_own_may_read_is_not_found():
@@ -823,3 +833,29 @@ def test_a_key_undoes_the_option_that_would_be_next():
         "custom key 'a' undoes bias_decay_mult and norm_decay_mult: "
         "3 tensors are decayed that would not be without it"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "module_type", "shape", "kind"),
+    [
+        ("pos_embed", "ViT", (1, 9, 4), "embedding"),
+        ("pos_embed.0", "ParameterList", (1, 9, 4), "embedding"),
+        ("pos_embed.weight", "Embedding", (9, 4), "embedding"),
+        ("pos_embed.weight", "Linear", (9, 4), "weight"),
+        ("pos_embed.other", "Embedding", (9, 4), "weight"),
+        ("words.weight", "Embedding", (9, 4), "weight"),
+        ("norm.weight", "RMSNorm", (4, 1), "norm"),
+        ("norm.weight", "Normalizer", (4,), "vector"),
+        ("norm.proj", "RMSNorm", (4, 4), "weight"),
+        ("q_bias", "Attention", (4,), "bias"),
+        ("bias", "Table", (4, 4), "weight"),
+        ("gamma", "Block", (4,), "vector"),
+        ("scale", "Block", (4, 1, 1), "scale"),
+        ("weight", "Conv2d", (4, 1, 1, 1), "weight"),
+        ("weight", "QuantLinear", (1, 4), "weight"),
+    ],
+)
+def test_a_parameter_is_of_the_first_kind_that_its_name_module_and_shape_say(
+    name, module_type, shape, kind
+):
+    assert kind_of(make_parameter(name, module_type=module_type, shape=shape)) == kind
