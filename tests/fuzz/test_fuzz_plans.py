@@ -20,7 +20,7 @@ COMMANDS = [
 values = st.one_of(
     json_values, st.sampled_from([math.nan, math.inf, 10**400, -1, 2**63, True, "1", "[/]", [[]]])
 )
-patient = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=100)
+patient = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=60)
 
 
 def shortened(path):

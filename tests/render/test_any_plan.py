@@ -112,7 +112,7 @@ JSON = {
     "schedule": lambda a, b: schedule_json(schedule_of(a), points_of(schedule_of(a))),
 }
 any_two = given(any_plans(), any_plans())
-patient = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=60)
+patient = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=30)
 
 
 @pytest.mark.parametrize("command", IN_A_TERMINAL)
