@@ -77,7 +77,6 @@ def run() -> None:
     threads that a config started.
     """
     _open_standard_streams()
-    code = 0
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:  # by nohup, or a shell's `&`
@@ -86,7 +85,7 @@ def run() -> None:
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except KeyboardInterrupt:  # in the middle of an error
-        pass
+        code = 130
     tidy_up = getattr(atexit, "_run_exitfuncs", None)
     if tidy_up is None:  # no Python is known to lack it
         sys.exit(code)

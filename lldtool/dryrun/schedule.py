@@ -83,7 +83,7 @@ def schedule_of(
         for group in wrapper.optimizer.param_groups:
             if "lr" in group:
                 group["lr"] *= ratio
-        with told(_scheduler_error):
+        with told(lambda error: _scheduler_error(error, request.name)):
             stepped.append(_tracks(name, wrapper, schedulers[name], loop, progress, all_groups))
     notes = dict.fromkeys(note for one in stepped for note in one.notes)
     if not any(schedulers.values()):
@@ -102,12 +102,9 @@ def schedule_of(
     )
 
 
-def _scheduler_error(error: BaseException) -> LldtoolError:
-    unknown = unknown_type(error, "")
+def _scheduler_error(error: BaseException, name: str) -> LldtoolError:
     text = f"param_scheduler: training would crash with {describe(error)}"
-    return (
-        LldtoolError(text) if unknown is None else LldtoolError(unknown.message, hint=unknown.hint)
-    )
+    return unknown_type(error, name) or LldtoolError(text, config=name)
 
 
 def _of_each(configured: Any, wrappers: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -202,9 +199,18 @@ def _number(train: Mapping[str, Any], key: str, request: Request) -> int:
             f"train_cfg does not say {key}", config=request.name,
             hint="--epochs N says how long the training is" if key == "max_epochs" else None,
         )  # fmt: skip
+    return _whole(value, f"train_cfg.{key}", request)
+
+
+def _whole(value: Any, what: str, request: Request) -> int:
+    """A positive whole number of the config.
+
+    Raises:
+        LldtoolError: it is none.
+    """
     is_number = isinstance(value, (int, float)) and math.isfinite(value)
     if not is_number or value != int(value) or value < 1:
-        message = f"train_cfg.{key} is {value!r}, and no positive whole number"
+        message = f"{what} is {value!r}, and no positive whole number"
         raise LldtoolError(message, config=request.name)
     return int(value)
 
@@ -222,7 +228,7 @@ def _epoch_length(
     if length.epoch_length is not None or (configured is None and length.dataset_size is None):
         return length.epoch_length, ()
     if configured is not None:
-        return int(configured), ()
+        return _whole(configured, "train_dataloader.num_batch_per_epoch", request), ()
     batch = train_batch_size(config)
     if batch is None:
         raise LldtoolError(

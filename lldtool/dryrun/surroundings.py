@@ -66,7 +66,7 @@ def _streams() -> Iterator[None]:
     That of its children, too.
     """
     with (
-        open(os.devnull) as nothing,  # noqa: PTH123
+        Path(os.devnull).open() as nothing,
         mock.patch.multiple(sys, stdin=nothing, stdout=sys.stderr, stderr=sys.stderr),
         _descriptor(0, nothing),
         _descriptor(1, sys.stderr),

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 _SIZE, _DPI = (7.2, 4.5), 200
 #: A curve is drawn with the lowest and the highest lr of so many parts of the training.
 _PARTS = 400
-#: More labels of layers than this are thinned out; longer texts than these are cut.
+#: Labels of layers that have more characters together than this are turned.
 _MOST_IN_A_ROW = 70
+#: More labels of layers than this are thinned out; longer texts than these are cut.
 _MOST_LABELS, _LONGEST_LABEL, _LONGEST_NAME, _LONGEST_TITLE = 18, 22, 60, 90
 #: How far an axis goes below the lowest lr after the warm-up, and above the highest.
 _ROOM = 2.0
@@ -129,10 +130,11 @@ def schedule_picture(schedule: Schedule, form: str, *, dark: bool = False) -> by
         axes.set_xlabel("iteration" if schedule.steps_per_epoch is None else "epoch")
         if schedule.rising:
             _name_rising(axes, schedule, theme)
-        if schedule.plan.has_layers or len(rows) > _MOST_IN_LEGEND:
-            _depth_bar(figure, axes, schedule, colors)
-        elif len(rows) > 1:
-            _legend_above(axes)
+        if len(rows) > 1:
+            if schedule.plan.has_layers or len(rows) > _MOST_IN_LEGEND:
+                _depth_bar(figure, axes, schedule, colors)
+            else:
+                _legend_above(axes)
         return _saved(figure, form)
 
 
@@ -304,7 +306,7 @@ def _target(stage: Stage) -> str:
 
 
 def _name_rising(axes: Axes, schedule: Schedule, theme: _Theme) -> None:
-    lowest = min(schedule.rising, key=lambda course: schedule.after_warm_up(course))
+    lowest = min(schedule.rising, key=schedule.after_warm_up)
     step = (schedule.warm_up + schedule.steps) // 2
     which, why = which_layers(schedule, schedule.rising), schedule.why_rising()
     text = f"{which} {'rises' if len(schedule.rising) == 1 else 'rise'}"
@@ -322,8 +324,6 @@ def _depth_bar(figure: Figure, axes: Axes, schedule: Schedule, colors: Sequence[
 
     number = len(colors)
     norm = BoundaryNorm([i - 0.5 for i in range(number + 1)], number)
-    if number < 2:
-        return
     bar = figure.colorbar(ScalarMappable(norm, ListedColormap(colors)), ax=axes, pad=0.01)
     chosen = range(0, number, -(-number // 8))
     names = [_label(names_of(schedule, schedule.rows[i]), _LONGEST_LABEL) for i in chosen]
