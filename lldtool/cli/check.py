@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lldtool.cli.fleets import in_processes
+from lldtool.cli.fleets import of_each
 from lldtool.cli.options import (
     AllowNetwork,
     AutoScaleLr,
@@ -27,7 +27,6 @@ from lldtool.cli.sinks import append_github_summary, rendered, sinks
 from lldtool.errors import LldtoolError
 from lldtool.findings import Severity
 from lldtool.request import Request
-from lldtool.source import saved_plan
 from lldtool.text import plural
 
 if TYPE_CHECKING:
@@ -214,32 +213,16 @@ def _outcomes(
     """What was found in each, in their order."""
     from lldtool.checking import check_config, check_plan
 
-    outcomes: dict[int, Outcome] = {}
-    requests: dict[int, Request] = {}
-    for index, name in enumerate(names):
-        try:
-            request = request_of(name)
-            plan = saved_plan(request.path, name)
-        except LldtoolError as error:
-            outcomes[index] = _failed(name, error)
-            continue
-        if plan is None:
-            requests[index] = request
-        else:
-            outcomes[index] = check_plan(policy, plan, name)
-    done = in_processes(
-        partial(check_config, policy),
-        list(requests.values()),
+    return of_each(
+        names,
+        request_of,
+        saved=partial(check_plan, policy),
+        live=partial(check_config, policy),
+        failed=_failed,
         title="checking configs",
-        jobs=policy.jobs,
-        timeout=policy.timeout,
+        policy=policy,
         dask=dask,
     )
-    for index, found in zip(requests, done, strict=True):
-        if isinstance(found, LldtoolError):
-            found = _failed(requests[index].name, found)
-        outcomes[index] = found
-    return [outcomes[index] for index in range(len(names))]
 
 
 def _failed(name: str, error: LldtoolError) -> Outcome:

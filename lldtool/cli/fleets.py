@@ -7,11 +7,16 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from lldtool.cli.progress import Bar
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
+from lldtool.source import saved_plan
+
+if TYPE_CHECKING:
+    from lldtool.plan import Plan
+    from lldtool.policy import Policy
 
 Result = TypeVar("Result")
 Task = Callable[[Request], Result]
@@ -19,33 +24,67 @@ Task = Callable[[Request], Result]
 TIMEOUT = 120.0
 
 
-def in_processes(
-    task: Task[Result],
-    requests: Sequence[Request],
+def of_each(
+    configs: Sequence[str],
+    request_of: Callable[[str], Request],
     *,
+    saved: Callable[[Plan, str], Result],
+    live: Task[Result],
+    failed: Callable[[str, LldtoolError], Result],
     title: str,
-    jobs: int | None = None,
-    timeout: float | None = None,
+    policy: Policy,
     dask: str | None = None,
-) -> list[Result | LldtoolError]:
-    """What the task makes of each config, or what went wrong.
+) -> list[Result]:
+    """What there is to say of each config or saved plan, in their order.
 
     Args:
-        task: can be pickled, and what it returns.
-        requests: the configs.
+        configs: as the user names them.
+        request_of: what to ask of a dry run of one.
+        saved: says it of a saved plan and its name.
+        live: says it of a dry run; can be pickled, and what it returns.
+        failed: says it of one that neither could be done with.
         title: of the progress bar.
-        jobs: how many at a time; as many as there are cores, if not given.
-        timeout: seconds that each may take.
+        policy: has how many at a time, and how long each may take.
         dask: the address of a Dask scheduler to have it done there.
 
     Raises:
         LldtoolError: the cluster can't be reached.
     """
+    found: dict[int, Result] = {}
+    requests: dict[int, Request] = {}
+    for index, name in enumerate(configs):
+        try:
+            request = request_of(name)
+            plan = saved_plan(request.path, name)
+        except LldtoolError as error:
+            found[index] = failed(name, error)
+            continue
+        if plan is None:
+            requests[index] = request
+        else:
+            found[index] = saved(plan, name)
+    done = _in_processes(
+        live, list(requests.values()), title, policy.jobs, policy.timeout or TIMEOUT, dask
+    )
+    for index, one in zip(requests, done, strict=True):
+        found[index] = failed(configs[index], one) if isinstance(one, LldtoolError) else one
+    return [found[index] for index in range(len(configs))]
+
+
+def _in_processes(
+    task: Task[Result],
+    requests: Sequence[Request],
+    title: str,
+    jobs: int | None,
+    timeout: float,
+    dask: str | None,
+) -> list[Result | LldtoolError]:
+    """What the task makes of each config, in a process of its own, or what went wrong."""
     if not requests:
         return []
     jobs = min(jobs or os.cpu_count() or 1, len(requests))
     found: dict[int, Result | LldtoolError] = {}
-    with _executor(dask, jobs, timeout or TIMEOUT) as submit:
+    with _executor(dask, jobs, timeout) as submit:
         futures = {submit(task, request): i for i, request in enumerate(requests)}
         for future in Bar(title)(as_completed(futures), len(futures)):
             error, index = future.exception(), futures[future]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lldtool.cli.fleets import in_processes
+from lldtool.cli.fleets import of_each
 from lldtool.cli.options import (
     AllowNetwork,
     AutoScaleLr,
@@ -26,12 +26,12 @@ from lldtool.cli.options import (
 )
 from lldtool.cli.output import check_writable, emit, say
 from lldtool.errors import LldtoolError
-from lldtool.source import saved_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lldtool.checking import Survey
+    from lldtool.plan import Plan
     from lldtool.policy import Policy
     from lldtool.request import Request
     from lldtool.schedule import Length
@@ -94,28 +94,19 @@ def _surveys(
     from lldtool.checking import Outcome, Survey, check_plan, survey
 
     no_schedule = "A saved plan has no schedulers to step: name the config instead."
-    found: dict[int, Survey] = {}
-    live: dict[int, Request] = {}
-    for i, config in enumerate(configs):
-        try:
-            request = request_of(config)
-            plan = saved_plan(request.path, config)
-        except LldtoolError as error:
-            found[i] = Survey(Outcome(config, (), error=error.without_config()))
-            continue
-        if plan is None:
-            live[i] = request
-        else:
-            found[i] = Survey(check_plan(policy, plan, config), plan, no_schedule=no_schedule)
-    done = in_processes(
-        partial(survey, policy, length=duration),
-        list(live.values()),
+
+    def saved(plan: Plan, name: str) -> Survey:
+        return Survey(check_plan(policy, plan, name), plan, no_schedule=no_schedule)
+
+    def failed(name: str, error: LldtoolError) -> Survey:
+        return Survey(Outcome(name, (), error=error.without_config()))
+
+    return of_each(
+        configs,
+        request_of,
+        saved=saved,
+        live=partial(survey, policy, length=duration),
+        failed=failed,
         title="looking at configs",
-        jobs=policy.jobs,
-        timeout=policy.timeout,
+        policy=policy,
     )
-    for i, one in zip(live, done, strict=True):
-        if isinstance(one, LldtoolError):
-            one = Survey(Outcome(configs[i], (), error=one.without_config()))
-        found[i] = one
-    return [found[i] for i in range(len(configs))]
