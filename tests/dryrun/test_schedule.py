@@ -221,6 +221,8 @@ def test_the_config_may_say_how_long_an_epoch_is(tmp_path, cli):
     assert _schedule(cli, path)["epoch_length"] == 4
     assert _schedule(cli, path, "--dataset-size", 800)["epoch_length"] == 4
     assert _schedule(cli, path, "--epoch-length", 3)["epoch_length"] == 3
+    path = _config(tmp_path, COSINE + loader.replace("4", "'four'"))
+    assert "num_batch_per_epoch is 'four', and no positive whole" in cli("schedule", path).err
 
 
 def test_an_epoch_length_in_samples_is_refused(tmp_path, cli):
