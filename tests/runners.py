@@ -39,6 +39,18 @@ class TwoConstructor:
 """
 
 
+def two_optimizers(folder, monkeypatch, more=""):
+    """A config whose constructor makes two optimizers, beside the module that has it."""
+    (folder / "two_optimizers.py").write_text(TWO_OPTIMIZERS)
+    monkeypatch.syspath_prepend(folder)
+    path = folder / "config.py"
+    path.write_text(
+        "custom_imports = dict(imports=['two_optimizers'])\nmodel = dict(type='Two')\n"
+        f"optim_wrapper = dict(constructor='TwoConstructor')\n{more}"
+    )
+    return path
+
+
 def runner_of(config, work_dir, *, epoch_length=2, size=32, logged=False, **changes):
     """A runner that trains the config's model with its own optimizer and schedulers.
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT, SAMPLES, TINY_VIT, settings
 from mmengine.config import Config
 from mmengine.registry import MODEL_WRAPPERS
-from runners import BATCH_SIZE, TWO_OPTIMIZERS, runner_of
+from runners import BATCH_SIZE, runner_of, two_optimizers
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -236,13 +236,7 @@ def test_what_is_frozen_in_its_group_and_a_name_of_the_registry_are_as_in_the_pl
 
 
 def test_a_training_with_several_optimizers_is_compared(tmp_path, monkeypatch):
-    (tmp_path / "two_losses.py").write_text(TWO_OPTIMIZERS)
-    monkeypatch.syspath_prepend(tmp_path)
-    path = tmp_path / "config.py"
-    path.write_text(
-        "custom_imports = dict(imports=['two_losses'])\nmodel = dict(type='Two')\n"
-        "optim_wrapper = dict(constructor='TwoConstructor')\n"
-    )
+    path = two_optimizers(tmp_path, monkeypatch)
     plan = lldtool.dry_run(path)
     hooks = [PlanGuardHook(saved(plan, tmp_path)), LayerLrHook()]
     train(path, tmp_path, *hooks, train_dataloader=DataLoader([1.0, 2.0]))

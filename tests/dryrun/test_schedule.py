@@ -9,7 +9,7 @@ import sys
 import pytest
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from runners import TWO_OPTIMIZERS, runner_of
+from runners import runner_of, two_optimizers
 
 import lldtool
 from lldtool.dryrun.schedule import dry_run_schedule
@@ -170,15 +170,11 @@ def test_all_layers_below_the_floor_rise(tmp_path, warm_up):
 
 
 def test_each_of_several_optimizers_has_its_own_schedule(tmp_path, monkeypatch):
-    (tmp_path / "two.py").write_text(TWO_OPTIMIZERS)
-    monkeypatch.syspath_prepend(tmp_path)
-    path = tmp_path / "config.py"
-    path.write_text(
-        "custom_imports = dict(imports=['two'])\nmodel = dict(type='Two')\n"
-        "optim_wrapper = dict(constructor='TwoConstructor')\n"
+    more = (
         "train_cfg = dict(by_epoch=True, max_epochs=6)\n"
         "param_scheduler = dict(gen=dict(type='LinearLR', end=3), dis=[])\n"
     )
+    path = two_optimizers(tmp_path, monkeypatch, more)
     made = _made(path)
     lrs = {course.optimizer: list(course.lrs) for course in made.courses}
     assert lrs["dis"] == [0.1] * 6
