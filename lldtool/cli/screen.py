@@ -15,7 +15,7 @@ _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l\x1b[?7l", "\x1b[?7h\x1b[?25h\x1b[?1049l"
 #: What is shown together is drawn together, on terminals that know of it:
 #: https://gist.github.com/christianparpart/d8a62cc1ab659194337d73e399004036
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
-_HOME, _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
+_HOME, _REST_OF_LINE = "\x1b[H", "\x1b[K"
 #: Key -> by how many screens it scrolls, and by how many lines.
 _SCROLLS = {
     **dict.fromkeys(("k", "\x1b[A", "\x1bOA"), (0, -1)),
@@ -67,8 +67,10 @@ class Screen:
         shown = [*self.lines[self.top : self.top + room]]
         shown += [""] * (room - len(shown))
         shown.append(self._last_line(room))
-        text = f"{_REST_OF_LINE}\n".join(shown)
-        _write(f"{_BEGIN}{_HOME}{text}{_REST_OF_LINE}{_REST_OF_SCREEN}{_END}")
+        # Each line is erased before it is written: after one as wide as the terminal the cursor is
+        # still on its last character.
+        text = "\n".join(f"{_REST_OF_LINE}{line}" for line in shown)
+        _write(f"{_BEGIN}{_HOME}{text}{_END}")
 
     def scroll(self, key: str) -> None:
         """Do what a key asks for; nothing, where it is none of the keys for that."""

@@ -215,6 +215,9 @@ def test_a_saved_plan_is_watched_too(tmp_path):
     terminal = Terminal("watch", "plan.json", cwd=tmp_path)
     try:
         terminal.wait_for("watching plan.json", "13 ln1, head")
+        # At the end of a line as wide as the terminal, xterm would erase its last character.
+        assert re.findall(rb"(..)\x1b\[K", terminal.seen)
+        assert {*re.findall(rb"(..)\x1b\[K", terminal.seen)} <= {b"\r\n", b"[H"}
         edit(tmp_path / "plan.json", '"lr": 0.004', '"lr": 0.005')
         terminal.wait_for("0.004 → 0.005")
     finally:
