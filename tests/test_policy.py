@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lldtool.errors import LldtoolError
@@ -323,7 +323,6 @@ def test_an_unknown_rule_on_the_command_line_names_the_option(option):
     assert str(raised.value) == f"{said} (did you mean decayed-norm?)"
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_no_damage_to_the_file_leads_to_another_exception(data, tmp_path_factory):
     text = bytearray(VALID)

@@ -94,9 +94,9 @@ def wrapped(items: Sequence[str], joint: str, width: int) -> list[str]:
 
 def _footer(plan: Plan, *, bars: bool) -> Group:
     lines: list[RenderableType] = [Text(line, style="dim") for line in totals(plan)]
-    low, high = _decades(plan.layers)
     if bars and _has_bars(plan):
-        lines.append(Text(f"bar: lr_scale on a log scale from {low:g} to {high:g}", style="dim"))
+        low, high = (f"{10.0**n:g}" if abs(n) < 300 else f"1e{n}" for n in _decades(plan.layers))
+        lines.append(Text(f"bar: lr_scale on a log scale from {low} to {high}", style="dim"))
     return Group(*lines, notes_table(plan.notes)) if plan.notes else Group(*lines)
 
 
@@ -181,12 +181,12 @@ def _bar_width(plan: Plan, free: int, contents: int) -> int:
     return max(_BAR[0], min(_BAR[1], free - contents))
 
 
-def _decades(layers: Iterable[Layer]) -> tuple[float, float]:
-    """The powers of ten around the lr_scales: what an empty and a full bar stand for."""
+def _decades(layers: Iterable[Layer]) -> tuple[int, int]:
+    """The exponents of ten around the lr_scales: what an empty and a full bar stand for."""
     scales = [scale for layer in layers if (scale := layer.lr_scale) and 0 < scale < math.inf]
     high = math.ceil(math.log10(max(scales, default=1.0)) - 1e-9)
     low = math.ceil(math.log10(min(scales, default=1.0)) - 1e-9) - 1
-    return 10.0 ** min(low, high - 1), 10.0**high
+    return min(low, high - 1), high
 
 
 def _bars(layers: Sequence[Layer], width: int) -> list[str]:
@@ -196,7 +196,7 @@ def _bars(layers: Sequence[Layer], width: int) -> list[str]:
     for layer in layers:
         part = 0.0
         if layer.lr_scale and 0 < layer.lr_scale < math.inf:
-            part = math.log(layer.lr_scale / low) / math.log(high / low)
+            part = (math.log10(layer.lr_scale) - low) / (high - low)
         eighths = round(min(1.0, part) * width * 8)
         bars.append("█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip())
     return bars

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mmengine.config import ConfigDict
 from mmengine.model import BaseModel
@@ -129,11 +129,7 @@ def same(a, b):
     ["LearningRateDecayOptimWrapperConstructor", "DefaultOptimWrapperConstructor"],
 )
 @given(model=models(), paramwise_cfg=paramwise_cfgs, optimizer=optimizers)
-@settings(
-    max_examples=300,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@settings(max_examples=6 * settings().max_examples)
 def test_plan_is_what_the_real_constructor_makes(constructor, model, paramwise_cfg, optimizer):
     assume(list(model.parameters()))
     wrapper = ConfigDict(

@@ -6,7 +6,7 @@ import math
 
 from conftest import ROOT
 from fuzz import commands
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import json_values
 
@@ -20,7 +20,6 @@ COMMANDS = [
 values = st.one_of(
     json_values, st.sampled_from([math.nan, math.inf, 10**400, -1, 2**63, True, "1", "[/]", [[]]])
 )
-patient = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=60)
 
 
 def shortened(path):
@@ -67,7 +66,6 @@ def changed_bytes(draw):
     return text
 
 
-@patient
 @given(st.one_of(changed_plans(), changed_bytes()), st.sampled_from(COMMANDS))
 def test_a_changed_plan_is_shown_or_an_error(tmp_path_factory, text, command):
     path = tmp_path_factory.mktemp("plans") / "plan.json"
@@ -76,7 +74,6 @@ def test_a_changed_plan_is_shown_or_an_error(tmp_path_factory, text, command):
     fine(*commands.run((name, path, *options)))
 
 
-@patient
 @given(changed_plans(), st.sampled_from(["table", "json", "markdown"]))
 def test_a_changed_plan_is_compared_or_an_error(tmp_path_factory, text, form):
     path = tmp_path_factory.mktemp("plans") / "plan.json"

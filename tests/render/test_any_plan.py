@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from conftest import make_parameter
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from readers import assert_no_control_character, assert_no_more_than_text
@@ -112,18 +112,15 @@ JSON = {
     "schedule": lambda a, b: schedule_json(schedule_of(a), points_of(schedule_of(a))),
 }
 any_two = given(any_plans(), any_plans())
-patient = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=30)
 
 
 @pytest.mark.parametrize("command", IN_A_TERMINAL)
-@patient
 @given(any_plans(), any_plans(), st.sampled_from([60, 80]), st.booleans())
 def test_in_a_terminal(command, a, b, width, color):
     assert_no_more_than_text(IN_A_TERMINAL[command](a, b, width=width, color=color))
 
 
 @pytest.mark.parametrize("command", MARKDOWN)
-@patient
 @any_two
 def test_markdown(command, a, b):
     made = MARKDOWN[command](a, b)
@@ -145,7 +142,6 @@ def test_markdown(command, a, b):
 
 
 @pytest.mark.parametrize("command", CSV)
-@patient
 @any_two
 def test_csv(command, a, b):
     made = CSV[command](a, b)
@@ -155,7 +151,6 @@ def test_csv(command, a, b):
 
 
 @pytest.mark.parametrize("command", JSON)
-@patient
 @any_two
 def test_json(command, a, b):
     made = JSON[command](a, b)

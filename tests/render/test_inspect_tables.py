@@ -110,6 +110,17 @@ def test_settings_that_an_optimizer_lacks_are_dashes():
     assert row.split() == ["1", "backbone", "1", "768", "–", "–", "–", "×1"]
 
 
+@pytest.mark.parametrize("extreme", [5e-324, 1.7e308])
+def test_bars_of_the_least_and_the_largest_number(extreme):
+    layers = [make_parameter(layer_id=1), make_parameter("x", layer_id=2, lr_scale=extreme)]
+    text = plan_text(make_plan(*layers), width=80, color=False)
+    rows = [line for line in text.splitlines() if line.lstrip().startswith(("1 ", "2 "))]
+    bars = [row.count("█") for row in rows]
+    assert min(bars) < 4 < max(bars)
+    assert (bars[0] < bars[1]) == (extreme > 1)
+    assert re.search(r"bar: lr_scale on a log scale from (1e-324 to 1|0\.1 to 1e309)\n", text)
+
+
 def test_csv_has_exact_numbers():
     text = plan_csv(make_plan(make_parameter(lr=0.1 + 0.2)))
     assert text.splitlines()[1].split(",")[6] == repr(0.1 + 0.2)

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 from conftest import SAMPLES
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from schedules import schedule_of
 
@@ -111,7 +111,6 @@ def test_names_are_data():
 lrs = st.none() | st.floats(width=64) | st.sampled_from([0.0, -1.0, math.inf, math.nan, 5e-324])
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.lists(lrs, min_size=1, max_size=4))
 def test_any_lr_can_be_drawn(values):
     plan = plan_of(values)

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from junitparser import JUnitXml
 from markdown_it import MarkdownIt
@@ -167,7 +167,6 @@ def test_github(report):
             assert any(m.split("\n")[0] == printable(one.finding.message) for m in messages)
 
 
-@settings(deadline=None)
 @given(reports, st.sampled_from([60, 80]), st.booleans())
 def test_text_in_a_terminal(report, width, color):
     assert_no_more_than_text(report_text(report, width=width, color=color))
