@@ -22,7 +22,8 @@ from lldtool.rules.base import PARAMWISE_CFG
 from lldtool.rules.unused_ignore import UnusedIgnore
 from lldtool.schedule import Length, Schedule
 from lldtool.source.pasteable import config_text
-from lldtool.source.places import Sources, Suppression
+from lldtool.source.places import Sources
+from lldtool.source.suppressions import Suppression
 
 if TYPE_CHECKING:
     from lldtool.dryrun.examination import Examination

@@ -15,7 +15,7 @@ from lldtool.dryrun.registries import chain, type_name
 from lldtool.dryrun.surroundings import ProcessExit
 from lldtool.errors import LldtoolError
 from lldtool.plan import Optimizer
-from lldtool.source.places import circle_of_bases
+from lldtool.source.bases import circle_of_bases
 
 #: More characters of an exception than this say nothing more.
 _LONGEST = 300

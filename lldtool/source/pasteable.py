@@ -11,7 +11,8 @@ from typing import Any
 
 from lldtool.findings import Place
 from lldtool.rules.base import DELETE, Edit
-from lldtool.source.places import Container, Sources
+from lldtool.source.entries import Container
+from lldtool.source.places import Sources
 
 
 def config_text(edits: Sequence[Edit], sources: Sources) -> str | None:

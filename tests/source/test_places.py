@@ -17,7 +17,9 @@ from mmengine.config import Config
 
 from lldtool.findings import Place
 from lldtool.source import locate
-from lldtool.source.places import Container, Sources, Suppression
+from lldtool.source.entries import Container
+from lldtool.source.places import Sources
+from lldtool.source.suppressions import Suppression
 
 WRAPPER = ("optim_wrapper",)
 OPTIONS = (*WRAPPER, "paramwise_cfg")
