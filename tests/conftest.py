@@ -34,7 +34,7 @@ hypothesis.settings.register_profile(
 )
 fixed = hypothesis.settings.get_profile("lldtool")
 # Others in each run, and many.
-hypothesis.settings.register_profile("long", fixed, max_examples=2000, derandomize=False)
+hypothesis.settings.register_profile("long", fixed, max_examples=500, derandomize=False)
 # For mutants: a few examples of each property, and the first that fails will do.
 hypothesis.settings.register_profile(
     "mutation",

@@ -210,7 +210,9 @@ class _Watcher:
             printed=last_lines(self._printed.taken(), _MOST_PRINTED),
         )
         if isinstance(seen, BaseException):
-            text = seen.without_config() if isinstance(seen, LldtoolError) else str(seen)
+            text = str(seen)
+            if isinstance(seen, LldtoolError) and seen.config == self._request.name:
+                text = seen.without_config()
             self._show(replace(state, error=text or type(seen).__name__))
             return
         policy, found = seen

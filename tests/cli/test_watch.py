@@ -70,6 +70,12 @@ class Terminal:
         self.read(0.1)
         return self.process.returncode
 
+    def close(self):
+        self.process.terminate()
+        self.ended()
+        os.close(self.mine)
+        os.close(self.theirs)
+
 
 @pytest.fixture
 def watched(tmp_path):
@@ -84,10 +90,7 @@ def watched(tmp_path):
     (tmp_path / "own_module.py").write_text("RATE = 1\n")
     terminal = Terminal("watch", config.name, cwd=tmp_path)
     yield tmp_path, terminal
-    terminal.process.kill()
-    terminal.process.wait()
-    os.close(terminal.mine)
-    os.close(terminal.theirs)
+    terminal.close()
 
 
 def edit(path, old, new):
@@ -192,6 +195,45 @@ def test_a_signal_ends_it_as_well(watched):
     assert termios.tcgetattr(terminal.theirs) == terminal.before
 
 
+def test_ctrl_z_gives_the_terminal_back_until_it_goes_on(watched):
+    _, terminal = watched
+    terminal.wait_for("ln1, head", "q ends it")
+    process, drawn_on = psutil.Process(terminal.process.pid), termios.tcgetattr(terminal.theirs)
+    terminal.press("\x1a")
+    until = time.monotonic() + MOST
+    while process.status() != psutil.STATUS_STOPPED:
+        assert time.monotonic() < until
+        terminal.read(0.1)
+    assert termios.tcgetattr(terminal.theirs) == terminal.before
+    terminal.seen = b""
+    process.resume()
+    while b"q ends it" not in terminal.seen:
+        assert time.monotonic() < until
+        terminal.read(0.1)
+    assert termios.tcgetattr(terminal.theirs) == drawn_on
+    terminal.press("q")
+    assert terminal.ended() == 0
+
+
+def test_settings_are_followed_as_well(watched):
+    folder, terminal = watched
+    terminal.wait_for("ln1, head", "Found 0 errors|Found .* of 1 config")
+    (folder / "lldtool.toml").write_text("timeout = 'soon'\n")
+    terminal.wait_for(r"lldtool.toml:\s+timeout", "ln1, head")
+    (folder / "lldtool.toml").write_text("timeout = 100\nignore = ['ALL']\n")
+    terminal.wait_for("All checks passed")
+
+
+def test_it_ends_with_its_terminal(watched):
+    _, terminal = watched
+    terminal.wait_for("ln1, head", "q ends it")
+    started = psutil.Process(terminal.process.pid).children(recursive=True)
+    os.close(terminal.mine)
+    terminal.mine = os.open(os.devnull, os.O_RDONLY)
+    assert terminal.process.wait(MOST) == -signal.SIGHUP
+    assert psutil.wait_procs(started, timeout=MOST)[1] == []
+
+
 def test_keys_scroll_what_is_longer_than_the_terminal(watched):
     _, terminal = watched
     terminal.wait_for("ln1, head", "q ends it")
@@ -221,8 +263,18 @@ def test_a_saved_plan_is_watched_too(tmp_path):
         edit(tmp_path / "plan.json", '"lr": 0.004', '"lr": 0.005')
         terminal.wait_for("0.004 → 0.005")
     finally:
-        terminal.process.kill()
-        terminal.process.wait()
+        terminal.close()
+
+
+def test_a_revision_is_not_watched(tmp_path):
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    (tmp_path / "config.py").write_text(TINY_VIT)
+    commit = ["git", "-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", "x"]
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    subprocess.run(commit, cwd=tmp_path, check=True)
+    result = lldtool_process("watch", "config.py@HEAD", cwd=tmp_path)
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "error: config.py@HEAD: a revision does not change\n"
 
 
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
