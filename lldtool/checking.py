@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -51,11 +52,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Judged:
-    """What a rule found, and the edits that were seen to mend it."""
+    """What a rule found, and the edits that were seen to mend it.
+
+    `in_whole` is the same, with a list whose items they change written whole, as one has to where
+    it is inherited.
+    """
 
     rule: Rule
     found: Found
     mend: Sequence[Edit] = ()
+    in_whole: Sequence[Edit] = ()
 
 
 @dataclass(frozen=True)
@@ -192,7 +198,8 @@ def _judge_live(
         replace(one, mend=_mend(one.rule, one.found, rules, policy, examination, judged))
         for one in judged
     ]
-    return None, _together(mended, rules, policy, examination)
+    mended = _together(mended, rules, policy, examination)
+    return None, [replace(one, in_whole=_in_whole(one.mend, plan)) for one in mended]
 
 
 def _subject(policy: Policy, plan: Plan, effects: dict[str, Effect] | None = None) -> Subject:
@@ -305,6 +312,17 @@ def _missing_container(plan: Plan) -> tuple[str, ...]:
     return (*PARAMWISE_CFG, "custom_keys") if options else PARAMWISE_CFG
 
 
+def _in_whole(edits: Sequence[Edit], plan: Plan) -> Sequence[Edit]:
+    """Edits of schedulers as one of their list; none where they are not in one."""
+    schedulers = plan.param_scheduler
+    if not isinstance(schedulers, tuple) or any(e.path[0] != "param_scheduler" for e in edits):
+        return ()
+    parts = {"param_scheduler": copy.deepcopy(list(schedulers))}
+    for edit in edits:
+        edit.apply_to(parts)
+    return [Edit(("param_scheduler",), parts["param_scheduler"])]
+
+
 def _is_in(edit: Edit, container: tuple[str, ...]) -> bool:
     return container != () and edit.path[: len(container)] == container
 
@@ -315,6 +333,9 @@ def _names(found: Found) -> tuple[str, ...]:
 
 def _finding(judged: _Judged, policy: Policy, sources: Sources | None) -> Finding:
     rule, found = judged.rule, judged.found
+    suggestion = None
+    if judged.mend and sources is not None:
+        suggestion = config_text(judged.mend, sources) or config_text(judged.in_whole, sources)
     severity = policy.severity_of(rule)
     if found.severity is not None and found.severity.rank > severity.rank:
         severity = found.severity
@@ -326,7 +347,7 @@ def _finding(judged: _Judged, policy: Policy, sources: Sources | None) -> Findin
         parameters=_names(found),
         key=".".join(found.at),
         place=None if sources is None else sources.place(found.at),
-        suggestion=config_text(judged.mend, sources) if judged.mend and sources else None,
+        suggestion=suggestion or None,
     )
 
 

@@ -125,7 +125,7 @@ def diff(
         rtol=rtol,
         only=None if match is None else lambda name: fnmatchcase(name, match),
     )
-    notes = _notes(result, match=match, rtol=rtol)
+    notes = _notes(result, match=match, rtol=rtol, of_two=not edits)
     if form is Format.table:
         from lldtool.render.diff import diff_text
 
@@ -159,14 +159,16 @@ def _picture(result: PlanDiff, form: str, dark: bool) -> bytes:
     return comparison_picture(Comparison(plans, ("A", "B"), legend), form, dark=dark)
 
 
-def _notes(result: PlanDiff, *, match: str | None, rtol: float) -> list[str]:
+def _notes(result: PlanDiff, *, match: str | None, rtol: float, of_two: bool) -> list[str]:
     """What was left out of the comparison, and what the plans have to say."""
     notes = [f"only names like {match}"] if match else []
     ignored = [name for name in SETTINGS if name not in result.looked_at]
     notes += [f"not compared: {', '.join(ignored)}"] if ignored else []
     notes += [f"numbers count as equal up to a relative difference of {rtol:g}"] if rtol else []
-    if result.identical:
-        notes.append("schedule, data and other options of the model are not compared")
+    if result.a.param_scheduler != result.b.param_scheduler:
+        notes.append("param_scheduler differs: `lldtool schedule` shows what each does")
+    if of_two or result.identical:
+        notes.append("data, length of training and other model options are not compared")
     for letter, plan in (("A", result.a), ("B", result.b)):
         if plan.optimizer.options is None:
             notes.append(f"{letter} was saved by an lldtool that recorded lr and weight decay only")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import queue
@@ -82,6 +83,10 @@ def watch(
     try:
         with watcher.screen.shown():
             watcher.run()
+    except OSError as error:
+        if error.errno != errno.EIO:  # the terminal is gone
+            raise
+        sys.exit(128 + signal.SIGHUP)
     finally:
         watcher.close()
 

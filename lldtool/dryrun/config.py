@@ -21,23 +21,12 @@ from lldtool.source.bases import circle_of_bases
 _LONGEST = 300
 
 
-def load_config(path: Path, options: Mapping[str, Any]) -> Any:
-    """Load a config with its bases and `custom_imports`, and merge the overrides.
-
-    Args:
-        path: the config file.
-        options: dotted key -> value, as `--cfg-options` gives them.
-
-    Returns:
-        An `mmengine.Config`.
-    """
+def load_config(path: Path) -> Any:
+    """Load a config with its bases and `custom_imports`; an `mmengine.Config`."""
     from mmengine.config import Config
 
     with _straight_to_base_configs():
-        config = Config.fromfile(str(path))
-    if options:
-        merge(config, options, f"--cfg-options {' '.join(options)}")
-    return config
+        return Config.fromfile(str(path))
 
 
 def merge(config: Any, options: Mapping[str, Any], what: str) -> None:

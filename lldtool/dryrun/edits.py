@@ -1,10 +1,13 @@
-"""`--with KEY=VALUE`: change a loaded config, keys with dots in them and removal included."""
+"""`--cfg-options` and `--with KEY=VALUE`: change a loaded config.
+
+The first as OpenMMLab does; the second also where keys have dots in them, and by removal.
+"""
 
 from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lldtool.dryrun.config import key_value, merge
@@ -12,6 +15,25 @@ from lldtool.errors import LldtoolError
 
 #: The value that removes a key.
 DELETE = "DELETE"
+
+
+def apply_overrides(config: Any, options: Mapping[str, Any]) -> list[str]:
+    """Merge dotted key -> value into the config, as `--cfg-options` does.
+
+    Args:
+        config: an `mmengine.Config`.
+        options: dotted key -> value.
+
+    Returns:
+        Notes on keys that are new and nearly those of the config.
+
+    Raises:
+        LldtoolError: they do not fit the config.
+    """
+    notes = [note for key in options for note in _doubts(config, key, key.split("."))]
+    if options:
+        merge(config, options, f"--cfg-options {' '.join(options)}")
+    return notes
 
 
 def apply_edits(config: Any, edits: Sequence[str]) -> list[str]:
@@ -43,8 +65,7 @@ def apply_edits(config: Any, edits: Sequence[str]) -> list[str]:
         if value == DELETE:
             _delete(config, path)
             continue
-        near = _near(config, path, cutoff=0.8)  # it may well be meant
-        notes += [f"{key} is new to the config: did you mean {near!r}?"] if near else []
+        notes += _doubts(config, key, path)
         for part in reversed(path[1:]):
             value = {part: value}
         merge(config, {path[0]: value}, key)
@@ -75,6 +96,24 @@ def _path(config: Any, key: str, value: object) -> list[str]:
         inside = _item(inside, path[-1]) if _has(inside, path[-1]) else None
         parts = parts[taken:]
     return path
+
+
+def _doubts(config: Any, key: str, path: Sequence[str]) -> list[str]:
+    """Whether a key that is new to the config may be meant for one that is there."""
+    near = _near(config, path, cutoff=0.8)  # it may well be meant
+    if near is None and not _has(config, path[0]):
+        near = next((".".join((*place, *path[1:])) for place in _places(config, path[0])), None)
+    return [f"{key} is new to the config: did you mean {near!r}?"] if near else []
+
+
+def _places(config: Any, key: str) -> Iterator[tuple[str, ...]]:
+    """The paths of dicts in dicts that lead to this key, the shortest first."""
+    entries: list[tuple[tuple[str, ...], Any]] = [((k,), value) for k, value in config.items()]
+    for path, value in entries:
+        if path[-1] == key:
+            yield path
+        if isinstance(value, dict):
+            entries += [((*path, str(name)), inner) for name, inner in value.items()]
 
 
 def _near(config: Any, path: Sequence[str], cutoff: float) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from lldtool.dryrun.files_read import noting_files
 from lldtool.dryrun.schedule import schedule_of
@@ -17,7 +17,7 @@ from lldtool.dryrun.without import effect_of
 from lldtool.keys import Effect, keys_of, may_be_redundant
 from lldtool.plan import Plan
 from lldtool.request import Request
-from lldtool.rules.base import DELETE, Edit
+from lldtool.rules.base import Edit
 from lldtool.schedule import Length, Schedule
 
 Result = TypeVar("Result")
@@ -70,26 +70,10 @@ class Examination:
         if not parts.keys() <= set(_CHANGEABLE):
             return None
         for edit in edits:
-            _apply(parts, edit)
+            edit.apply_to(parts)
         if parts.keys() == {"param_scheduler"}:  # which no constructor looks at
             return replace(self.plan, param_scheduler=schedulers(parts["param_scheduler"]))
         return self.training.plan(**parts)
-
-
-def _apply(parts: Any, edit: Edit) -> None:
-    *path, last = edit.path
-    inside = parts
-    for key in path:
-        if isinstance(inside, list):
-            inside = inside[int(key)]
-            continue
-        if not isinstance(inside.get(key, None), (dict, list)):
-            inside[key] = {}
-        inside = inside[key]
-    if edit.value is DELETE:
-        inside.pop(int(last) if isinstance(inside, list) else last, None)
-    else:
-        inside[int(last) if isinstance(inside, list) else last] = edit.value
 
 
 def examine(request: Request, use: Callable[[Examination], Result]) -> Result:

@@ -14,7 +14,7 @@ from typing import Any
 from lldtool.dryrun import config as configs
 from lldtool.dryrun import constructor, package_lookup
 from lldtool.dryrun import model as models
-from lldtool.dryrun.edits import apply_edits
+from lldtool.dryrun.edits import apply_edits, apply_overrides
 from lldtool.dryrun.explain import Setup, with_reasons
 from lldtool.dryrun.groups import (
     ParametersRead,
@@ -158,8 +158,8 @@ def load(request: Request) -> tuple[Any, list[str]]:
     """
     options = configs.overrides(request.cfg_options)
     with told(lambda error: configs.config_error(error, request.path, request.name)):
-        config = configs.load_config(request.path, options)
-        notes = apply_edits(config, request.edits)
+        config = configs.load_config(request.path)
+        notes = apply_overrides(config, options) + apply_edits(config, request.edits)
     configs.require_training_settings(config, request.name)
     return config, notes
 

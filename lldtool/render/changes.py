@@ -77,11 +77,15 @@ def sections(diff: PlanDiff, *, every_layer: bool, every_parameter: bool) -> lis
 
 
 def _layers(diff: PlanDiff, everything: bool) -> Section:
-    """A row for each layer that differs, or for every layer; runs of like ones are one row."""
-    shown = [pair for pair in diff.layers if everything or pair.differs]
+    """A row for each layer that differs, or for every layer; neighbours that are like are one."""
+    places = [i for i, pair in enumerate(diff.layers) if everything or pair.differs]
+    shown = [diff.layers[place] for place in places]
     modules = largest_modules(map(_names, shown), _partition(diff))
     lines = [Line(pair, tuple(own)) for pair, own in zip(shown, modules, strict=True)]
-    runs = [list(run) for _, run in groupby(lines, key=lambda line: line.pattern)]
+    apart = {id(line): place - i for i, (place, line) in enumerate(zip(places, lines, strict=True))}
+    runs = [
+        list(run) for _, run in groupby(lines, key=lambda line: (apart[id(line)], line.pattern))
+    ]
     columns: dict[str, list[Cell]] = {
         "layer": [layer_ids(run) for run in runs],
         LAYERS: [", ".join(folded(m for line in run for m in line.modules)) for run in runs],

@@ -18,6 +18,8 @@ _SPARED_BY = {
     "vector": (("flat_decay_mult",), r"gamma|scale|beta|alpha"),
     "embedding": ((), r"embed|token|table|rel_pos"),
 }
+#: How many keys are named.
+_MOST_KEYS = 3
 #: Optimizers that apply weight decay apart from the gradient; there, sparing norms is the custom.
 _DECOUPLED = re.compile(r".*(AdamW|Lion|Lamb|LAMB|Adan|Sophia|Prodigy).*")
 
@@ -40,7 +42,8 @@ def decayed(subject: Subject, kind: str, noun: str) -> Iterator[Found]:
     for at, parameters in grouped_by(found, cause).items():
         decays = " or ".join(dict.fromkeys(setting(p.weight_decay) for p in parameters))
         verb = "is" if len(parameters) == 1 else "are"
-        message = f"{plural(len(parameters), noun)} {verb} decayed, at {decays}{_why(subject, at)}"
+        why = _why(subject, at, parameters)
+        message = f"{plural(len(parameters), noun)} {verb} decayed, at {decays}{why}"
         options = (
             [] if is_key(at) else [[Edit((*PARAMWISE_CFG, o), 0.0)] for o in _SPARED_BY[kind][0]]
         )
@@ -82,14 +85,32 @@ def custom_keys(subject: Subject) -> list[tuple[str, dict[str, object]]]:
     return [(key, value) for key, value in known if isinstance(value, dict)]
 
 
-def _why(subject: Subject, at: tuple[str, ...]) -> str:
+def _why(subject: Subject, at: tuple[str, ...], parameters: Sequence[Parameter]) -> str:
     if is_key(at):
         return f": custom key {at[-1]!r} decides"
     if at[:2] == PARAMWISE_CFG and len(at) == 3:
         return f" by {at[-1]}"
     if at == PARAMWISE_CFG and subject.paramwise_cfg:
-        return ": no custom key or option of paramwise_cfg spares them"
+        return _what_misses(subject, parameters)
     return ": nothing in the config spares any" if at == PARAMWISE_CFG else ""
+
+
+def _what_misses(subject: Subject, parameters: Sequence[Parameter]) -> str:
+    """The custom keys that spare others, where they were looked at, or that there are none."""
+    them, their = ("it", "its name") if len(parameters) == 1 else ("them", "their names")
+    missed = [
+        key
+        for key, value in custom_keys(subject)
+        if value.get("decay_mult") == 0
+        and all(f"custom_key:{key}" in p.reason.weight_decay.misses for p in parameters)
+    ]
+    if not missed:
+        return f": no custom key or option of paramwise_cfg spares {them}"
+    keys, more = ", ".join(map(repr, missed[:_MOST_KEYS])), len(missed) - _MOST_KEYS
+    keys += f" and {more} more" if more > 0 else ""
+    if len(missed) == 1:
+        return f": custom key {keys} spares others, and is not in {their}"
+    return f": custom keys {keys} spare others, and are not in {their}"
 
 
 def is_key(at: tuple[str, ...]) -> bool:

@@ -38,6 +38,22 @@ class Edit:
     path: tuple[str, ...]
     value: Any
 
+    def apply_to(self, config: Any) -> None:  # noqa: ANN401
+        """Change a config, or the parts of it that are to be changed."""
+        *path, last = self.path
+        inside = config
+        for key in path:
+            if isinstance(inside, list):
+                inside = inside[int(key)]
+                continue
+            if not isinstance(inside.get(key, None), (dict, list)):
+                inside[key] = {}
+            inside = inside[key]
+        if self.value is DELETE:
+            inside.pop(int(last) if isinstance(inside, list) else last, None)
+        else:
+            inside[int(last) if isinstance(inside, list) else last] = self.value
+
 
 @dataclass(frozen=True)
 class Found:

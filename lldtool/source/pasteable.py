@@ -29,7 +29,7 @@ def config_text(edits: Sequence[Edit], sources: Sources) -> str | None:
 
     Returns:
         None where it can't be said so: an entry to delete is an inherited one, or one of a list is
-        to be changed, or code makes the dict.
+        to be changed, or code makes the dict or what is to be said anew.
     """
     deleted = [edit.path for edit in edits if edit.value is DELETE]
     written = [edit for edit in edits if edit.value is not DELETE]
@@ -44,6 +44,8 @@ def config_text(edits: Sequence[Edit], sources: Sources) -> str | None:
         if inherited and isinstance(edit.value, dict):  # which would be merged with this one
             return None
         if any(key.isdigit() for key in rest) or (inside and not _is_dict(sources, inside)):
+            return None
+        if not inside and _is_own(sources, edit.path):
             return None
         if not inside:
             _put(statements, edit.path, edit.value)
@@ -100,7 +102,7 @@ class _Language:
         """An entry of the whole config; a pure-Python config merges by method."""
         if self._suffix != ".py":
             return self._data(key, value)
-        if self._sources.is_pure_python:
+        if self._sources.is_pure_python and isinstance(value, dict):
             return f"{key}.merge({_literal(value)})"
         return f"{key} = {_literal(value)}"
 
@@ -131,12 +133,16 @@ def _begins_with_brace(value: Place) -> bool:
 
 def _literal(value: object, room: int = 60) -> str:
     """A value as OpenMMLab's configs write it, over several lines where it is long."""
-    if not isinstance(value, dict):
+    if isinstance(value, dict):
+        is_call = all(map(_is_name, value))
+        opening, closing = ("dict(", ")") if is_call else ("{", "}")
+        keys = [f"{key}=" if is_call else f"{key!r}: " for key in value]
+        items = [key + _literal(item, room) for key, item in zip(keys, value.values(), strict=True)]
+    elif isinstance(value, list):
+        opening, closing = "[", "]"
+        items = [_literal(item, room) for item in value]
+    else:
         return repr(value)
-    is_call = all(map(_is_name, value))
-    opening, closing = ("dict(", ")") if is_call else ("{", "}")
-    keys = [f"{key}=" if is_call else f"{key!r}: " for key in value]
-    items = [key + _literal(item, room) for key, item in zip(keys, value.values(), strict=True)]
     line = f"{opening}{', '.join(items)}{closing}"
     if len(line) <= room:
         return line

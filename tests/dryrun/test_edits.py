@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from lldtool.dryrun.edits import apply_edits
+from lldtool.dryrun.edits import apply_edits, apply_overrides
 from lldtool.errors import LldtoolError
 
 
@@ -110,12 +110,21 @@ def test_what_cannot_be_done_is_an_error(edit, message):
 
 @pytest.mark.parametrize(
     ("edit", "near"),
-    [("optim_wraper.x=1", "optim_wrapper"), ("optim_wrapper.optimizer.typ=SGD", "type")],
+    [
+        ("optim_wraper.x=1", "optim_wrapper"),
+        ("optim_wrapper.optimizer.typ=SGD", "type"),
+        ("type=SGD", "optim_wrapper.optimizer.type"),
+        ("optimizer.lr=1", "optim_wrapper.optimizer.lr"),
+    ],
 )
 def test_a_new_key_that_is_nearly_one_of_the_config_is_noted(edit, near):
-    notes = apply_edits(Config({"optim_wrapper": {"optimizer": {"type": "AdamW"}}}), [edit])
-    assert notes == [f"{edit.partition('=')[0]} is new to the config: did you mean {near!r}?"]
+    content = {"optim_wrapper": {"optimizer": {"type": "AdamW"}}}
+    key, _, value = edit.partition("=")
+    noted = [f"{key} is new to the config: did you mean {near!r}?"]
+    assert apply_edits(Config(content), [edit]) == noted
+    assert apply_overrides(Config(content), {key: value}) == noted
 
 
 def test_another_new_key_is_not_noted():
     assert apply_edits(Config({"optim_wrapper": {"lr": 1}}), ["optim_wrapper.betas=1"]) == []
+    assert apply_overrides(Config({"optim_wrapper": {"lr": 1}}), {"optim_wrapper.betas": 1}) == []

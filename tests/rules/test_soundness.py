@@ -153,6 +153,39 @@ def test_a_scheduler_that_is_inherited_is_not_replaced_by_a_dict_that_is_merged(
     assert (finding["code"], finding["suggestion"]) == ("LLD206", None)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("config.py", "_base_ = 'base.py'"),
+        ("config.py", "from mmengine.config import read_base\nwith read_base():\n"
+                      "    from .base import *\n"),
+        ("config.yaml", "_base_: base.py"),
+        ("config.json", '{"_base_": "base.py"}'),
+    ],
+)  # fmt: skip
+def test_a_scheduler_in_an_inherited_list_is_mended_by_the_whole_list(cli, tmp_path, name, text):
+    warm_up = "dict(type='LinearLR', start_factor=1e-3, end=5)"
+    cosine = "dict(type='CosineAnnealingLR', eta_min=1e-4, begin=5, T_max=95)"
+    base = SOUND.replace("_base_ = []\n", "") + f"param_scheduler = [{warm_up}, {cosine}]"
+    (tmp_path / "base.py").write_text(base)
+    path = tmp_path / name
+    path.write_text(text)
+    result = cli("check", path)
+    assert "LLD205" in result.out
+    assert f"write in {path}:" in result.out
+    (finding,) = json.loads(cli("check", path, "--format", "json").out)["configs"][0]["findings"]
+    if name == "config.json":
+        path.write_text(text.replace("}", f", {finding['suggestion']}}}"))
+    else:
+        pasted(finding["suggestion"], path)
+    assert cli("check", path).code == 0
+    before, after = (json.loads(cli("inspect", one, "--format", "json").out)["param_scheduler"]
+                     for one in (tmp_path / "base.py", path))  # fmt: skip
+    assert after[0] == before[0]
+    del before[1]["eta_min"]
+    assert after[1] == before[1] | {"eta_min_ratio": 0.1}
+
+
 def test_more_rules_take_no_mend_away(check):
     text = MODEL + wrapper(LAYERS, "layer_decay_rate=0.75")
     few, all_of_them = check(text), check(text, "--select", "ALL")
@@ -428,13 +461,21 @@ def explained(rule, **fields):
             ": custom key 'ln' decides",
         ),
         (explained("constructor"), ["constructor"], ""),
+        (
+            explained("base", misses=("custom_key:.bn",)), ["paramwise_cfg"],
+            ": custom key '.bn' spares others, and is not in its name",
+        ),
+        (
+            explained("base", misses=("custom_key:.bn", "custom_key:gn", "custom_key:ln")),
+            ["paramwise_cfg"],
+            ": custom keys '.bn', 'gn' spare others, and are not in its name",
+        ),
     ],
 )  # fmt: skip
 def test_what_decays_a_norm_is_told(reason, at, why):
     norm = make_parameter(reason=reason, traits=("norm",))
-    plan = make_plan(
-        norm, constructor=Constructor("LearningRateDecay", {"custom_keys": {"ln": {}}})
-    )
+    keys = {"ln": {}, ".bn": {"decay_mult": 0.0}, "gn": {"decay_mult": 0}}
+    plan = make_plan(norm, constructor=Constructor("LearningRateDecay", {"custom_keys": keys}))
     (one,) = found("LLD101", plan)
     assert one.at == ("optim_wrapper", *at)
     assert one.message == f"1 norm tensor is decayed, at 0.05{why}"

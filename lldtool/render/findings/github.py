@@ -87,7 +87,7 @@ def _message(one: Checked, told: Told, place: Mapping[str, str]) -> str:
     lines += [f"{label}: {', '.join(items)}" for label, items in told.about]
     if finding.suggestion:
         code = finding.suggestion.strip("\n").split("\n")
-        lines += ["write instead:", *(f"  {printable(line)}" for line in code)]
+        lines += [f"{told.to_write}:", *(f"  {printable(line)}" for line in code)]
     return "\n".join(lines)
 
 

@@ -67,7 +67,7 @@ def _finding(told: Told) -> str:
     points = [f"- {x}: {markdown(', '.join(items))}" for x, items in (*about, *told.about)]
     lines += [*points, ""] if points else []
     if finding.suggestion:
-        lines += ["Write instead:", "", *_fenced(finding.suggestion), ""]
+        lines += [f"{markdown(told.to_write)}:", "", *_fenced(finding.suggestion), ""]
     return "\n".join(lines)
 
 

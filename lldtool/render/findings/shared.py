@@ -75,6 +75,13 @@ class Told:
             more = [f"{len(heirs) - _MOST_CONFIGS} more"] if len(heirs) > _MOST_CONFIGS else []
             yield "a base of", [*heirs[:_MOST_CONFIGS], *more]
 
+    @property
+    def to_write(self) -> str:
+        """What to do with the suggestion: what is inherited is mended in the config itself."""
+        if not self.heirs:
+            return "write instead"
+        return f"write in {self.heirs[0] if len(self.heirs) == 1 else 'each of them'}"
+
 
 def told_once(report: Report) -> list[tuple[Checked, list[Told]]]:
     """Each config with its findings, less those told at an earlier config that shares the base.
