@@ -68,8 +68,8 @@ AutoScaleLr = Annotated[
 WorldSize = Annotated[
     int | None,
     typer.Option(
-        "--world-size", metavar="N", min=1, help="The number of GPUs, for auto_scale_lr.",
-        show_default=False,
+        "--world-size", metavar="N", min=1, show_default=False,
+        help="The number of GPUs: the whole batch is as many of the config's.",
     ),
 ]  # fmt: skip
 AllowNetwork = Annotated[

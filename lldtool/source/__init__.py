@@ -20,6 +20,13 @@ from lldtool.request import Checkout
 CONFIG_SUFFIXES = (".py", ".json", ".yaml", ".yml")
 
 
+#: OpenMMLab's packages that ship configs.
+_PACKAGES = (
+    "mmpretrain", "mmdet", "mmseg", "mmpose", "mmaction", "mmrotate", "mmdet3d", "mmocr",
+    "mmagic", "mmselfsup", "mmyolo",
+)  # fmt: skip
+#: How many configs of a directory are named.
+_MOST_NAMES = 3
 #: `x.py@main`, `mmpretrain::x@HEAD@{1}`; no directory with an @ in its name is taken apart.
 _AT_REVISION = re.compile(r"(.+(?:\.py|\.json|\.ya?ml)|.+::[^@]+?)@(.+)", re.DOTALL)
 
@@ -44,9 +51,10 @@ def locate(config: str) -> Located:
     try:
         found = _found(config)
         if found.path.is_dir():
-            raise LldtoolError("is a directory, not a config", config=config)
+            hint = _held_by(found.path)
+            raise LldtoolError("is a directory, not a config", config=config, hint=hint)
         if not found.path.exists():
-            raise LldtoolError("no such file", config=config, hint=_nearest_file(found.path))
+            raise LldtoolError("no such file", config=config, hint=_meant(config, found.path))
     except (OSError, ValueError, RuntimeError) as error:  # too long, with a NUL, no such ~user
         raise LldtoolError(f"no such file: {error}", config=config) from error
     if found.path.suffix not in CONFIG_SUFFIXES:
@@ -113,7 +121,9 @@ def _packaged(config: str, package: str, name: str) -> Path:
     """`mmpretrain::mae/x.py` -> the file in the package's installed configs."""
     folders = _config_folders(package)
     if not folders:
-        raise LldtoolError(f"the package {package!r} is not installed", config=config)
+        near = difflib.get_close_matches(package, _PACKAGES, n=1)
+        hint = f"did you mean {near[0]}::{name}?" if near and near[0] != package else None
+        raise LldtoolError(f"the package {package!r} is not installed", config=config, hint=hint)
     candidates = [folder / name for folder in folders] + [
         folder / f"{name}.py" for folder in folders
     ]
@@ -134,10 +144,32 @@ def _config_folders(package: str) -> list[Path]:
     return [root / ".mim" / "configs", root.parent / "configs", root / "configs"]
 
 
-def _nearest_file(path: Path) -> str | None:
-    """A hint at a config of nearly this name, beside where it was looked for."""
+def _meant(config: str, path: Path) -> str | None:
+    """A hint at a config of nearly this name: where it was looked for, or in the same package."""
+    package, separator, name = config.partition("::")
+    if separator:
+        names = [n for folder in _config_folders(package) for n in _configs_below(folder)]
+        same = [n for n in names if Path(n).stem == Path(name).stem]
+        near = same or difflib.get_close_matches(f"{name.removesuffix('.py')}.py", names, n=1)
+        return f"did you mean {package}::{near[0]}?" if near else None
+    package, separator, name = config.partition(":")
+    if separator and _config_folders(package):
+        return f"did you mean {package}::{name}?"
     if not path.parent.is_dir():
         return f"there is no directory {path.parent} either"
     names = [p.name for p in path.parent.iterdir() if p.suffix in CONFIG_SUFFIXES]
     near = difflib.get_close_matches(path.name, names, n=1)
     return f"did you mean {path.parent / near[0]}?" if near else None
+
+
+def _configs_below(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.py"))]
+
+
+def _held_by(directory: Path) -> str | None:
+    """A hint at the configs that a directory holds."""
+    names = sorted(p.name for p in directory.glob("*.py"))
+    if not names:
+        return None
+    more = [f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+    return f"it holds {', '.join([*names[:_MOST_NAMES], *more])}"

@@ -181,6 +181,17 @@ def test_bad_config_is_one_line_and_exit_code_2(case, cli, project):
         (["notes.txt"], "not a config: its name ends in none of .py"),
         (["mmpretrain::mae/nowhere.py"], "mmpretrain::mae/nowhere.py: no such file"),
         (["mmnothing::x.py"], "the package 'mmnothing' is not installed"),
+        (["mmpretrian::x.py"], r"is not installed \(did you mean mmpretrain::x.py\?\)"),
+        (["mmpretrain:x.py"], r"no such file \(did you mean mmpretrain::x.py\?\)"),
+        (
+            ["mmpretrain::resnet50_8xb32_in1k.py"],
+            r"no such file \(did you mean mmpretrain::resnet/resnet50_8xb32_in1k.py\?\)",
+        ),
+        (
+            ["mmpretrain::resnet/resnet50_8xb32_in1.py"],
+            r"no such file \(did you mean mmpretrain::resnet/resnet50_8xb32_in1k.py\?\)",
+        ),
+        (["mmpretrain::mae"], r"is a directory, not a config \(it holds mae_.*, \d+ more\)"),
         (["vit.py", "--cfg-options", "model"], "expected KEY=VALUE"),
         (["vit.py", "--cfg-options", "model.head=[1,2"], "brackets"),
         (["vit.py", "--cfg-options", "model.type.x=1"], "--cfg-options model.type.x"),

@@ -453,7 +453,7 @@ def explained(rule, **fields):
     [
         (
             explained("base"), ["paramwise_cfg"],
-            ": no custom key or option of paramwise_cfg spares them",
+            ": no custom key or option of paramwise_cfg spares it",
         ),
         (explained("norm_decay_mult"), ["paramwise_cfg", "norm_decay_mult"], " by norm_decay_mult"),
         (
