@@ -79,6 +79,9 @@ def report(
         ]
         page = report_html(reported, report_of([one.outcome for one in found], policy))
         emit(page, output, utf8=True)
+    for one in found:
+        if one.no_schedule and not one.outcome.error:
+            say(f"note: {one.outcome.config}: no schedule in the report: {one.no_schedule}")
     for outcome in failed:
         say(f"error: {LldtoolError(outcome.error or 'no plan', config=outcome.config)}")
     raise typer.Exit(2 if failed else 0)
@@ -93,7 +96,7 @@ def _surveys(
     """What there is to say about each."""
     from lldtool.checking import Outcome, Survey, check_plan, survey
 
-    no_schedule = "A saved plan has no schedulers to step: name the config instead."
+    no_schedule = "a saved plan has no schedulers to step: name the config instead"
 
     def saved(plan: Plan, name: str) -> Survey:
         return Survey(check_plan(policy, plan, name), plan, no_schedule=no_schedule)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lldtool.alignment import align
-from lldtool.diff import diff_plans
+from lldtool.diff import PlanDiff, diff_plans
 from lldtool.plan import Layer, Plan, dump_by_line, plan_header
 from lldtool.render.contents import folded, largest_modules
 from lldtool.render.tables import markdown, markdown_table
@@ -49,8 +49,16 @@ class Comparison:
     @cached_property
     def decayed_otherwise(self) -> list[int]:
         """How many parameters have another weight decay than in the first plan, for each plan."""
-        first = self.plans[0]
-        return [len(diff_plans(first, plan).with_changed("weight_decay")) for plan in self.plans]
+        return [len(diff.with_changed("weight_decay")) for diff in self._diffs]
+
+    @property
+    def shared(self) -> list[int]:
+        """How many parameters each plan has in common with the first."""
+        return [diff.compared for diff in self._diffs]
+
+    @cached_property
+    def _diffs(self) -> list[PlanDiff]:
+        return [diff_plans(self.plans[0], plan) for plan in self.plans]
 
     @property
     def notes(self) -> list[str]:
@@ -85,8 +93,11 @@ def comparison_text(comparison: Comparison, *, width: int, color: bool) -> str:
 def caption(comparison: Comparison) -> str:
     """What the table shows."""
     first = printable(comparison.titles[0])
+    shared = comparison.shared
+    of_shared = "of those in common, " if len(set(shared)) > 1 else ""
     return (
-        f"lr of each layer; last row: parameters whose weight decay is not that of column {first}"
+        f"lr of each layer; last row: {of_shared}parameters whose weight decay is not that of "
+        f"column {first}"
     )
 
 
@@ -103,11 +114,16 @@ def comparison_columns(comparison: Comparison) -> tuple[list[list[str]], list[li
     )
     fixed.append(["contents", *comparison.contents, _DECAYED_OTHERWISE])
     variants = [
-        [printable(title), *("" if layer is None else lr(layer.lr) for layer in column), str(count)]
-        for title, column, count in zip(
+        [
+            printable(title),
+            *("" if layer is None else lr(layer.lr) for layer in column),
+            str(count) if shared else "–",
+        ]
+        for title, column, count, shared in zip(
             comparison.titles,
             ([row[n] for row in comparison.rows] for n in range(len(comparison.plans))),
             comparison.decayed_otherwise,
+            comparison.shared,
             strict=True,
         )
     ]

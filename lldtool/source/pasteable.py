@@ -29,7 +29,7 @@ def config_text(edits: Sequence[Edit], sources: Sources) -> str | None:
 
     Returns:
         None where it can't be said so: an entry to delete is an inherited one, or one of a list is
-        to be changed, or code makes the dict or what is to be said anew.
+        to be changed, or code makes the dict.
     """
     deleted = [edit.path for edit in edits if edit.value is DELETE]
     written = [edit for edit in edits if edit.value is not DELETE]
@@ -44,8 +44,6 @@ def config_text(edits: Sequence[Edit], sources: Sources) -> str | None:
         if inherited and isinstance(edit.value, dict):  # which would be merged with this one
             return None
         if any(key.isdigit() for key in rest) or (inside and not _is_dict(sources, inside)):
-            return None
-        if not inside and _is_own(sources, edit.path):
             return None
         if not inside:
             _put(statements, edit.path, edit.value)

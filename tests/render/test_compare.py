@@ -78,6 +78,14 @@ def test_weight_decays_are_counted_against_the_first_plan():
     assert Comparison((a, b, a), ("A", "B", "C"), ()).decayed_otherwise == [0, 1, 0]
 
 
+def test_plans_that_share_nothing_are_not_said_to_be_the_same():
+    plans = (make_plan(make_parameter("x")), make_plan(make_parameter("y")))
+    lines = comparison_text(Comparison(plans, ("A", "B"), ()), width=80, color=False).splitlines()
+    last = next(line for line in lines if "weight decay differs" in line)
+    assert last.split()[-2:] == ["0", "–"]
+    assert "of those in common" in lines[-2]
+
+
 @pytest.mark.parametrize("form", [comparison_csv, comparison_json, comparison_markdown])
 def test_plans_without_parameters(form):
     empty = replace(make_plan(), parameters=())

@@ -77,16 +77,16 @@ def _finding(one: Checked, told: Told, width: int, *, brief: bool) -> Text:
         line.stylize("bold", len(gutter) + 2, len(f"{gutter}= {label}:"))
         lines += [line, *(Text(f"{gutter}  {other}") for other in others)]
     if finding.suggestion and not brief:
-        lines += _suggestion(finding.suggestion, told.to_write, gutter)
+        lines += _suggestion(finding.suggestion, told.to_write, gutter, width - len(_INDENT))
     return Text(f"\n{_INDENT}").join(lines)
 
 
-def _suggestion(suggestion: str, what: str, gutter: str) -> list[Text]:
+def _suggestion(suggestion: str, what: str, gutter: str, width: int) -> list[Text]:
     """Text to copy: its lines stay whole."""
     lines = suggestion.strip("\n").split("\n")
     code = [Text(printable(x), "dim" if x.startswith("#") else "green") for x in lines]
     label = Text.assemble((f"{gutter}= ", "dim"), (f"{what}:", "bold"))
-    if len(code) == 1:
+    if len(code) == 1 and len(label) + 1 + len(code[0]) <= width:
         return [Text.assemble(label, " ", code[0])]
     return [label, *(Text.assemble(f"{gutter}    ", line) for line in code)]
 
