@@ -110,7 +110,8 @@ def built(path):
             config.model.setdefault("data_preprocessor", config.data_preprocessor)
         model = MODELS.build(config.model)
         wrapper_config = copy.deepcopy(config.optim_wrapper)
-        if "Amp" in str(wrapper_config.get("type", "")):
+        kind = wrapper_config.get("type", None)
+        if not isinstance(kind, (list, tuple)) and "Amp" in str(kind):
             wrapper_config["type"] = "OptimWrapper"
             for key in ("loss_scale", "dtype", "use_fsdp"):
                 wrapper_config.pop(key, None)

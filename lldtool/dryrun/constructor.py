@@ -143,7 +143,8 @@ def _missing_package(kind: Any) -> str | None:
     path = kind if isinstance(kind, str) else f"{kind.module}.{kind}"
     top, dot, _ = path.partition(".")
     if dot:
-        return top if importlib.util.find_spec(top) is None else None
+        is_name = all(part.isidentifier() for part in path.split("."))
+        return top if is_name and importlib.util.find_spec(top) is None else None
     with OPTIMIZERS.switch_scope_and_registry(None) as registry:
         registry.import_from_location()
         if path in registry.module_dict or path in OPTIMIZERS.module_dict:

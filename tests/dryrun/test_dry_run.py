@@ -54,6 +54,14 @@ def test_an_optimizer_that_is_not_installed_still_shows_its_groups(kind, plan_of
     assert any("is not installed" in note and kind.split(".")[-1] in note for note in plan.notes)
 
 
+@pytest.mark.parametrize("kind", ["0.75", "no such.Adam", "a..Adam"])
+def test_a_type_that_no_package_can_have_is_an_error(tmp_path, kind):
+    path = tmp_path / "config.py"
+    path.write_text(TINY_VIT.replace("AdamW", kind))
+    with pytest.raises(lldtool.LldtoolError, match="training would crash at its start"):
+        lldtool.dry_run(path)
+
+
 def test_an_optimizer_imported_by_a_pure_python_config_need_not_be_installed(plan_of):
     text = TINY_VIT.replace("_base_ = []", "from bitsandbytes.optim import AdamW8bit").replace(
         "type='AdamW'", "type=AdamW8bit"

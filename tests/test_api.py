@@ -1,0 +1,101 @@
+"""What a script gets from `import lldtool`, and what a fleet's worker does, in this process."""
+
+from dataclasses import replace
+
+import pytest
+from conftest import TINY_VIT
+
+import lldtool
+from lldtool.checking import survey
+from lldtool.policy import Policy
+from lldtool.request import Request
+from lldtool.schedule import Length
+
+PLAN = "tests/render/plans/vit-base_layer-decay.json"
+DECAYED = TINY_VIT.replace("layer_decay_rate=0.75", "layer_decay_rate=0.75, norm_decay_mult=0.0")
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no settings are
+    path = tmp_path / "config.py"
+    path.write_text(DECAYED)
+    return path
+
+
+def test_check_returns_the_findings_of_a_config(config):
+    found = lldtool.check(config)
+    assert [(f.code, f.severity.value) for f in found] == [
+        ("LLD102", "error"),
+        ("LLD104", "warning"),
+    ]
+    assert [f.code for f in lldtool.check(config, fail_on="error")] == ["LLD102"]
+    assert [f.code for f in lldtool.check(config, ignore=["LLD102"])] == ["LLD104"]
+    assert lldtool.check(config, select=["LLD101"]) == ()
+    spared = {"optim_wrapper.paramwise_cfg.bias_decay_mult": 0.0}
+    assert [f.code for f in lldtool.check(config, cfg_options=spared)] == ["LLD104"]
+
+
+def test_check_of_a_plan_finds_the_same_without_places(config):
+    plan = lldtool.dry_run(config)
+    found = lldtool.check(plan)
+    assert [f.code for f in found] == ["LLD102", "LLD104"]
+    assert {(f.place, f.suggestion) for f in found} == {(None, None)}
+    assert [f.parameters for f in found] == [f.parameters for f in lldtool.check(config)]
+
+
+def test_check_of_a_saved_plan():
+    assert lldtool.check(PLAN, select=["LLD1"]) == lldtool.check(
+        lldtool.load_plan(PLAN), select=["LLD1"]
+    )
+
+
+def test_check_says_what_it_cannot_do(config):
+    with pytest.raises(lldtool.LldtoolError, match="fail_on is 'never'"):
+        lldtool.check(config, fail_on="never")
+    config.write_text("raise ValueError('oh')")
+    with pytest.raises(lldtool.LldtoolError, match=r"config\.py: ValueError: oh"):
+        lldtool.check(config)
+
+
+def test_an_attribute_that_there_is_not():
+    assert lldtool.__version__
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = lldtool.nothing
+
+
+def surveyed(path, length=None):
+    return survey(Policy(), Request(path=path, name=path.name), length)
+
+
+def test_a_survey_has_plan_findings_schedule_and_files(config):
+    (config.parent / "base.py").write_text(DECAYED)
+    config.write_text("_base_ = 'base.py'")
+    found = surveyed(config, Length(2, None, 3))
+    assert found.plan == replace(lldtool.dry_run(config), config=config.name)
+    assert [f.code for f in found.outcome.findings] == ["LLD102", "LLD104"]
+    assert {path.name for path in found.files} == {"base.py", "config.py"}
+    assert (found.schedule.steps, found.no_schedule) == (6, None)
+    assert surveyed(config).schedule is None
+
+
+def test_a_survey_says_why_there_is_no_schedule(config):
+    config.write_text(DECAYED + "param_scheduler = dict(type='LinearLR', by_epoch=False, end=3)")
+    found = surveyed(config, Length(None, None, None))
+    assert found.plan is not None
+    assert "max_epochs" in found.no_schedule
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("raise ValueError('oh')", "ValueError: oh"),
+        (DECAYED.replace("AdamW", "AdamV"), "AdamV"),
+        (DECAYED.replace(", weight_decay=0.05", ""), "weight_decay"),
+    ],
+)
+def test_a_survey_says_why_there_is_no_plan(config, text, error):
+    config.write_text(text)
+    found = surveyed(config)
+    assert found.plan is None
+    assert error in found.outcome.error
