@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -84,6 +85,7 @@ def cli(capsys):
     def run(*arguments):
         with pytest.raises(SystemExit) as ended:
             main([str(a) for a in arguments])
+        gc.enable()  # this process lives on
         out, err = capsys.readouterr()
         return Result(ended.value.code or 0, out, err)
 

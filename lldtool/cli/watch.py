@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib.util
 import os
 import queue
@@ -79,6 +80,7 @@ def watch(
     if not _has_terminal():
         hint = f"lldtool inspect {config} prints the table once"
         raise LldtoolError("watch needs a terminal that it can draw on", hint=hint)
+    gc.enable()  # it may live for days
     watcher = _Watcher(request, settings, colored=use_color(color, None))
     try:
         with watcher.screen.shown():
