@@ -99,3 +99,42 @@ def test_a_survey_says_why_there_is_no_plan(config, text, error):
     found = surveyed(config)
     assert found.plan is None
     assert error in found.outcome.error
+
+
+def test_mends_that_open_one_dict_are_told_together(config):
+    (line,) = [line for line in TINY_VIT.splitlines() if "paramwise_cfg" in line]
+    config.write_text(TINY_VIT.replace(line, ")"))
+    mends = [f.suggestion for f in lldtool.check(config) if "custom_keys" in (f.suggestion or "")]
+    assert len(set(mends)) == 1
+    assert len(mends) > 1
+
+
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [
+        ("LLD102", None),
+        ("LLD101", "LLD101"),
+        ("", None),
+        ("LLD1", None),
+        ("LLD101, LLD102", "LLD101"),
+        ("LLD999", "LLD999"),
+    ],
+)
+def test_a_comment_that_ignores_nothing_is_found(config, codes, message):
+    comment = f"# lldtool: ignore[{codes}]" if codes else "# lldtool: ignore"
+    (line,) = [line for line in DECAYED.splitlines() if "paramwise_cfg" in line]
+    config.write_text(DECAYED.replace(line, f"{line}  {comment}"))
+    unused = [f.message for f in lldtool.check(config, select=["ALL"]) if f.name == "unused-ignore"]
+    assert len(unused) == (message is not None)
+    assert all(message in one for one in unused)
+
+
+def test_a_constructor_that_raises_is_found_with_its_mend(config):
+    frozen = "head=dict(type='LinearClsHead', num_classes=10, in_channels=192)"
+    text = DECAYED.replace(", weight_decay=0.05", "")
+    assert frozen in text
+    config.write_text(text)
+    with pytest.raises(lldtool.LldtoolError, match="no weight_decay"):
+        lldtool.check(config)
+    (finding,) = surveyed(config).outcome.findings
+    assert "weight_decay=" in finding.suggestion

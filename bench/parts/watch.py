@@ -7,7 +7,6 @@ import os
 import pty
 import select
 import shutil
-import signal
 import struct
 import subprocess
 import sys
@@ -62,7 +61,7 @@ def _watching(config):
             _read_until_quiet(mine, b"All checks passed")
             yield mine
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # Ctrl-C is ignored in the background of a shell
 
 
 def _read_until_quiet(terminal, wanted):

@@ -70,3 +70,7 @@ def test_to_a_file(cli, tmp_path):
     path = tmp_path / "table.csv"
     assert cli("compare", VIT, TRAPS, "--format", "csv", "-o", path).out == ""
     assert path.read_text().startswith("layer_id,contents,A,B\n0,")
+
+
+def test_as_markdown(cli):
+    assert cli("compare", VIT, TRAPS, "--format", "markdown").out.count("| layer |") == 1

@@ -70,3 +70,24 @@ def test_a_frozen_parameter_is_said_to_be_frozen(cli):
     result = cli("explain", plan, "backbone.conv1.weight")
     assert result.code == 2
     assert "backbone.conv1.weight: frozen, in no param group" in result.err
+
+
+def test_keys_have_every_format(cli):
+    config = SAMPLES / "vit-base_layer-decay.py"
+    keys = json.loads(cli("explain", config, "--keys", "--format", "json").out)["keys"]
+    table = cli("explain", config, "--keys").out
+    markdown = cli("explain", config, "--keys", "--format", "markdown").out
+    assert keys
+    for key in keys:
+        assert key["name"] in table
+        assert key["name"].replace("_", "\\_") in markdown
+
+
+def test_a_parameter_in_no_group_says_which_way(cli, tmp_path):
+    plan = json.loads(VIT.read_text())
+    plan["left_out"] = [{"name": "head.extra", "shape": [1], "numel": 1}]
+    plan["frozen"] = [{"name": "head.still", "shape": [1], "numel": 1}]
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(plan))
+    assert "head.extra: the constructor left it out" in cli("explain", path, "head.extra").err
+    assert "head.still: frozen, in no param group" in cli("explain", path, "head.still").err

@@ -182,3 +182,9 @@ def test_shell_completion(shell):
 def test_without_a_command_help_is_shown(cli):
     result = cli()
     assert "[OPTIONS] COMMAND" in result.out + result.err
+
+
+def test_a_plan_without_layers_has_none_to_choose(cli):
+    result = cli("inspect", PLANS / "resnet50_lr-mult.json", "--layer", "3")
+    assert (result.code, result.out) == (2, "")
+    assert "no layer 3: the constructor knows no layers" in result.err

@@ -268,3 +268,73 @@ def test_custom_imports_find_modules_of_the_working_directory(plan_of, tmp_path)
     (tmp_path / "lldtool_test_project" / "__init__.py").write_text("loaded = True\n")
     plan_of("custom_imports = dict(imports=['lldtool_test_project'])")
     assert sys.modules["lldtool_test_project"].loaded
+
+
+DECLARING = """
+import torch
+from mmpretrain.models import VisionTransformer
+from mmpretrain.registry import MODELS
+
+
+@MODELS.register_module(force=True)
+class Declaring(VisionTransformer):
+    def no_weight_decay(self):
+        return ['pos_embed']
+
+    def no_weight_decay_keywords(self):
+        return ['ln1']
+
+
+@MODELS.register_module(force=True)
+class Failing(VisionTransformer):
+    def no_weight_decay(self):
+        raise RuntimeError('oh')
+
+
+def not_a_module(**options):
+    return options
+
+
+MODELS.register_module('NotAModule', module=not_a_module, force=True)
+"""
+
+
+@pytest.fixture
+def declaring(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "declaring.py").write_text(DECLARING)
+
+    def write(old, new):
+        text = TINY_VIT.replace(old, new) + "custom_imports = dict(imports=['declaring'])\n"
+        (tmp_path / "config.py").write_text(text)
+        return tmp_path / "config.py"
+
+    yield write
+    sys.modules.pop("declaring", None)
+
+
+def test_what_a_model_declares_to_be_undecayed_is_a_trait(declaring):
+    plan = lldtool.dry_run(declaring("'VisionTransformer'", "'Declaring'"))
+    declared = {p.name for p in plan.parameters if "no_weight_decay" in p.traits}
+    assert "backbone.pos_embed" in declared
+    assert {n for n in declared if "ln1" in n} == {
+        p.name for p in plan.parameters if "ln1" in p.name
+    }
+    assert "backbone.cls_token" not in declared
+
+
+def test_a_declaration_that_fails_costs_the_trait_only(declaring):
+    plan = lldtool.dry_run(declaring("'VisionTransformer'", "'Failing'"))
+    assert not any("no_weight_decay" in p.traits for p in plan.parameters)
+
+
+def test_a_model_that_is_no_module_is_an_error(declaring):
+    with pytest.raises(lldtool.LldtoolError, match="model builds a dict"):
+        lldtool.dry_run(declaring("'ImageClassifier'", "'NotAModule'"))
+
+
+def test_a_config_without_a_scope_gets_mmpretrain_where_its_model_is(tmp_path):
+    path = tmp_path / "config.py"
+    path.write_text(TINY_VIT.replace("default_scope = 'mmpretrain'", ""))
+    (note,) = [n for n in lldtool.dry_run(path).notes if "default_scope" in n]
+    assert "mmpretrain assumed" in note

@@ -1,0 +1,21 @@
+"""What `lldtool schedule` can't do is one line."""
+
+import pytest
+from conftest import ROOT, SAMPLES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((ROOT / "tests/render/plans/resnet50.json",), "a saved plan has no schedulers to step"),
+        ((SAMPLES / "resnet50.py", "--at", "0,x"), "--at 0,x: expected numbers with commas"),
+        (
+            (SAMPLES / "resnet50.py", "--epoch-length", "2", "--dataset-size", "3"),
+            "--epoch-length and --dataset-size exclude each other",
+        ),
+    ],
+)
+def test_what_it_cannot_do_is_said(cli, arguments, message):
+    result = cli("schedule", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
