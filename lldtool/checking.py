@@ -315,7 +315,9 @@ def _missing_container(plan: Plan) -> tuple[str, ...]:
 def _in_whole(edits: Sequence[Edit], plan: Plan) -> Sequence[Edit]:
     """Edits of schedulers as one of their list; none where they are not in one."""
     schedulers = plan.param_scheduler
-    if not isinstance(schedulers, tuple) or any(e.path[0] != "param_scheduler" for e in edits):
+    if not edits or any(edit.path[0] != "param_scheduler" for edit in edits):
+        return ()
+    if not isinstance(schedulers, tuple):
         return ()
     parts = {"param_scheduler": copy.deepcopy(list(schedulers))}
     for edit in edits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 #: What a terminal without UTF-8 gets in the place of these.
 _ASCII = str.maketrans(
@@ -92,6 +92,12 @@ def plural(number: int, noun: str) -> str:
     if number != 1:
         noun = noun.removesuffix("y") + "ies" if noun.endswith("ry") else f"{noun}s"
     return f"{number:,} {noun}"
+
+
+def shortened(items: Sequence[str], most: int) -> list[str]:
+    """The first of them, and how many more there are."""
+    more = [f"{len(items) - most} more"] if len(items) > most else []
+    return [*items[:most], *more]
 
 
 def ranges(numbers: Iterable[int], joint: str = "–") -> str:

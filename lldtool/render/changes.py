@@ -82,9 +82,11 @@ def _layers(diff: PlanDiff, everything: bool) -> Section:
     shown = [diff.layers[place] for place in places]
     modules = largest_modules(map(_names, shown), _partition(diff))
     lines = [Line(pair, tuple(own)) for pair, own in zip(shown, modules, strict=True)]
-    apart = {id(line): place - i for i, (place, line) in enumerate(zip(places, lines, strict=True))}
+    skipped = (place - i for i, place in enumerate(places))
+    placed = zip(skipped, lines, strict=True)
     runs = [
-        list(run) for _, run in groupby(lines, key=lambda line: (apart[id(line)], line.pattern))
+        [line for _, line in run]
+        for _, run in groupby(placed, key=lambda one: (one[0], one[1].pattern))
     ]
     columns: dict[str, list[Cell]] = {
         "layer": [layer_ids(run) for run in runs],

@@ -38,10 +38,10 @@ class Edit:
     path: tuple[str, ...]
     value: Any
 
-    def apply_to(self, config: Any) -> None:  # noqa: ANN401
+    def apply_to(self, config: dict[str, Any]) -> None:
         """Change a config, or the parts of it that are to be changed."""
         *path, last = self.path
-        inside = config
+        inside: Any = config
         for key in path:
             if isinstance(inside, list):
                 inside = inside[int(key)]

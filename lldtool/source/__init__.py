@@ -15,6 +15,7 @@ from pathlib import Path
 from lldtool.errors import LldtoolError
 from lldtool.plan import Plan, is_plan, plan_from_json
 from lldtool.request import Checkout
+from lldtool.text import shortened
 
 #: What mmengine's `Config.fromfile` reads.
 CONFIG_SUFFIXES = (".py", ".json", ".yaml", ".yml")
@@ -169,7 +170,4 @@ def _configs_below(folder: Path) -> list[str]:
 def _held_by(directory: Path) -> str | None:
     """A hint at the configs that a directory holds."""
     names = sorted(p.name for p in directory.glob("*.py"))
-    if not names:
-        return None
-    more = [f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
-    return f"it holds {', '.join([*names[:_MOST_NAMES], *more])}"
+    return f"it holds {', '.join(shortened(names, _MOST_NAMES))}" if names else None

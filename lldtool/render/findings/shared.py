@@ -14,7 +14,7 @@ from typing import Any
 
 from lldtool.findings import Checked, Finding, Place, Report, Severity, Status
 from lldtool.render.contents import patterns
-from lldtool.text import plural, printable
+from lldtool.text import plural, printable, shortened
 
 #: More patterns of parameters, or names of configs, than this are cut.
 _MOST_PATTERNS, _MOST_CONFIGS = 4, 3
@@ -71,9 +71,8 @@ class Told:
     @property
     def inherited(self) -> Iterator[tuple[str, list[str]]]:
         """Which configs have it from a base, a label and its items; nothing where none has."""
-        if heirs := self.heirs:
-            more = [f"{len(heirs) - _MOST_CONFIGS} more"] if len(heirs) > _MOST_CONFIGS else []
-            yield "a base of", [*heirs[:_MOST_CONFIGS], *more]
+        if self.heirs:
+            yield "a base of", shortened(self.heirs, _MOST_CONFIGS)
 
     @property
     def to_write(self) -> str:
