@@ -153,10 +153,11 @@ def diff(
 def _picture(result: PlanDiff, form: str, dark: bool) -> bytes:
     from lldtool.render.compare import Comparison
     from lldtool.render.plots import comparison_picture
+    from lldtool.render.words import names_of_sides
 
-    plans = (result.a, result.b)
-    legend = (("A", result.a.config), ("B", result.b.config))
-    return comparison_picture(Comparison(plans, ("A", "B"), legend), form, dark=dark)
+    titles = ("A", "B")
+    legend = tuple(zip(titles, names_of_sides(result), strict=True))
+    return comparison_picture(Comparison((result.a, result.b), titles, legend), form, dark=dark)
 
 
 def _notes(result: PlanDiff, *, match: str | None, rtol: float, of_two: bool) -> list[str]:

@@ -35,7 +35,7 @@ _PARTS = 400
 #: Labels of layers that have more characters together than this are turned.
 _MOST_IN_A_ROW = 70
 #: More labels of layers than this are thinned out; longer texts than these are cut.
-_MOST_LABELS, _LONGEST_LABEL, _LONGEST_NAME, _LONGEST_TITLE = 18, 22, 60, 90
+_MOST_LABELS, _LONGEST_LABEL, _LONGEST_NAME, _LONGEST_TITLE = 18, 22, 70, 90
 #: How far an axis goes below the lowest lr after the warm-up, and above the highest.
 _ROOM = 2.0
 #: Numbers that are smaller, or as much larger, are more than matplotlib takes.
@@ -148,8 +148,8 @@ def comparison_picture(comparison: Comparison, form: str, *, dark: bool = False)
     has_layers = any(plan.has_layers for plan in comparison.plans)
     labels = comparison.layer_ids if has_layers else comparison.contents
     otherwise, names = _decayed_otherwise(comparison), dict(comparison.legend)
-    heading = " · ".join(text for label, text in comparison.legend if label not in titles)
-    with _figure(theme, heading) as figure:
+    heading = [text for label, text in comparison.legend if label not in titles]
+    with _figure(theme) as figure:
         both = any(any(counts) for counts in otherwise)
         above, below = _panels(figure, labels, "layer" if has_layers else "", both=both)
         _lr_axis(above, [layer.lr for row in rows for layer in row if layer])
@@ -160,16 +160,17 @@ def comparison_picture(comparison: Comparison, form: str, *, dark: bool = False)
             under = 1 - number / max(1, len(titles) - 1)  # thicker, to be seen below the next ones
             above.plot(
                 places, [_drawable(layer.lr if layer else None) for layer in layers],
-                label=_label(f"{title}  {names.get(title, '')}", _LONGEST_NAME), color=color,
+                label=_name(f"{title}  {names.get(title, '')}", _LONGEST_NAME), color=color,
                 linewidth=1.2 + 1.8 * under, markersize=3.5 + 3.0 * under,
-                marker=_MARKERS[number % len(_MARKERS)], linestyle=_LINES[number % len(_LINES)],
+                marker=_MARKERS[number % len(_MARKERS)],
+                linestyle=_LINES[number % len(_LINES)] if has_layers else "none",
             )  # fmt: skip
             if both and number:
                 shifted = [place - 0.4 + (number - 0.5) * width for place in places]
                 below.bar(shifted, otherwise[number], width, color=color)
         if both:
             below.set_ylabel(f"tensors decayed\nnot as in {_label(titles[0], _LONGEST_LABEL)}")
-        above.legend()
+        _legend_outside(figure, above, heading)
         return _saved(figure, form)
 
 
@@ -185,7 +186,7 @@ def _decayed_otherwise(comparison: Comparison) -> list[list[int]]:
 
 
 @contextlib.contextmanager
-def _figure(theme: _Theme, title: str) -> Iterator[Figure]:
+def _figure(theme: _Theme, title: str = "") -> Iterator[Figure]:
     """An empty figure in the theme's colours, to be drawn and saved inside."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of fonts, and where it keeps a cache
     import matplotlib
@@ -205,7 +206,7 @@ def _figure(theme: _Theme, title: str) -> Iterator[Figure]:
     ):
         warnings.simplefilter("ignore")  # a sign that the font lacks
         figure = Figure(figsize=_SIZE, layout="constrained")
-        figure.suptitle(_label(title, _LONGEST_TITLE), fontsize=10, x=0.01, ha="left")
+        figure.suptitle(_name(title, _LONGEST_TITLE), fontsize=10, x=0.01, ha="left")
         yield figure
 
 
@@ -334,8 +335,25 @@ def _depth_bar(figure: Figure, axes: Axes, schedule: Schedule, colors: Sequence[
     bar.set_label("layer, 0 is the stem" if schedule.plan.has_layers else "")
 
 
+def _legend_outside(figure: Figure, axes: Axes, heading: Sequence[str]) -> None:
+    """Lines and a legend that cover no curve: names below each other, short ones in a row."""
+    handles, labels = axes.get_legend_handles_labels()
+    columns = max(1, _LONGEST_NAME // (max(map(len, labels)) + 5))
+    title = "\n".join(_name(line, _LONGEST_TITLE) for line in heading)
+    place: Any = {"loc": "outside upper left", "alignment": "left"}
+    figure.legend(handles, labels, ncols=columns, title=title or None, **place)
+
+
 def _legend_above(axes: Axes) -> None:
     axes.legend(ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, fontsize=9)
+
+
+def _name(text: str, longest: int) -> str:
+    """A label that keeps its end, where one config's name differs from another's."""
+    text, head = printable(text), longest // 3
+    if len(text) > longest:
+        text = f"{text[:head]}…{text[head + 1 - longest :]}"
+    return _label(text, longest)
 
 
 def _label(text: str, longest: int) -> str:

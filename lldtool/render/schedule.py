@@ -79,6 +79,8 @@ def schedule_text(schedule: Schedule, points: Mapping[str, int], *, width: int, 
 
 def _tables(schedule: Schedule, points: Mapping[str, int], width: int) -> Iterator[Table]:
     columns = schedule_columns(schedule, points)
+    if schedule.plan.has_layers and (marks := columns.pop(_MARKS, None)):
+        columns["layer"] = _joined(marks, columns["layer"])
     for title in _OPTIONAL:
         if _free(columns, width) < _COURSE[0]:
             columns.pop(title, None)
@@ -97,6 +99,12 @@ def _tables(schedule: Schedule, points: Mapping[str, int], width: int) -> Iterat
         yield _table(fixed | part)
 
 
+def _joined(marks: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Marks in the room that is before the short names of layers."""
+    before, after = max(map(len, marks)), max(map(len, names))
+    return [f"{mark:>{before}} {name:>{after}}" for mark, name in zip(marks, names, strict=True)]
+
+
 def _table(columns: Mapping[str, Sequence[str]]) -> Table:
     table = plain_table()
     for title in columns:
@@ -108,14 +116,11 @@ def _table(columns: Mapping[str, Sequence[str]]) -> Table:
             style=_STYLES.get(title, "green"),
         )
     for cells in zip(*columns.values(), strict=True):
-        table.add_row(*map(_text, columns, cells))
+        first, *others = map(Text, cells)
+        for mark, color in _MARK_COLORS.items():
+            first.highlight_words([mark], color)
+        table.add_row(first, *others)
     return table
-
-
-def _text(title: str, cell: str) -> Text:
-    if title == _MARKS:
-        return Text("").join(Text(mark, _MARK_COLORS[mark]) for mark in cell)
-    return Text(cell)
 
 
 def _free(columns: Mapping[str, Sequence[str]], width: int) -> int:

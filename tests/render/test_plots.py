@@ -76,6 +76,21 @@ def test_variants_are_over_each_other_and_weight_decay_below():
     assert "tensors decayed" not in texts(same)
 
 
+def test_long_names_keep_the_end_that_tells_them_apart():
+    names = [f"mmpretrain::{'long/' * 20}vit-{size}.py" for size in ("base", "large")]
+    plan = plan_of([1e-5, 1e-3])
+    legend = tuple(zip("AB", names, strict=True))
+    written = texts(comparison_picture(comparison_of(plan, plan, legend=legend), "svg"))
+    assert [text[:14] for text in written if "…" in text] == ["A  mmpretrain:", "B  mmpretrain:"]
+    assert [text.split("-")[-1] for text in written if "…" in text] == ["base.py", "large.py"]
+
+
+def test_a_diff_with_itself_names_the_change(cli, tmp_path):
+    change = "optim_wrapper.optimizer.lr=0.1"
+    cli("diff", SAMPLES / "resnet50.py", "--with", change, "--plot", tmp_path / "x.svg")
+    assert f"B  with {change}" in texts((tmp_path / "x.svg").read_bytes())
+
+
 @pytest.mark.parametrize("form", ["png", "svg", "pdf"])
 @pytest.mark.parametrize("dark", [False, True])
 def test_every_form_is_what_its_name_says_and_the_same_each_time(form, dark):
