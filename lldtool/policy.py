@@ -29,7 +29,7 @@ else:
     import tomli as tomllib
 
 #: The names of the files with settings, in the order in which a directory is searched for them.
-SETTINGS_FILES = ("lldtool.toml", "pyproject.toml")
+_SETTINGS_FILES = ("lldtool.toml", "pyproject.toml")
 
 _Glob = Annotated[str, Meta(min_length=1)]
 
@@ -261,17 +261,22 @@ def load_policy(start: Path, explicit: Path | None = None) -> Policy:
     Raises:
         LldtoolError: the settings can't be read, or there is a mistake in them.
     """
-    if explicit is not None:
-        path = explicit.expanduser()
-        table = _table(path)
-        if table is None:
-            raise LldtoolError("there is no [tool.lldtool] in it", config=str(path))
-        return _policy(table, path)
-    start = start.resolve()
-    for path in (folder / name for folder in (start, *start.parents) for name in SETTINGS_FILES):
-        if path.is_file() and (table := _table(path)) is not None:
+    for path in settings_files(start, explicit):
+        if explicit is None and not path.is_file():
+            continue
+        if (table := _table(path)) is not None:
             return _policy(table, path)
+    if explicit is not None:
+        raise LldtoolError("there is no [tool.lldtool] in it", config=str(explicit))
     return Policy()
+
+
+def settings_files(start: Path, explicit: Path | None = None) -> list[Path]:
+    """Where the settings are looked for, in this order; arguments as above."""
+    if explicit is not None:
+        return [explicit.expanduser()]
+    start = start.resolve()
+    return [folder / name for folder in (start, *start.parents) for name in _SETTINGS_FILES]
 
 
 def settings_schema() -> dict[str, Any]:

@@ -22,6 +22,7 @@ class Files:
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._seen: dict[Path, _Signature] = {}
+        self._folders_seen: dict[Path, _Signature] = {}
         self._folders: set[tuple[Path, int]] = set()
         self._stop = threading.Event()
 
@@ -46,14 +47,27 @@ class Files:
         """The files that are not as they were."""
         return {file for file, seen in self._seen.items() if _signature(file) != seen}
 
+    def look_at_folders(self) -> None:
+        """Remember which files there are now in the folders of these files, by name."""
+        self._folders_seen = {folder: _signature(folder) for folder, _ in self._folders}
+
+    def others_have_come(self) -> bool:
+        """Whether a file has come to one of the folders, or is gone."""
+        return any(_signature(folder) != seen for folder, seen in self._folders_seen.items())
+
     def stop(self) -> None:
         """Be told of nothing any more."""
         self._stop.set()
         self._folders = set()
 
     def _watch_folders(self) -> None:
-        """Be told of what happens in the folders of the files, and of what links lead to."""
-        found = {path.parent for file in self._seen for path in (file, file.resolve())}
+        """Be told of what happens in the folders of the files, and of what links lead to.
+
+        A folder where none of the files ever was is only looked at by `changed`.
+        """
+        files = [file for file, seen in self._seen.items() if seen is not None]
+        found = {path.parent for file in files for path in (file, file.resolve())}
+        found |= {folder for folder, _ in self._folders}
         there = set()
         for folder in found:
             with contextlib.suppress(OSError):

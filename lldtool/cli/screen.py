@@ -25,8 +25,9 @@ _SCROLLS = {
     **dict.fromkeys(("g", "\x1b[H", "\x1bOH", "\x1b[1~"), (-1000, 0)),
     **dict.fromkeys(("G", "\x1b[F", "\x1bOF", "\x1b[4~"), (1000, 0)),
 }
-#: A key, of several that are read at once.
+#: A key, of several that are read at once; and the beginning of one at their end.
 _KEY = re.compile(r"\x1b\[[0-9;]*[A-Za-z~]|\x1bO.|.", re.DOTALL)
+_UNFINISHED = re.compile(r"\x1b(\[[0-9;]*|O)?$")
 
 
 @dataclass
@@ -115,11 +116,20 @@ def read_keys(pressed: Callable[[str], None]) -> None:
     """
     if sys.stdin is None or not sys.stdin.isatty():
         return
+    rest = ""
     with contextlib.suppress(OSError):
         while read := os.read(sys.stdin.fileno(), 64):
-            for key in _KEY.findall(read.decode(errors="replace")):
+            keys, rest = whole_keys(rest + read.decode(errors="replace"))
+            for key in keys:
                 pressed(key)
     pressed("")
+
+
+def whole_keys(read: str) -> tuple[list[str], str]:
+    """The keys in what was read, and the beginning of one whose rest has yet to come."""
+    unfinished = _UNFINISHED.search(read)
+    end = len(read) if unfinished is None else unfinished.start()
+    return _KEY.findall(read[:end]), read[end:]
 
 
 def _write(text: str) -> None:

@@ -7,6 +7,7 @@ import gc
 import importlib.util
 import os
 import queue
+import select
 import signal
 import sys
 import threading
@@ -51,7 +52,7 @@ _JOBS = 2
 _POLL = 1.0
 #: How long a look may take before the page says that there is one, in seconds.
 _PATIENCE = 0.4
-#: How much of what a config prints is kept, in bytes, and shown, in lines.
+#: How much of what a config prints is kept, in bytes (as a pipe holds), and shown, in lines.
 _MOST_BYTES, _MOST_PRINTED = 65536, 5
 
 #: What happened: a key was pressed, a look is through, something in a folder changed, …
@@ -134,7 +135,7 @@ class _Watcher:
                 event, value = self._events.get(timeout=_POLL if self._began is None else _PATIENCE)
             except queue.Empty:
                 event, value = "time passed", None
-            if event == "key" and value in ("q", "\x1b", ""):
+            if event == "key" and value in ("q", ""):
                 return
             self._heed(event, value)
 
@@ -153,9 +154,7 @@ class _Watcher:
         elif event == "through" and value[0] == self._look:
             self._take(value[1])
         elif event in ("changed", "time passed"):
-            # What is missing may have come, in a file that nobody knows of yet.
-            is_due = self._state.error is not None and event == "changed" and self._began is None
-            if self._has_changed() or is_due:
+            if self._has_changed() or self._may_be_mended():
                 self._look_again()
             elif self._began is not None and self._state.seconds is not None:
                 self._show(replace(self._state, seconds=None))
@@ -168,6 +167,7 @@ class _Watcher:
         self._began = time.time()
         self._files.follow([self._request.path.absolute()], self._began)
         self._files.look()
+        self._printed.taken()  # by a look that was ended
         number = self._look
         try:
             self._call = call = self._submitted()
@@ -189,8 +189,9 @@ class _Watcher:
 
         from lldtool.checking import Survey, check_plan
         from lldtool.dryrun.fleet import Fleet
-        from lldtool.policy import load_policy
+        from lldtool.policy import load_policy, settings_files
 
+        self._files.follow(settings_files(Path.cwd(), self._settings), self._began or 0.0)
         policy, name = load_policy(Path.cwd(), self._settings), self._request.name
         plan = saved_plan(self._request.path, name)
         if plan is not None:
@@ -220,19 +221,21 @@ class _Watcher:
             text = str(seen)
             if isinstance(seen, LldtoolError) and seen.config == self._request.name:
                 text = seen.without_config()
-            self._show(replace(state, error=text or type(seen).__name__))
+            self._show_error(state, text or type(seen).__name__)
             return
         policy, found = seen
         self._modules = found.modules
-        self._files.follow([*found.files, *found.modules, *_settings_files(policy)], began)
+        self._files.follow([*found.files, *found.modules], began)
         state = replace(state, files=len(found.files | {self._request.path.absolute()}))
         if found.plan is None:
-            self._show(replace(state, error=found.outcome.error))
+            self._show_error(state, found.outcome.error or "no plan")
             return
         good = Look(state.time, found.plan, report_of([found.outcome], policy))
         self._show(replace(state, good=good, before=state.good, error=None), from_top=True)
-        if self._has_changed():  # while it was looked at
-            self._look_again()
+
+    def _show_error(self, state: State, error: str) -> None:
+        self._files.look_at_folders()
+        self._show(replace(state, error=error))
 
     def _show(self, state: State, *, from_top: bool = False) -> None:
         from lldtool.render.watch import watch_lines
@@ -249,6 +252,11 @@ class _Watcher:
             self._end_fleet()
         return bool(changed)
 
+    def _may_be_mended(self) -> bool:
+        """Whether what was missing may have come, in a file that nobody knows of yet."""
+        is_broken = self._state.error is not None and self._began is None
+        return is_broken and self._files.others_have_come()
+
     def _end_fleet(self) -> None:
         if self._fleet is not None:
             self._fleet.shutdown(wait=False, cancel_futures=True)
@@ -262,27 +270,28 @@ def _looked_at(policy: Policy, request: Request) -> tuple[Policy, Survey]:
     return policy, survey(policy, request)
 
 
-def _settings_files(policy: Policy) -> list[Path]:
-    """Where the settings are, or would be."""
-    from lldtool.policy import SETTINGS_FILES
-
-    folders = [folder for folder in (policy.root, Path.cwd()) if folder is not None]
-    return [folder / name for folder in folders for name in SETTINGS_FILES]
-
-
 class _Printed:
     """What the config's code prints: the end of it is kept, however much it is."""
 
     def __init__(self) -> None:
         self._reader, self.descriptor = os.pipe()
         self._kept = b""
+        self._lock = threading.Lock()
         threading.Thread(target=self._read, daemon=True).start()
 
     def taken(self) -> bytes:
         """The end of what was printed since the last time."""
-        kept, self._kept = self._kept, b""
+        with self._lock:
+            self._keep()
+            kept, self._kept = self._kept, b""
         return kept
 
     def _read(self) -> None:
-        while part := os.read(self._reader, _MOST_BYTES):
-            self._kept = (self._kept + part)[-_MOST_BYTES:]
+        while select.select([self._reader], [], []):
+            with self._lock:
+                self._keep()
+
+    def _keep(self) -> None:
+        """Keep the end of what is in the pipe, which holds no more than is read at once."""
+        if select.select([self._reader], [], [], 0)[0]:
+            self._kept = (self._kept + os.read(self._reader, _MOST_BYTES))[-_MOST_BYTES:]

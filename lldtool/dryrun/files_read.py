@@ -8,6 +8,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +24,20 @@ _ELSEWHERE = (
     os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser()),
 )  # fmt: skip
 #: What is being noted; the hook can't be taken away again.
-_noting: list[set[str]] = []
+_noting: list[_Noted] = []
+
+
+@dataclass(frozen=True, eq=False)
+class _Noted:
+    """Files that were opened, by how."""
+
+    read: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+
+    @property
+    def own(self) -> frozenset[Path]:
+        """What was read; what the task writes as well is a log of its own or a cache."""
+        return _own(self.read - self.written)
 
 
 def noting_files(
@@ -31,16 +45,16 @@ def noting_files(
 ) -> tuple[Result, frozenset[Path]]:
     """The task's result, and the files that were read for it.
 
-    Files of libraries are left out.
+    Files of libraries are left out, and those that the task writes.
 
     Raises:
         LldtoolError: the task raised it; it has the files then.
     """
-    with _noted() as read:
+    with _noted() as noted:
         try:
-            return task(request), _own(read)
+            return task(request), noted.own
         except LldtoolError as error:
-            error.files = _own(read)
+            error.files = noted.own
             raise
 
 
@@ -51,14 +65,14 @@ def loaded_modules() -> frozenset[Path]:
 
 
 @contextlib.contextmanager
-def _noted() -> Iterator[set[str]]:
+def _noted() -> Iterator[_Noted]:
     _add_hook()
-    read: set[str] = set()
-    _noting.append(read)
+    noted = _Noted()
+    _noting.append(noted)
     try:
-        yield read
+        yield noted
     finally:
-        _noting.remove(read)
+        _noting.remove(noted)
 
 
 @functools.cache
@@ -68,8 +82,11 @@ def _add_hook() -> None:
 
 def _note(event: str, arguments: tuple[Any, ...]) -> None:
     if _noting and event == "open" and isinstance(arguments[0], (str, os.PathLike)):
+        path, _, flags = arguments
+        is_written = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR)
+        files = _noting[-1].written if is_written else _noting[-1].read
         with contextlib.suppress(TypeError, ValueError, OSError):  # bytes; no working directory
-            _noting[-1].add(str(Path(arguments[0]).absolute()))
+            files.add(str(Path(path).absolute()))
 
 
 def _own(files: set[str]) -> frozenset[Path]:

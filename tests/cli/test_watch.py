@@ -224,6 +224,37 @@ def test_settings_are_followed_as_well(watched):
     terminal.wait_for("All checks passed")
 
 
+@pytest.mark.parametrize(
+    ("file", "arguments"), [("lldtool.toml", ()), ("own.toml", ("--config", "own.toml"))]
+)
+def test_settings_that_are_broken_at_first_are_followed(tmp_path, file, arguments):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/config.py").write_text(TINY_VIT)
+    (tmp_path / file).write_text("timeout = 'soon'\n")
+    terminal = Terminal("watch", "configs/config.py", *arguments, cwd=tmp_path)
+    try:
+        terminal.wait_for(rf"{file}:\s+timeout", "broken")
+        (tmp_path / file).write_text("select = ['LLD102']\n")
+        terminal.wait_for("ln1, head", "Found 1 finding")
+        (tmp_path / file).write_text("ignore = ['ALL']\n")
+        terminal.wait_for("All checks passed")
+    finally:
+        terminal.close()
+
+
+def test_a_broken_config_that_writes_a_log_is_looked_at_once(watched):
+    folder, terminal = watched
+    terminal.wait_for("ln1, head", "q ends it")
+    log = folder / "log.txt"
+    writes = f"open({str(log)!r}, 'a').write('x')\nraise ValueError('broken by itself')\n"
+    (folder / "own_module.py").write_text(writes)
+    terminal.wait_for("broken by itself")
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        terminal.read(0.1)
+    assert log.read_text() in ("x", "xx")  # imported once more, where a stand-in is tried
+
+
 def test_it_ends_with_its_terminal(watched):
     _, terminal = watched
     terminal.wait_for("ln1, head", "q ends it")
