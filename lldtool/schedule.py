@@ -13,6 +13,8 @@ from lldtool.plan import Plan
 
 #: lrs nearer to each other than this are equal to a reader; the real ones are never changed.
 _RTOL = 1e-6
+#: What rounding may do to an lr from one step to the next.
+_ROUNDING = 1e-14
 #: Layers that end this near to each other have lost what set them apart.
 _TOGETHER = 0.01
 #: Near enough to what a scheduler takes every layer to.
@@ -43,8 +45,8 @@ class Stage:
     """
 
     scheduler: str
-    begin: int
-    end: int
+    begin: float
+    end: float
     by_epoch: bool
     option: str | None = None
     target: float | None = None
@@ -108,21 +110,30 @@ class Schedule:
         for name in dict.fromkeys(course.optimizer for course in self.courses):
             own = [course for course in self.courses if course.optimizer == name]
             lrs = max(own, key=lambda course: course.configured).lrs
-            falls = (i for i in range(len(lrs) - 1) if lrs[i + 1] <= lrs[i] * (1 + _RTOL))
+            falls = (i for i in range(len(lrs) - 1) if not _is_above(lrs[i + 1], lrs[i], _ROUNDING))
             ends = [next(falls, 0), *self._first_ends(name, lrs)]
             found[name] = min((end for end in ends if end), default=0)
         return found
 
     def _first_ends(self, optimizer: str, lrs: Sequence[float]) -> list[int]:
         """The last steps of schedulers that raise the lr from the beginning on, and end."""
-        length = self.steps_per_epoch or 1
         ends = [
-            stage.end * (length if stage.by_epoch else 1)
+            self._first_step(stage, stage.end)
             for stage in self.stages
             if stage.begin == 0 and stage.optimizer == optimizer
         ]
         steps = [step for end in ends if 0 < end < self.steps for step in (end - 1, end)]
         return [step for step in steps if lrs[step] > lrs[0]][:1]
+
+    def _first_step(self, stage: Stage, bound: float) -> int:
+        """The first step that is not before a bound of a scheduler, in steps of the training."""
+        length = (self.steps_per_epoch or 1) if stage.by_epoch else 1
+        return math.ceil(min(bound, self.steps)) * length
+
+    @cached_property
+    def acting(self) -> tuple[Stage, ...]:
+        """The schedulers that begin before the training ends."""
+        return tuple(s for s in self.stages if self._first_step(s, s.begin) < self.steps)
 
     @property
     def warm_up(self) -> int:
@@ -143,11 +154,11 @@ class Schedule:
     @cached_property
     def rising(self) -> frozenset[Course]:
         """Courses that end above the lr that they had after the warm-up."""
-        return frozenset(c for c in self.courses if c.lrs[-1] > self.after_warm_up(c) * (1 + _RTOL))
+        return frozenset(c for c in self.courses if _is_above(c.lrs[-1], self.after_warm_up(c)))
 
     @cached_property
     def converged(self) -> frozenset[Course]:
-        """Courses that end within 1 % of another, not at 0, though the constructor set them apart.
+        """Courses that end within 1 % of another, not at 0, though the constructor sets them apart.
 
         Where that happens the layer decay is lost.
         """
@@ -173,7 +184,8 @@ class Schedule:
         return self._stage(
             self.rising,
             lambda course, target: (
-                self.after_warm_up(course) < course.lrs[-1] <= target * (1 + _RTOL)
+                self.after_warm_up(course) < course.lrs[-1]
+                and not _is_above(course.lrs[-1], target)
             ),
         )
 
@@ -192,7 +204,7 @@ class Schedule:
         self, courses: Collection[Course], explains: Callable[[Course, float], bool]
     ) -> Stage | None:
         """The first scheduler whose target explains all these courses, which are its own."""
-        for stage in self.stages:
+        for stage in self.acting:
             target = stage.target
             if target is not None and all(
                 course.optimizer == stage.optimizer and explains(course, target)
@@ -208,6 +220,10 @@ class Schedule:
         """
         step = number * (self.steps_per_epoch or 1)
         return min(step, self.steps - 1) if step <= self.steps else None
+
+
+def _is_above(a: float, b: float, rel_tol: float = _RTOL) -> bool:
+    return a - b > rel_tol * abs(b)
 
 
 def _is_near(a: float, b: float, rel_tol: float = _TOGETHER) -> bool:

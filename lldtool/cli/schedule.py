@@ -33,6 +33,9 @@ from lldtool.errors import LldtoolError
 from lldtool.schedule import Schedule
 from lldtool.source import saved_plan
 
+#: A number of more digits than this is none of steps.
+_MOST_DIGITS = 20
+
 
 def schedule(
     config: ConfigArgument,
@@ -108,6 +111,6 @@ def _epochs(given: str | None) -> list[int]:
         LldtoolError: one of them is none.
     """
     parts = given.split(",") if given else []
-    if not all(part.strip().isdecimal() for part in parts):
+    if not all(part.strip().isdecimal() and len(part) < _MOST_DIGITS for part in parts):
         raise LldtoolError(f"--at {given}: expected numbers with commas between them")
     return [int(part) for part in parts]

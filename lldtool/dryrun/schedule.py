@@ -6,10 +6,10 @@ import copy
 import math
 import warnings
 from array import array
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from lldtool.dryrun import constructor
@@ -22,16 +22,20 @@ from lldtool.errors import LldtoolError
 from lldtool.plan import Plan
 from lldtool.request import Request
 from lldtool.schedule import Course, Length, Schedule, Stage
-from lldtool.text import plural
+from lldtool.text import plural, setting
 
 #: Given the steps and how many there are, the same steps again; shows how far they are.
 Progress = Callable[[Iterable[int], int], Generator[int, None, None]]
 #: Options of schedulers that are an lr in absolute numbers, for every param group.
 _TARGETS = ("eta_max", "eta_min")
-#: More lrs than this, 8 bytes each, nobody looks at; an epoch length in samples comes to more.
-_MOST_LRS = 200_000_000
+#: More lrs than this take more than a minute; an epoch length in samples comes to more.
+_MOST_LRS = 50_000_000
+#: As much as mmengine takes for the end of all trainings.
+_MOST_STEPS = 1_000_000_000
 #: Samplers of which each GPU gets its part of the data set, rounded up.
 _SAMPLERS = ("DefaultSampler", "RepeatAugSampler")
+#: What steps the schedulers as `_after_step` does.
+_LOOPS, _HOOKS = ("EpochBasedTrainLoop", "IterBasedTrainLoop"), ("ParamSchedulerHook",)
 
 
 def dry_run_schedule(
@@ -83,8 +87,7 @@ def schedule_of(
         for group in wrapper.optimizer.param_groups:
             if "lr" in group:
                 group["lr"] *= ratio
-        with told(lambda error: _scheduler_error(error, request.name)):
-            stepped.append(_tracks(name, wrapper, schedulers[name], loop, progress, all_groups))
+        stepped.append(_tracks(name, wrapper, schedulers[name], loop, progress, all_groups))
     notes = dict.fromkeys(note for one in stepped for note in one.notes)
     if not any(schedulers.values()):
         notes["no param_scheduler: every lr stays as it is"] = None
@@ -102,9 +105,9 @@ def schedule_of(
     )
 
 
-def _scheduler_error(error: BaseException, name: str) -> LldtoolError:
+def _scheduler_error(error: BaseException) -> LldtoolError:
     text = f"param_scheduler: training would crash with {describe(error)}"
-    return unknown_type(error, name) or LldtoolError(text, config=name)
+    return unknown_type(error, "") or LldtoolError(text)
 
 
 def _of_each(configured: Any, wrappers: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -136,13 +139,11 @@ def _require_finite(courses: Sequence[Course], loop: _Loop) -> None:
         LldtoolError: a course has one.
     """
     for course in courses:
-        step = next((i for i, lr in enumerate(course.lrs) if not math.isfinite(lr)), None)
-        if step is not None:
-            where = (
-                f"layer {course.layer_id}" if course.layer_id is not None else course.parameters[0]
-            )
-            when = f"{loop.unit} {step}"
-            raise LldtoolError(f"the lr of {where} is {course.lrs[step]} in {when}")
+        if all(map(math.isfinite, course.lrs)):
+            continue
+        step = next(i for i, lr in enumerate(course.lrs) if not math.isfinite(lr))
+        where = f"layer {course.layer_id}" if course.layer_id is not None else course.parameters[0]
+        raise LldtoolError(f"the lr of {where} is {course.lrs[step]} in {loop.unit} {step}")
 
 
 @dataclass(frozen=True)
@@ -174,12 +175,14 @@ def _loop(config: Any, request: Request, length: Length, schedulers: Sequence[An
     is_stepped = hooks.get("param_scheduler", True) is not None
     if not is_stepped and schedulers:
         notes += ("default_hooks has no param_scheduler: nothing steps the schedulers",)
+    others = [*_others(train, _LOOPS), *_others(part(hooks, "param_scheduler"), _HOOKS)]
+    notes += tuple(f"{kind} may step the schedulers otherwise than shown" for kind in others)
     if ("type" in train) == ("by_epoch" in train):
         notes += ("train_cfg needs one of type and by_epoch: training would stop at its start",)
     needing = next((s for s in schedulers if s.get("convert_to_iter_based", False)), None)
-    if train.get("by_epoch", "max_iters" not in train) is False:
+    if not train.get("by_epoch", "max_iters" not in train):
         if epoch_length is None and (needing or length.epochs is not None):
-            raise _needs_epoch_length(needing, request)
+            raise _needs_epoch_length(needing)
         steps = (length.epochs or 0) * (epoch_length or 0) or _number(train, "max_iters", request)
         return _Loop("iteration", steps, None, epoch_length, is_stepped, notes)
     epochs = length.epochs or _number(train, "max_epochs", request)
@@ -188,8 +191,14 @@ def _loop(config: Any, request: Request, length: Length, schedulers: Sequence[An
         return _Loop("iteration", steps, epochs, epoch_length, is_stepped, notes)
     needing = needing or next((s for s in schedulers if not s.get("by_epoch", True)), None)
     if needing:
-        raise _needs_epoch_length(needing, request)
+        raise _needs_epoch_length(needing)
     return _Loop("epoch", epochs, epochs, None, is_stepped, notes)
+
+
+def _others(configured: Mapping[str, Any], known: Collection[str]) -> list[str]:
+    """The type that is configured, where it is none of those."""
+    kind = configured.get("type", None)
+    return [type_name(kind)] if kind and type_name(kind) not in known else []
 
 
 def _number(train: Mapping[str, Any], key: str, request: Request) -> int:
@@ -208,9 +217,10 @@ def _whole(value: Any, what: str, request: Request) -> int:
     Raises:
         LldtoolError: it is none.
     """
-    is_number = isinstance(value, (int, float)) and math.isfinite(value)
-    if not is_number or value != int(value) or value < 1:
-        message = f"{what} is {value!r}, and no positive whole number"
+    is_number = isinstance(value, (int, float)) and 1 <= value <= _MOST_STEPS
+    if not is_number or value != int(value):
+        shown = setting(value) if isinstance(value, (int, float)) else repr(value)
+        message = f"{what} is {shown}, and no whole number from 1 to 1e9"
         raise LldtoolError(message, config=request.name)
     return int(value)
 
@@ -239,22 +249,20 @@ def _epoch_length(
     whole = samples // batch if loader.get("drop_last", False) else -(-samples // batch)
     if whole < 1:
         raise LldtoolError("--dataset-size is less than one batch", config=request.name)
-    samplers = [part(loader, key).get("type", None) for key in ("sampler", "batch_sampler")]
-    others = [type_name(kind) for kind in samplers if kind and type_name(kind) not in _SAMPLERS]
+    samplers = [part(loader, key) for key in ("sampler", "batch_sampler")]
+    others = [kind for sampler in samplers for kind in _others(sampler, _SAMPLERS)]
     of_this = plural(whole, "iteration")
     return whole, tuple(
         f"{kind} may make epochs of another length than {of_this}" for kind in others
     )
 
 
-def _needs_epoch_length(scheduler: Any, request: Request) -> LldtoolError:
+def _needs_epoch_length(scheduler: Any) -> LldtoolError:
     what = "--epochs, in a training by iterations,"
     if scheduler is not None:
         what = f"{type_name(dict.get(scheduler, 'type'))}, which goes by iterations,"
-    return LldtoolError(
-        f"{what} needs the length of an epoch", config=request.name,
-        hint="--epoch-length N says it, or --dataset-size N",
-    )  # fmt: skip
+    hint = "--epoch-length N says it, or --dataset-size N"
+    return LldtoolError(f"{what} needs the length of an epoch", hint=hint)
 
 
 @dataclass(frozen=True)
@@ -263,6 +271,11 @@ class _Track:
 
     optimizer: str
     lrs: array[float]
+
+    @cached_property
+    def course(self) -> tuple[str, bytes]:
+        """What is the same where the course is."""
+        return self.optimizer, self.lrs.tobytes()
 
 
 @dataclass(frozen=True)
@@ -301,14 +314,16 @@ def _tracks(
     # Plain dicts: mmengine's own look for classes to build in every access, half of the time.
     optimizer.param_groups = [dict(groups[i]) for i in stepped]
     try:
-        schedulers = _build(wrapper, configured, loop)
+        with told(_scheduler_error):
+            schedulers = _build(wrapper, configured, loop)
         columns = [array("d") for _ in stepped]
         with warnings.catch_warnings(), closing(progress(range(loop.steps), loop.steps)) as steps:
             warnings.simplefilter("ignore")  # that the optimizer takes no steps
             for number in steps:
                 for column, group in zip(columns, optimizer.param_groups, strict=True):
                     column.append(float(group.get("lr", 0.0)))
-                _after_step(schedulers, loop, number)
+                with told(_scheduler_error):
+                    _after_step(schedulers, loop, number)
     finally:
         optimizer.param_groups = groups
     tracks = {i: _Track(name, column) for i, column in zip(stepped, columns, strict=True)}
@@ -341,6 +356,8 @@ def _build(wrapper: Any, configured: Sequence[Any], loop: _Loop) -> list[Any]:
         content = copy.deepcopy(one)
         content.setdefault("end", loop.default_end(by_epoch=content.get("by_epoch", True)))
         built.append(PARAM_SCHEDULERS.build(content, default_args=defaults))
+        if loop.unit == "epoch" and not built[-1].by_epoch:  # by a class of the user's own
+            raise _needs_epoch_length(one)
     return built
 
 
@@ -364,13 +381,13 @@ def _after_step(schedulers: Sequence[Any], loop: _Loop, number: int) -> None:
 
 def _stages(optimizer: str, built: Sequence[tuple[Any, Any]]) -> Iterator[Stage]:
     for configured, scheduler in built:
-        if scheduler.param_name != "lr":
+        if getattr(scheduler, "param_name", "lr") != "lr":
             continue
         name = type_name(dict.get(configured, "type"))
         option = next((key for key in _TARGETS if _is_positive(configured.get(key, None))), None)
         target = None if option is None else float(configured[option])
-        steps = scheduler.begin, scheduler.end, scheduler.by_epoch
-        yield Stage(name, *steps, option, target, optimizer)
+        bounds = getattr(scheduler, "begin", 0), getattr(scheduler, "end", math.inf)
+        yield Stage(name, *bounds, scheduler.by_epoch, option, target, optimizer)
 
 
 def _is_positive(value: object) -> bool:
@@ -381,20 +398,22 @@ def _notes(built: Sequence[tuple[Any, Any]], loop: _Loop) -> Iterator[str]:
     """What a reader could not see from the numbers."""
     for configured, scheduler in built:
         name = type_name(dict.get(configured, "type"))
-        if scheduler.param_name not in ("lr", "momentum"):
-            yield f"{name} changes {scheduler.param_name} as well, which is not shown"
+        changed = getattr(scheduler, "param_name", "lr")
+        if changed not in ("lr", "momentum"):
+            yield f"{name} changes {changed} as well, which is not shown"
         elif getattr(scheduler, "need_val_args", False):
             yield f"{name} waits for a metric to get worse; shown is a training where it does not"
         elif scheduler.by_epoch and loop.epochs is None:
             yield f"{name} goes by epochs, which a training by iterations has none of: no step"
+        elif getattr(scheduler, "begin", 0) >= ((scheduler.by_epoch and loop.epochs) or loop.steps):
+            yield f"{name} begins after the end of the training: it does nothing"
 
 
 def _courses(plan: Plan, tracks: Sequence[_Track]) -> Iterator[Course]:
     for layer in plan.layers:
         by_track: dict[tuple[str, bytes], list[Any]] = {}
         for parameter in layer.parameters:
-            track = tracks[parameter.group]
-            by_track.setdefault((track.optimizer, track.lrs.tobytes()), []).append(parameter)
+            by_track.setdefault(tracks[parameter.group].course, []).append(parameter)
         for members in by_track.values():
             if layer.lr is not None:
                 names, track = tuple(p.name for p in members), tracks[members[0].group]

@@ -32,7 +32,7 @@ from lldtool.dryrun.scaling import auto_scale, scaled
 from lldtool.dryrun.surroundings import in_tree, reached_for
 from lldtool.dryrun.traits import traits_of
 from lldtool.errors import LldtoolError
-from lldtool.plan import Constructor, Model, OptimWrapper, Parameter, Plan
+from lldtool.plan import Constructor, Model, Optimizer, OptimWrapper, Parameter, Plan
 from lldtool.request import Checkout, Request
 from lldtool.versions import lldtool_version, package_versions
 
@@ -103,7 +103,7 @@ class Training:
             _strangers(self.model, optimizers),
             trace_note,
             scale_note,
-            _did_nothing(header),
+            _did_nothing(header, parameters, optimizer),
             _reached_for(),
             _not_of_the_revision(self.request.checkout),
         ]
@@ -222,8 +222,14 @@ def schedulers(configured: Any) -> Any:
     return content if isinstance(content, dict) and content else None
 
 
-def _did_nothing(header: Constructor) -> str | None:
+def _did_nothing(
+    header: Constructor, parameters: Sequence[Parameter], optimizer: Optimizer
+) -> str | None:
+    """A constructor chosen for what it does, and given nothing to do it with."""
     if header.paramwise_cfg or header.type == "DefaultOptimWrapperConstructor":
+        return None
+    settings = {(p.lr, p.weight_decay) for p in parameters}
+    if len(settings) > 1 or any(lr != optimizer.lr for lr, _ in settings):
         return None
     return f"paramwise_cfg is empty: {header.type} did nothing"
 

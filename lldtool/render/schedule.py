@@ -222,8 +222,9 @@ def _stage(schedule: Schedule, stage: Stage) -> str:
 def remarks(schedule: Schedule) -> list[str]:
     """What is to be said of layers that rise or end up equal, with the reason where it is known."""
     lines = []
-    when = "after the warm-up" if schedule.warm_up else "over the training"
     if schedule.rising:
+        warmed_up = any(schedule.warmed_up[course.optimizer] for course in schedule.rising)
+        when = "after the warm-up" if warmed_up else "over the training"
         lines.append(
             f"{RISES} the lr of {which_layers(schedule, schedule.rising)} rises {when}, "
             f"to {lr(max(course.lrs[-1] for course in schedule.rising))}"
@@ -233,7 +234,7 @@ def remarks(schedule: Schedule) -> list[str]:
         ends = [course.lrs[-1] for course in schedule.converged]
         which = which_layers(schedule, schedule.converged)
         lines.append(
-            f"{CONVERGES} the lrs of {which} start apart and end as one, "
+            f"{CONVERGES} the lrs of {which}, set apart by the constructor, end as one, "
             f"{' to '.join(dict.fromkeys((lr(min(ends)), lr(max(ends)))))}"
             f"{_because(schedule.why_converged(), 'is the same for all')}"
         )

@@ -37,6 +37,8 @@ OTHERS = {
     "on a plateau": "dict(type='ReduceOnPlateauLR', patience=0)",
     "of a setting": "[dict(type='StepLR', step_size=2),"
     " dict(type='LinearParamScheduler', param_name='weight_decay', start_factor=0.1, end=4)]",
+    "up to a float": "[dict(type='LinearLR', start_factor=0.1, end=2.5),"
+    " dict(type='StepLR', step_size=2, begin=2.5)]",
     "none": "None",
 }
 SCHEDULES = {"cosine": COSINE} | {
@@ -48,6 +50,7 @@ SCHEDULES["scaled"] = COSINE + (
 )
 BY_ITERATION = "\ntrain_cfg = dict(by_epoch=False, max_iters=12)\nparam_scheduler = "
 SCHEDULES["by iteration"] = f"{BY_ITERATION}{OTHERS['poly by iteration']}"
+SCHEDULES["by iteration, said otherwise"] = SCHEDULES["by iteration"].replace("False,", "0,")
 SCHEDULES["by epoch in a training by iteration"] = f"{BY_ITERATION}{OTHERS['step']}"
 
 
@@ -129,6 +132,53 @@ def test_a_scheduler_of_the_users_own_is_given_all_groups(tmp_path, monkeypatch)
     )
     made = _made(path)
     assert [c.parameters for c in made.courses if c.highest == 7.0] == [("backbone.cls_token",)]
+
+
+def test_a_scheduler_that_goes_by_iterations_unsaid_needs_an_epoch_length(tmp_path, monkeypatch):
+    (tmp_path / "own_iterating.py").write_text(
+        "from mmengine.optim import CosineAnnealingLR\n"
+        "from mmengine.registry import PARAM_SCHEDULERS\n"
+        "@PARAM_SCHEDULERS.register_module(force=True)\n"
+        "class IterCosine(CosineAnnealingLR):\n"
+        "    def __init__(self, optimizer, *args, by_epoch=False, **more):\n"
+        "        super().__init__(optimizer, *args, by_epoch=by_epoch, **more)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    path = _config(
+        tmp_path,
+        "custom_imports = dict(imports=['own_iterating'])\n"
+        "train_cfg = dict(by_epoch=True, max_epochs=3)\n"
+        "param_scheduler = dict(type='IterCosine', T_max=9)",
+    )
+    with pytest.raises(lldtool.LldtoolError, match="IterCosine, which goes by iterations, needs"):
+        _made(path)
+    assert _made(path, 3).courses[0].lrs[2] < _made(path, 3).courses[0].lrs[1]
+
+
+def test_what_may_step_the_schedulers_otherwise_is_named(tmp_path):
+    text = SCHEDULES["step"].replace("by_epoch=True", "type='OwnLoop'")
+    text += "\ndefault_hooks = dict(param_scheduler=dict(type='OwnHook'))"
+    assert _made(_config(tmp_path, text)).notes[:2] == (
+        "OwnLoop may step the schedulers otherwise than shown",
+        "OwnHook may step the schedulers otherwise than shown",
+    )
+    assert not any("otherwise" in note for note in _made(_config(tmp_path, COSINE), 3).notes)
+
+
+def test_a_scheduler_that_begins_too_late_is_named_and_blamed_for_nothing(tmp_path):
+    late = "dict(type='CosineAnnealingLR', eta_min=1.0, begin=50, end=100)"
+    made = _made(_config(tmp_path, COSINE.replace("= [", f"= [{late}, ")), 3)
+    assert "CosineAnnealingLR begins after the end of the training: it does nothing" in made.notes
+    assert made.why_rising().target == 1e-4
+
+
+def test_the_failure_of_a_progress_bar_is_none_of_the_training(tmp_path):
+    def broken(steps, total):
+        yield from steps
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        _made(_config(tmp_path, COSINE), 3, progress=broken)
 
 
 def test_layers_below_the_floor_are_marked_as_rising(tmp_path, cli):
@@ -218,7 +268,7 @@ def test_the_config_may_say_how_long_an_epoch_is(tmp_path, cli):
     assert _schedule(cli, path, "--dataset-size", 800)["epoch_length"] == 4
     assert _schedule(cli, path, "--epoch-length", 3)["epoch_length"] == 3
     path = _config(tmp_path, COSINE + loader.replace("4", "'four'"))
-    assert "num_batch_per_epoch is 'four', and no positive whole" in cli("schedule", path).err
+    assert "num_batch_per_epoch is 'four', and no whole number" in cli("schedule", path).err
 
 
 def test_an_epoch_length_in_samples_is_refused(tmp_path, cli):
@@ -250,10 +300,16 @@ def test_without_the_hook_nothing_is_stepped(tmp_path, cli):
         ("dict(step_size=2)", "has a dict without a type"),
         ("{}", "has a dict without a type"),
         ("0", "has a int where a dict belongs"),
-        ("None\ntrain_cfg = dict(max_epochs=float('inf'))", "max_epochs is inf, and no positive"),
+        ("None\ntrain_cfg = dict(max_epochs=float('inf'))", "max_epochs is inf, and no whole"),
         (
             "dict(type='StepLR', step_size=2, gamma=float('nan'))",
             "the lr of layer 0 is nan in epoch 2",
+        ),
+        ("None\ntrain_cfg = dict(max_epochs=10**400)", "max_epochs is inf, and no whole number"),
+        (
+            "None\ntrain_dataloader = dict(batch_size=2)\n"
+            "auto_scale_lr = dict(enable=True, base_batch_size=float('nan'))",
+            "auto_scale_lr.base_batch_size is nan",
         ),
         ("dict(type='ExponentialLR', gamma=1e200)", "the lr of layer 0 is inf in epoch 2"),
         (
@@ -271,7 +327,7 @@ def test_what_is_wrong_is_one_line(tmp_path, cli, monkeypatch, text, message):
     )
     monkeypatch.syspath_prepend(tmp_path)
     path = _config(tmp_path, f"\ntrain_cfg = dict(max_epochs=3)\nparam_scheduler = {text}")
-    result = cli("schedule", path)
+    result = cli("schedule", path, "--world-size", 1)
     assert (result.code, len(result.err.splitlines())) == (2, 1)
     assert message in result.err
 
