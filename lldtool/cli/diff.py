@@ -162,12 +162,13 @@ def _picture(result: PlanDiff, form: str, dark: bool) -> bytes:
 
 def _notes(result: PlanDiff, *, match: str | None, rtol: float, of_two: bool) -> list[str]:
     """What was left out of the comparison, and what the plans have to say."""
+    from lldtool.render.words import scheduler_notes
+
     notes = [f"only names like {match}"] if match else []
     ignored = [name for name in SETTINGS if name not in result.looked_at]
     notes += [f"not compared: {', '.join(ignored)}"] if ignored else []
     notes += [f"numbers count as equal up to a relative difference of {rtol:g}"] if rtol else []
-    if result.a.param_scheduler != result.b.param_scheduler:
-        notes.append("param_scheduler differs: `lldtool schedule` shows what each does")
+    notes += scheduler_notes(result)
     if of_two or result.identical:
         notes.append("data, length of training and other model options are not compared")
     for letter, plan in (("A", result.a), ("B", result.b)):

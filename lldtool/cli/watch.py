@@ -129,6 +129,7 @@ class _Watcher:
             signal.signal(number, lambda *_, event=event: self._events.put((event, None)))
         pressed: Callable[[str], None] = lambda key: self._events.put(("key", key))  # noqa: E731
         threading.Thread(target=read_keys, args=(pressed,), daemon=True).start()
+        self._show(self._state)
         self._look_again()
         while True:
             try:
@@ -241,8 +242,7 @@ class _Watcher:
         from lldtool.render.watch import watch_lines
 
         self._state = state
-        width = max(60, self.screen.size.columns)
-        lines = watch_lines(state, width=width, color=self._colored)
+        lines = watch_lines(state, width=self.screen.size.columns, color=self._colored)
         self.screen.show(lines, from_top=from_top)
 
     def _has_changed(self) -> bool:

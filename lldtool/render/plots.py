@@ -110,7 +110,7 @@ def schedule_picture(schedule: Schedule, form: str, *, dark: bool = False) -> by
     with _figure(theme, schedule.plan.config) as figure:
         axes = figure.subplots()
         after = [lr for row in rows for lr in _telling(row[0].lrs[schedule.warm_up :])]
-        targets = [stage.target for stage in schedule.stages]
+        targets = [stage.target for stage in schedule.acting]
         _lr_axis(axes, [*(lr for _, lr in after), *targets])
         _mark_warm_up(axes, schedule, theme)
         _mark_targets(axes, schedule, theme)
@@ -211,7 +211,7 @@ def _figure(theme: _Theme, title: str = "") -> Iterator[Figure]:
 
 
 def _saved(figure: Figure, form: str) -> bytes:
-    """The same bytes for the same figure: no date, no name of who made it."""
+    """The same bytes for the same figure and matplotlib: no date."""
     nothing = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     content = io.BytesIO()
     figure.savefig(content, format=form, dpi=_DPI, metadata=nothing.get(form))
@@ -226,7 +226,7 @@ def _panels(
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     else:
         above = below = figure.subplots()
-    step = -(-len(labels) // _MOST_LABELS)
+    step = max(1, -(-len(labels) // _MOST_LABELS))
     shown = [_label(label, _LONGEST_LABEL) for label in labels[::step]]
     long = max(map(len, shown), default=0) * len(shown) > _MOST_IN_A_ROW
     below.set_xticks(
@@ -291,7 +291,7 @@ def _mark_warm_up(axes: Axes, schedule: Schedule, theme: _Theme) -> None:
 def _mark_targets(axes: Axes, schedule: Schedule, theme: _Theme) -> None:
     """A line for each absolute lr, with its name below it, or in that of the layers that rise."""
     told = schedule.why_rising() if schedule.rising else None
-    for stage in dict.fromkeys(schedule.stages):
+    for stage in dict.fromkeys(schedule.acting):
         if stage.target is None:
             continue
         axes.axhline(stage.target, color=theme.ink, linewidth=1, linestyle=(0, (4, 3)), zorder=4)

@@ -14,13 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from lldtool.errors import LldtoolError
-from lldtool.plan import SCHEMA_VERSION
 from lldtool.render.contents import folded, largest_modules
 from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.terminal import notes_table, plain_table, rendered, wrapped
 from lldtool.schedule import Course, Schedule, Stage
 from lldtool.text import lr, plural, printable, ranges
 
+#: Of the JSON of a schedule.
+SCHEMA_VERSION = 1
 _BLOCKS = "▁▂▃▄▅▆▇█"
 #: Widths of the course, and what names are cut down to.
 _COURSE, _NAMES = (8, 24), 16
@@ -173,6 +174,7 @@ def schedule_json(schedule: Schedule, points: Mapping[str, int]) -> str:
         "layers": [
             {
                 "layer_id": course.layer_id,
+                "optimizer": course.optimizer,
                 "contents": names_of(schedule, [course]),
                 "parameters": course.parameters,
                 "configured_lr": course.configured,

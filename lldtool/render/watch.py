@@ -15,7 +15,11 @@ from lldtool.render.diff import diff_text
 from lldtool.render.findings.shared import severities
 from lldtool.render.findings.text import SEVERITY_COLORS, report_text
 from lldtool.render.terminal import plan_text, rendered, wrapped
+from lldtool.render.words import scheduler_notes
 from lldtool.text import plural, printable
+
+#: Columns that the tables are laid out for at least.
+_NARROWEST = 60
 
 
 @dataclass(frozen=True)
@@ -55,22 +59,32 @@ def watch_lines(state: State, *, width: int, color: bool) -> list[str]:
         width: columns of the terminal.
         color: with escape sequences for colour.
     """
+    room, width = width, max(_NARROWEST, width)
     parts: list[RenderableType] = [_status(state)]
     if state.error is not None:
         words = ["error:", *printable(state.error).split(" ")]
         parts += [Text(), Text("\n  ".join(wrapped(words, " ", width - 2)), "bold red")]
-        if state.good is not None:
-            parts += [Text(), Text(f"what it was at {state.good.time}:", "bold")]
     if state.printed:
         parts += [Text(), Text("the config printed:", "dim")]
         parts += [Text(f"  {printable(line)}", overflow="ellipsis") for line in state.printed]
+    if state.error is not None and state.good is not None:
+        parts += [Text(), Text(f"what it was at {state.good.time}:", "bold")]
     text = rendered(Group(*parts), width=width, color=color)
     if state.good is not None:
         if state.error is None and state.before is not None:
             text += f"\n{_changes(state.before, state.good, width=width, color=color)}"
         text += f"\n{plan_text(state.good.plan, width=width, color=color)}"
         text += f"\n{report_text(state.good.report, width=width, color=color, brief=True)}"
-    return text.splitlines()
+    lines = text.splitlines()
+    return lines if room >= width else _cut(lines, room, color=color)
+
+
+def _cut(lines: Sequence[str], room: int, *, color: bool) -> list[str]:
+    """Lines that say where something is missing, of a terminal that is too narrow for them."""
+    texts = [Text.from_ansi(line) for line in lines]
+    for text in texts:
+        text.truncate(room, overflow="ellipsis")
+    return rendered(Group(*texts), width=room, color=color).splitlines()
 
 
 def _status(state: State) -> Text:
@@ -78,7 +92,7 @@ def _status(state: State) -> Text:
     line = Text.assemble("watching ", (printable(state.config), "bold"))
     if state.files > 1:
         line.append(f" and {plural(state.files - 1, 'other file')}")
-    line.append(f" · {state.time} · ", "dim")
+    line.append(f" · {state.time} · " if state.time else " · ", "dim")
     line.append("…" if state.seconds is None else f"{state.seconds:.2f} s", "dim")
     if state.error is not None:
         line.append(" · broken", "bold red")
@@ -94,7 +108,7 @@ def _changes(before: Look, now: Look, *, width: int, color: bool) -> str:
     """What is different since the look before."""
     then = replace(before.plan, config=f"as it was at {before.time}")
     diff = diff_plans(then, replace(now.plan, config="as it is now"))
-    return diff_text(diff, width=width, color=color)
+    return diff_text(diff, width=width, color=color, notes=scheduler_notes(diff))
 
 
 def last_lines(printed: bytes, most: int) -> tuple[str, ...]:

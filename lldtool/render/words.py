@@ -104,6 +104,13 @@ def names_of_sides(diff: PlanDiff) -> tuple[str, str]:
     return a, b.removeprefix(f"{a} ") if b.startswith(f"{a} with ") else b
 
 
+def scheduler_notes(diff: PlanDiff) -> list[str]:
+    """That the schedulers differ, which the settings before the first step do not show."""
+    if diff.a.param_scheduler == diff.b.param_scheduler:
+        return []
+    return ["param_scheduler differs: `lldtool schedule` shows what each does"]
+
+
 def in_words(diff: PlanDiff) -> list[str]:
     """What the difference does to training, a sentence each, for a reader in a hurry."""
     sentences = [_entry_in_words(change) for change in diff.config]

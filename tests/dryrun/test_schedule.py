@@ -261,6 +261,48 @@ def test_dataset_size_counts_batches_on_each_gpu(tmp_path, cli):
     assert content["notes"][0].startswith("OddSampler may make epochs of another length")
 
 
+@pytest.mark.parametrize(
+    ("loader", "length", "noted"),
+    [
+        ("batch_size=8", 7, False),
+        ("batch_size=8, drop_last=True", 6, False),
+        ("batch_size=8, sampler=dict(type='DefaultSampler')", 7, False),
+        ("batch_size=8, sampler=dict(type='RepeatAugSampler')", 7, False),
+        ("batch_size=8, batch_sampler=dict(type='OddSampler')", 7, True),
+    ],
+)
+def test_an_epoch_is_as_long_as_the_data_loader_makes_it(tmp_path, cli, loader, length, noted):
+    path = _config(tmp_path, f"{COSINE}\ntrain_dataloader = dict({loader})")
+    content = _schedule(cli, path, "--dataset-size", 100, "--world-size", 2)
+    assert content["epoch_length"] == length
+    assert any("epochs of another length" in note for note in content["notes"]) is noted
+
+
+@pytest.mark.parametrize(
+    ("kind", "note"),
+    [
+        ("on a plateau", "ReduceOnPlateauLR waits for a metric to get worse"),
+        ("of a setting", "LinearParamScheduler changes weight_decay as well"),
+        ("by epoch in a training by iteration", "MultiStepLR goes by epochs"),
+        ("none", "no param_scheduler: every lr stays as it is"),
+    ],
+)
+def test_what_the_numbers_do_not_show_is_noted(tmp_path, kind, note):
+    assert any(one.startswith(note) for one in _made(_config(tmp_path, SCHEDULES[kind]), 3).notes)
+
+
+def test_a_train_cfg_that_training_refuses_is_noted(tmp_path):
+    text = SCHEDULES["step"].replace("by_epoch=True", "by_epoch=True, type='EpochBasedTrainLoop'")
+    assert "train_cfg needs one of type and by_epoch" in _made(_config(tmp_path, text)).notes[0]
+
+
+def test_the_bounds_of_each_course_are_those_of_its_lrs(tmp_path, cli):
+    path = _config(tmp_path, COSINE)
+    content, made = _schedule(cli, path, "--epoch-length", 5), _made(path, 5)
+    for layer, course in zip(content["layers"], made.courses, strict=True):
+        assert (layer["min"], layer["max"]) == (min(course.lrs), max(course.lrs))
+
+
 def test_the_config_may_say_how_long_an_epoch_is(tmp_path, cli):
     loader = "\ntrain_dataloader = dict(batch_size=8, num_batch_per_epoch=4)"
     path = _config(tmp_path, COSINE + loader)
@@ -350,6 +392,11 @@ def test_other_formats_show_every_layer(tmp_path, cli, form):
         assert "↑" in result.out
     if form == "csv":
         assert len(result.out.splitlines()) == 1 + 14 * 30
+        few = cli("schedule", path, "--epoch-length", 5, "--format", form, "--at", "0,6")
+        assert len(few.out.splitlines()) == 1 + 14 * 2
+    if form == "markdown":
+        rows = [line.split(" | ") for line in result.out.splitlines() if line.startswith("| ")]
+        assert [row[1] for row in rows[2:]] == [str(layer) for layer in range(14)]
 
 
 def test_long_work_shows_a_bar_on_a_terminal_only(tmp_path):

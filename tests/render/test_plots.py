@@ -126,7 +126,7 @@ def test_names_are_data():
 lrs = st.none() | st.floats(width=64) | st.sampled_from([0.0, -1.0, math.inf, math.nan, 5e-324])
 
 
-@given(st.lists(lrs, min_size=1, max_size=4))
+@given(st.lists(lrs, max_size=4))
 def test_any_lr_can_be_drawn(values):
     plan = plan_of(values)
     assert plan_picture(plan, "svg")

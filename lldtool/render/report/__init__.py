@@ -24,7 +24,7 @@ from lldtool.render.contents import layer_contents
 from lldtool.render.findings.shared import Told, place_shown, severities
 from lldtool.render.plots import comparison_picture, plan_picture, schedule_picture
 from lldtool.render.reasons import rule_text
-from lldtool.render.schedule import about, all_notes, points_of, remarks, schedule_columns
+from lldtool.render.schedule import about, points_of, remarks, schedule_columns
 from lldtool.render.summary import header, joint, totals
 from lldtool.render.words import summary
 from lldtool.schedule import Schedule
@@ -155,11 +155,10 @@ def _severity(finding: Finding) -> int:
 
 
 def _schedule(schedule: Schedule) -> dict[str, Any]:
-    plan_notes = set(schedule.plan.notes)
     return {
         "about": " · ".join(about(schedule)),
         "remarks": remarks(schedule),
-        "notes": [printable(note) for note in all_notes(schedule) if note not in plan_notes],
+        "notes": [printable(note) for note in schedule.notes],
         "picture": _picture(functools.partial(schedule_picture, schedule)),
         "table": _table("", schedule_columns(schedule, points_of(schedule))),
     }
