@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Inches, and dots per inch of a PNG.
 _SIZE, _DPI = (7.2, 4.5), 200
+#: A legend of more lines than this makes the picture higher, by so many inches for each.
+_MOST_LINES, _LINE = 4, 0.22
 #: A curve is drawn with the lowest and the highest lr of so many parts of the training.
 _PARTS = 400
 #: Labels of layers that have more characters together than this are turned.
@@ -144,9 +146,14 @@ def comparison_picture(comparison: Comparison, form: str, *, dark: bool = False)
     The panel below counts the tensors whose weight decay is not that of the first plan.
     """
     theme = _DARK if dark else _LIGHT
-    rows, titles, places = comparison.rows, comparison.titles, range(len(comparison.rows))
+    rows, titles = comparison.rows, comparison.titles
     has_layers = any(plan.has_layers for plan in comparison.plans)
-    labels = comparison.layer_ids if has_layers else comparison.contents
+    ids = {layer.layer_id for row in rows for layer in row if layer}
+    # By its own number each layer has its place, whatever is in it; else each row has one.
+    numbers = sorted(number for number in ids if number is not None and None not in ids)
+    labels = list(map(str, numbers)) or (
+        comparison.layer_ids if has_layers else comparison.contents
+    )
     otherwise, names = _decayed_otherwise(comparison), dict(comparison.legend)
     heading = [text for label, text in comparison.legend if label not in titles]
     with _figure(theme) as figure:
@@ -156,10 +163,14 @@ def comparison_picture(comparison: Comparison, form: str, *, dark: bool = False)
         width = 0.8 / max(1, len(titles) - 1)
         for number, title in enumerate(titles):
             color = theme.variants[number % len(theme.variants)]
-            layers = [row[number] for row in rows]
+            layers = {i: layer for i, row in enumerate(rows) if (layer := row[number])}
+            places = [
+                i if layer.layer_id not in numbers else numbers.index(layer.layer_id)
+                for i, layer in layers.items()
+            ]
             under = 1 - number / max(1, len(titles) - 1)  # thicker, to be seen below the next ones
             above.plot(
-                places, [_drawable(layer.lr if layer else None) for layer in layers],
+                places, [_drawable(layer.lr) for layer in layers.values()],
                 label=_name(f"{title}  {names.get(title, '')}", _LONGEST_NAME), color=color,
                 linewidth=1.2 + 1.8 * under, markersize=3.5 + 3.0 * under,
                 marker=_MARKERS[number % len(_MARKERS)],
@@ -167,7 +178,7 @@ def comparison_picture(comparison: Comparison, form: str, *, dark: bool = False)
             )  # fmt: skip
             if both and number:
                 shifted = [place - 0.4 + (number - 0.5) * width for place in places]
-                below.bar(shifted, otherwise[number], width, color=color)
+                below.bar(shifted, [otherwise[number][i] for i in layers], width, color=color)
         if both:
             below.set_ylabel(f"tensors decayed\nnot as in {_label(titles[0], _LONGEST_LABEL)}")
         _legend_outside(figure, above, heading)
@@ -227,7 +238,7 @@ def _panels(
     else:
         above = below = figure.subplots()
     step = max(1, -(-len(labels) // _MOST_LABELS))
-    shown = [_label(label, _LONGEST_LABEL) for label in labels[::step]]
+    shown = [_name(label, _LONGEST_LABEL) for label in labels[::step]]
     long = max(map(len, shown), default=0) * len(shown) > _MOST_IN_A_ROW
     below.set_xticks(
         range(0, len(labels), step), shown,
@@ -339,6 +350,8 @@ def _legend_outside(figure: Figure, axes: Axes, heading: Sequence[str]) -> None:
     """Lines and a legend that cover no curve: names below each other, short ones in a row."""
     handles, labels = axes.get_legend_handles_labels()
     columns = max(1, _LONGEST_NAME // (max(map(len, labels)) + 5))
+    lines = len(heading) + -(-len(labels) // columns)
+    figure.set_figheight(_SIZE[1] + _LINE * max(0, lines - _MOST_LINES))
     title = "\n".join(_name(line, _LONGEST_TITLE) for line in heading)
     place: Any = {"loc": "outside upper left", "alignment": "left"}
     figure.legend(handles, labels, ncols=columns, title=title or None, **place)

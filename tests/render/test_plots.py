@@ -85,6 +85,21 @@ def test_long_names_keep_the_end_that_tells_them_apart():
     assert [text.split("-")[-1] for text in written if "…" in text] == ["base.py", "large.py"]
 
 
+def test_plans_of_other_depths_are_drawn_over_the_numbers_of_their_layers():
+    shallow, deep = plan_of([1e-4, 1e-3]), plan_of([1e-5, 1e-4, 5e-4, 1e-3])
+    written = texts(comparison_picture(comparison_of(shallow, deep), "svg"))
+    assert [text for text in written if text.isdecimal()] == ["0", "1", "2", "3"]
+
+
+def test_many_variants_make_the_picture_higher():
+    names = tuple((title, f"{'long ' * 12}{title}") for title in "ABCDEFGHIJ")
+    plans = [plan_of([1e-5, 1e-3])] * 10
+    few = comparison_picture(comparison_of(*plans[:2], legend=names[:2]), "png")
+    many = comparison_picture(comparison_of(*plans, legend=names), "png")
+    heights = [struct.unpack(">I", picture[20:24])[0] for picture in (few, many)]
+    assert heights[0] == 900 < heights[1]
+
+
 def test_a_diff_with_itself_names_the_change(cli, tmp_path):
     change = "optim_wrapper.optimizer.lr=0.1"
     cli("diff", SAMPLES / "resnet50.py", "--with", change, "--plot", tmp_path / "x.svg")

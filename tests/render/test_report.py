@@ -282,7 +282,8 @@ def test_dark_and_light_and_print(opened):
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     body = browser.find_element(By.TAG_NAME, "body")
     assert body.value_of_css_property("background-color") == colors["light"]
-    assert not browser.find_element(By.TAG_NAME, "form").is_displayed()
+    assert not any(e.is_displayed() for e in browser.find_elements(By.TAG_NAME, "label"))
+    assert browser.find_element(By.TAG_NAME, "output").is_displayed()
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
 

@@ -22,8 +22,7 @@ for (const section of document.querySelectorAll(".parameters")) {
   const valueOf = (row, column) => {
     const cell = row.cells[column];
     if (!cell.classList.contains("number")) return cell.textContent;
-    const number = Number(cell.dataset.value);
-    return Number.isNaN(number) ? -Infinity : number;
+    return Number(cell.dataset.value); // NaN where there is none
   };
 
   const sort = (header) => {
@@ -33,6 +32,7 @@ for (const section of document.querySelectorAll(".parameters")) {
     header.ariaSort = ascending ? "ascending" : "descending";
     rows.sort((a, b) => {
       const [x, y] = [valueOf(a, column), valueOf(b, column)];
+      if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
       const order = typeof x === "number" ? x - y : x.localeCompare(y, "en", { numeric: true });
       return ascending ? order : -order;
     });
