@@ -82,8 +82,11 @@ class Screen:
 
     def _last_line(self, room: int) -> str:
         last = min(self.top + room, len(self.lines))
-        more = f"lines {self.top + 1}–{last} of {len(self.lines)} · ↑ ↓ space b scroll · "
-        return f"\x1b[2m{more if len(self.lines) > room else ''}q ends it\x1b[0m"
+        text = "q ends it"
+        more = f"lines {self.top + 1}–{last} of {len(self.lines)} · ↑ ↓ space b scroll · {text}"
+        if len(self.lines) > room and len(more) <= self.size.columns:
+            text = more
+        return f"\x1b[2m{text}\x1b[0m"
 
     def _enter(self) -> None:
         import termios
