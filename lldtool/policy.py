@@ -266,8 +266,8 @@ def load_policy(start: Path, explicit: Path | None = None) -> Policy:
             continue
         if (table := _table(path)) is not None:
             return _policy(table, path)
-    if explicit is not None:
-        raise LldtoolError("there is no [tool.lldtool] in it", config=str(explicit))
+        if explicit is not None:
+            raise LldtoolError("there is no [tool.lldtool] in it", config=str(path))
     return Policy()
 
 

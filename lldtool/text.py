@@ -124,3 +124,8 @@ def value(content: object) -> str:
     if isinstance(content, str):
         return printable(content)
     return printable(json.dumps(content, ensure_ascii=False))
+
+
+def quoted(content: object) -> str:
+    """A value of a config in an error: numbers short, anything else as Python writes it."""
+    return setting(content) if isinstance(content, (int, float)) else repr(content)

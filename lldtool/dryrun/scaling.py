@@ -9,7 +9,7 @@ from typing import Any
 from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter
 from lldtool.request import Request
-from lldtool.text import setting
+from lldtool.text import quoted
 
 
 def auto_scale(config: Any, request: Request) -> tuple[float, str | None]:
@@ -28,8 +28,7 @@ def auto_scale(config: Any, request: Request) -> tuple[float, str | None]:
         who = "--auto-scale-lr" if request.auto_scale_lr else "auto_scale_lr.enable"
         raise LldtoolError(f"{who} needs {missing}", config=request.name)
     if not isinstance(base, (int, float)) or not 0 < base < sys.float_info.max:
-        shown = setting(base) if isinstance(base, (int, float)) else repr(base)
-        raise LldtoolError(f"auto_scale_lr.base_batch_size is {shown}", config=request.name)
+        raise LldtoolError(f"auto_scale_lr.base_batch_size is {quoted(base)}", config=request.name)
     if not request.auto_scale_lr and request.world_size is None:
         return 1.0, (
             f"auto_scale_lr is enabled: training multiplies every lr by GPUs × {batch} ÷ {base}; "

@@ -22,7 +22,7 @@ from lldtool.errors import LldtoolError
 from lldtool.plan import Plan
 from lldtool.request import Request
 from lldtool.schedule import Course, Length, Schedule, Stage
-from lldtool.text import plural, setting
+from lldtool.text import plural, quoted
 
 #: Given the steps and how many there are, the same steps again; shows how far they are.
 Progress = Callable[[Iterable[int], int], Generator[int, None, None]]
@@ -219,8 +219,7 @@ def _whole(value: Any, what: str, request: Request) -> int:
     """
     is_number = isinstance(value, (int, float)) and 1 <= value <= _MOST_STEPS
     if not is_number or value != int(value):
-        shown = setting(value) if isinstance(value, (int, float)) else repr(value)
-        message = f"{what} is {shown}, and no whole number from 1 to 1e9"
+        message = f"{what} is {quoted(value)}, and no whole number from 1 to 1e9"
         raise LldtoolError(message, config=request.name)
     return int(value)
 

@@ -151,6 +151,7 @@ def comparison_picture(comparison: Comparison, form: str, *, dark: bool = False)
     ids = {layer.layer_id for row in rows for layer in row if layer}
     # By its own number each layer has its place, whatever is in it; else each row has one.
     numbers = sorted(number for number in ids if number is not None and None not in ids)
+    place_of: dict[int | None, int] = {layer_id: i for i, layer_id in enumerate(numbers)}
     labels = list(map(str, numbers)) or (
         comparison.layer_ids if has_layers else comparison.contents
     )
@@ -164,14 +165,11 @@ def comparison_picture(comparison: Comparison, form: str, *, dark: bool = False)
         for number, title in enumerate(titles):
             color = theme.variants[number % len(theme.variants)]
             layers = {i: layer for i, row in enumerate(rows) if (layer := row[number])}
-            places = [
-                i if layer.layer_id not in numbers else numbers.index(layer.layer_id)
-                for i, layer in layers.items()
-            ]
+            places = [place_of.get(layer.layer_id, i) for i, layer in layers.items()]
             under = 1 - number / max(1, len(titles) - 1)  # thicker, to be seen below the next ones
             above.plot(
                 places, [_drawable(layer.lr) for layer in layers.values()],
-                label=_name(f"{title}  {names.get(title, '')}", _LONGEST_NAME), color=color,
+                label=_label(f"{title}  {names.get(title, '')}", _LONGEST_NAME), color=color,
                 linewidth=1.2 + 1.8 * under, markersize=3.5 + 3.0 * under,
                 marker=_MARKERS[number % len(_MARKERS)],
                 linestyle=_LINES[number % len(_LINES)] if has_layers else "none",
@@ -217,7 +215,7 @@ def _figure(theme: _Theme, title: str = "") -> Iterator[Figure]:
     ):
         warnings.simplefilter("ignore")  # a sign that the font lacks
         figure = Figure(figsize=_SIZE, layout="constrained")
-        figure.suptitle(_name(title, _LONGEST_TITLE), fontsize=10, x=0.01, ha="left")
+        figure.suptitle(_label(title, _LONGEST_TITLE), fontsize=10, x=0.01, ha="left")
         yield figure
 
 
@@ -238,7 +236,7 @@ def _panels(
     else:
         above = below = figure.subplots()
     step = max(1, -(-len(labels) // _MOST_LABELS))
-    shown = [_name(label, _LONGEST_LABEL) for label in labels[::step]]
+    shown = [_label(label, _LONGEST_LABEL) for label in labels[::step]]
     long = max(map(len, shown), default=0) * len(shown) > _MOST_IN_A_ROW
     below.set_xticks(
         range(0, len(labels), step), shown,
@@ -352,7 +350,7 @@ def _legend_outside(figure: Figure, axes: Axes, heading: Sequence[str]) -> None:
     columns = max(1, _LONGEST_NAME // (max(map(len, labels)) + 5))
     lines = len(heading) + -(-len(labels) // columns)
     figure.set_figheight(_SIZE[1] + _LINE * max(0, lines - _MOST_LINES))
-    title = "\n".join(_name(line, _LONGEST_TITLE) for line in heading)
+    title = "\n".join(_label(line, _LONGEST_TITLE) for line in heading)
     place: Any = {"loc": "outside upper left", "alignment": "left"}
     figure.legend(handles, labels, ncols=columns, title=title or None, **place)
 
@@ -361,18 +359,13 @@ def _legend_above(axes: Axes) -> None:
     axes.legend(ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, fontsize=9)
 
 
-def _name(text: str, longest: int) -> str:
-    """A label that keeps its end, where one config's name differs from another's."""
+def _label(text: str, longest: int) -> str:
+    """Text that matplotlib takes as it is: no formulas, no control characters, not too long.
+
+    The end of a name is what it differs by from others, so it is kept.
+    """
     text, head = printable(text), longest // 3
     if len(text) > longest:
         text = f"{text[:head]}…{text[head + 1 - longest :]}"
-    return _label(text, longest)
-
-
-def _label(text: str, longest: int) -> str:
-    """Text that matplotlib takes as it is: no formulas, no control characters, not too long."""
-    text = printable(text)
-    if len(text) > longest:
-        text = f"{text[: longest - 1]}…"
     text = text.replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text  # which a legend would leave out
