@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lldtool.baseline import Baseline
 from lldtool.errors import ConstructorError, LldtoolError
 from lldtool.findings import Checked, Finding, Place, Report, Severity, Status
-from lldtool.keys import Effect
+from lldtool.keys import Effects
 from lldtool.plan import Parameter, Plan
 from lldtool.policy import Policy
 from lldtool.request import Request
@@ -202,8 +202,8 @@ def _judge_live(
     return None, [replace(one, in_whole=_in_whole(one.mend, plan)) for one in mended]
 
 
-def _subject(policy: Policy, plan: Plan, effects: dict[str, Effect] | None = None) -> Subject:
-    return Subject(plan, effects or {}, policy.no_decay, policy.must_decay, policy.may_decay)
+def _subject(policy: Policy, plan: Plan, effects: Effects | None = None) -> Subject:
+    return Subject(plan, effects or Effects(), policy.no_decay, policy.must_decay, policy.may_decay)
 
 
 def _judge(rules: Sequence[Rule], subject: Subject) -> list[_Judged]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -42,9 +42,10 @@ class ParameterChange(NamedTuple):
 
 
 class StatusChange(NamedTuple):
-    """A parameter of both models that is `trained`, `frozen` or `left out`, each of them another.
+    """A parameter of both models whose state differs.
 
-    Left out is one that needs a gradient and is in no param group.
+    `a` and `b` are states as in `plan.State`; `frozen` also where the parameter is in no param
+    group, and `left out` where it is in none though it requires a gradient.
     """
 
     name: str
@@ -64,7 +65,8 @@ class LayerPair(NamedTuple):
     """Parameters that are in one layer on each side.
 
     One side is None where it does not train them, and `elsewhere` says then what they are there:
-    `absent`, `frozen` or `left out`. Layers that have nothing in common and are of the same depth
+    `absent`, or a state as in `StatusChange`.
+    Layers that have nothing in common and are of the same depth
     are a pair as well. `changes` are of the parameters that both sides train; `differs` tells
     whether anything does. A layer whose parameters are in two layers of the other side is in two
     pairs.
@@ -150,12 +152,12 @@ def diff_plans(
             reshaped.append(Reshaped(name, p.shape, q.shape))
         if status_a != status_b:
             status.append(StatusChange(name, status_a, status_b))
-        elif isinstance(p, Parameter) and isinstance(q, Parameter):
+        elif status_a == "trained" and isinstance(p, Parameter) and isinstance(q, Parameter):
             compared += 1
             settings = _differing(p, q, looked_at, rtol, read)
             if settings:
                 changed.append(ParameterChange(p, q, settings))
-    rows = align([a, b])
+    rows = align([replace(plan, parameters=plan.trained, frozen=()) for plan in (a, b)])
     statuses = [{name: status for name, (_, status) in side.items()} for side in (in_a, in_b)]
     return PlanDiff(
         a=a,
@@ -174,14 +176,13 @@ def diff_plans(
 
 
 def _by_name(plan: Plan, only: Only) -> dict[str, tuple[Parameter | UntrainedParameter, str]]:
-    """Name -> parameter and what becomes of it, of the whole model."""
-    lists = (("trained", plan.parameters), ("frozen", plan.frozen), ("left out", plan.left_out))
-    return {
-        p.name: (p, status)
-        for status, parameters in lists
-        for p in parameters
-        if only is None or only(p.name)
-    }
+    """Name -> parameter and its state, of the whole model."""
+    states: list[tuple[Parameter | UntrainedParameter, str]] = [
+        *((p, p.state) for p in plan.parameters),
+        *((p, "frozen") for p in plan.frozen),
+        *((p, "left out") for p in plan.left_out),
+    ]
+    return {p.name: (p, state) for p, state in states if only is None or only(p.name)}
 
 
 def _read_by_optimizer(a: Plan, b: Plan) -> Collection[str] | None:

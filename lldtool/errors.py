@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -57,3 +59,14 @@ class ConstructorError(LldtoolError):
     ) -> None:
         super().__init__(message, config=config, hint=hint, certain=certain)
         self.kind = kind
+
+
+@contextlib.contextmanager
+def translated(translate: Callable[[BaseException], LldtoolError]) -> Iterator[None]:
+    """Whatever is raised inside, a config's `sys.exit` too, becomes an error in its terms."""
+    try:
+        yield
+    except (LldtoolError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise translate(error) from error

@@ -25,7 +25,7 @@ from mmengine.registry import HOOKS, OPTIMIZERS
 from lldtool.diff import PlanDiff, diff_plans
 from lldtool.dryrun.running import plan_of_runner, replaced_lrs
 from lldtool.errors import LldtoolError
-from lldtool.plan import FROZEN, Plan, UntrainedParameter, load_plan
+from lldtool.plan import Plan, load_plan
 from lldtool.render.diff import diff_text
 from lldtool.render.words import summary
 from lldtool.text import plural, setting
@@ -165,7 +165,7 @@ class PlanGuardHook(Hook):  # type: ignore[misc]  # mmengine has no types
             )
             ignored.append("lr")
         saved = _comparable(self._plan, running)
-        return diff_plans(saved, _without_gradient(running), ignore=ignored)
+        return diff_plans(saved, _with_lr_zero_trained(running), ignore=ignored)
 
     def _act(self, runner: Any, message: str, text: str) -> None:
         # A warning, as mmengine logs what is more than that on every rank.
@@ -181,19 +181,19 @@ def _comparable(plan: Plan, running: Plan) -> Plan:
     kinds = _class_names(plan.optimizer.type or running.optimizer.type)
     optimizer = replace(plan.optimizer, type=kinds)
     return replace(
-        _without_gradient(plan),
+        _with_lr_zero_trained(plan),
         constructor=running.constructor,
         optim_wrapper=wrapper,
         optimizer=optimizer,
     )
 
 
-def _without_gradient(plan: Plan) -> Plan:
-    """The plan, the parameters that are frozen in their param group among the other frozen ones."""
-    still = [p for p in plan.parameters if FROZEN in p.traits]
-    frozen = (*plan.frozen, *(UntrainedParameter(p.name, p.shape, p.numel) for p in still))
-    trained = tuple(p for p in plan.parameters if FROZEN not in p.traits)
-    return replace(plan, parameters=trained, frozen=frozen)
+def _with_lr_zero_trained(plan: Plan) -> Plan:
+    """The plan with lr 0 as a setting like any other, as schedulers are not compared."""
+    parameters = (
+        replace(p, state="trained") if p.state == "zero_lr" else p for p in plan.parameters
+    )
+    return replace(plan, parameters=tuple(parameters))
 
 
 def _class_names(optimizers: str) -> str:

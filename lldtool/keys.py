@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lldtool.plan import Parameter, Plan, Reason, Reasons
@@ -35,6 +35,24 @@ class Effect:
     error: str | None = None
 
 
+#: The keys that lead from `paramwise_cfg` to one of its entries: `("custom_keys", ".ln")`.
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What entries of `paramwise_cfg` do, measured by running the constructor with them altered.
+
+    `removed` and `changed` say what leaving an entry out and giving it another value does, for the
+    entries where that was tried. `undecayed` has the tensors that lose their weight decay where
+    an entry is left out.
+    """
+
+    removed: Mapping[Path, Effect] = field(default_factory=dict)
+    changed: Mapping[Path, Effect] = field(default_factory=dict)
+    undecayed: Mapping[Path, frozenset[str]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Key:
     """A custom key, or another option of `paramwise_cfg` (`is_custom` false).
@@ -49,6 +67,11 @@ class Key:
     decided: int | None
     taken: dict[str, int] = field(default_factory=dict)
     effect: Effect = Effect()
+
+    @property
+    def path(self) -> Path:
+        """The keys that lead to it."""
+        return ("custom_keys", self.name) if self.is_custom else (self.name,)
 
 
 def keys_of(plan: Plan) -> list[Key]:

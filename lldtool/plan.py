@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from lldtool.errors import LldtoolError
 
@@ -23,10 +23,17 @@ SCHEMA_VERSION = 1
 NORM = "norm"
 #: A parameter that the model's `no_weight_decay()` or `no_weight_decay_keywords()` names.
 NO_WEIGHT_DECAY = "no_weight_decay"
-#: A frozen parameter that is in a param group all the same: it gets no gradient.
+#: A parameter that does not require a gradient.
 FROZEN = "frozen"
-#: A parameter that `model.train()` freezes, after the optimizer was given it.
+#: A parameter that `model.train()` freezes, after the optimizer was built.
 FROZEN_BY_TRAIN = "frozen_by_train"
+#: A parameter of a BatchNorm layer that updates its running statistics during training.
+UPDATES_STATISTICS = "updates_statistics"
+
+#: Whether the optimizer moves a parameter of one of its groups when there is a gradient, or why
+#: not: `frozen` does not require a gradient, `frozen_by_train` no longer does once
+#: `model.train()` was called, and `zero_lr` has lr 0, which no scheduler raises.
+State = Literal["trained", "frozen", "frozen_by_train", "zero_lr"]
 
 
 @dataclass(frozen=True)
@@ -65,8 +72,9 @@ class Parameter:
 
     `lr`, `lr_scale` and `weight_decay` are None where the optimizer has no such setting.
     `group` is the index in `optimizer.param_groups`. `extras` are the entries of the group that
-    are neither settings nor the optimizer's defaults. `traits` are what its modules say of it,
-    `NORM`, `NO_WEIGHT_DECAY`, `FROZEN` and `FROZEN_BY_TRAIN`.
+    are neither settings nor the optimizer's defaults. `traits` are what its modules say of it:
+    `NORM`, `NO_WEIGHT_DECAY`, `FROZEN`, `FROZEN_BY_TRAIN` and `UPDATES_STATISTICS`. `state` is
+    derived from traits and lr where it is not given, as in a plan that lldtool 0.1 saved.
     """
 
     name: str
@@ -82,33 +90,70 @@ class Parameter:
     extras: dict[str, Any] = field(default_factory=dict)
     reason: Reasons = Reasons()
     traits: tuple[str, ...] = ()
+    state: State = None  # type: ignore[assignment]  # never None once it is made
+
+    def __post_init__(self) -> None:
+        """Derive the state where it is not given."""
+        if cast("State | None", self.state) is None:
+            object.__setattr__(self, "state", _derived_state(self.traits, self.lr))
 
     @property
     def top_level_module(self) -> str:
         """The first part of the name: `backbone` of `backbone.layers.0.ln1.weight`."""
-        return self.name.partition(".")[0]
+        return _top_level_module(self.name)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the optimizer moves it when there is a gradient."""
+        return self.state == "trained"
+
+
+def _derived_state(traits: Collection[str], lr: float | None) -> State:
+    if FROZEN in traits:
+        return "frozen"
+    if FROZEN_BY_TRAIN in traits:
+        return "frozen_by_train"
+    return "zero_lr" if lr == 0 else "trained"
+
+
+def _top_level_module(name: str) -> str:
+    return name.partition(".")[0]
 
 
 @dataclass(frozen=True)
 class UntrainedParameter:
-    """A parameter that is in no param group."""
+    """A parameter that is in no param group.
+
+    `layer_id` is the layer that the constructor would put a frozen one in if it were trained;
+    None where that is not known. `traits` are as in `Parameter`.
+    """
 
     name: str
     shape: tuple[int, ...]
     numel: int
+    layer_id: int | None = None
+    traits: tuple[str, ...] = ()
+
+    @property
+    def top_level_module(self) -> str:
+        """The first part of the name, as in `Parameter`."""
+        return _top_level_module(self.name)
 
 
 @dataclass(frozen=True)
 class Model:
     """The class of the model and of its backbone, and how many elements their parameters have.
 
-    Of the whole model, also where a plan was narrowed to some of its parameters.
+    Of the whole model, also where a plan was narrowed to some of its parameters. `backbones` are
+    the names of the modules that are backbones: `backbone`, `img_backbone`, `student.backbone`;
+    None in a plan that lldtool 0.1 saved.
     """
 
     type: str
     backbone: str | None = None
     numel: int = 0
     backbone_numel: int | None = None
+    backbones: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -157,29 +202,51 @@ class Constructor:
 class Layer:
     """All parameters with the same `layer_id`, lr and lr_scale.
 
-    Where the constructor knows no layers, `layer_id` is None and a layer is what one top-level
-    module holds at one lr.
+    Where the constructor knows no layers, `layer_id` is None, and a layer is what one top-level
+    module holds at one lr; what is trained and what is not are two layers then. `frozen` are the
+    layer's frozen parameters that are in no param group.
     """
 
     layer_id: int | None
     lr: float | None
     lr_scale: float | None
     parameters: tuple[Parameter, ...]
+    frozen: tuple[UntrainedParameter, ...] = ()
+
+    @cached_property
+    def trained(self) -> tuple[Parameter, ...]:
+        """The parameters that are trained."""
+        return tuple(p for p in self.parameters if p.is_trained)
 
     @property
     def num_tensors(self) -> int:
-        """How many parameters the layer has."""
+        """How many parameters the layer has in param groups."""
         return len(self.parameters)
 
     @property
+    def num_trained(self) -> int:
+        """How many of its parameters are trained."""
+        return len(self.trained)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all its parameters, in param groups or not."""
+        return [*(p.name for p in self.parameters), *(p.name for p in self.frozen)]
+
+    @property
     def numel(self) -> int:
-        """How many elements the layer's parameters have."""
+        """How many elements the parameters in param groups have."""
         return sum(p.numel for p in self.parameters)
+
+    @property
+    def frozen_numel(self) -> int:
+        """How many elements the frozen parameters in no param group have."""
+        return sum(p.numel for p in self.frozen)
 
     @cached_property
     def weight_decays(self) -> Counter[float | None]:
-        """Weight decay -> number of tensors that have it."""
-        return Counter(p.weight_decay for p in self.parameters)
+        """Weight decay -> number of trained tensors that have it."""
+        return Counter(p.weight_decay for p in self.trained)
 
 
 @dataclass(frozen=True)
@@ -207,15 +274,57 @@ class Plan:
     def layers(self) -> tuple[Layer, ...]:
         """The parameters in groups, stem first; where no layers are known, in the model's order."""
         members: dict[tuple[Any, ...], list[Parameter]] = defaultdict(list)
-        for parameter in self.parameters:
-            where = parameter.layer_id
-            place = (0, where) if where is not None else (1, parameter.top_level_module)
-            members[(*place, parameter.lr, parameter.lr_scale)].append(parameter)
+        for p in self.parameters:
+            place = _place(p) if p.layer_id is not None else (*_place(p), p.is_trained)
+            members[(*place, p.lr, p.lr_scale)].append(p)
+        frozen = dict(self._frozen_by_place)
         layers = [
-            Layer(group[0].layer_id, group[0].lr, group[0].lr_scale, tuple(group))
-            for group in members.values()
+            Layer(p.layer_id, p.lr, p.lr_scale, (p, *others), tuple(frozen.pop(_place(p), ())))
+            if p.layer_id is not None
+            else Layer(None, p.lr, p.lr_scale, (p, *others))
+            for p, *others in members.values()
         ]
         return tuple(sorted(layers, key=_depth))
+
+    @cached_property
+    def layers_and_frozen(self) -> tuple[Layer, ...]:
+        """The layers, and between them those of which no parameter is in a param group.
+
+        Where no layers are known, what is frozen in a module goes before what is not.
+        """
+        present = {_place(p) for p in self.parameters if p.layer_id is not None}
+        frozen = [
+            Layer(own[0].layer_id, None, None, (), tuple(own))
+            for place, own in self._frozen_by_place.items()
+            if place not in present
+        ]
+        numbered = sorted(
+            (layer for layer in (*frozen, *self.layers) if layer.layer_id is not None), key=_depth
+        )
+        modules = [layer for layer in self.layers if layer.layer_id is None]
+        others: list[Layer] = []
+        for layer in (layer for layer in frozen if layer.layer_id is None):
+            module = _place(layer.frozen[0])
+            at = (i for i, own in enumerate(modules) if _place(own.parameters[0]) == module)
+            position = next(at, None)
+            if position is None:
+                others.append(layer)
+            else:
+                modules[position:position] = [layer]
+        return (*numbered, *others, *modules)
+
+    @cached_property
+    def _frozen_by_place(self) -> dict[tuple[Any, ...], list[UntrainedParameter]]:
+        """Layer or module -> the frozen parameters there that are in no param group."""
+        frozen: dict[tuple[Any, ...], list[UntrainedParameter]] = defaultdict(list)
+        for p in self.frozen:
+            frozen[_place(p)].append(p)
+        return frozen
+
+    @cached_property
+    def trained(self) -> tuple[Parameter, ...]:
+        """The parameters that the optimizer moves when there is a gradient."""
+        return tuple(p for p in self.parameters if p.is_trained)
 
     @cached_property
     def layer_ids(self) -> frozenset[int]:
@@ -243,6 +352,11 @@ class Plan:
         from lldtool.render.report import plan_html
 
         return plan_html(self)
+
+
+def _place(p: Parameter | UntrainedParameter) -> tuple[Any, ...]:
+    """The layer that a parameter is in; its top-level module where no layer is known."""
+    return (0, p.layer_id) if p.layer_id is not None else (1, p.top_level_module)
 
 
 def _depth(layer: Layer) -> tuple[bool, int]:
@@ -276,13 +390,14 @@ def plan_header(plan: Plan) -> dict[str, Any]:
 
 def _layer_row(layer: Layer) -> dict[str, Any]:
     """A layer as the plan's JSON has it; a reader makes the layers from the parameters."""
-    decays = sorted(d for d in layer.weight_decays if d is not None)
+    decays = sorted({p.weight_decay for p in layer.parameters if p.weight_decay is not None})
     return {
         "layer_id": layer.layer_id,
         "lr": layer.lr,
         "lr_scale": layer.lr_scale,
         "weight_decays": decays,
         "num_tensors": layer.num_tensors,
+        "num_trained": layer.num_trained,
         "numel": layer.numel,
     }
 

@@ -13,8 +13,8 @@ from lldtool.dryrun.files_read import noting_files
 from lldtool.dryrun.schedule import schedule_of
 from lldtool.dryrun.session import run
 from lldtool.dryrun.training import Training, schedulers, start_of_training
-from lldtool.dryrun.without import effect_of
-from lldtool.keys import Effect, keys_of, may_be_redundant
+from lldtool.dryrun.without import effects_of
+from lldtool.keys import Effects
 from lldtool.plan import Plan
 from lldtool.request import Request
 from lldtool.rules.base import Edit
@@ -40,14 +40,9 @@ class Examination:
         """
         return self.training.plan()
 
-    def effects(self) -> dict[str, Effect]:
-        """Custom key -> what leaving it out would do, for keys that may well do nothing."""
-        plan = self.plan
-        return {
-            key.name: effect_of(self.training, plan, key)
-            for key in keys_of(plan)
-            if key.is_custom and key.decided != 0 and may_be_redundant(plan, key.name)
-        }
+    def effects(self) -> Effects:
+        """What the entries of `paramwise_cfg` do that may well do nothing."""
+        return effects_of(self.training, self.plan)
 
     def schedule(self, length: Length) -> Schedule:
         """The lr of every layer over the whole training.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import numbers
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType
 from typing import Any
@@ -63,7 +65,8 @@ def read_parameters(
     for name, tensor in model.named_parameters():
         index = place.get(id(tensor))
         if index is None:
-            rest = UntrainedParameter(name, _shape(tensor), numel_of(tensor))
+            own = traits.get(name, ())
+            rest = UntrainedParameter(name, _shape(tensor), numel_of(tensor), traits=own)
             (left_out if tensor.requires_grad else frozen).append(rest)
             continue
         optimizer, group = groups[index]
@@ -90,14 +93,48 @@ def read_parameters(
 
 def model_header(model: Any) -> Model:
     """What a plan says of the model as a whole."""
-    backbone = getattr(model, "backbone", None)
-    inside = None if backbone is None else sum(numel_of(p) for p in backbone.parameters())
+    modules = dict(model.named_modules())
+    backbones = backbones_of(modules)
+    first = modules[backbones[0]] if backbones else None
     return Model(
         type=type(model).__name__,
-        backbone=None if backbone is None else type(backbone).__name__,
+        backbone=None if first is None else type(first).__name__,
         numel=sum(numel_of(p) for p in model.parameters()),
-        backbone_numel=inside,
+        backbone_numel=None if first is None else sum(numel_of(p) for p in first.parameters()),
+        backbones=backbones,
     )
+
+
+#: What OpenMMLab's models call the module that extracts features, by the last part of its name.
+_BACKBONE = re.compile(r"(\w+_)?backbone(_?\d+|_[a-z])?|(image|img|visual|vision)_encoder|visual")
+
+
+def backbones_of(modules: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the modules that are backbones, the outermost ones.
+
+    Those that are called so; where none is, the module that owns the longest sequence of blocks.
+
+    Args:
+        modules: name -> module, as `model.named_modules()` has them.
+    """
+    called: list[str] = []
+    for name, module in modules.items():
+        is_inside = any(name.startswith(f"{outer}.") for outer in called)
+        is_called_so = _BACKBONE.fullmatch(name.rpartition(".")[2])
+        if is_called_so and not is_inside and next(module.parameters(), None) is not None:
+            called.append(name)
+    return tuple(called) or _owner_of_blocks(modules)
+
+
+def _owner_of_blocks(modules: Mapping[str, Any]) -> tuple[str, ...]:
+    """The top-level module with the longest sequence of modules of one class, if there is one."""
+    blocks: Counter[tuple[str, type]] = Counter()
+    for name, module in modules.items():
+        sequence, _, number = name.rpartition(".")
+        if number.isdigit() and next(module.parameters(), None) is not None:
+            blocks[sequence, type(module)] += 1
+    ((sequence, _), length) = max(blocks.items(), key=lambda item: item[1], default=(("", None), 0))
+    return (sequence.partition(".")[0],) if length > 1 and "." in sequence else ()
 
 
 def strangers(model: Any, optimizers: Mapping[str, Any]) -> int:

@@ -8,8 +8,9 @@ from typing import Any
 
 from lldtool.dryrun.groups import model_header, other_defaults, read_parameters
 from lldtool.dryrun.scaling import scale_factor, train_batch_size
+from lldtool.dryrun.traits import training_traits
 from lldtool.errors import LldtoolError
-from lldtool.plan import FROZEN, Constructor, Optimizer, OptimWrapper, Plan
+from lldtool.plan import Constructor, Optimizer, OptimWrapper, Plan
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def plan_of_runner(runner: Any) -> Plan:
         defaults.get("weight_decay"),
         other_defaults(optimizers),
     )
-    traits = {name: (FROZEN,) for name, p in model.named_parameters() if not p.requires_grad}
+    traits = training_traits(model)
     trained, frozen, left_out = read_parameters(model, optimizers, optimizer.lr, traits)
     if not trained:
         raise LldtoolError("the optimizer holds no parameter of the model as it is: sharded?")

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import importlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,17 @@ from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.scaling import auto_scale, scaled
 from lldtool.dryrun.surroundings import in_tree, reached_for
 from lldtool.dryrun.traits import traits_of
-from lldtool.errors import LldtoolError
-from lldtool.plan import Constructor, Model, Optimizer, OptimWrapper, Parameter, Plan
+from lldtool.dryrun.zero_lr import raised_groups
+from lldtool.errors import LldtoolError, translated
+from lldtool.plan import (
+    Constructor,
+    Model,
+    Optimizer,
+    OptimWrapper,
+    Parameter,
+    Plan,
+    UntrainedParameter,
+)
 from lldtool.request import Checkout, Request
 from lldtool.versions import lldtool_version, package_versions
 
@@ -80,6 +89,14 @@ class Training:
         configured = instead.get("param_scheduler", self.config.get("param_scheduler", None))
         built, (parameters, frozen, left_out) = self._built(wrapper)
         optimizers = built.optimizers
+        if any(p.state == "zero_lr" for p in parameters):
+            raised = raised_groups(self.config, self.request, built.wrappers)
+            parameters = tuple(
+                replace(p, state="trained") if p.state == "zero_lr" and p.group in raised else p
+                for p in parameters
+            )
+        if frozen and not instead and any(p.layer_id is not None for p in parameters):
+            frozen = self._with_layers(frozen, wrapper)
         optimizer = configs.optimizer_header(wrapper)
         kind = constructor.constructor_class(wrapper)
         trace_note = None
@@ -130,8 +147,26 @@ class Training:
             lldtool_version=lldtool_version(),
         )
 
+    def _with_layers(
+        self, frozen: Sequence[UntrainedParameter], wrapper: Any
+    ) -> tuple[UntrainedParameter, ...]:
+        """The frozen parameters with the layers that the constructor puts them in if not frozen."""
+        tensors = dict(self.model.named_parameters())
+        changed = [tensors[p.name] for p in frozen if tensors[p.name].is_floating_point()]
+        try:
+            for tensor in changed:
+                tensor.requires_grad_(True)
+            _, (parameters, _, _) = self._built(wrapper)
+        except LldtoolError:  # of a constructor that can't take all of them
+            return tuple(frozen)
+        finally:
+            for tensor in changed:
+                tensor.requires_grad_(False)
+        layers = {p.name: p.layer_id for p in parameters}
+        return tuple(replace(p, layer_id=layers.get(p.name)) for p in frozen)
+
     def _built(self, wrapper: Any) -> tuple[constructor.Built, ParametersRead]:
-        with told(lambda e: constructor.constructor_error(e, wrapper, self.request.name)):
+        with translated(lambda e: constructor.constructor_error(e, wrapper, self.request.name)):
             built = constructor.build_optimizers(self.model, wrapper)
         base_lr = configs.optimizer_header(wrapper).lr
         return built, read_parameters(self.model, built.optimizers, base_lr, self.traits)
@@ -157,7 +192,7 @@ def load(request: Request) -> tuple[Any, list[str]]:
         LldtoolError: it can't be read, or has no model or no optimizer.
     """
     options = configs.overrides(request.cfg_options)
-    with told(lambda error: configs.config_error(error, request.path, request.name)):
+    with translated(lambda error: configs.config_error(error, request.path, request.name)):
         config = configs.load_config(request.path)
         notes = apply_overrides(config, options) + apply_edits(config, request.edits)
     configs.require_training_settings(config, request.name)
@@ -181,7 +216,7 @@ def building(
     """
     name = request.name
     with contextlib.ExitStack() as stack:
-        with told(lambda error: models.model_error(error, name)):
+        with translated(lambda error: models.model_error(error, name)):
             from mmengine.registry import DefaultScope
 
             _check_device(request.device)
@@ -297,14 +332,3 @@ def _import_scope(scope: str, name: str) -> None:
             raise LldtoolError(
                 f"the package {scope!r} of default_scope is not installed", config=name
             ) from error
-
-
-@contextlib.contextmanager
-def told(translate: Callable[[BaseException], LldtoolError]) -> Iterator[None]:
-    """Whatever is raised inside, a config's `sys.exit` too, becomes an error in its terms."""
-    try:
-        yield
-    except (LldtoolError, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        raise translate(error) from error

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from lldtool.plan import FROZEN, FROZEN_BY_TRAIN, NO_WEIGHT_DECAY, NORM
+from lldtool.plan import FROZEN, FROZEN_BY_TRAIN, NO_WEIGHT_DECAY, NORM, UPDATES_STATISTICS
 
 #: torch's classes of normalization layers; RMSNorm came with torch 2.4.
 _NORMS = (
@@ -28,12 +28,27 @@ def traits_of(model: Any) -> dict[str, tuple[str, ...]]:
         traits[name].append(NORM)
     for name in dict.fromkeys(_declared(model)):
         traits[name].append(NO_WEIGHT_DECAY)
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            traits[name].append(FROZEN)
-    for name in _frozen_by_train(model):
-        traits[name].append(FROZEN_BY_TRAIN)
+    for name, own in training_traits(model).items():
+        traits[name] += own
     return {name: tuple(found) for name, found in traits.items()}
+
+
+def training_traits(model: Any) -> dict[str, tuple[str, ...]]:
+    """Parameter name -> `FROZEN`, `FROZEN_BY_TRAIN` and `UPDATES_STATISTICS`, where they hold.
+
+    Args:
+        model: as in `traits_of`.
+    """
+    before = {name: p.requires_grad for name, p in model.named_parameters()}
+    with _in_training(model):
+        traits: dict[str, tuple[str, ...]] = {
+            name: (FROZEN_BY_TRAIN if before[name] else FROZEN,)
+            for name, p in model.named_parameters()
+            if name in before and not p.requires_grad
+        }
+        for name in _of_updating_norms(model):
+            traits[name] = (*traits.get(name, ()), UPDATES_STATISTICS)
+    return traits
 
 
 def _of_norms(model: Any) -> Iterator[str]:
@@ -71,21 +86,35 @@ def _answer(module: Any, method: str) -> set[str]:
     return set()
 
 
-def _frozen_by_train(model: Any) -> list[str]:
-    """The parameters that `model.train()` freezes, after the optimizer holds them."""
-    before = {name: p.requires_grad for name, p in model.named_parameters()}
+def _of_updating_norms(model: Any) -> Iterator[str]:
+    """The parameters of BatchNorm layers that update their running statistics as they are now."""
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    for path, module in model.named_modules():
+        if not isinstance(module, _BatchNorm) or not module.training:
+            continue
+        has_statistics = module.track_running_stats and module.running_mean is not None
+        # With momentum 0 they stay as they are; None makes a cumulative average.
+        if has_statistics and module.momentum != 0:
+            yield from _names(path, (n for n, _ in module.named_parameters(recurse=False)))
+
+
+@contextlib.contextmanager
+def _in_training(model: Any) -> Iterator[None]:
+    """Call `model.train()`; put the mode and `requires_grad` back afterwards."""
+    before = [(p, p.requires_grad) for p in model.parameters()]
     mode = model.training
     try:
         with contextlib.suppress(Exception):  # training says so itself; here it costs the trait
             model.train()
-        return [n for n, p in model.named_parameters() if before.get(n) and not p.requires_grad]
+        yield
     finally:
         if not mode:
             with contextlib.suppress(Exception):
                 model.train(mode)
-        for name, parameter in model.named_parameters():
-            if name in before and parameter.requires_grad != before[name]:
-                parameter.requires_grad_(before[name])
+        for parameter, required in before:
+            if parameter.requires_grad != required:
+                parameter.requires_grad_(required)
 
 
 def _names(path: str, names: Iterator[str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from lldtool.diff import ConfigChange, LayerPair, ParameterChange
 from lldtool.plan import Layer
+from lldtool.render.states import state_word
 from lldtool.text import lr, printable, setting, significant, value
 
 #: What a row is about: something of A only, of B only, of both but different, the same.
@@ -141,9 +142,9 @@ def _sides(run: Sequence[Line]) -> tuple[list[Layer | None], list[Layer | None]]
 
 def frozen(run: Sequence[Line]) -> Pair | None:
     """`1.27e-4 → frozen`, where the other side has the parameters and does not train them."""
-    elsewhere = run[0].pair.elsewhere
-    if elsewhere in (None, "absent"):
+    if run[0].pair.elsewhere in (None, "absent"):
         return None
+    elsewhere = state_word(run[0].pair.elsewhere or "")
     lrs = str(numbers(run, lambda layer: layer.lr, lr))
     return Pair(lrs, elsewhere) if run[0].pair.a else Pair(elsewhere, lrs)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from lldtool.diff import LayerPair, ParameterChange, PlanDiff
+from lldtool.diff import LayerPair, ParameterChange, PlanDiff, StatusChange
 from lldtool.plan import Reason
 from lldtool.render.cells import (
     ADDED,
@@ -29,7 +29,8 @@ from lldtool.render.cells import (
 )
 from lldtool.render.contents import folded, largest_modules, patterns
 from lldtool.render.reasons import rule_text
-from lldtool.text import lr, plural, printable, shape, significant, value
+from lldtool.render.states import state_word
+from lldtool.text import lr, plural, printable, ranges, shape, significant, value
 
 #: More patterns of names, and rows of groups, than these are cut.
 _MOST_PATTERNS, MOST_GROUPS = 6, 6
@@ -67,7 +68,8 @@ def sections(diff: PlanDiff, *, every_layer: bool, every_parameter: bool) -> lis
         every_parameter: a row for each parameter, in the place of patterns.
     """
     entries = tuple(Row(marker_of(c.a, c.b), entry_cells(c)) for c in diff.config)
-    found = [Section("config", (NAMES, "value"), entries), _layers(diff, every_layer)]
+    found = [_parameter_states(diff) if every_parameter else states(diff)]
+    found += [Section("config", (NAMES, "value"), entries), _layers(diff, every_layer)]
     if every_parameter:
         found += [_parameters(diff), _parameters_not_on_both_sides(diff)]
     else:
@@ -151,8 +153,48 @@ def moved_between_layers(diff: PlanDiff) -> Section:
     return _by_change(diff, "moved between layers", groups, _modules)
 
 
+def states(diff: PlanDiff) -> Section:
+    """The parameters that are trained on one side only, or not trained for different reasons."""
+    groups: dict[tuple[str, Pair], list[str]] = defaultdict(list)
+    for change in diff.status:
+        groups[_state_row(change)].append(change.name)
+    rows = [
+        Row(marker, (cell, str(len(names)), _layers_and_modules(diff, names)))
+        for (marker, cell), names in groups.items()
+    ]
+    return Section(_STATE, (GROUPS, "number", "parameters"), tuple(rows))
+
+
+_STATE = "state"
+
+
+def _parameter_states(diff: PlanDiff) -> Section:
+    rows = []
+    for change in diff.status:
+        marker, cell = _state_row(change)
+        rows.append(Row(marker, (printable(change.name), cell)))
+    return Section(_STATE, (NAMES, ""), tuple(rows))
+
+
+def _state_row(change: StatusChange) -> tuple[str, Pair]:
+    marker = ADDED if change.b == "trained" else REMOVED if change.a == "trained" else CHANGED
+    return marker, Pair(state_word(change.a), state_word(change.b))
+
+
+def _layers_and_modules(diff: PlanDiff, names: Sequence[str]) -> str:
+    """`layers 0–3: patch_embed, layers.0–2`; modules alone where no layers are known."""
+    known: dict[str, int] = {}
+    for plan in (diff.b, diff.a):
+        ids = [(p.name, p.layer_id) for p in plan.parameters]
+        ids += [(p.name, p.layer_id) for p in plan.frozen]
+        known |= {name: layer_id for name, layer_id in ids if layer_id is not None}
+    layers = {known[name] for name in names if name in known}
+    modules = _modules(diff, names)
+    return f"layer{'s' * (len(layers) > 1)} {ranges(layers)}: {modules}" if layers else modules
+
+
 def not_on_both_sides(diff: PlanDiff) -> Section:
-    """Parameters that one side does not have, or does not train."""
+    """Parameters that one side does not have."""
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for marker, what, name in _one_sided(diff):
         groups[marker, what].append(name)
@@ -163,7 +205,7 @@ def not_on_both_sides(diff: PlanDiff) -> Section:
     return Section(_NOT_ON_BOTH_SIDES, (GROUPS, "number", "parameters"), tuple(rows))
 
 
-_NOT_ON_BOTH_SIDES = "not trained on both sides"
+_NOT_ON_BOTH_SIDES = "not on both sides"
 
 
 def _parameters_not_on_both_sides(diff: PlanDiff) -> Section:
@@ -177,9 +219,6 @@ def _one_sided(diff: PlanDiff) -> Iterable[tuple[str, str, str]]:
         yield REMOVED, "only in A", p.name
     for p in diff.added:
         yield ADDED, "only in B", p.name
-    for change in diff.status:
-        marker = ADDED if change.b == "trained" else REMOVED if change.a == "trained" else CHANGED
-        yield marker, str(Pair(change.a, change.b)), change.name
 
 
 def optimizer_settings(diff: PlanDiff) -> Section:

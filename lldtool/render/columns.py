@@ -16,28 +16,47 @@ def layer_columns(plan: Plan, contents: Sequence[Sequence[str]]) -> dict[str, li
         plan: whose layers to show.
         contents: what is in each of them, as `layer_contents` has it.
     """
-    layers = plan.layers
+    layers = plan.layers_and_frozen
     columns = {
         "layer": ["–" if layer.layer_id is None else str(layer.layer_id) for layer in layers],
         "contents": [", ".join(names) for names in contents],
-        "tensors": [str(layer.num_tensors) for layer in layers],
-        "params": [count(layer.numel) for layer in layers],
-        "lr": _lrs([layer.lr for layer in layers]),
-        "lr_scale": _lr_scales([layer.lr_scale for layer in layers]),
+        "tensors": [_tensors(layer) for layer in layers],
+        "params": [count(layer.numel + layer.frozen_numel) for layer in layers],
+        "lr": _lrs(layers),
+        "lr_scale": _lr_scales(layers),
         "weight decay": _weight_decays(layers),
     }
-    if not plan.has_layers:
+    if all(layer.layer_id is None for layer in layers):
         del columns["layer"]
     return columns
 
 
-def _lrs(values: Sequence[float | None]) -> list[str]:
-    """Three significant digits; a single lr as the config has it."""
-    return [setting(v) if len(set(values)) == 1 else lr(v) for v in values]
+def _tensors(layer: Layer) -> str:
+    """`12`; `4 of 12` where 4 of them are trained."""
+    total = len(layer.parameters) + len(layer.frozen)
+    return f"{layer.num_trained} of {total}" if 0 < layer.num_trained < total else str(total)
 
 
-def _lr_scales(scales: Sequence[float | None]) -> list[str]:
+def _lrs(layers: Sequence[Layer]) -> list[str]:
+    """Three significant digits, a single lr as the config has it; or why a layer is not trained."""
+    trained = {layer.lr for layer in layers if layer.trained}
+    form = setting if len(trained) == 1 else lr
+    return [form(layer.lr) if layer.trained else _untrained(layer) for layer in layers]
+
+
+def _untrained(layer: Layer) -> str:
+    states = {p.state for p in layer.parameters}
+    return "lr 0" if states == {"zero_lr"} and not layer.frozen else "frozen"
+
+
+def _lr_scales(layers: Sequence[Layer]) -> list[str]:
     """Three significant digits of the least, and the points under each other."""
+    scales = [layer.lr_scale for layer in layers if layer.trained]
+    texts = iter(_aligned_scales(scales))
+    return [next(texts) if layer.trained else "" for layer in layers]
+
+
+def _aligned_scales(scales: Sequence[float | None]) -> list[str]:
     positive = [s for s in scales if s]
     least, most = min(positive, default=1.0), max(positive, default=1.0)
     if not 1e-7 <= least <= most < 1e6:  # nor for infinity and NaN

@@ -27,7 +27,7 @@ def layer_contents(plan: Plan, whole: Plan) -> list[list[str]]:
 
 
 def _names(plan: Plan) -> list[list[str]]:
-    return [[p.name for p in layer.parameters] for layer in plan.layers]
+    return [layer.names for layer in plan.layers_and_frozen]
 
 
 def largest_modules(

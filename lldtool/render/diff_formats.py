@@ -26,17 +26,7 @@ def diff_json(diff: PlanDiff, notes: Sequence[str] = ()) -> str:
         "summary": " · ".join(summary(diff)),
         "settings": [change._asdict() for change in diff.config],
         "layers": [_layer_json(pair) for pair in diff.layers],
-        "changed": [
-            {
-                "name": change.a.name,
-                **{
-                    name: {"a": getattr(change.a, name), "b": getattr(change.b, name)}
-                    for name in SETTINGS
-                },
-                "differs": change.settings,
-            }
-            for change in diff.changed
-        ],
+        "changed": _changed_json(diff),
         "added": [p.name for p in diff.added],
         "removed": [p.name for p in diff.removed],
         "status": [change._asdict() for change in diff.status],
@@ -45,6 +35,25 @@ def diff_json(diff: PlanDiff, notes: Sequence[str] = ()) -> str:
         "notes": notes,
     }
     return dump_by_line(msgspec.to_builtins(content))
+
+
+def _changed_json(diff: PlanDiff) -> list[dict[str, Any]]:
+    """The parameters that differ, those of another state first; null for what a side lacks."""
+    in_a, in_b = ({p.name: p for p in plan.parameters} for plan in (diff.a, diff.b))
+    states = {change.name: change for change in diff.status}
+    rows = []
+    for name, differs in [
+        *((name, ("state",)) for name in states),
+        *((change.a.name, change.settings) for change in diff.changed),
+    ]:
+        a, b = in_a.get(name), in_b.get(name)
+        settings = {
+            key: {"a": getattr(a, key, None), "b": getattr(b, key, None)} for key in SETTINGS
+        }
+        change = states.get(name)
+        state = {"a": change.a, "b": change.b} if change else {"a": "trained", "b": "trained"}
+        rows.append({"name": name, "state": state, **settings, "differs": differs})
+    return rows
 
 
 def _layer_json(pair: LayerPair) -> dict[str, Any]:

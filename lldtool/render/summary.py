@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
-from lldtool.plan import Parameter, Plan
+from lldtool.plan import Parameter, Plan, UntrainedParameter
 from lldtool.text import count, plural, printable, setting, value
 
 
@@ -26,7 +25,7 @@ def header(plan: Plan) -> list[tuple[str, list[str]]]:
         ("model", model),
         ("optimizer", [*optimizer, plan.optim_wrapper.type]),
         ("constructor", [plan.constructor.type]),
-        *_paramwise(plan.constructor.paramwise_cfg),
+        *_paramwise(plan),
     ]
     return [(label, [printable(item) for item in items]) for label, items in lines]
 
@@ -36,10 +35,11 @@ def joint(label: str) -> str:
     return ", " if label == "custom keys" else " · "
 
 
-def _paramwise(options: dict[str, Any]) -> list[tuple[str, list[str]]]:
+def _paramwise(plan: Plan) -> list[tuple[str, list[str]]]:
     """The options, then the custom keys with a line for each setting that they share."""
+    options = plan.constructor.paramwise_cfg
     if not options:
-        return [("", ["no paramwise_cfg: every parameter gets the base settings"])]
+        return [("", [_no_options(plan)])]
     plain = [f"{k} {value(v)}" for k, v in options.items() if k != "custom_keys"]
     keys = options.get("custom_keys")
     sharing: dict[str, list[str]] = defaultdict(list)
@@ -52,6 +52,16 @@ def _paramwise(options: dict[str, Any]) -> list[tuple[str, list[str]]]:
     ]
 
 
+def _no_options(plan: Plan) -> str:
+    """That there are no options, and what it comes to where the constructor needs none."""
+    found = {(p.lr, p.weight_decay) for p in plan.parameters}
+    lr, weight_decay = plan.optimizer.lr, plan.optimizer.weight_decay
+    base = (None if lr is None else lr * plan.auto_scale_lr, weight_decay)
+    says_both = lr is not None and weight_decay is not None
+    is_base = found == {base} if says_both else len(found) == 1
+    return "no paramwise_cfg" + (": every parameter gets the base settings" if is_base else "")
+
+
 def _custom_settings(settings: object) -> str:
     if not isinstance(settings, dict):
         return value(settings)
@@ -60,25 +70,42 @@ def _custom_settings(settings: object) -> str:
 
 def totals(plan: Plan) -> list[str]:
     """The lines under the table, without the notes."""
-    decayed = [p for p in plan.parameters if p.weight_decay]
-    undecayed = [p for p in plan.parameters if not p.weight_decay]
-    settings = {(p.lr, p.weight_decay) for p in plan.parameters}
+    decayed = [p for p in plan.trained if p.weight_decay]
+    undecayed = [p for p in plan.trained if not p.weight_decay]
+    settings = {(p.lr, p.weight_decay) for p in plan.trained}
     groups = {p.group for p in plan.parameters}
     lines = [
-        f"{plural(len(plan.parameters), 'tensor')}, {_parameters(plan.parameters)}: "
-        f"{len(decayed):,} decayed ({_parameters(decayed)}), "
-        f"{len(undecayed):,} not ({count(sum(p.numel for p in undecayed))})",
-        f"{plural(len(settings), 'distinct setting')} of lr and weight decay "
-        f"in {plural(len(groups), 'param group')}",
+        f"{plural(len(plan.trained), 'tensor')} trained, {_elements(plan.trained)} parameters: "
+        f"{len(decayed):,} decayed ({_elements(decayed)}), "
+        f"{len(undecayed):,} not ({_elements(undecayed)})",
     ]
-    for what, tensors in (("frozen", plan.frozen), ("left out", plan.left_out)):
+    for state, words in _IN_GROUPS.items():
+        tensors = [p for p in plan.parameters if p.state == state]
         if tensors:
-            names = ", ".join(printable(t.name) for t in tensors[:3])
-            more = f", and {len(tensors) - 3:,} more" if len(tensors) > 3 else ""
-            total = count(sum(t.numel for t in tensors))
-            lines.append(f"{plural(len(tensors), 'tensor')} {what} ({total}): {names}{more}")
+            number = plural(len(tensors), "tensor")
+            lines.append(f"{number} {words}, {_elements(tensors)} parameters, in the optimizer")
+    for state, rest in (("frozen", plan.frozen), ("left out", plan.left_out)):
+        if rest:
+            lines.append(_not_in_the_optimizer(state, rest))
+    if settings:
+        lines.append(
+            f"{plural(len(settings), 'distinct setting')} of lr and weight decay "
+            f"in {plural(len(groups), 'param group')}"
+        )
     return lines
 
 
-def _parameters(tensors: Sequence[Parameter]) -> str:
-    return f"{count(sum(t.numel for t in tensors))} parameters"
+#: State of parameters that are in param groups and not trained -> how they are counted.
+_IN_GROUPS = {"frozen": "frozen", "frozen_by_train": "frozen by train()", "zero_lr": "with lr 0"}
+
+
+def _not_in_the_optimizer(state: str, tensors: Sequence[UntrainedParameter]) -> str:
+    names = ", ".join(printable(t.name) for t in tensors[:3])
+    more = f", and {len(tensors) - 3:,} more" if len(tensors) > 3 else ""
+    why = "frozen, not in the optimizer" if state == "frozen" else "not in the optimizer"
+    total = f"{_elements(tensors)} parameters"
+    return f"{plural(len(tensors), 'tensor')} {why}, {total}: {names}{more}"
+
+
+def _elements(tensors: Sequence[Parameter | UntrainedParameter]) -> str:
+    return count(sum(t.numel for t in tensors))

@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from lldtool.plan import Plan
+from lldtool.plan import Layer, Plan
 from lldtool.render.columns import layer_columns
 from lldtool.render.contents import layer_contents
+from lldtool.render.states import state_word
 from lldtool.render.summary import header, joint, totals
 from lldtool.text import lr, printable, setting, shape
 
 _COLUMNS = (
     "name", "shape", "numel", "dtype", "module_type", "layer_id",
-    "lr", "lr_scale", "weight_decay", "group",
+    "lr", "lr_scale", "weight_decay", "group", "state",
 )  # fmt: skip
 
 
@@ -53,19 +55,34 @@ def plan_markdown(plan: Plan, *, whole: Plan | None = None, params: bool = False
 
 def _layer_rows(plan: Plan, whole: Plan) -> list[str]:
     columns = layer_columns(plan, layer_contents(plan, whole))
-    left = ("contents", "weight decay")
+    layers = plan.layers_and_frozen
+    if any(len(layer.trained) < len(layer.names) for layer in layers):
+        columns["state"] = [_state(layer) for layer in layers]
+    left = ("contents", "weight decay", "state")
     rows = [[" ".join(cell.split()) for cell in row] for row in zip(*columns.values(), strict=True)]
     return markdown_table(list(columns), rows, right=[t for t in columns if t not in left])
 
 
+def _state(layer: Layer) -> str:
+    """`8 frozen, 4 trained`."""
+    counts = Counter(p.state for p in layer.parameters)
+    counts["frozen"] += len(layer.frozen)
+    return ", ".join(f"{n} {state_word(state)}" for state, n in sorted(counts.items()) if n)
+
+
 def _parameter_rows(plan: Plan) -> list[str]:
-    titles = ("layer", "name", "shape", "lr", "lr_scale", "weight decay")
+    titles = ("layer", "name", "shape", "lr", "lr_scale", "weight decay", "state")
     rows = [
         ("" if p.layer_id is None else str(p.layer_id), printable(p.name), shape(p.shape),
-         lr(p.lr), setting(p.lr_scale), setting(p.weight_decay))
+         lr(p.lr), setting(p.lr_scale), setting(p.weight_decay), state_word(p.state))
         for p in plan.parameters
     ]  # fmt: skip
-    return markdown_table(titles, rows, right=[t for t in titles if t != "name"])
+    rows += [
+        ("" if p.layer_id is None else str(p.layer_id), printable(p.name), shape(p.shape),
+         "–", "–", "–", f"{state_word('frozen')}, {state_word('left out')}")
+        for p in plan.frozen
+    ]  # fmt: skip
+    return markdown_table(titles, rows, right=[t for t in titles if t not in ("name", "state")])
 
 
 def markdown_table(

@@ -83,8 +83,9 @@ def _header(plan: Plan, width: int) -> Group:
 def wrapped(items: Sequence[str], joint: str, width: int) -> list[str]:
     """The items in lines of this width, broken between items only."""
     lines = [items[0]]
-    for item in items[1:]:
-        if len(lines[-1]) + len(joint) + len(item) <= width:
+    for number, item in enumerate(items[1:], 2):
+        end = "" if number == len(items) else joint.rstrip()  # that a broken line ends with
+        if len(lines[-1]) + len(joint) + len(item) + len(end) <= width:
             lines[-1] += joint + item
         else:
             lines[-1] += joint.rstrip()
@@ -95,7 +96,8 @@ def wrapped(items: Sequence[str], joint: str, width: int) -> list[str]:
 def _footer(plan: Plan, *, bars: bool) -> Group:
     lines: list[RenderableType] = [Text(line, style="dim") for line in totals(plan)]
     if bars and _has_bars(plan):
-        low, high = (f"{10.0**n:g}" if abs(n) < 300 else f"1e{n}" for n in _decades(plan.layers))
+        ends = _decades(plan.layers_and_frozen)
+        low, high = (f"{10.0**n:g}" if abs(n) < 300 else f"1e{n}" for n in ends)
         lines.append(Text(f"bar: lr_scale on a log scale from {low} to {high}", style="dim"))
     return Group(*lines, notes_table(plan.notes)) if plan.notes else Group(*lines)
 
@@ -134,7 +136,7 @@ def _layer_table(plan: Plan, whole: Plan, width: int) -> Table:
     room = widths["contents"] = max(least, min(widths["contents"], free - (bar + 1 if bar else 0)))
     columns["contents"] = ["\n".join(wrapped(names, ", ", room)) for names in contents]
     if bar:
-        columns = _after("lr_scale", _BARS, _bars(plan.layers, bar), columns)
+        columns = _after("lr_scale", _BARS, _bars(plan.layers_and_frozen, bar), columns)
     table = plain_table()
     for title in columns:
         left = title in ("contents", "weight decay", _BARS)
@@ -146,8 +148,12 @@ def _layer_table(plan: Plan, whole: Plan, width: int) -> Table:
             overflow="fold",
             style=_STYLES.get(title, ""),
         )
-    for row in zip(*columns.values(), strict=True):
-        table.add_row(*map(Text, row))
+    rows = zip(*columns.values(), strict=True)
+    for layer, row in zip(plan.layers_and_frozen, rows, strict=True):
+        if layer.trained:
+            table.add_row(*map(Text, row))
+        else:
+            table.add_row(*(Text(cell, style="not bold dim default") for cell in row))
     return table
 
 
@@ -171,7 +177,7 @@ def _free(widths: dict[str, int], width: int) -> int:
 
 def _has_bars(plan: Plan) -> bool:
     """Bars compare; where every lr_scale is the same there is nothing to see."""
-    return len({layer.lr_scale for layer in plan.layers}) > 1
+    return len({layer.lr_scale for layer in plan.layers if layer.trained}) > 1
 
 
 def _bar_width(plan: Plan, free: int, contents: int) -> int:
@@ -183,7 +189,8 @@ def _bar_width(plan: Plan, free: int, contents: int) -> int:
 
 def _decades(layers: Iterable[Layer]) -> tuple[int, int]:
     """The exponents of ten around the lr_scales: what an empty and a full bar stand for."""
-    scales = [scale for layer in layers if (scale := layer.lr_scale) and 0 < scale < math.inf]
+    own = [layer.lr_scale for layer in layers if layer.trained]
+    scales = [scale for scale in own if scale and 0 < scale < math.inf]
     high = math.ceil(math.log10(max(scales, default=1.0)) - 1e-9)
     low = math.ceil(math.log10(min(scales, default=1.0)) - 1e-9) - 1
     return min(low, high - 1), high
@@ -195,7 +202,7 @@ def _bars(layers: Sequence[Layer], width: int) -> list[str]:
     bars = []
     for layer in layers:
         part = 0.0
-        if layer.lr_scale and 0 < layer.lr_scale < math.inf:
+        if layer.trained and layer.lr_scale and 0 < layer.lr_scale < math.inf:
             part = (math.log10(layer.lr_scale) - low) / (high - low)
         eighths = round(min(1.0, part) * width * 8)
         bars.append("█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip())

@@ -25,7 +25,9 @@ from lldtool.render.changes import (
     moved_between_layers,
     not_on_both_sides,
     optimizer_settings,
+    states,
 )
+from lldtool.render.states import state_word
 from lldtool.text import count, plural, printable
 
 #: More sentences about entries of the config than these are cut.
@@ -47,7 +49,11 @@ def summary(diff: PlanDiff) -> list[str]:
         same = f"identical {what} of {plural(diff.compared, 'parameter')}"
         without_effect = f"{plural(len(diff.config), 'config entry')} without effect on them"
         return [same, without_effect] if diff.config else [same]
-    parts = [_model_size(diff)] if _model_size(diff) else []
+    parts = [
+        f"{plural(number, 'tensor')} {state_word(a)} → {state_word(b)}"
+        for (a, b), number in Counter((c.a, c.b) for c in diff.status).items()
+    ]
+    parts += [_model_size(diff)] if _model_size(diff) else []
     for name, words in _WORDS.items():
         changed = diff.with_changed(name)
         if name == "lr_scale" and diff.with_changed("lr"):
@@ -58,8 +64,6 @@ def summary(diff: PlanDiff) -> list[str]:
             parts.append(f"{'B' if diff.a.has_layers else 'A'} has no layers")
         elif changed:
             parts.append(f"{words} for {len(changed):,} of {plural(diff.compared, 'parameter')}")
-    for status, number in Counter((c.a, c.b) for c in diff.status).items():
-        parts.append(f"{plural(number, 'parameter')} {status[0]} in A and {status[1]} in B")
     for parameters, what in (
         (diff.removed, "only in A"), (diff.added, "only in B"), (diff.reshaped, "of another shape")
     ):  # fmt: skip
@@ -113,11 +117,12 @@ def scheduler_notes(diff: PlanDiff) -> list[str]:
 
 def in_words(diff: PlanDiff) -> list[str]:
     """What the difference does to training, a sentence each, for a reader in a hurry."""
-    sentences = [_entry_in_words(change) for change in diff.config]
-    if len(sentences) > _MOST_SENTENCES:
-        more = len(sentences) - _MOST_SENTENCES
-        sentences[_MOST_SENTENCES:] = [f"{plural(more, 'more config entry')}, in the table below"]
-    sentences += [*_lr_in_words(diff), *_weight_decay_in_words(diff)]
+    entries = [_entry_in_words(change) for change in diff.config]
+    if len(entries) > _MOST_SENTENCES:
+        more = len(entries) - _MOST_SENTENCES
+        entries[_MOST_SENTENCES:] = [f"{plural(more, 'more config entry')}, in the table below"]
+    sentences = [f"{r.cells[0]}: {r.cells[1]} tensors, {r.cells[2]}" for r in states(diff).rows]
+    sentences += [*entries, *_lr_in_words(diff), *_weight_decay_in_words(diff)]
     sentences += [f"{r.cells[0]}: {r.cells[2]}" for r in not_on_both_sides(diff).rows]
     for section in (moved_between_layers(diff), optimizer_settings(diff)):
         sentences += [f"{section.title}, {r.cells[0]}: {r.cells[2]}" for r in section.rows]

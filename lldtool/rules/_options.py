@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable, Sequence
 
+from lldtool.keys import Effect
 from lldtool.plan import Constructor
 from lldtool.rules.base import Subject
+from lldtool.text import plural
 
 #: Option -> the constructors that know it. Sources: mmengine 0.10.7, mmpretrain 1.2, mmdet 3.3,
 #: mmseg 1.2, mmpose 1.3 and mmaction2 1.2.
@@ -30,9 +32,31 @@ _RATE_NICKNAMES = ("layer_decay", "lr_decay_rate", "lr_decay", "llrd", "layer_lr
 
 
 def ignored(subject: Subject) -> list[str]:
-    """The options that the constructor never looked for while it ran."""
+    """The options that have no effect on what the constructor does, whatever their value.
+
+    Where that was not measured, as for a saved plan, those that the constructor did not read.
+    """
     reads = subject.plan.constructor.reads
-    return [] if reads is None else [o for o in subject.paramwise_cfg if o not in reads]
+    found = []
+    for option in subject.paramwise_cfg:
+        measured = subject.effects.changed.get((option,))
+        if measured is None:
+            has_effect = reads is None or option in reads
+        else:
+            removal = subject.effects.removed[option,]
+            has_effect = measured != Effect() or (reads is None and removal != Effect())
+        if not has_effect:
+            found.append(option)
+    return found
+
+
+def removal_text(subject: Subject, option: str) -> str:
+    """What leaving an option out changes, though its value has no effect; or nothing."""
+    removal = subject.effects.removed.get((option,), Effect())
+    number = removal.settings + removal.moved
+    if not number:
+        return ""
+    return f"; leaving it out changes {plural(number, 'tensor')}, as paramwise_cfg is empty then"
 
 
 def rate_option(constructor: Constructor) -> str:

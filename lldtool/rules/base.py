@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 from lldtool.errors import ConstructorError
 from lldtool.findings import Severity
-from lldtool.keys import Effect, Key, keys_of
-from lldtool.plan import FROZEN, Parameter, Plan
+from lldtool.keys import Effects, Key, keys_of
+from lldtool.plan import Parameter, Plan
 from lldtool.rules._parameters import kind_of
 
 #: The keys that lead to the options of the constructor.
@@ -96,21 +96,21 @@ class Example:
 class Subject:
     """What rules look at: the plan of one config, and what only running it tells.
 
-    `effects` has what leaving out a custom key changes, for keys where that was tried; none for
+    `effects` has what altering entries of `paramwise_cfg` does, where that was tried; nothing for
     a saved plan, which has no constructor to run. `no_decay`, `must_decay` and `may_decay` are the
     user's own lists.
     """
 
     plan: Plan
-    effects: Mapping[str, Effect] = field(default_factory=dict)
+    effects: Effects = field(default_factory=Effects)
     no_decay: tuple[str, ...] = ()
     must_decay: tuple[str, ...] = ()
     may_decay: tuple[str, ...] = ()
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
-        """The parameters that train: those in a param group that are not frozen."""
-        return tuple(p for p in self.plan.parameters if FROZEN not in p.traits)
+        """The parameters that are trained."""
+        return self.plan.trained
 
     @cached_property
     def by_kind(self) -> Mapping[str, Sequence[Parameter]]:

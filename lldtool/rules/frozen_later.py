@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.plan import FROZEN_BY_TRAIN
 from lldtool.rules.base import Example, Found, Rule, Subject
 from lldtool.text import plural
 
@@ -61,7 +60,7 @@ optim_wrapper = dict(
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """What is trained by the plan and frozen by `train()`."""
-        found = [p for p in subject.parameters if FROZEN_BY_TRAIN in p.traits]
+        found = [p for p in subject.plan.parameters if p.state == "frozen_by_train"]
         if found:
             verb = "is" if len(found) == 1 else "are"
             yield Found(

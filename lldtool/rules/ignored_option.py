@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules._options import KNOWN_OPTIONS, ignored, same_meaning
+from lldtool.rules._options import KNOWN_OPTIONS, ignored, removal_text, same_meaning
 from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
 
 _DEFAULT = "DefaultOptimWrapperConstructor"
@@ -20,8 +20,9 @@ class IgnoredOption(Rule):
     OpenMMLab's constructors share few options: the rate is `layer_decay_rate` in mmpretrain and
     mmpose and `decay_rate` in mmdet, mmseg and mmaction2; `dwconv_decay_mult`, `bias_lr_mult`
     and `bypass_duplicate` are mmengine's own, and its layer-decay relatives know nothing of
-    them; those of mmdet and mmseg know no `custom_keys`. lldtool watches which options the
-    constructor looks for while it runs.
+    them; those of mmdet and mmseg know no `custom_keys`. lldtool runs the constructor with
+    another value for an option that it was not seen to read, and without it: one that changes
+    nothing in the optimizer has no effect.
 
     Write this constructor's name for it, or delete it.
     """
@@ -94,18 +95,19 @@ optim_wrapper = dict(
             if option not in KNOWN_OPTIONS:
                 continue
             at = (*PARAMWISE_CFG, option)
-            delete, hint = Edit(at, DELETE), ""
-            ways = [[delete]]
+            delete, hint = Edit(at, DELETE), removal_text(subject, option)
+            ways = [] if hint else [[delete]]
             meant = same_meaning(option, constructor.reads or ())
             if meant is not None and meant not in subject.paramwise_cfg:
-                hint = f"; here it is called {meant!r}"
+                hint = f"; here it is called {meant!r}{hint}"
                 ways = [[delete, Edit((*PARAMWISE_CFG, meant), subject.paramwise_cfg[option])]]
             if option == "layer_decay_rate" and constructor.type == _DEFAULT:
                 hint = f"; constructor={_LAYER_DECAY!r} decays by layers"
                 ways = [[Edit(("optim_wrapper", "constructor"), _LAYER_DECAY)], *ways]
             knows = KNOWN_OPTIONS[option]
             yield Found(
-                f"{constructor.type} ignores {option!r}, an option of {knows}{hint}",
+                f"{option!r} has no effect with {constructor.type}: it is an option of "
+                f"{knows}{hint}",
                 at,
                 (),
                 ways,

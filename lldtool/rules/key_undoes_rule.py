@@ -82,7 +82,11 @@ optim_wrapper = dict(
         """Parameters that are decayed by a key though an option gives them less, key by key."""
         exempt = (*subject.may_decay, *subject.must_decay)
         found = [p for p in subject.parameters if _undone(p) and not matches(exempt, p)]
-        for (key,), parameters in grouped_by(found, _key).items():
+        for (key,), decided in grouped_by(found, _key).items():
+            without = subject.effects.undecayed.get(("custom_keys", key))
+            parameters = [p for p in decided if without is None or p.name in without]
+            if not parameters:
+                continue
             options = sorted({rule for p in parameters for rule in _undone(p)})
             at = (*PARAMWISE_CFG, "custom_keys", key)
             entry = dict(custom_keys(subject)).get(key)

@@ -59,7 +59,7 @@ optim_wrapper = dict(
     def check(self, subject: Subject) -> Iterator[Found]:
         """Keys that decide something, without which the constructor gives the same."""
         for key in subject.keys:
-            if key.is_custom and key.decided and subject.effects.get(key.name) == Effect():
+            if key.is_custom and key.decided and subject.effects.removed.get(key.path) == Effect():
                 at = (*PARAMWISE_CFG, "custom_keys", key.name)
                 number = "1 tensor" if key.decided == 1 else f"{key.decided} tensors"
                 yield Found(

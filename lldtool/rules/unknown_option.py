@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules._options import KNOWN_OPTIONS, ignored, near
+from lldtool.rules._options import KNOWN_OPTIONS, ignored, near, removal_text
 from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
 
 #: Not an option, but what mmengine takes out of a dict that replaces an inherited one.
@@ -17,8 +17,9 @@ class UnknownOption(Rule):
     """An option of `paramwise_cfg` is one that nothing knows.
 
     A constructor looks for the options that it knows and says nothing of others, so that a
-    misspelt `norm_decay_mul` is ignored. lldtool watches which options the constructor looks
-    for while it runs; one that it never looks for does nothing.
+    misspelt `norm_decay_mul` is ignored. lldtool watches which options the constructor reads
+    while it runs. It also runs the constructor with another value for the option, and without
+    it: an option that changes nothing in the optimizer then has no effect.
 
     Correct the name, or delete the option.
     """
@@ -73,18 +74,18 @@ optim_wrapper = dict(
             if option in KNOWN_OPTIONS:
                 continue
             at = (*PARAMWISE_CFG, option)
-            delete, hint = Edit(at, DELETE), ""
-            ways = [[delete]]
+            delete, hint = Edit(at, DELETE), removal_text(subject, option)
+            ways = [] if hint else [[delete]]
             names = [name for name in reads if name not in subject.paramwise_cfg]
             meant = near(option, [*names, _OF_MMENGINES])
             if meant == _OF_MMENGINES:
                 hint = f"; did you mean {meant!r}, which replaces what is inherited?"
             elif meant is not None:
-                hint = f"; did you mean {meant!r}?"
+                hint = f"; did you mean {meant!r}?{hint}"
                 ways = [[delete, Edit((*PARAMWISE_CFG, meant), subject.paramwise_cfg[option])]]
             kind = subject.plan.constructor.type
             yield Found(
-                f"{kind} knows no option {option!r} and ignores it{hint}",
+                f"{option!r} has no effect: {kind} has no such option{hint}",
                 at,
                 (),
                 ways,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
+from lldtool.keys import Effect
 from lldtool.rules._decay import custom_keys
 from lldtool.rules._options import near_part
 from lldtool.rules._parameters import is_embedding_name
@@ -78,6 +79,8 @@ optim_wrapper = dict(
         for key, entry in custom_keys(subject):
             if matched.get(key) or any(key in name for name in _unexplained(subject, matched[key])):
                 continue
+            if subject.effects.removed.get(("custom_keys", key), Effect()) != Effect():
+                continue  # a constructor that reads keys in a way of its own
             path = (*PARAMWISE_CFG, "custom_keys")
             ways = [[Edit((*path, key), DELETE)]]
             meant = near_part(key, [p.name for p in subject.plan.parameters])

@@ -1,0 +1,90 @@
+"""The config's param schedulers, built and stepped as mmengine's Runner does."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lldtool.dryrun.config import describe
+from lldtool.dryrun.registries import unknown_type
+from lldtool.dryrun.train_loop import TrainLoop, needs_epoch_length
+from lldtool.errors import LldtoolError
+
+#: Options of schedulers that are an lr in absolute numbers, for every param group.
+TARGETS = ("eta_max", "eta_min")
+
+
+def schedulers_of_each(configured: Any, wrappers: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The schedulers of each optimizer; of several, each has its own or all have the same.
+
+    Source: mmengine 0.10 `Runner.build_param_scheduler`.
+    """
+    if configured is None:
+        return {name: [] for name in wrappers}
+    by_name = isinstance(configured, dict) and "type" not in configured and "" not in wrappers
+    found = {}
+    for name in wrappers:
+        if by_name and name not in configured:
+            raise LldtoolError(f"param_scheduler has nothing for the optimizer {name!r}")
+        own = configured[name] if by_name else configured
+        found[name] = list(own) if isinstance(own, (list, tuple)) else [own]
+    for one in (one for own in found.values() for one in own):
+        if not isinstance(one, dict):
+            raise LldtoolError(f"param_scheduler has a {type(one).__name__} where a dict belongs")
+        if "type" not in one:
+            raise LldtoolError("param_scheduler has a dict without a type")
+    return found
+
+
+def reads_only_its_setting(configured: Any) -> bool:
+    """Whether a scheduler reads nothing of a param group but the setting that it changes.
+
+    So do mmengine's own, unless they are given a list with a value for each group.
+    """
+    from mmengine.registry import PARAM_SCHEDULERS
+
+    kind = configured.get("type")  # a pure-Python config's name becomes the class here
+    cls = PARAM_SCHEDULERS.get(kind) if isinstance(kind, str) else kind
+    values = (configured.get(key, None) for key in (*TARGETS, "min_value"))
+    lists = any(isinstance(value, (list, tuple)) for value in values)
+    return getattr(cls, "__module__", "").startswith("mmengine.") and not lists
+
+
+def build_schedulers(wrapper: Any, configured: Sequence[Any], loop: TrainLoop) -> list[Any]:
+    """The schedulers as `Runner.build_param_scheduler` of mmengine 0.10 builds them."""
+    from mmengine.registry import PARAM_SCHEDULERS
+
+    defaults = {"optimizer": wrapper, "epoch_length": loop.epoch_length}
+    built = []
+    for one in configured:
+        content = copy.deepcopy(one)
+        content.setdefault("end", loop.default_end(by_epoch=content.get("by_epoch", True)))
+        built.append(PARAM_SCHEDULERS.build(content, default_args=defaults))
+        if loop.unit == "epoch" and not built[-1].by_epoch:  # by a class of the user's own
+            raise needs_epoch_length(one)
+    return built
+
+
+def after_step(schedulers: Sequence[Any], loop: TrainLoop, number: int) -> None:
+    """What mmengine's `ParamSchedulerHook` does after a step."""
+    if not loop.is_stepped:
+        return
+    is_iteration = loop.unit == "iteration"
+    ends_epoch = not is_iteration or (
+        loop.epochs is not None and (number + 1) % (loop.epoch_length or 1) == 0
+    )
+    if is_iteration:
+        for scheduler in schedulers:
+            if not scheduler.by_epoch:
+                scheduler.step()
+    if ends_epoch:
+        for scheduler in schedulers:
+            if scheduler.by_epoch:
+                scheduler.step()
+
+
+def scheduler_error(error: BaseException) -> LldtoolError:
+    """The error for what a scheduler raised when it was built or stepped."""
+    text = f"param_scheduler: training would crash with {describe(error)}"
+    return unknown_type(error, "") or LldtoolError(text)

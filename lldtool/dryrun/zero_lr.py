@@ -1,0 +1,103 @@
+"""Which param groups that start at lr 0 are raised by a scheduler, and so are trained after all."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lldtool.dryrun.param_schedulers import (
+    after_step,
+    build_schedulers,
+    reads_only_its_setting,
+    scheduler_error,
+    schedulers_of_each,
+)
+from lldtool.dryrun.train_loop import TrainLoop, train_loop
+from lldtool.errors import LldtoolError, translated
+from lldtool.request import Request
+from lldtool.schedule import Length
+
+#: Options of mmengine's schedulers that are absolute values; all others multiply what is there.
+_ABSOLUTE = ("eta_max", "eta_min", "min_value")
+#: Epochs of a training whose length the config does not say.
+_EPOCHS = 100
+#: A scheduler that has not raised the lr by this step counts as one that does not.
+_MOST_STEPS = 1_000_000
+
+
+def raised_groups(config: Any, request: Request, wrappers: Mapping[str, Any]) -> frozenset[int]:
+    """Return the param groups with lr 0 that some scheduler raises, by `Parameter.group`.
+
+    The config's schedulers are built and stepped on these groups until that happens. Where a
+    scheduler raises an exception, which training would as well, no group of its optimizer is.
+
+    Args:
+        config: an `mmengine.Config`.
+        request: what was asked for.
+        wrappers: name -> optimizer wrapper, as the constructor built them.
+    """
+    raised: set[int] = set()
+    first = 0  # the number of the optimizer's first group
+    for name, wrapper in wrappers.items():
+        groups = wrapper.optimizer.param_groups
+        at_zero = [i for i, group in enumerate(groups) if group.get("lr") == 0]
+        if at_zero:
+            try:
+                own = schedulers_of_each(config.get("param_scheduler", None), wrappers)[name]
+                raised |= {first + i for i in _raised(wrapper, at_zero, own, config, request)}
+            except LldtoolError:  # `schedule` reports it
+                pass
+        first += len(groups)
+    return frozenset(raised)
+
+
+def _raised(
+    wrapper: Any, at_zero: Sequence[int], configured: Sequence[Any], config: Any, request: Request
+) -> Sequence[int]:
+    """Those of the groups at lr 0 that the schedulers of one optimizer raise."""
+    if not any(map(_may_raise, configured)):
+        return ()
+    loop = _loop(config, request, configured)
+    optimizer = wrapper.optimizer
+    groups = optimizer.param_groups
+    alike = all(map(reads_only_its_setting, configured))
+    optimizer.param_groups = [dict(groups[at_zero[0]])] if alike else [dict(g) for g in groups]
+    watched = [0] if alike else at_zero
+    try:
+        with warnings.catch_warnings(), translated(scheduler_error):
+            warnings.simplefilter("ignore")  # that the optimizer takes no steps
+            schedulers = build_schedulers(wrapper, configured, loop)
+            raised: set[int] = set()
+            for number in range(min(loop.steps, _MOST_STEPS)):
+                raised |= {i for i in watched if optimizer.param_groups[i]["lr"] != 0}
+                if len(raised) == len(watched):
+                    break
+                after_step(schedulers, loop, number)
+    finally:
+        optimizer.param_groups = groups
+    if alike:
+        return at_zero if raised else ()
+    return sorted(raised)
+
+
+def _may_raise(configured: Any) -> bool:
+    return not reads_only_its_setting(configured) or any(
+        configured.get(option, None) for option in _ABSOLUTE
+    )
+
+
+def _loop(config: Any, request: Request, configured: Sequence[Any]) -> TrainLoop:
+    """The train loop, with lengths that let every scheduler begin where the config gives none."""
+    try:
+        return train_loop(config, request, Length(), configured)
+    except LldtoolError:
+        begins = [one.get("begin", 0) for one in configured if not one.get("by_epoch", True)]
+        longest = max((b for b in begins if isinstance(b, (int, float))), default=0)
+        assumed = Length(epoch_length=int(longest) // _EPOCHS + 2)
+        try:
+            return train_loop(config, request, assumed, configured)
+        except LldtoolError:
+            return train_loop(
+                config, request, Length(assumed.epoch_length, None, _EPOCHS), configured
+            )
