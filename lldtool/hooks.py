@@ -86,7 +86,9 @@ def _groups(plan: Plan, *, few: bool) -> dict[str, int]:
             names[module] = f"module_{i}" if _OTHER_SCALARS.search(module) else module
     groups: dict[str, list[int]] = defaultdict(list)
     for layer in plan.layers:
-        first = layer.parameters[0]
+        if not layer.trained:
+            continue
+        first = layer.trained[0]
         key = first.top_level_module if layer.layer_id is None else layer.layer_id
         if key in names:
             groups[names[key]].append(first.group)

@@ -78,7 +78,7 @@ def keys_of(plan: Plan) -> list[Key]:
     """The custom keys and options of a plan's `paramwise_cfg`, in the order of precedence."""
     options = plan.constructor.paramwise_cfg
     reasons = Counter(p.reason for p in plan.parameters)  # many parameters share theirs
-    explained = not any(_is_unexplained(one) for one in reasons)
+    explained = not any(is_unexplained(one) for one in reasons)
     custom = options.get("custom_keys", {})
     names = sorted(sorted(custom), key=len, reverse=True)
     others = [name for name in _PRECEDENCE if name in options]
@@ -139,7 +139,7 @@ def may_be_redundant(plan: Plan, key: str) -> bool:
     """
     base = {"lr": plan.optimizer.lr, "weight_decay": plan.optimizer.weight_decay}
     for p in plan.parameters:
-        if _is_unexplained(p.reason):
+        if is_unexplained(p.reason):
             continue
         for name, reason in (("lr", p.reason.lr), ("weight_decay", p.reason.weight_decay)):
             if reason.rule == "custom_key" and reason.key == key:
@@ -149,7 +149,8 @@ def may_be_redundant(plan: Plan, key: str) -> bool:
     return True
 
 
-def _is_unexplained(reasons: Reasons) -> bool:
+def is_unexplained(reasons: Reasons) -> bool:
+    """Whether the constructor's own code gave the lr or the weight decay."""
     return any(reason.rule == "constructor" for reason in _each(reasons))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -229,19 +229,20 @@ class Layer:
         return len(self.trained)
 
     @property
+    def everything(self) -> tuple[Parameter | UntrainedParameter, ...]:
+        """All its parameters, in param groups or not."""
+        both: list[Parameter | UntrainedParameter] = [*self.parameters, *self.frozen]
+        return tuple(both)
+
+    @property
     def names(self) -> list[str]:
-        """The names of all its parameters, in param groups or not."""
-        return [*(p.name for p in self.parameters), *(p.name for p in self.frozen)]
+        """The names of all its parameters."""
+        return [p.name for p in self.everything]
 
     @property
     def numel(self) -> int:
         """How many elements the parameters in param groups have."""
         return sum(p.numel for p in self.parameters)
-
-    @property
-    def frozen_numel(self) -> int:
-        """How many elements the frozen parameters in no param group have."""
-        return sum(p.numel for p in self.frozen)
 
     @cached_property
     def weight_decays(self) -> Counter[float | None]:
@@ -343,9 +344,15 @@ class Plan:
         yield from self.frozen
         yield from self.left_out
 
-    def narrowed(self, parameters: Iterable[Parameter], note: str) -> Plan:
-        """The same plan with some of its parameters only, and a note that says so."""
-        return replace(self, parameters=tuple(parameters), notes=(note, *self.notes))
+    def narrowed(self, names: Collection[str], note: str) -> Plan:
+        """The same plan with the parameters of these names only, and a note that says so."""
+        return replace(
+            self,
+            parameters=tuple(p for p in self.parameters if p.name in names),
+            frozen=tuple(p for p in self.frozen if p.name in names),
+            left_out=tuple(p for p in self.left_out if p.name in names),
+            notes=(note, *self.notes),
+        )
 
     def _repr_html_(self) -> str:
         """The table that `lldtool inspect` prints, for a notebook."""

@@ -30,7 +30,7 @@ from lldtool.cli.output import Color, check_writable, emit, use_color, width, wr
 from lldtool.cli.pictures import Plot
 from lldtool.cli.plans import plan_of, require_like
 from lldtool.errors import LldtoolError
-from lldtool.plan import Parameter, Plan, plan_to_json
+from lldtool.plan import Parameter, Plan, UntrainedParameter, plan_to_json
 
 
 class Format(str, Enum):
@@ -127,29 +127,33 @@ def _narrowed(
     plan: Plan, *, layers: Sequence[int], match: str | None, decayed: bool, undecayed: bool
 ) -> Plan:
     """The plan with the parameters only that the options choose."""
-    kept: Sequence[Parameter] = plan.parameters
-    chosen = []
+    everything = list(plan.every_parameter)
+    kept, chosen = everything, []
     if layers:
-        known = {p.layer_id for p in plan.parameters}
+        known = {_layer_of(p) for p in everything}
         unknown = [number for number in layers if number not in known]
         if unknown:
             raise LldtoolError(_no_layer(unknown[0], known), config=plan.config)
-        kept = [p for p in kept if p.layer_id in layers]
+        kept = [p for p in kept if _layer_of(p) in layers]
         chosen.append("layer " + ", ".join(map(str, layers)))
     if match is not None:
-        require_like(match, [p.name for p in plan.parameters], plan.config)
+        require_like(match, [p.name for p in everything], plan.config)
         kept = [p for p in kept if fnmatchcase(p.name, match)]
         chosen.append(f"names like {match}")
     if decayed or undecayed:
-        kept = [p for p in kept if bool(p.weight_decay) is decayed]
+        trained = (p for p in kept if isinstance(p, Parameter) and p.is_trained)
+        kept = [p for p in trained if bool(p.weight_decay) is decayed]
         chosen.append("decayed" if decayed else "not decayed")
     if not chosen:
         return plan
     if not kept:
         raise LldtoolError(f"no parameter is {' and '.join(chosen)}", config=plan.config)
-    return plan.narrowed(
-        kept, f"only {' and '.join(chosen)}: {len(kept)} of {len(plan.parameters)} tensors"
-    )
+    note = f"only {' and '.join(chosen)}: {len(kept)} of {len(everything)} tensors"
+    return plan.narrowed({p.name for p in kept}, note)
+
+
+def _layer_of(p: Parameter | UntrainedParameter) -> int | None:
+    return p.layer_id
 
 
 def _no_layer(number: int, known: set[int | None]) -> str:

@@ -83,7 +83,8 @@ def schedule(
 
     made = dry_run_schedule(request, duration, progress=Bar("stepping the schedulers"))
     if not made.courses:
-        raise LldtoolError("the optimizer has no lr", config=request.name)
+        why = "the optimizer has no lr" if made.plan.trained else "no parameter is trained"
+        raise LldtoolError(why, config=request.name)
     points = render.points_of(made, points_asked_for)
     if form is Format.json:
         text = render.schedule_json(made, points)

@@ -88,6 +88,9 @@ def schedule_of(
                 group["lr"] *= ratio
         stepped.append(_tracks(name, wrapper, schedulers[name], loop, progress, all_groups))
     notes = dict.fromkeys(note for one in stepped for note in one.notes)
+    if others := len(plan.parameters) - len(plan.trained) + len(plan.frozen):
+        verb = "is" if others == 1 else "are"
+        notes[f"{plural(others, 'tensor')} {verb} not trained, and not shown"] = None
     if not any(schedulers.values()):
         notes["no param_scheduler: every lr stays as it is"] = None
     courses = tuple(_courses(plan, [track for one in stepped for track in one.tracks]))
@@ -222,7 +225,7 @@ def _notes(built: Sequence[tuple[Any, Any]], loop: TrainLoop) -> Iterator[str]:
 def _courses(plan: Plan, tracks: Sequence[_Track]) -> Iterator[Course]:
     for layer in plan.layers:
         by_track: dict[tuple[str, bytes], list[Any]] = {}
-        for parameter in layer.parameters:
+        for parameter in layer.trained:
             by_track.setdefault(tracks[parameter.group].course, []).append(parameter)
         for members in by_track.values():
             if layer.lr is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import importlib
 import os
@@ -27,6 +28,7 @@ from lldtool.dryrun.groups import (
 )
 from lldtool.dryrun.importers import OPENMMLAB, user_modules
 from lldtool.dryrun.imports import stand_ins
+from lldtool.dryrun.proof import Inputs
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.scaling import auto_scale, scaled
 from lldtool.dryrun.surroundings import in_tree, reached_for
@@ -101,15 +103,12 @@ class Training:
         kind = constructor.constructor_class(wrapper)
         trace_note = None
         if len(optimizers) == 1 and explained:
-            setup = Setup(
-                model=self.model,
-                paramwise_cfg=wrapper.get("paramwise_cfg", None) or {},
-                base_lr=optimizer.lr,
-                base_weight_decay=optimizer.weight_decay,
-                defaults=next(iter(optimizers.values())).defaults,
-                parameters=parameters,
+            parameters, trace_note = with_reasons(
+                kind,
+                self._setup(wrapper, built, parameters),
+                functools.partial(self._altered, wrapper),
+                built.options_read or (),
             )
-            parameters, trace_note = with_reasons(kind, setup)
         ratio, scale_note = auto_scale(self.config, self.request)
         header = _constructor_header(wrapper, kind, built.options_read)
         notes: list[str | None] = [
@@ -164,6 +163,35 @@ class Training:
                 tensor.requires_grad_(False)
         layers = {p.name: p.layer_id for p in parameters}
         return tuple(replace(p, layer_id=layers.get(p.name)) for p in frozen)
+
+    def _setup(
+        self, wrapper: Any, built: constructor.Built, parameters: tuple[Parameter, ...]
+    ) -> Setup:
+        """What a tracer is given."""
+        optimizer = configs.optimizer_header(wrapper)
+        return Setup(
+            model=self.model,
+            paramwise_cfg=wrapper.get("paramwise_cfg", None) or {},
+            base_lr=optimizer.lr,
+            base_weight_decay=optimizer.weight_decay,
+            defaults=next(iter(built.optimizers.values())).defaults,
+            parameters=parameters,
+        )
+
+    def _altered(self, wrapper: Any, inputs: Inputs) -> Setup | None:
+        """What comes out with other inputs; None where the constructor raises."""
+        altered = copy.deepcopy(wrapper)
+        if not isinstance(altered.get("optimizer", None), dict):
+            return None  # a constructor that chooses the optimizer itself
+        if inputs.paramwise_cfg:
+            altered["paramwise_cfg"] = inputs.paramwise_cfg
+        for key, value in inputs.base.items():
+            altered["optimizer"][key] = value
+        try:
+            built, (parameters, _, _) = self._built(altered)
+        except LldtoolError:
+            return None
+        return self._setup(altered, built, parameters)
 
     def _built(self, wrapper: Any) -> tuple[constructor.Built, ParametersRead]:
         with translated(lambda e: constructor.constructor_error(e, wrapper, self.request.name)):

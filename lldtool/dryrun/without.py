@@ -9,7 +9,16 @@ from typing import Any
 
 from lldtool.dryrun.training import Training, start_of_training
 from lldtool.errors import LldtoolError
-from lldtool.keys import Effect, Effects, Key, Path, difference, keys_of, may_be_redundant
+from lldtool.keys import (
+    Effect,
+    Effects,
+    Key,
+    Path,
+    difference,
+    is_unexplained,
+    keys_of,
+    may_be_redundant,
+)
 from lldtool.plan import Parameter, Plan
 from lldtool.request import Request
 
@@ -36,19 +45,21 @@ def effects_of(training: Training, plan: Plan) -> Effects:
     """What the entries of `paramwise_cfg` do of which it is not certain that they do something.
 
     Those are custom keys that match nothing, that may be redundant, or that make decay what an
-    option would not; and options that the constructor was not seen to read.
+    option would not; and options that the constructor was not seen to read, or that decide nothing
+    as far as its rules are known.
     """
     removed: dict[Path, Effect] = {}
     changed: dict[Path, Effect] = {}
     undecayed: dict[Path, frozenset[str]] = {}
     reads = plan.constructor.reads or ()
+    is_explained = not any(is_unexplained(p.reason) for p in plan.parameters)
     for key in keys_of(plan):
-        is_unread = not key.is_custom and key.name not in reads
-        if is_unread or (key.is_custom and _is_doubtful(plan, key)):
+        if key.is_custom and _is_doubtful(plan, key):
             without = _trial(training, key.path, _remove)
             removed[key.path] = _effect(plan, without)
             undecayed[key.path] = _undecayed(plan, without)
-        if is_unread:
+        elif not key.is_custom and (key.name not in reads or not (is_explained or key.decided)):
+            removed[key.path] = _effect(plan, _trial(training, key.path, _remove))
             changed[key.path] = _effect(plan, _trial(training, key.path, _change))
     if "custom_keys" in plan.constructor.paramwise_cfg and "custom_keys" not in reads:
         path = ("custom_keys",)

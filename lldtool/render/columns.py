@@ -21,7 +21,7 @@ def layer_columns(plan: Plan, contents: Sequence[Sequence[str]]) -> dict[str, li
         "layer": ["–" if layer.layer_id is None else str(layer.layer_id) for layer in layers],
         "contents": [", ".join(names) for names in contents],
         "tensors": [_tensors(layer) for layer in layers],
-        "params": [count(layer.numel + layer.frozen_numel) for layer in layers],
+        "params": [count(sum(p.numel for p in layer.everything)) for layer in layers],
         "lr": _lrs(layers),
         "lr_scale": _lr_scales(layers),
         "weight decay": _weight_decays(layers),
@@ -33,7 +33,7 @@ def layer_columns(plan: Plan, contents: Sequence[Sequence[str]]) -> dict[str, li
 
 def _tensors(layer: Layer) -> str:
     """`12`; `4 of 12` where 4 of them are trained."""
-    total = len(layer.parameters) + len(layer.frozen)
+    total = len(layer.everything)
     return f"{layer.num_trained} of {total}" if 0 < layer.num_trained < total else str(total)
 
 

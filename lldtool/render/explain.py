@@ -11,9 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lldtool.keys import Effect, Key
-from lldtool.plan import Parameter, Plan
+from lldtool.plan import Parameter, Plan, UntrainedParameter
 from lldtool.render.reasons import (
-    Cause,
     beaten,
     causes,
     lr_formula,
@@ -21,6 +20,7 @@ from lldtool.render.reasons import (
     rule_text,
     weight_decay_formula,
 )
+from lldtool.render.states import group_text, state_text, untrained
 from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.terminal import notes_table, rendered
 from lldtool.text import plural, printable, shape, value
@@ -28,13 +28,19 @@ from lldtool.text import plural, printable, shape, value
 _SETTINGS = {"lr": "lr", "weight_decay": "weight decay"}
 
 
-def trail(plan: Plan, p: Parameter) -> list[tuple[str, str]]:
-    """Label and text of each step from the name of a parameter to its settings."""
-    steps = [("parameter", f"{shape(p.shape)} in a {printable(p.module_type)}")]
+def trail(plan: Plan, p: Parameter | UntrainedParameter) -> list[tuple[str, str]]:
+    """Label and text of each step from the state of a parameter to its settings."""
+    steps = [("state", state_text(plan, p))]
+    if isinstance(p, UntrainedParameter):
+        layer = [("layer", str(p.layer_id))] if p.layer_id is not None else []
+        return [*steps, ("parameter", shape(p.shape)), *layer]
+    steps.append(("parameter", f"{shape(p.shape)} in a {printable(p.module_type)}"))
     lr, decay = p.reason.lr, p.reason.weight_decay
     if p.layer_id is not None:
         top = f" (0 to {lr.max_layer_id - 1})" if lr.max_layer_id is not None else ""
         steps.append(("layer", f"{p.layer_id}{top}"))
+    if not p.is_trained:
+        return [*steps, ("param group", group_text(p))]
     steps.append(("lr", f"{lr_formula(plan, [p])}   {rule_text(lr)}"))
     steps += [("  beats", text) for text in beaten(lr)]
     steps.append(("weight decay", f"{weight_decay_formula(plan, p)}   {rule_text(decay)}"))
@@ -47,7 +53,11 @@ def trail(plan: Plan, p: Parameter) -> list[tuple[str, str]]:
 
 
 def explanation_text(
-    plan: Plan, parameters: Sequence[Parameter] | None, *, width: int, color: bool
+    plan: Plan,
+    parameters: Sequence[Parameter | UntrainedParameter] | None,
+    *,
+    width: int,
+    color: bool,
 ) -> str:
     """The trails of the parameters, or a line for each distinct reason where none are given."""
     body = _causes(plan) if parameters is None else _trails(plan, parameters)
@@ -56,7 +66,9 @@ def explanation_text(
     return rendered(Group(title, *body, *end), width=width, color=color)
 
 
-def _trails(plan: Plan, parameters: Iterable[Parameter]) -> list[RenderableType]:
+def _trails(
+    plan: Plan, parameters: Iterable[Parameter | UntrainedParameter]
+) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for p in parameters:
         grid = Table.grid(padding=(0, 2, 0, 0))
@@ -80,27 +92,51 @@ def _causes(plan: Plan) -> list[RenderableType]:
         grid.add_column(overflow="fold")
         for cause in (c for c in found if c.setting == name):
             line = Text.assemble((cause.formula, "green"), f"   {rule_text(cause.reason)}")
-            examples = Text(_examples(cause), style="dim", overflow="ellipsis", no_wrap=True)
-            grid.add_row(f"  {len(cause.parameters)}", Group(line, examples))
+            names = [p.name for p in cause.parameters]
+            grid.add_row(f"  {len(names)}", Group(line, _dim(_examples(names))))
         parts += [Text(), Text(title, style="bold"), grid]
-    return parts
+    return [*parts, *_not_trained(plan)]
 
 
-def _examples(cause: Cause) -> str:
-    names = [printable(p.name) for p in cause.parameters]
+def _not_trained(plan: Plan) -> list[RenderableType]:
+    """A line for each reason for which parameters are not trained."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(justify="right")
+    grid.add_column(overflow="fold")
+    found = untrained(plan)
+    for why, names in found.items():
+        grid.add_row(f"  {len(names)}", Group(Text(why), _dim(_examples(names))))
+    return [Text(), Text(_NOT_TRAINED, style="bold"), grid] if found else []
+
+
+_NOT_TRAINED = "not trained"
+
+
+def _dim(text: str) -> Text:
+    return Text(text, style="dim", overflow="ellipsis", no_wrap=True)
+
+
+def _examples(parameters: Sequence[str]) -> str:
+    names = [printable(name) for name in parameters]
     spread = [names[0]] if len(names) == 1 else [names[0], names[len(names) // 2]]
     return ", ".join(spread)
 
 
-def explanation_markdown(plan: Plan, parameters: Sequence[Parameter] | None) -> str:
+def explanation_markdown(
+    plan: Plan, parameters: Sequence[Parameter | UntrainedParameter] | None
+) -> str:
     """The same as Markdown."""
     lines = [f"### {markdown(plan.config)}", ""]
     if parameters is None:
         rows = [
             (_SETTINGS[c.setting], str(len(c.parameters)), c.formula, rule_text(c.reason),
-             _examples(c))
+             _examples([p.name for p in c.parameters]))
             for c in causes(plan)
         ]  # fmt: skip
+        rows += [
+            (_NOT_TRAINED, str(len(names)), "", why, _examples(names))
+            for why, names in untrained(plan).items()
+        ]
         lines += markdown_table(("setting", "tensors", "value", "reason", "for example"), rows)
     for p in parameters or ():
         lines += [f"**{markdown(p.name)}**", ""]
@@ -110,7 +146,9 @@ def explanation_markdown(plan: Plan, parameters: Sequence[Parameter] | None) -> 
     return "\n".join(lines).rstrip() + "\n"
 
 
-def explanation_json(plan: Plan, parameters: Sequence[Parameter] | None) -> str:
+def explanation_json(
+    plan: Plan, parameters: Sequence[Parameter | UntrainedParameter] | None
+) -> str:
     """The same for a script; every trail with its reasons as the plan has them."""
     content: dict[str, object] = {"schema_version": 1, "config": plan.config, "notes": plan.notes}
     if parameters is None:
@@ -119,6 +157,10 @@ def explanation_json(plan: Plan, parameters: Sequence[Parameter] | None) -> str:
              "reason": asdict(c.reason), "parameters": [p.name for p in c.parameters]}
             for c in causes(plan)
         ]  # fmt: skip
+        content["not_trained"] = [
+            {"why": why, "tensors": len(names), "parameters": names}
+            for why, names in untrained(plan).items()
+        ]
     else:
         content["parameters"] = [
             {**asdict(p), "trail": [[label.strip(), text] for label, text in trail(plan, p)]}

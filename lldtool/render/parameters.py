@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lldtool.plan import Layer, Parameter, Plan
+from lldtool.plan import Layer, Parameter, Plan, UntrainedParameter
 from lldtool.render.contents import NUMBER, common_module, layer_contents
 from lldtool.render.reasons import short_rule
+from lldtool.render.states import state_word
 from lldtool.text import printable, setting, shape
 
 #: On terminals from this width on, a column says which rule gave the weight decay.
@@ -23,15 +24,19 @@ def parameter_tables(plan: Plan, whole: Plan, width: int) -> list[RenderableType
     reasons = width >= _ROOM_FOR_REASONS
     parts: list[RenderableType] = []
     seen: dict[tuple[tuple[str, ...], ...], str] = {}
-    for layer, contents in zip(plan.layers, layer_contents(plan, whole), strict=True):
-        prefix = common_module([p.name for p in layer.parameters])
-        rows = _folded(layer.parameters, prefix)
+    layers = plan.layers_and_frozen
+    for layer, contents in zip(layers, layer_contents(plan, whole), strict=True):
+        prefix = common_module(layer.names)
+        rows = _folded(layer, prefix)
         title = Text()
         label = "" if layer.layer_id is None else f"layer {layer.layer_id}"
         title.append(label or ", ".join(contents), style="bold")
         title.append(f"  {printable(prefix) or ', '.join(contents)}" if label else "")
-        title.append(f"  lr {setting(layer.lr, 3)}", style="green")
-        if layer.lr_scale is not None and plan.auto_scale_lr == 1:
+        if not layer.trained:
+            title.append("  not trained", style="dim")
+        else:
+            title.append(f"  lr {setting(layer.lr, 3)}", style="green")
+        if layer.trained and layer.lr_scale is not None and plan.auto_scale_lr == 1:
             title.append(f" = base × {setting(layer.lr_scale, 3)}", style="dim")
         like = seen.get(rows)
         if like and label:
@@ -39,14 +44,12 @@ def parameter_tables(plan: Plan, whole: Plan, width: int) -> list[RenderableType
             parts.append(title)
             continue
         seen.setdefault(rows, label)
-        table = _parameter_table(rows, layer, titles=len(seen) == 1, reasons=reasons)
+        table = _parameter_table(rows, titles=len(seen) == 1, reasons=reasons)
         parts += [title, Padding(table, (0, 0, 0, 2))]
     return parts
 
 
-def _parameter_table(
-    rows: Iterable[tuple[str, ...]], layer: Layer, *, titles: bool, reasons: bool
-) -> Table:
+def _parameter_table(rows: Iterable[tuple[str, ...]], *, titles: bool, reasons: bool) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.show_header = titles
     table.add_column("name", overflow="fold", ratio=1)
@@ -55,23 +58,31 @@ def _parameter_table(
     table.add_column("weight decay", no_wrap=True, justify="right")
     if reasons:
         table.add_column("reason", no_wrap=True, style="dim")
-    for name, sizes, decay, reason in rows:
+    for name, sizes, lr, decay, reason in rows:
         style = "dim" if decay == "0" else ""
-        cells: list[RenderableType] = [Text(name), sizes, setting(layer.lr, 3)]
-        cells += [Text(decay, style=style), Text(reason)]
-        table.add_row(*(cells if reasons else cells[:-1]))
+        cells: list[RenderableType] = [Text(name), sizes, lr, Text(decay, style=style)]
+        cells += [Text(reason)] if reasons else []
+        table.add_row(*cells, style="" if decay else "not bold dim default")
     return table
 
 
-def _folded(parameters: Sequence[Parameter], prefix: str) -> tuple[tuple[str, ...], ...]:
-    """Name, shape, weight decay and its rule; names that differ in numbers only are one row."""
-    rows: dict[tuple[str, str, float | None, str], list[str]] = {}
-    for p in parameters:
+def _folded(layer: Layer, prefix: str) -> tuple[tuple[str, ...], ...]:
+    """Name, shape, lr, weight decay and its rule; names that differ in numbers only are one row."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for p in layer.everything:
         name = p.name.removeprefix(f"{prefix}.") if prefix else p.name
-        pattern = NUMBER.sub("*", name)
-        key = (printable(pattern), shape(p.shape), p.weight_decay, short_rule(p))
+        key = (printable(NUMBER.sub("*", name)), shape(p.shape), *_settings(p))
         rows.setdefault(key, []).append(printable(name))
     return tuple(
-        (names[0] if len(names) == 1 else f"{pattern} ×{len(names)}", sizes, setting(decay), rule)
-        for (pattern, sizes, decay, rule), names in rows.items()
+        (names[0] if len(names) == 1 else f"{pattern} ×{len(names)}", *rest)
+        for (pattern, *rest), names in rows.items()
     )
+
+
+def _settings(p: Parameter | UntrainedParameter) -> tuple[str, str, str]:
+    """lr, weight decay and its rule; the state in the place of the lr of what is not trained."""
+    if isinstance(p, UntrainedParameter):
+        return "frozen", "", ""
+    if not p.is_trained:
+        return state_word(p.state), "", ""
+    return setting(p.lr, 3), setting(p.weight_decay), short_rule(p)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lldtool.diff import diff_plans
-from lldtool.plan import Plan
+from lldtool.plan import Layer, Plan
 from lldtool.render.compare import Comparison
 from lldtool.render.contents import layer_contents
 from lldtool.render.schedule import names_of, which_layers
@@ -76,28 +76,50 @@ _DARK = _Theme(
 
 
 def plan_picture(plan: Plan, form: str, *, dark: bool = False) -> bytes:
-    """lr per layer, and how many tensors of each are decayed and how many not."""
+    """lr per layer, and how many tensors of each are decayed and how many not.
+
+    What is not trained is grey.
+    """
     theme = _DARK if dark else _LIGHT
-    layers = plan.layers
+    layers = plan.layers_and_frozen
     contents = [", ".join(names) for names in layer_contents(plan, plan)]
     ids = [
         str(layer.layer_id) if plan.has_layers else contents[i] for i, layer in enumerate(layers)
     ]
     with _figure(theme, plan.config) as figure:
         above, below = _panels(figure, ids, "layer" if plan.has_layers else "")
-        _lr_axis(above, [layer.lr for layer in layers])
+        own = [layer.lr if layer.trained else None for layer in layers]
+        _lr_axis(above, own)
         places = range(len(layers))
-        lrs = [_drawable(layer.lr) for layer in layers]
+        lrs = [_drawable(lr) for lr in own]
+        _shade_untrained(above, layers, theme)
         if plan.has_layers:
             above.plot(places, lrs, color=theme.faint, zorder=1)
         above.scatter(places, lrs, c=_depth_colors(len(layers), theme), zorder=2)
-        decayed = [sum(bool(p.weight_decay) for p in layer.parameters) for layer in layers]
-        others = [layer.num_tensors - n for layer, n in zip(layers, decayed, strict=True)]
+        decayed = [sum(bool(p.weight_decay) for p in layer.trained) for layer in layers]
+        others = [layer.num_trained - n for layer, n in zip(layers, decayed, strict=True)]
+        untrained = [len(layer.everything) - layer.num_trained for layer in layers]
+        trained = [layer.num_trained for layer in layers]
         below.bar(places, decayed, color=theme.decayed, label="decayed")
         below.bar(places, others, bottom=decayed, color=theme.undecayed, label="not decayed")
+        if any(untrained):
+            below.bar(places, untrained, bottom=trained, color=theme.faint, label="not trained")
         below.set_ylabel("tensors")
         _legend_above(below)
         return _saved(figure, form)
+
+
+def _shade_untrained(axes: Axes, layers: Sequence[Layer], theme: _Theme) -> None:
+    """Mark the layers of which nothing is trained."""
+    places = [place for place, layer in enumerate(layers) if not layer.trained]
+    for place in places:
+        axes.axvspan(place - 0.5, place + 0.5, color=theme.faint, alpha=0.5, linewidth=0, zorder=0)
+    if places:
+        middle = places[len(places) // 2]
+        axes.annotate(
+            "not trained", (middle, 0.5), xycoords=("data", "axes fraction"), rotation=90,
+            ha="center", va="center", fontsize=9,
+        )  # fmt: skip
 
 
 def schedule_picture(schedule: Schedule, form: str, *, dark: bool = False) -> bytes:

@@ -118,11 +118,11 @@ class Cause:
 
 
 def causes(plan: Plan) -> list[Cause]:
-    """The distinct reasons of a plan, those of lr first, the most frequent first."""
+    """The distinct reasons of what is trained, those of lr first, the most frequent first."""
     found: list[Cause] = []
     for name in ("lr", "weight_decay"):
         members: dict[tuple[object, ...], list[Parameter]] = defaultdict(list)
-        for p in plan.parameters:
+        for p in plan.trained:
             reason: Reason = getattr(p.reason, name)
             layered = reason.rule == "layer_decay"
             value = None if layered else getattr(p, name)

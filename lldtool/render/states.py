@@ -1,6 +1,11 @@
-"""The state of a parameter in words, and who set it."""
+"""The state of a parameter in words, and what set it."""
 
 from __future__ import annotations
+
+from collections import defaultdict
+
+from lldtool.plan import Parameter, Plan, Reason, UntrainedParameter
+from lldtool.text import printable, setting
 
 #: State, as a plan and a diff have it -> what a reader is shown.
 _WORDS = {
@@ -13,3 +18,48 @@ _WORDS = {
 def state_word(state: str) -> str:
     """A state as a reader is shown it: `frozen by train()`."""
     return _WORDS.get(state, state)
+
+
+def state_text(plan: Plan, p: Parameter | UntrainedParameter) -> str:
+    """`trained`, or why a parameter is not: `frozen: requires_grad is False`."""
+    if isinstance(p, UntrainedParameter):
+        if p in plan.left_out:
+            return (
+                "not in the optimizer, though it requires a gradient: the constructor left it out"
+            )
+        return "frozen: requires_grad is False; not in the optimizer"
+    return {
+        "trained": "trained",
+        "frozen": "frozen: requires_grad is False; in the optimizer, without effect",
+        "frozen_by_train": "frozen by train(), which sets requires_grad to False after the "
+        "optimizer is built",
+        "zero_lr": f"not trained: its lr is 0{_zero_by(p.reason.lr, plan)}",
+    }[p.state]
+
+
+def _zero_by(reason: Reason, plan: Plan) -> str:
+    """What made the lr 0, where that is known."""
+    if reason.rule == "custom_key":
+        option = "lr" if reason.mult is None else "lr_mult"
+        return f", by {option} 0 of custom key '{printable(reason.key or '')}'"
+    if reason.rule.endswith("_mult"):
+        return f", by {reason.rule} 0"
+    if reason.rule == "layer_decay" and reason.mult == 0:
+        return f", by {reason.key or 'the layer decay'}"
+    if plan.optimizer.lr == 0:
+        return ", as is the base lr"
+    return ""
+
+
+def group_text(p: Parameter) -> str:
+    """What the param group of a parameter that is not trained has."""
+    return f"lr {setting(p.lr)}, weight decay {setting(p.weight_decay)}: without effect"
+
+
+def untrained(plan: Plan) -> dict[str, list[str]]:
+    """Why parameters are not trained -> their names, for all that are not."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for p in plan.every_parameter:
+        if not (isinstance(p, Parameter) and p.is_trained):
+            found[state_text(plan, p)].append(p.name)
+    return dict(found)

@@ -25,6 +25,7 @@ from lldtool.render.findings.shared import Told, place_shown, severities
 from lldtool.render.plots import comparison_picture, plan_picture, schedule_picture
 from lldtool.render.reasons import rule_text
 from lldtool.render.schedule import about, points_of, remarks, schedule_columns
+from lldtool.render.states import state_word
 from lldtool.render.summary import header, joint, totals
 from lldtool.render.words import summary
 from lldtool.schedule import Schedule
@@ -133,7 +134,10 @@ def _plan(plan: Plan) -> dict[str, Any]:
     return {
         "config": config,
         "header": [(label, joint(label).join(items)) for label, items in lines],
-        "layers": _table("", layer_columns(plan, layer_contents(plan, plan))),
+        "layers": {
+            **_table("", layer_columns(plan, layer_contents(plan, plan))),
+            "faint": [not layer.trained for layer in plan.layers_and_frozen],
+        },
         "totals": totals(plan),
         "notes": [printable(note) for note in plan.notes],
     }
@@ -176,6 +180,7 @@ def _picture(draw: Callable[..., bytes]) -> dict[str, str]:
 def _table(title: str, columns: Mapping[str, Sequence[object]]) -> dict[str, Any]:
     return {
         "title": title,
+        "faint": [],
         "columns": [{"title": name, "numeric": name not in _WORDS} for name in columns],
         "rows": [[str(cell) for cell in row] for row in zip(*columns.values(), strict=True)],
     }
@@ -186,14 +191,13 @@ def _table(title: str, columns: Mapping[str, Sequence[object]]) -> dict[str, Any
 
 def _parameters(plan: Plan) -> dict[str, Any]:
     """A row for each, with what it can be found by."""
-    statuses: list[tuple[str, Sequence[Parameter | UntrainedParameter]]] = [
-        ("", plan.parameters), ("frozen", plan.frozen), ("left out", plan.left_out)
-    ]  # fmt: skip
-    rows = [_parameter(p, status) for status, parameters in statuses for p in parameters]
-    names = {"layer": "Layer", "decayed": "Weight decay", "reason": "Reason"}
+    rows = [_parameter(p) for p in plan.parameters]
+    rows += [_parameter_in_no_group(p, state_word("frozen")) for p in plan.frozen]
+    rows += [_parameter_in_no_group(p, state_word("left out")) for p in plan.left_out]
+    names = {"layer": "Layer", "state": "State", "decayed": "Weight decay", "reason": "Reason"}
     options = {name: list(dict.fromkeys(r["filters"][name] for r in rows)) for name in names}
-    words = ("name", "shape", "reason")
-    titles = ("layer", "name", "shape", "lr", "lr_scale", "weight decay", "reason")
+    words = ("name", "shape", "state", "reason")
+    titles = ("layer", "name", "shape", "state", "lr", "lr_scale", "weight decay", "reason")
     return {
         "columns": [{"title": title, "numeric": title not in words} for title in titles],
         "filters": [
@@ -205,22 +209,27 @@ def _parameters(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _parameter(p: Parameter | UntrainedParameter, status: str) -> dict[str, Any]:
-    name, size = printable(p.name), shape(p.shape)
-    if isinstance(p, UntrainedParameter):
-        filters = {"name": name, "layer": "–", "decayed": status, "reason": status}
-        cells = [_number(None), _word(name), _word(size), *[_number(None)] * 3, _word(status)]
-        return {"filters": filters, "cells": cells}
+def _parameter(p: Parameter) -> dict[str, Any]:
+    name, size, state = printable(p.name), shape(p.shape), state_word(p.state)
     layer = "–" if p.layer_id is None else str(p.layer_id)
-    reason = rule_text(p.reason.weight_decay)
+    reason = rule_text(p.reason.weight_decay) if p.is_trained else "–"
     decayed = "decayed" if p.weight_decay else "not decayed"
     cells = [
-        _number(p.layer_id, layer), _word(name), _word(size), _number(p.lr, lr(p.lr)),
-        _number(p.lr_scale, lr(p.lr_scale)), _number(p.weight_decay, setting(p.weight_decay)),
-        _word(reason),
+        _number(p.layer_id, layer), _word(name), _word(size), _word(state),
+        _number(p.lr, lr(p.lr)), _number(p.lr_scale, lr(p.lr_scale)),
+        _number(p.weight_decay, setting(p.weight_decay)), _word(reason),
     ]  # fmt: skip
-    filters = {"name": name, "layer": layer, "decayed": decayed, "reason": reason}
-    return {"filters": filters, "cells": cells}
+    decayed = decayed if p.is_trained else "–"
+    filters = {"name": name, "layer": layer, "state": state, "decayed": decayed, "reason": reason}
+    return {"filters": filters, "cells": cells, "faint": not p.is_trained}
+
+
+def _parameter_in_no_group(p: UntrainedParameter, state: str) -> dict[str, Any]:
+    name, layer = printable(p.name), "–" if p.layer_id is None else str(p.layer_id)
+    cells = [_number(p.layer_id, layer), _word(name), _word(shape(p.shape)), _word(state)]
+    cells += [*[_number(None)] * 3, _word("–")]
+    filters = {"name": name, "layer": layer, "state": state, "decayed": "–", "reason": "–"}
+    return {"filters": filters, "cells": cells, "faint": True}
 
 
 def _word(text: str) -> dict[str, Any]:
