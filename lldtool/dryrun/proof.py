@@ -166,7 +166,8 @@ def _altered(inputs: Inputs, source: Source | None) -> Inputs:
     for option, value in options.items():
         is_rate = _is_number(value) and not isinstance(value, int)
         if (option.endswith("_mult") or is_rate) and source in (None, ("option", option)):
-            options[option] = next(numbers)
+            # Some constructors take a multiplier for a switch, of 0 or 1.
+            options[option] = 1.0 if value == 0 and source is not None else next(numbers)
     keys = options.get("custom_keys", {})
     for key, entry in keys.items() if isinstance(keys, dict) else ():
         if source in (None, ("key", key)) and isinstance(entry, dict):

@@ -94,7 +94,7 @@ def _loop(config: Any, request: Request, configured: Sequence[Any]) -> TrainLoop
     except LldtoolError:
         begins = [one.get("begin", 0) for one in configured if not one.get("by_epoch", True)]
         longest = max((b for b in begins if isinstance(b, (int, float))), default=0)
-        assumed = Length(epoch_length=int(longest) // _EPOCHS + 2)
+        assumed = Length(epoch_length=int(longest) + 2)
         try:
             return train_loop(config, request, assumed, configured)
         except LldtoolError:
