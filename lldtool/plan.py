@@ -291,7 +291,7 @@ class Plan:
     def layers_and_frozen(self) -> tuple[Layer, ...]:
         """The layers, and between them those of which no parameter is in a param group.
 
-        Where no layers are known, what is frozen in a module goes before what is not.
+        What is frozen in a module goes before what is not; so does what no layer is known of.
         """
         present = {_place(p) for p in self.parameters if p.layer_id is not None}
         frozen = [
@@ -312,7 +312,7 @@ class Plan:
                 others.append(layer)
             else:
                 modules[position:position] = [layer]
-        return (*numbered, *others, *modules)
+        return (*others, *numbered, *modules)
 
     @cached_property
     def _frozen_by_place(self) -> dict[tuple[Any, ...], list[UntrainedParameter]]:

@@ -1,5 +1,7 @@
 """Plans with anything in them, for hypothesis."""
 
+from typing import get_args
+
 from hypothesis import strategies as st
 
 from lldtool.plan import (
@@ -11,6 +13,7 @@ from lldtool.plan import (
     Plan,
     Reason,
     Reasons,
+    State,
     UntrainedParameter,
 )
 
@@ -55,8 +58,15 @@ parameters = st.builds(
     group=st.integers(0, 1000),
     extras=st.dictionaries(text, json_values, max_size=3),
     reason=st.builds(Reasons, lr=reasons, weight_decay=reasons),
+    state=st.sampled_from(get_args(State)),
 )
-untrained = st.builds(UntrainedParameter, name=text, shape=shapes, numel=st.integers(0, 10**12))
+untrained = st.builds(
+    UntrainedParameter,
+    name=text,
+    shape=shapes,
+    numel=st.integers(0, 10**12),
+    layer_id=st.none() | st.integers(-1, 100),
+)
 plans = st.builds(
     Plan,
     config=text,

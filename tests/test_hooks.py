@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+import states
 from conftest import ROOT, SAMPLES, TINY_VIT, settings
 from mmengine.config import Config
 from mmengine.registry import MODEL_WRAPPERS
@@ -147,7 +148,7 @@ OTHERS = {
     "layer_decay_rate=0.75": ("layer_decay_rate=0.7", "lr differs in 13 of 14 layers"),
     "weight_decay=0.05": ("weight_decay=0.1", "weight decay differs for 152 of 152 parameters"),
     "type='AdamW'": ("type='Adam'", "2 entries of model, optimizer or wrapper differ"),
-    "arch='deit-tiny'": ("arch='deit-tiny', frozen_stages=1", "trained in A and frozen in B"),
+    "arch='deit-tiny'": ("arch='deit-tiny', frozen_stages=1", "tensors trained → frozen"),
 }
 
 
@@ -231,7 +232,7 @@ def test_what_is_frozen_in_its_group_and_a_name_of_the_registry_are_as_in_the_pl
     train(config, tmp_path, PlanGuardHook(saved(plan, tmp_path)))
     assert "the optimizer is that of the plan" in logged(tmp_path)
     config.write_text(config.read_text().replace("frozen_stages=2", "frozen_stages=0"))
-    with pytest.raises(lldtool.LldtoolError, match="frozen in A and trained in B"):
+    with pytest.raises(lldtool.LldtoolError, match="28 tensors frozen → trained"):
         train(config, tmp_path, PlanGuardHook(tmp_path / "plan.json"))
 
 
@@ -307,3 +308,18 @@ def test_two_processes_are_told_which_factor_explains_the_difference(config, tmp
         assert (code, "trained" in out) == (1, False)
         assert "auto_scale_lr explains it: every lr is × 2, as training multiplies by 2" in err
         assert "LldtoolError" in err
+
+
+@pytest.mark.parametrize("name", ["train", "stages", "norms"])
+def test_a_training_in_which_other_parameters_train_is_stopped(name, tmp_path, monkeypatch):
+    path = states.write(tmp_path, monkeypatch, name)
+    plan = lldtool.dry_run(path)
+    config = Config.fromfile(path)
+    arguments = {"size": 32 if name == "train" else 64, "log_level": "INFO"}
+    guard = PlanGuardHook(saved(plan, tmp_path))
+    runner_of(config, tmp_path / "same", custom_hooks=[guard], **arguments).train()
+    frozen = tuple(replace(p, state="trained") for p in plan.parameters)
+    guard = PlanGuardHook(saved(replace(plan, parameters=frozen), tmp_path))
+    config = Config.fromfile(path)
+    with pytest.raises(lldtool.LldtoolError, match="tensors trained → frozen"):
+        runner_of(config, tmp_path / "other", custom_hooks=[guard], **arguments).train()

@@ -36,7 +36,7 @@ def test_json_has_the_field_names_that_scripts_rely_on():
     ]  # fmt: skip
     assert set(content["parameters"][0]) == {
         "name", "shape", "numel", "dtype", "module_type", "layer_id", "lr", "lr_scale",
-        "weight_decay", "group", "extras", "reason", "traits",
+        "weight_decay", "group", "extras", "reason", "traits", "state",
     }  # fmt: skip
     assert set(content["parameters"][0]["reason"]) == {"lr", "weight_decay"}
 

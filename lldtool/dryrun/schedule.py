@@ -23,6 +23,7 @@ from lldtool.dryrun.param_schedulers import (
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.scaling import auto_scale
 from lldtool.dryrun.session import run
+from lldtool.dryrun.surroundings import silenced
 from lldtool.dryrun.train_loop import TrainLoop, train_loop
 from lldtool.dryrun.training import Training, start_of_training
 from lldtool.errors import LldtoolError, translated
@@ -77,7 +78,8 @@ def schedule_of(
 ) -> Schedule:
     """The schedule of a training whose plan is known; arguments and errors as above."""
     config, request = training.config, training.request
-    built = constructor.build_optimizers(training.model, config.optim_wrapper)
+    with silenced():
+        built = constructor.build_optimizers(training.model, config.optim_wrapper)
     schedulers = schedulers_of_each(config.get("param_scheduler", None), built.wrappers)
     loop = train_loop(config, request, length, [s for own in schedulers.values() for s in own])
     ratio, _ = auto_scale(config, request)

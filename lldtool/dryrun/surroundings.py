@@ -75,6 +75,18 @@ def _streams() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Drop what is printed: a constructor that is run again would print it again."""
+    with (
+        Path(os.devnull).open("w") as nothing,
+        mock.patch.multiple(sys, stdout=nothing, stderr=nothing),
+        _descriptor(1, nothing),
+        _descriptor(2, nothing),
+    ):
+        yield
+
+
+@contextlib.contextmanager
 def _descriptor(number: int, stream: TextIO) -> Iterator[None]:
     """Let a descriptor be that of a stream, if both have one."""
     try:

@@ -31,7 +31,7 @@ from lldtool.dryrun.imports import stand_ins
 from lldtool.dryrun.proof import Inputs
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.scaling import auto_scale, scaled
-from lldtool.dryrun.surroundings import in_tree, reached_for
+from lldtool.dryrun.surroundings import in_tree, reached_for, silenced
 from lldtool.dryrun.traits import traits_of
 from lldtool.dryrun.zero_lr import raised_groups
 from lldtool.errors import LldtoolError, translated
@@ -72,7 +72,7 @@ class Training:
 
         Raises: as `plan`.
         """
-        _, (parameters, _, _) = self._built(wrapper)
+        _, (parameters, _, _) = self._built_again(wrapper)
         ratio, _ = auto_scale(self.config, self.request)
         return tuple(scaled(p, ratio) for p in parameters)
 
@@ -89,7 +89,8 @@ class Training:
         """
         wrapper = instead.get("optim_wrapper", self.config.optim_wrapper)
         configured = instead.get("param_scheduler", self.config.get("param_scheduler", None))
-        built, (parameters, frozen, left_out) = self._built(wrapper)
+        build = self._built_again if instead else self._built
+        built, (parameters, frozen, left_out) = build(wrapper)
         optimizers = built.optimizers
         if any(p.state == "zero_lr" for p in parameters):
             raised = raised_groups(self.config, self.request, built.wrappers)
@@ -155,7 +156,7 @@ class Training:
         try:
             for tensor in changed:
                 tensor.requires_grad_(True)
-            _, (parameters, _, _) = self._built(wrapper)
+            _, (parameters, _, _) = self._built_again(wrapper)
         except LldtoolError:  # of a constructor that can't take all of them
             return tuple(frozen)
         finally:
@@ -188,10 +189,14 @@ class Training:
         for key, value in inputs.base.items():
             altered["optimizer"][key] = value
         try:
-            built, (parameters, _, _) = self._built(altered)
+            built, (parameters, _, _) = self._built_again(altered)
         except LldtoolError:
             return None
         return self._setup(altered, built, parameters)
+
+    def _built_again(self, wrapper: Any) -> tuple[constructor.Built, ParametersRead]:
+        with silenced():
+            return self._built(wrapper)
 
     def _built(self, wrapper: Any) -> tuple[constructor.Built, ParametersRead]:
         with translated(lambda e: constructor.constructor_error(e, wrapper, self.request.name)):

@@ -44,12 +44,14 @@ def parameter_tables(plan: Plan, whole: Plan, width: int) -> list[RenderableType
             parts.append(title)
             continue
         seen.setdefault(rows, label)
-        table = _parameter_table(rows, titles=len(seen) == 1, reasons=reasons)
+        table = _parameter_table(rows, layer, titles=len(seen) == 1, reasons=reasons)
         parts += [title, Padding(table, (0, 0, 0, 2))]
     return parts
 
 
-def _parameter_table(rows: Iterable[tuple[str, ...]], *, titles: bool, reasons: bool) -> Table:
+def _parameter_table(
+    rows: Iterable[tuple[str, ...]], layer: Layer, *, titles: bool, reasons: bool
+) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.show_header = titles
     table.add_column("name", overflow="fold", ratio=1)
@@ -58,16 +60,19 @@ def _parameter_table(rows: Iterable[tuple[str, ...]], *, titles: bool, reasons: 
     table.add_column("weight decay", no_wrap=True, justify="right")
     if reasons:
         table.add_column("reason", no_wrap=True, style="dim")
-    for name, sizes, lr, decay, reason in rows:
+    for name, sizes, state, decay, reason in rows:
         style = "dim" if decay == "0" else ""
-        cells: list[RenderableType] = [Text(name), sizes, lr, Text(decay, style=style)]
-        cells += [Text(reason)] if reasons else []
-        table.add_row(*cells, style="" if decay else "not bold dim default")
+        cells: list[RenderableType] = [Text(name), sizes, state or setting(layer.lr, 3)]
+        cells += [Text(decay, style=style), *([Text(reason)] if reasons else [])]
+        table.add_row(*cells, style="not bold dim default" if state else "")
     return table
 
 
 def _folded(layer: Layer, prefix: str) -> tuple[tuple[str, ...], ...]:
-    """Name, shape, lr, weight decay and its rule; names that differ in numbers only are one row."""
+    """A row for each parameter; names that differ in numbers only are one.
+
+    Name, shape, the state of what is not trained, weight decay and its rule of what is.
+    """
     rows: dict[tuple[str, ...], list[str]] = {}
     for p in layer.everything:
         name = p.name.removeprefix(f"{prefix}.") if prefix else p.name
@@ -80,9 +85,8 @@ def _folded(layer: Layer, prefix: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _settings(p: Parameter | UntrainedParameter) -> tuple[str, str, str]:
-    """lr, weight decay and its rule; the state in the place of the lr of what is not trained."""
     if isinstance(p, UntrainedParameter):
         return "frozen", "", ""
     if not p.is_trained:
         return state_word(p.state), "", ""
-    return setting(p.lr, 3), setting(p.weight_decay), short_rule(p)
+    return "", setting(p.weight_decay), short_rule(p)

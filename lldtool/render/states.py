@@ -24,9 +24,7 @@ def state_text(plan: Plan, p: Parameter | UntrainedParameter) -> str:
     """`trained`, or why a parameter is not: `frozen: requires_grad is False`."""
     if isinstance(p, UntrainedParameter):
         if p in plan.left_out:
-            return (
-                "not in the optimizer, though it requires a gradient: the constructor left it out"
-            )
+            return "not in the optimizer, though it requires a gradient"
         return "frozen: requires_grad is False; not in the optimizer"
     return {
         "trained": "trained",

@@ -2,6 +2,7 @@
 
 import sys
 import textwrap
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -69,6 +70,10 @@ def setup_of(**changes):
         "defaults": {}, "parameters": (make_parameter("a", lr=1e-3, weight_decay=0.05),),
     }  # fmt: skip
     return Setup(**fields | changes)
+
+
+def never(_):
+    raise AssertionError("a constructor that is as published is not run again")
 
 
 @pytest.fixture
@@ -252,21 +257,32 @@ def test_a_reason_is_dropped_where_the_recomputed_float_differs_in_the_last_bit(
 
     reasons = Reasons(Reason("lr_mult"), Reason("base"))
     cls = tracer(lambda setup: {"a": Trace(math.nextafter(1e-3, 1), 0.05, reasons)})
-    (parameter,), _ = with_reasons(cls, setup_of())
+    (parameter,), _ = with_reasons(cls, setup_of(), never)
     assert parameter.reason == Reasons(Reason("constructor"), Reason("base"))
 
 
 def test_a_reason_is_dropped_where_the_layer_is_another(tracer):
     reasons = Reasons(Reason("layer_decay", mult=0.5, max_layer_id=3), Reason("base"))
     cls = tracer(lambda setup: {"a": Trace(1e-3, 0.05, reasons, layer_id=2)})
-    (parameter,), _ = with_reasons(cls, setup_of())
+    (parameter,), _ = with_reasons(cls, setup_of(), never)
     assert (parameter.layer_id, parameter.reason.lr.rule) == (1, "constructor")
 
 
 def test_a_subclass_is_traced_as_its_nearest_known_base(tracer):
+    def lr(setup):
+        return setup.base_lr * setup.paramwise_cfg["lr_mult"]
+
+    def rerun(inputs):
+        options, base = inputs.paramwise_cfg, inputs.base
+        again = replace(setup, paramwise_cfg=options, base_lr=base["lr"],
+                        base_weight_decay=base["weight_decay"])  # fmt: skip
+        settings = {"lr": lr(again), "weight_decay": base["weight_decay"]}
+        return replace(again, parameters=(make_parameter("a", **settings),))
+
     reasons = Reasons(Reason("lr_mult"), Reason("base"))
-    cls = tracer(lambda setup: {"a": Trace(1e-3, 0.05, reasons)})
-    (parameter,), _ = with_reasons(type("Child", (cls,), {}), setup_of())
+    cls = tracer(lambda setup: {"a": Trace(lr(setup), setup.base_weight_decay, reasons)})
+    setup = setup_of(paramwise_cfg={"lr_mult": 0.5})
+    (parameter,), _ = with_reasons(type("Child", (cls,), {}), setup, rerun)
     assert parameter.reason == reasons
 
 
@@ -274,14 +290,14 @@ def test_a_tracer_that_raises_costs_no_numbers(tracer):
     def broken(setup):
         raise ValueError("no")
 
-    (parameter,), note = with_reasons(tracer(broken), setup_of())
+    (parameter,), note = with_reasons(tracer(broken), setup_of(), never)
     assert parameter.reason == Reasons()
     assert parameter.lr == 1e-3
     assert note == "no reasons: the tracer of Known failed, ValueError: no"
 
 
 def test_an_unknown_constructor_has_no_reasons():
-    (parameter,), _ = with_reasons(object, setup_of())
+    (parameter,), _ = with_reasons(object, setup_of(), never)
     assert parameter.reason == Reasons()
 
 

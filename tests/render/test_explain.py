@@ -8,7 +8,14 @@ import pytest
 from conftest import make_parameter, make_plan
 
 from lldtool.keys import Effect, Key
-from lldtool.plan import Constructor, Reason, Reasons, load_plan
+from lldtool.plan import (
+    Constructor,
+    Parameter,
+    Reason,
+    Reasons,
+    UntrainedParameter,
+    load_plan,
+)
 from lldtool.render.explain import (
     explanation_json,
     explanation_markdown,
@@ -48,12 +55,17 @@ def test_markdown(snapshot):
     assert both == snapshot
 
 
-def test_json_of_reasons_covers_every_tensor_twice():
-    plan = load_plan(PLANS[0])
-    reasons = json.loads(explanation_json(plan, None))["reasons"]
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_json_of_reasons_covers_every_trained_tensor_twice(path):
+    plan = load_plan(path)
+    content = json.loads(explanation_json(plan, None))
+    reasons, others = content["reasons"], content["not_trained"]
+    assert sum(one["tensors"] for one in others) == sum(
+        not (isinstance(p, Parameter) and p.is_trained) for p in plan.every_parameter
+    )
     for setting in ("lr", "weight_decay"):
         found = [n for r in reasons if r["setting"] == setting for n in r["parameters"]]
-        assert sorted(found) == sorted(p.name for p in plan.parameters)
+        assert sorted(found) == sorted(p.name for p in plan.trained)
 
 
 def test_json_of_a_trail_has_the_reason():
@@ -82,6 +94,7 @@ def explained(plan_changes=None, **changes):
 
 def test_a_trail_says_what_was_beaten_and_what_does_not_apply():
     assert explained() == [
+        ("state", "trained"),
         ("parameter", "2×3 in a LayerNorm"),
         ("layer", "1 (0 to 3)"),
         ("lr", "0.001 = 0.002 × 0.7^(4−1−1)   layer decay"),
@@ -99,12 +112,12 @@ def test_a_trail_says_what_else_is_in_the_group():
 
 def test_nothing_is_said_of_keys_that_no_tracer_looked_at():
     labels = [label for label, _ in explained(reason=Reasons())]
-    assert labels == ["parameter", "layer", "lr", "weight decay"]
+    assert labels == ["state", "parameter", "layer", "lr", "weight decay"]
 
 
 def test_a_rate_that_is_not_given_is_no_layer_decay():
     reason = Reasons(Reason("layer_decay", mult=1.0, max_layer_id=4))
-    assert explained(reason=reason)[2] == (
+    assert explained(reason=reason)[3] == (
         "lr", "0.001   no layer_decay_rate: every layer at the base lr"
     )  # fmt: skip
 
@@ -170,3 +183,45 @@ def test_names_from_a_config_are_data():
     ]
     assert not any("\x1b" in text for text in texts)
     assert not any(re.search(r"<script>", text) for text in texts[3:])
+
+
+STATES = {
+    "resnet18_frozen-norms": ("backbone.bn1.bias", "frozen: requires_grad is False; in the "
+                              "optimizer, without effect"),
+    "resnet18_lr-0": ("backbone.bn1.bias", "not trained: its lr is 0, by lr_mult 0 of custom key "
+                      "'backbone'"),
+    "vit-tiny_frozen-by-train": ("backbone.patch_embed.projection.bias", "frozen by train(), which "
+                                 "sets requires_grad to False after the optimizer is built"),
+    "vit-tiny_only-attention": ("backbone.cls_token", "frozen: requires_grad is False; not in the "
+                                "optimizer"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_trail_begins_with_the_state_and_gives_no_lr_to_what_is_not_trained(name):
+    plan = load_plan(next(path for path in PLANS if path.stem == name))
+    parameter, state = STATES[name]
+    steps = trail(plan, next(p for p in plan.every_parameter if p.name == parameter))
+    assert steps[0] == ("state", state)
+    assert not {"lr", "weight decay"} & {label for label, _ in steps}
+
+
+def test_what_a_constructor_leaves_out_is_said_to_be_left_out():
+    left_out = UntrainedParameter("neck.weight", (2,), 2)
+    plan = make_plan(make_parameter(), left_out=(left_out,))
+    assert trail(plan, left_out)[0] == (
+        "state", "not in the optimizer, though it requires a gradient"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        (Reason("bias_lr_mult", mult=0.0), "by bias_lr_mult 0"),
+        (Reason("custom_key", key="head"), "by lr 0 of custom key 'head'"),
+        (Reason("constructor"), "its lr is 0"),
+    ],
+)
+def test_what_made_the_lr_0_is_named_where_it_is_known(reason, why):
+    plan = make_plan(make_parameter(lr=0.0, reason=Reasons(lr=reason)))
+    assert trail(plan, plan.parameters[0])[0][1].endswith(why)
