@@ -27,12 +27,14 @@ NO_WEIGHT_DECAY = "no_weight_decay"
 FROZEN = "frozen"
 #: A parameter that `model.train()` freezes, after the optimizer was built.
 FROZEN_BY_TRAIN = "frozen_by_train"
+#: A parameter that some `init_weights()` freezes, after the optimizer was built.
+FROZEN_BY_INIT_WEIGHTS = "frozen_by_init_weights"
 #: A parameter of a BatchNorm layer that updates its running statistics during training.
 UPDATES_STATISTICS = "updates_statistics"
 
 #: Whether the optimizer moves a parameter of one of its groups when there is a gradient, or why
-#: not: `frozen` does not require a gradient, `frozen_by_train` no longer does once
-#: `model.train()` was called, and `zero_lr` has lr 0, which no scheduler raises.
+#: not: `frozen` does not require a gradient, `frozen_by_train` no longer does once `model.train()`
+#: or `init_weights()` was called, and `zero_lr` has lr 0, which no scheduler raises.
 State = Literal["trained", "frozen", "frozen_by_train", "zero_lr"]
 
 
@@ -73,8 +75,9 @@ class Parameter:
     `lr`, `lr_scale` and `weight_decay` are None where the optimizer has no such setting.
     `group` is the index in `optimizer.param_groups`. `extras` are the entries of the group that
     are neither settings nor the optimizer's defaults. `traits` are what its modules say of it:
-    `NORM`, `NO_WEIGHT_DECAY`, `FROZEN`, `FROZEN_BY_TRAIN` and `UPDATES_STATISTICS`. `state` is
-    derived from traits and lr where it is not given, as in a plan that lldtool 0.1 saved.
+    `NORM`, `NO_WEIGHT_DECAY`, `FROZEN`, `FROZEN_BY_TRAIN`, `FROZEN_BY_INIT_WEIGHTS` and
+    `UPDATES_STATISTICS`. `state` is derived from traits and lr where it is not given, as in a plan
+    that lldtool 0.1 saved.
     """
 
     name: str
@@ -111,7 +114,7 @@ class Parameter:
 def _derived_state(traits: Collection[str], lr: float | None) -> State:
     if FROZEN in traits:
         return "frozen"
-    if FROZEN_BY_TRAIN in traits:
+    if FROZEN_BY_TRAIN in traits or FROZEN_BY_INIT_WEIGHTS in traits:
         return "frozen_by_train"
     return "zero_lr" if lr == 0 else "trained"
 
@@ -306,7 +309,7 @@ class Plan:
         others: list[Layer] = []
         for layer in (layer for layer in frozen if layer.layer_id is None):
             module = _place(layer.frozen[0])
-            at = (i for i, own in enumerate(modules) if _place(own.parameters[0]) == module)
+            at = (i for i, own in enumerate(modules) if _place(own.everything[0]) == module)
             position = next(at, None)
             if position is None:
                 others.append(layer)

@@ -47,6 +47,12 @@ class ThawsInTrain(VisionTransformer):
         return self
 
 @MODELS.register_module(force=True)
+class FreezesInInitWeights(VisionTransformer):
+    def init_weights(self):
+        super().init_weights()
+        self.pos_embed.requires_grad = False
+
+@MODELS.register_module(force=True)
 class OnlyAttention(VisionTransformer):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -73,6 +79,10 @@ CONFIGS = {
     "train": (
         f"{OWN}{VIT}model['backbone']['type'] = 'FreezesInTrain'\n",
         {"frozen_by_train": 2, "trained": 150},
+    ),
+    "init": (
+        f"{OWN}{VIT}model['backbone']['type'] = 'FreezesInInitWeights'\n",
+        {"frozen_by_train": 1, "trained": 151},
     ),
     "thaws": (
         f"{OWN}{VIT}{NO_OPTIONS}model['backbone']['type'] = 'ThawsInTrain'\n",

@@ -6,7 +6,7 @@ from hypothesis import given
 from strategies import floats, plans
 
 from lldtool.errors import LldtoolError
-from lldtool.plan import load_plan, plan_from_json, plan_to_json
+from lldtool.plan import UntrainedParameter, load_plan, plan_from_json, plan_to_json
 
 
 @given(plans)
@@ -88,3 +88,21 @@ def test_load_plan_reads_what_was_saved(tmp_path):
 def test_load_plan_names_the_file_that_it_cannot_read(tmp_path):
     with pytest.raises(LldtoolError, match=r"nowhere\.json: can't read the plan"):
         load_plan(tmp_path / "nowhere.json")
+
+
+def test_what_is_frozen_stands_before_what_is_trained_in_its_module():
+    frozen = [UntrainedParameter(f"{module}.x", (1,), 1) for module in ("neck", "teacher", "neck")]
+    trained = [make_parameter(f"{m}.w", layer_id=None) for m in ("backbone", "neck")]
+    layers = make_plan(*trained, frozen=tuple(frozen)).layers_and_frozen
+    names = [(layer.everything[0].top_level_module, bool(layer.trained)) for layer in layers]
+    assert names == [("teacher", False), ("backbone", True), ("neck", False), ("neck", True)]
+
+
+def test_a_layer_holds_its_frozen_parameters_and_those_of_no_trained_one_are_layers_too():
+    frozen = [UntrainedParameter(f"backbone.{i}.x", (1,), 1, layer_id=i) for i in (0, 1, 1, 2)]
+    plan = make_plan(make_parameter("backbone.1.w", layer_id=1), frozen=tuple(frozen))
+    layers = plan.layers_and_frozen
+    assert [(x.layer_id, len(x.everything), x.num_trained) for x in layers] == [
+        (0, 1, 0), (1, 3, 1), (2, 1, 0),
+    ]  # fmt: skip
+    assert plan.layers[0].num_tensors == 1

@@ -6,8 +6,18 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
-from lldtool.plan import FROZEN, FROZEN_BY_TRAIN, NO_WEIGHT_DECAY, NORM, UPDATES_STATISTICS
+from lldtool.dryrun.model import Untouched, ValueRead
+from lldtool.dryrun.surroundings import silenced
+from lldtool.plan import (
+    FROZEN,
+    FROZEN_BY_INIT_WEIGHTS,
+    FROZEN_BY_TRAIN,
+    NO_WEIGHT_DECAY,
+    NORM,
+    UPDATES_STATISTICS,
+)
 
 #: torch's classes of normalization layers; RMSNorm came with torch 2.4.
 _NORMS = (
@@ -28,6 +38,9 @@ def traits_of(model: Any) -> dict[str, tuple[str, ...]]:
         traits[name].append(NORM)
     for name in dict.fromkeys(_declared(model)):
         traits[name].append(NO_WEIGHT_DECAY)
+    with _restored(model):
+        for name in _frozen_by_init_weights(model):
+            traits[name].append(FROZEN_BY_INIT_WEIGHTS)
     for name, own in training_traits(model).items():
         traits[name] += own
     return {name: tuple(found) for name, found in traits.items()}
@@ -40,7 +53,9 @@ def training_traits(model: Any) -> dict[str, tuple[str, ...]]:
         model: as in `traits_of`.
     """
     before = {name: p.requires_grad for name, p in model.named_parameters()}
-    with _in_training(model):
+    with _restored(model):
+        with contextlib.suppress(Exception):  # training says so itself; here it costs the trait
+            model.train()
         traits: dict[str, tuple[str, ...]] = {
             name: (FROZEN_BY_TRAIN if before[name] else FROZEN,)
             for name, p in model.named_parameters()
@@ -99,14 +114,38 @@ def _of_updating_norms(model: Any) -> Iterator[str]:
             yield from _names(path, (n for n, _ in module.named_parameters(recurse=False)))
 
 
+def _frozen_by_init_weights(model: Any) -> list[str]:
+    """Call `init_weights()` of modules whose own code freezes there; the names that they freeze.
+
+    `Runner` initialises the weights once the optimizer is built. That takes seconds, so modules
+    whose code does not mention `requires_grad` are not called, nor what mmengine does for all.
+    """
+    from mmengine.model import BaseModule
+
+    freezing = [module for module in model.modules() if _freezes_in_init_weights(type(module))]
+    before = {name for name, p in model.named_parameters() if p.requires_grad}
+    for module in freezing:
+        with (
+            contextlib.suppress(Exception, ValueRead),
+            mock.patch.object(BaseModule, "init_weights"),
+            Untouched().mode(),
+            silenced(),
+        ):
+            module.init_weights()
+    return [n for n, p in model.named_parameters() if n in before and not p.requires_grad]
+
+
+def _freezes_in_init_weights(kind: Any) -> bool:
+    code = getattr(getattr(kind, "init_weights", None), "__code__", None)
+    return code is not None and not {"requires_grad", "requires_grad_"}.isdisjoint(code.co_names)
+
+
 @contextlib.contextmanager
-def _in_training(model: Any) -> Iterator[None]:
-    """Call `model.train()`; put the mode and `requires_grad` back afterwards."""
+def _restored(model: Any) -> Iterator[None]:
+    """Put the mode of the model and `requires_grad` of its parameters back afterwards."""
     before = [(p, p.requires_grad) for p in model.parameters()]
     mode = model.training
     try:
-        with contextlib.suppress(Exception):  # training says so itself; here it costs the trait
-            model.train()
         yield
     finally:
         if not mode:

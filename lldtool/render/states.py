@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from lldtool.plan import Parameter, Plan, Reason, UntrainedParameter
+from lldtool.plan import FROZEN_BY_INIT_WEIGHTS, Parameter, Plan, Reason, UntrainedParameter
 from lldtool.text import printable, setting
 
 #: State, as a plan and a diff have it -> what a reader is shown.
@@ -15,9 +15,19 @@ _WORDS = {
 }
 
 
+_LATE = "which sets requires_grad to False after the optimizer is built"
+
+
 def state_word(state: str) -> str:
     """A state as a reader is shown it: `frozen by train()`."""
     return _WORDS.get(state, state)
+
+
+def counted_word(p: Parameter) -> str:
+    """The state of a parameter as it follows a number of tensors: `with lr 0`."""
+    if FROZEN_BY_INIT_WEIGHTS in p.traits and p.state == "frozen_by_train":
+        return "frozen by init_weights()"
+    return "with lr 0" if p.state == "zero_lr" else state_word(p.state)
 
 
 def state_text(plan: Plan, p: Parameter | UntrainedParameter) -> str:
@@ -26,11 +36,12 @@ def state_text(plan: Plan, p: Parameter | UntrainedParameter) -> str:
         if p in plan.left_out:
             return "not in the optimizer, though it requires a gradient"
         return "frozen: requires_grad is False; not in the optimizer"
+    if FROZEN_BY_INIT_WEIGHTS in p.traits and p.state == "frozen_by_train":
+        return f"frozen by init_weights(), {_LATE}"
     return {
         "trained": "trained",
         "frozen": "frozen: requires_grad is False; in the optimizer, without effect",
-        "frozen_by_train": "frozen by train(), which sets requires_grad to False after the "
-        "optimizer is built",
+        "frozen_by_train": f"frozen by train(), {_LATE}",
         "zero_lr": f"not trained: its lr is 0{_zero_by(p.reason.lr, plan)}",
     }[p.state]
 

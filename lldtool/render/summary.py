@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from lldtool.plan import Parameter, Plan, UntrainedParameter
+from lldtool.render.states import counted_word
 from lldtool.text import count, plural, printable, setting, value
 
 
@@ -79,11 +80,13 @@ def totals(plan: Plan) -> list[str]:
         f"{len(decayed):,} decayed ({_elements(decayed)}), "
         f"{len(undecayed):,} not ({_elements(undecayed)})",
     ]
-    for state, words in _IN_GROUPS.items():
-        tensors = [p for p in plan.parameters if p.state == state]
-        if tensors:
-            number = plural(len(tensors), "tensor")
-            lines.append(f"{number} {words}, {_elements(tensors)} parameters, in the optimizer")
+    untrained: dict[str, list[Parameter]] = defaultdict(list)
+    for p in plan.parameters:
+        if not p.is_trained:
+            untrained[counted_word(p)].append(p)
+    for word, tensors in untrained.items():
+        number = plural(len(tensors), "tensor")
+        lines.append(f"{number} {word}, {_elements(tensors)} parameters, in the optimizer")
     for state, rest in (("frozen", plan.frozen), ("left out", plan.left_out)):
         if rest:
             lines.append(_not_in_the_optimizer(state, rest))
@@ -93,10 +96,6 @@ def totals(plan: Plan) -> list[str]:
             f"in {plural(len(groups), 'param group')}"
         )
     return lines
-
-
-#: State of parameters that are in param groups and not trained -> how they are counted.
-_IN_GROUPS = {"frozen": "frozen", "frozen_by_train": "frozen by train()", "zero_lr": "with lr 0"}
 
 
 def _not_in_the_optimizer(state: str, tensors: Sequence[UntrainedParameter]) -> str:
