@@ -12,7 +12,7 @@ from unittest import mock
 from lldtool.dryrun import torch_parts
 from lldtool.dryrun.config import describe
 from lldtool.dryrun.imports import stand_ins
-from lldtool.dryrun.registries import unknown_type
+from lldtool.dryrun.registries import chain, unknown_type
 from lldtool.errors import LldtoolError
 
 #: Tensors up to this many elements are initialised all the same: code that builds a model may
@@ -212,7 +212,9 @@ def model_error(error: BaseException, name: str) -> LldtoolError:
             config=name,
             hint="pip install mmcv, or mmcv-lite" if package == "mmcv" else None,
         )
-    return LldtoolError(f"{subject}: {describe(error)}", config=name, certain=False)
+    *_, first = chain(error)
+    hint = describe(first) if isinstance(first, FileNotFoundError) and first is not error else None
+    return LldtoolError(f"{subject}: {describe(error)}", config=name, hint=hint, certain=False)
 
 
 def _type_being_built(error: BaseException) -> str | None:

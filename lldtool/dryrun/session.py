@@ -16,7 +16,7 @@ from lldtool.dryrun import package_lookup, torch_parts
 from lldtool.dryrun.explain import tracers
 from lldtool.dryrun.imports import StandInUsed, real_imports_wanted, stand_ins
 from lldtool.dryrun.registries import chain
-from lldtool.dryrun.surroundings import NetworkBlockedError, reached_for, shielded
+from lldtool.dryrun.surroundings import NetworkBlockedError, shielded
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
 from lldtool.versions import installed_version, lldtool_version, package_versions
@@ -56,8 +56,9 @@ def run(task: Task[Result], *requests: Request) -> Result:
             result = _standing_in_for_need(task, requests)
     except LldtoolError as error:
         error.config = error.config or request.name
-        if any(isinstance(one, NetworkBlockedError) for one in chain(error)):
-            raise _download_error(error, reached_for[0]) from error.__cause__
+        blocked = next((e for e in chain(error) if isinstance(e, NetworkBlockedError)), None)
+        if blocked is not None:
+            raise _download_error(error, blocked.host) from error.__cause__
         if stand_ins.needed_for_real(error):
             return start_over(task, *requests)
         raise

@@ -8,7 +8,7 @@ from typing import Any
 
 from lldtool.dryrun.footprint import Footprint
 from lldtool.dryrun.session import in_fresh_process
-from lldtool.dryrun.training import building, in_its_place, load, start_of_training
+from lldtool.dryrun.training import Training, building, in_its_place, load, start_of_training
 from lldtool.plan import Plan
 from lldtool.request import Checkout, Request
 
@@ -40,10 +40,10 @@ def plans(*requests: Request) -> list[Plan]:
 
 @dataclass
 class _Built:
-    """A model, what it was built from, and what it looked like before a constructor had it."""
+    """A built model, its description, and what it looked like before a constructor had it."""
 
     description: str
-    model: Any
+    training: Training
     state: object
 
 
@@ -74,14 +74,14 @@ class _Process:
             description = _description(request, config)
             reused = self._reusable(description)
             with building(request, config, notes, reused) as training:
-                self._built = _Built(description, training.model, _state(training.model))
+                self._built = _Built(description, training, _state(training.model))
                 made = training.plan()
         if not footprint.leaves_nothing(config):
             self._owner = (request.path, request.checkout)
             self._is_repeatable = self._is_repeatable and footprint.is_repeatable()
         return made
 
-    def _reusable(self, description: str) -> Any:
+    def _reusable(self, description: str) -> Training | None:
         """The model that was built last, if it is the one described, and as it was; or None.
 
         Code of the user's own may have kept more in it than can be seen.
@@ -89,7 +89,7 @@ class _Process:
         built = self._built
         if built is None or self._owner is not None or built.description != description:
             return None
-        return built.model if built.state == _state(built.model) else None
+        return built.training if built.state == _state(built.training.model) else None
 
 
 def _description(request: Request, config: Any) -> str:

@@ -31,7 +31,15 @@ _AGAIN = 0.02
 
 
 class NetworkBlockedError(ConnectionError):
-    """What code sees that reaches for the network during a dry run."""
+    """What code sees that reaches for the network during a dry run.
+
+    Args:
+        host: the one that it tried to reach.
+    """
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"a dry run does not use the network (tried {host})")
+        self.host = host
 
 
 class ProcessExit(BaseException):
@@ -230,7 +238,7 @@ def _no_network() -> Iterator[None]:
 
     def refuse(host: object) -> None:
         reached_for.append(str(host))
-        raise NetworkBlockedError(f"a dry run does not use the network (tried {host})")
+        raise NetworkBlockedError(str(host))
 
     def guarded_connect(self: socket.socket, address: Any) -> None:
         if self.family in (socket.AF_INET, socket.AF_INET6):

@@ -15,6 +15,7 @@ from typing import Any
 from lldtool.dryrun import config as configs
 from lldtool.dryrun import constructor, package_lookup
 from lldtool.dryrun import model as models
+from lldtool.dryrun.checkpoints import missing_allowed
 from lldtool.dryrun.edits import apply_edits, apply_overrides
 from lldtool.dryrun.explain import Setup, with_reasons
 from lldtool.dryrun.groups import (
@@ -45,17 +46,22 @@ from lldtool.plan import (
     UntrainedParameter,
 )
 from lldtool.request import Checkout, Request
+from lldtool.text import quoted
 from lldtool.versions import lldtool_version, package_versions
 
 
 @dataclass(frozen=True)
 class Training:
-    """A loaded config and the model built from it, about to be given an optimizer."""
+    """A loaded config and the model built from it, about to be given an optimizer.
+
+    `missing_checkpoints` are those that the model would have loaded while it was built.
+    """
 
     request: Request
     config: Any
     model: Any
     notes: Sequence[str]
+    missing_checkpoints: Sequence[str] = ()
 
     @functools.cached_property
     def traits(self) -> Mapping[str, tuple[str, ...]]:
@@ -114,6 +120,7 @@ class Training:
         header = _constructor_header(wrapper, kind, built.options_read)
         notes: list[str | None] = [
             *self.notes,
+            *map(_not_loaded, self.missing_checkpoints),
             *stand_ins.notes(_packages(self.model, kind)),
             package_lookup.note(),
             *built.notes,
@@ -234,7 +241,7 @@ def load(request: Request) -> tuple[Any, list[str]]:
 
 @contextlib.contextmanager
 def building(
-    request: Request, config: Any, notes: Sequence[str], model: Any = None
+    request: Request, config: Any, notes: Sequence[str], built: Training | None = None
 ) -> Iterator[Training]:
     """Build the config's model, in the config's scope for as long as this lasts.
 
@@ -242,7 +249,7 @@ def building(
         request: what was asked for.
         config: its config.
         notes: what there is to be said about it.
-        model: what the config's model was built as already.
+        built: a training whose model is the one that this config describes.
 
     Raises:
         LldtoolError: the model can't be built.
@@ -256,10 +263,14 @@ def building(
             scope, scope_note = models.default_scope(config)
             _import_scope(scope, name)
             stack.enter_context(DefaultScope.overwrite_default_scope(scope))
-            if model is None:
-                model = models.build_model(config, request.device)
+            if built is None:
+                with missing_allowed(allow_network=request.allow_network) as missing:
+                    model = models.build_model(config, request.device)
+            else:
+                model, missing = built.model, list(built.missing_checkpoints)
             models.require_compiled_operators(model, name)
-        yield Training(request, config, model, [*notes, *filter(None, [scope_note])])
+        notes = (*notes, *filter(None, [scope_note]))
+        yield Training(request, config, model, notes, missing)
 
 
 @contextlib.contextmanager
@@ -300,6 +311,13 @@ def _did_nothing(
     if len(settings) > 1 or any(lr != optimizer.lr for lr, _ in settings):
         return None
     return f"paramwise_cfg is empty: {header.type} did nothing"
+
+
+def _not_loaded(checkpoint: str) -> str:
+    return (
+        f"the model loads {quoted(checkpoint)} while it is built, and there is no such checkpoint "
+        "here: nothing was loaded, and no setting depends on it"
+    )
 
 
 def _strangers(model: Any, optimizers: Mapping[str, Any]) -> str | None:

@@ -1,0 +1,87 @@
+"""Checkpoints that a model loads while it is built: one that is not here is not needed either."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+from lldtool.dryrun.registries import chain
+from lldtool.dryrun.surroundings import NetworkBlockedError, reached_for
+
+
+class _Missing(dict[str, Any]):
+    """What mmengine's loader returns for a checkpoint that is not here: no weights."""
+
+    def __init__(self) -> None:
+        super().__init__(state_dict=OrderedDict())
+
+
+@contextlib.contextmanager
+def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
+    """Let a model be built without the checkpoints that are not here, and list their names.
+
+    No setting of an optimizer depends on a weight. A checkpoint that is here is loaded, as code may
+    read more than weights from it. An error of code that needs what is missing gets that as cause.
+
+    Args:
+        allow_network: show what loaders print, as the progress of a download.
+    """
+    from mmengine.runner import checkpoint as module
+
+    missing: dict[str, Exception] = {}
+    silence = contextlib.nullcontext if allow_network else _silence
+    load = module.CheckpointLoader.load_checkpoint
+    into_model, with_prefix = module._load_checkpoint_to_model, module._load_checkpoint_with_prefix
+
+    def load_or_nothing(filename: str, *args: Any, **kwargs: Any) -> Any:
+        hosts = len(reached_for)
+        try:
+            with silence():
+                return load(filename, *args, **kwargs)
+        except Exception as error:
+            if not any(
+                isinstance(e, (FileNotFoundError, NetworkBlockedError)) for e in chain(error)
+            ):
+                raise
+            missing.setdefault(str(filename), error)
+            del reached_for[hosts:]
+            return _Missing()
+
+    def load_into_model(model: Any, checkpoint: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(checkpoint, _Missing):
+            return checkpoint
+        return into_model(model, checkpoint, *args, **kwargs)
+
+    def load_with_prefix(prefix: str, filename: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return with_prefix(prefix, filename, *args, **kwargs)
+        except AssertionError:  # mmengine's, on a checkpoint without any such weight
+            if str(filename) not in missing:
+                raise
+            return {}
+
+    with (
+        mock.patch.object(module.CheckpointLoader, "load_checkpoint", load_or_nothing),
+        mock.patch.object(module, "_load_checkpoint_to_model", load_into_model),
+        mock.patch.object(module, "_load_checkpoint_with_prefix", load_with_prefix),
+    ):
+        names: list[str] = []
+        try:
+            yield names
+        except Exception as error:
+            cause = next(iter(missing.values()), None)
+            *_, first = chain(error)
+            if cause is not None and first not in chain(cause):
+                first.__cause__ = cause
+            raise
+        names += missing
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    with io.StringIO() as lost, contextlib.redirect_stdout(lost), contextlib.redirect_stderr(lost):
+        yield
