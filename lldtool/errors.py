@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -42,10 +43,25 @@ class LldtoolError(Exception):
         return f"{self.config}: {self.without_config()}" if self.config else self.without_config()
 
 
-class ConstructorError(LldtoolError):
-    """The constructor raised, and so would training, at its start.
+@dataclass(frozen=True)
+class Culprit:
+    """The entry of a config that makes its constructor raise, as running it otherwise has shown.
 
-    `kind` is `parameter-in-two-groups`, `nothing-trainable` or `constructor-raises`.
+    `entry` are the keys that lead to it, `problem` says what is wrong with it. To fix that, the
+    entries `removed` go, and those `written` get these values; there may be no known fix.
+    """
+
+    entry: tuple[str, ...]
+    problem: str
+    removed: tuple[tuple[str, ...], ...] = ()
+    written: tuple[tuple[tuple[str, ...], object], ...] = ()
+
+
+class ConstructorError(LldtoolError):
+    """The constructor raised, and so would training, at startup.
+
+    `kind` is `parameter-in-two-groups`, `nothing-trainable` or `constructor-raises`. `culprit` is
+    the entry of the config to blame, where that is known.
     """
 
     def __init__(
@@ -56,9 +72,11 @@ class ConstructorError(LldtoolError):
         hint: str | None = None,
         certain: bool = True,
         kind: str = "constructor-raises",
+        culprit: Culprit | None = None,
     ) -> None:
         super().__init__(message, config=config, hint=hint, certain=certain)
         self.kind = kind
+        self.culprit = culprit
 
 
 @contextlib.contextmanager

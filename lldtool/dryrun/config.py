@@ -157,6 +157,12 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def delete_hint(error: BaseException) -> str | None:
+    """The fix for a `_delete_=True` that mmengine left in a dict, as no base has that dict."""
+    is_left = "unexpected keyword argument '_delete_'" in str(error)
+    return "leave out _delete_, which has nothing inherited to replace" if is_left else None
+
+
 def _user_frame(error: BaseException) -> str:
     """` (x.py line 3)` for the last line of the config or its bases that ran, or nothing."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

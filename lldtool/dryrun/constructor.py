@@ -9,7 +9,7 @@ import importlib.util
 import inspect
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
@@ -17,7 +17,7 @@ from unittest import mock
 from lldtool.dryrun.config import describe
 from lldtool.dryrun.options_read import WatchedOptions
 from lldtool.dryrun.registries import registered_names, type_name, unknown_name, unknown_type
-from lldtool.errors import ConstructorError, LldtoolError
+from lldtool.errors import ConstructorError, Culprit, LldtoolError
 
 #: Names of optimizers that exist once a package is installed -> the package.
 #: https://mmengine.readthedocs.io/en/latest/common_usage/better_optimizers.html
@@ -58,19 +58,22 @@ class Built:
         return {name: wrapper.optimizer for name, wrapper in self.wrappers.items()}
 
 
-def build_optimizers(model: Any, optim_wrapper: Any) -> Built:
+def build_optimizers(
+    model: Any, optim_wrapper: Any, watched: WatchedOptions | None = None
+) -> Built:
     """Run mmengine's `build_optim_wrapper`; simulate wrappers that can't be built here.
 
     Args:
         model: a `torch.nn.Module`.
         optim_wrapper: the config's `optim_wrapper`.
+        watched: gets to know which options are looked for, also where the constructor raises.
     """
     from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 
     notes: list[str] = []
     config = _with_optimizer_class(optim_wrapper, notes)
     _register_strategies(config, notes)
-    watched = WatchedOptions()
+    watched = watched or WatchedOptions()
     with (
         _quick_groups(),
         _without_print_log(),
@@ -237,13 +240,25 @@ def _without_print_log() -> Iterator[None]:
         yield
 
 
-def constructor_error(error: BaseException, optim_wrapper: Any, name: str) -> LldtoolError:
-    """What the constructor raised, in the terms of the user's config."""
+def constructor_error(
+    error: BaseException,
+    optim_wrapper: Any,
+    name: str,
+    find_culprit: Callable[[], Culprit | None] = lambda: None,
+) -> LldtoolError:
+    """What the constructor raised, in the terms of the user's config.
+
+    Args:
+        error: what it raised.
+        optim_wrapper: of the config.
+        name: of the config.
+        find_culprit: finds the entry to blame, where nothing else tells.
+    """
     optimizer = optim_wrapper.get("optimizer", None)
     optimizer = optimizer if isinstance(optimizer, dict) else {}
     constructor = type_name(optim_wrapper.get("constructor", "DefaultOptimWrapperConstructor"))
     text, what = str(error), describe(error)
-    crash = "training would crash at its start"
+    crash = "training fails at startup"
     undecayed = optimizer.get("weight_decay", None) is None
     if undecayed and (
         (isinstance(error, KeyError) and "weight_decay" in text) or "base_wd" in text
@@ -254,7 +269,7 @@ def constructor_error(error: BaseException, optim_wrapper: Any, name: str) -> Ll
             hint="set weight_decay, to 0 for none",
         )
     no_lr = optimizer.get("lr", None) is None and ("NoneType" in text or "'lr'" in text)
-    if isinstance(error, TypeError) and no_lr:
+    if isinstance(error, TypeError) and no_lr and "unexpected" not in text:
         return ConstructorError(
             f"optim_wrapper.optimizer has no lr: {crash} with {what}", config=name, hint="set lr"
         )
@@ -275,6 +290,9 @@ def constructor_error(error: BaseException, optim_wrapper: Any, name: str) -> Ll
     if isinstance(kind, str) and "." not in kind and kind not in registered_names():
         return unknown_name(kind, " of optimizer", name)
     unknown = unknown_type(error, name)
-    return unknown or ConstructorError(
-        f"{constructor}: {crash} with {what}", config=name, certain=False
-    )
+    if unknown is not None:
+        return unknown
+    culprit = find_culprit()
+    who = constructor if culprit is None else culprit.problem
+    text = f"{who}: {crash} with {what}"
+    return ConstructorError(text, config=name, certain=culprit is not None, culprit=culprit)

@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 from lldtool.dryrun import torch_parts
-from lldtool.dryrun.config import describe
+from lldtool.dryrun.config import delete_hint, describe
 from lldtool.dryrun.imports import stand_ins
 from lldtool.dryrun.registries import chain, unknown_type
 from lldtool.errors import LldtoolError
@@ -213,7 +213,8 @@ def model_error(error: BaseException, name: str) -> LldtoolError:
             hint="pip install mmcv, or mmcv-lite" if package == "mmcv" else None,
         )
     *_, first = chain(error)
-    hint = describe(first) if isinstance(first, FileNotFoundError) and first is not error else None
+    is_missing = isinstance(first, FileNotFoundError) and first is not error
+    hint = describe(first) if is_missing else delete_hint(error)
     return LldtoolError(f"{subject}: {describe(error)}", config=name, hint=hint, certain=False)
 
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lldtool.dryrun.config import describe
+from lldtool.dryrun.config import delete_hint, describe
 from lldtool.dryrun.registries import unknown_type
 from lldtool.dryrun.train_loop import TrainLoop, needs_epoch_length
 from lldtool.errors import LldtoolError
@@ -87,4 +87,4 @@ def after_step(schedulers: Sequence[Any], loop: TrainLoop, number: int) -> None:
 def scheduler_error(error: BaseException) -> LldtoolError:
     """The error for what a scheduler raised when it was built or stepped."""
     text = f"param_scheduler: training would crash with {describe(error)}"
-    return unknown_type(error, "") or LldtoolError(text)
+    return unknown_type(error, "") or LldtoolError(text, hint=delete_hint(error))

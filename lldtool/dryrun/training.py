@@ -16,6 +16,7 @@ from lldtool.dryrun import config as configs
 from lldtool.dryrun import constructor, package_lookup
 from lldtool.dryrun import model as models
 from lldtool.dryrun.checkpoints import missing_allowed
+from lldtool.dryrun.culprits import culprit_of
 from lldtool.dryrun.edits import apply_edits, apply_overrides
 from lldtool.dryrun.explain import Setup, with_reasons
 from lldtool.dryrun.groups import (
@@ -29,6 +30,7 @@ from lldtool.dryrun.groups import (
 )
 from lldtool.dryrun.importers import OPENMMLAB, user_modules
 from lldtool.dryrun.imports import stand_ins
+from lldtool.dryrun.options_read import WatchedOptions
 from lldtool.dryrun.proof import Inputs
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.scaling import auto_scale, scaled
@@ -206,10 +208,29 @@ class Training:
             return self._built(wrapper)
 
     def _built(self, wrapper: Any) -> tuple[constructor.Built, ParametersRead]:
-        with translated(lambda e: constructor.constructor_error(e, wrapper, self.request.name)):
-            built = constructor.build_optimizers(self.model, wrapper)
+        watched = WatchedOptions()
+        with translated(lambda error: self._constructor_error(error, wrapper, watched.read or ())):
+            built = constructor.build_optimizers(self.model, wrapper, watched)
         base_lr = configs.optimizer_header(wrapper).lr
         return built, read_parameters(self.model, built.optimizers, base_lr, self.traits)
+
+    def _constructor_error(
+        self, error: BaseException, wrapper: Any, reads: Sequence[str]
+    ) -> LldtoolError:
+        if wrapper is not self.config.optim_wrapper:  # one that was only tried
+            return constructor.constructor_error(error, wrapper, self.request.name)
+
+        def run(other: Any) -> Exception | None:
+            try:
+                constructor.build_optimizers(self.model, other)
+            except Exception as raised:
+                return raised
+            return None
+
+        find_culprit = functools.partial(
+            culprit_of, error, wrapper, reads, run, self.request.path.suffix
+        )
+        return constructor.constructor_error(error, wrapper, self.request.name, find_culprit)
 
 
 @contextlib.contextmanager

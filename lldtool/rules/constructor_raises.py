@@ -7,18 +7,22 @@ from typing import ClassVar
 
 from lldtool.errors import ConstructorError
 from lldtool.findings import Severity
-from lldtool.rules.base import Edit, Example, Found, Rule
+from lldtool.rules.base import DELETE, Edit, Example, Found, Rule
 
 
 class ConstructorRaises(Rule):
-    """The constructor raises, and training would crash at its start.
+    """The constructor raises, and training fails at startup.
 
     lldtool runs the constructor that the config names, so what it raises here it raises in
-    training: a missing `weight_decay` or `lr`, a backbone without `get_layer_depth`, a wrong
-    type. After the time in the queue, that is. A config that this finds something in has no
+    training, after the time in the queue: a missing `weight_decay` or `lr`, a number in quotes, an
+    unknown argument, a backbone without `get_layer_depth`. A config with this finding has no
     plan, and counts as an error.
 
-    Mend what the message says.
+    To find the entry to blame, lldtool runs the constructor again with an entry corrected, moved,
+    renamed or left out. The finding is at that entry; where no single entry is to blame, it is at
+    the constructor.
+
+    Fix what the message says.
     """
 
     code = "LLD401"
@@ -51,18 +55,36 @@ optim_wrapper = dict(
     paramwise_cfg=dict(layer_decay_rate=0.75))
 """,
         ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr='1e-3', weight_decay=0.05),
+    paramwise_cfg=dict(norm_decay_mult=0.0))
+""",
+        ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05, layer_decay_rate=0.75),
+    constructor='LearningRateDecayOptimWrapperConstructor')
+""",
+        ),
     ]
 
     def check_error(self, error: ConstructorError) -> Iterator[Found]:
-        """What it raised."""
+        """What the constructor raised, at the entry that makes it."""
         if error.kind != "constructor-raises":
             return
-        hint = f" ({error.hint})" if error.hint else ""
+        message = error.without_config()
         optimizer = ("optim_wrapper", "optimizer")
-        if "has no weight_decay" in error.message:
-            way = [[Edit((*optimizer, "weight_decay"), 0.0)]]
-            yield Found(f"{error.message}{hint}", optimizer, (), way)
+        culprit = error.culprit
+        if culprit is not None:
+            removed = [Edit(path, DELETE) for path in culprit.removed]
+            written = [Edit(path, value) for path, value in culprit.written]
+            fix = [*removed, *written]
+            yield Found(message, culprit.entry, (), [fix] if fix else ())
+        elif "has no weight_decay" in error.message:
+            yield Found(message, optimizer, (), [[Edit((*optimizer, "weight_decay"), 0.0)]])
         else:
             is_lr = "has no lr" in error.message
-            at = optimizer if is_lr else ("optim_wrapper", "constructor")
-            yield Found(f"{error.message}{hint}", at)
+            yield Found(message, optimizer if is_lr else ("optim_wrapper", "constructor"))

@@ -14,7 +14,7 @@ class NothingTrainable(Rule):
     """Every parameter is frozen.
 
     Where the constructor leaves frozen parameters out, the optimizer gets none, and torch
-    raises "optimizer got an empty parameter list": training would crash at its start.
+    raises "optimizer got an empty parameter list": training fails at startup.
     mmengine's default constructor puts them in all the same, and the training changes nothing.
 
     Look for `frozen_stages`, a `freeze` option, or a `requires_grad = False` in the model.

@@ -13,7 +13,7 @@ from lldtool.rules.base import PARAMWISE_CFG, Edit, Example, Found, Rule
 class ParameterInTwoGroups(Rule):
     """A parameter is in two param groups, which torch refuses.
 
-    A tensor that two modules share is visited twice. Training would crash at its start.
+    A tensor that two modules share is visited twice. Training fails at startup.
 
     With mmengine's default constructor write `bypass_duplicate=True` in `paramwise_cfg`;
     layer-decay constructors do not know that option.

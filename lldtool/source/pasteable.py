@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import keyword
+import re
 import textwrap
 import tokenize
 from collections.abc import Sequence
@@ -117,9 +118,19 @@ class _Language:
         )
 
     def _data(self, key: str, value: object) -> str:
-        """As JSON, which YAML takes as well."""
-        name = key if _is_name(key) and self._suffix != ".json" else json.dumps(key)
-        return f"{name}: {json.dumps(value)}"
+        """As JSON; YAML takes that as well, but wants a dot in a number with an exponent."""
+        if self._suffix == ".json":
+            return f"{json.dumps(key)}: {json.dumps(value)}"
+        name = key if _is_name(key) else json.dumps(key)
+        return f"{name}: {_EXPONENT_ONLY.sub(_with_dot, json.dumps(value))}"
+
+
+#: A string, which stays as it is, or a number like 1e-05.
+_EXPONENT_ONLY = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![\d.])\d+(?=e)')
+
+
+def _with_dot(found: re.Match[str]) -> str:
+    return found[0] if found[0].startswith('"') else f"{found[0]}.0"
 
 
 def _begins_with_brace(value: Place) -> bool:

@@ -55,14 +55,14 @@ BAD_CONFIGS = {
         TINY_VIT + "custom_imports = dict(imports=['no_such_package.models'])",
         r"custom_imports failed: ModuleNotFoundError: No module named 'no_such_package'",
     ),
-    "no_lr": (TINY_VIT.replace("lr=1e-3, ", ""), r"has no lr: training would crash"),
+    "no_lr": (TINY_VIT.replace("lr=1e-3, ", ""), r"has no lr: training fails at startup"),
     "no_weight_decay": (
         TINY_VIT.replace(", weight_decay=0.05", ""),
-        r"has no weight_decay: training would crash .*KeyError.*set weight_decay",
+        r"has no weight_decay: training fails at startup .*KeyError.*set weight_decay",
     ),
     "no_weight_decay_with_mult": (
         TINY_VIT.replace(", weight_decay=0.05", "").replace("0.75", "0.75, norm_decay_mult=0."),
-        r"has no weight_decay: training would crash .*ValueError.*set weight_decay",
+        r"has no weight_decay: training fails at startup .*ValueError.*set weight_decay",
     ),
     "no_numbers": (
         TINY_VIT.replace("'AdamW'", "'Lamb'").replace("weight_decay=0.05", "weight_decay=[1, 2]")
@@ -71,7 +71,7 @@ BAD_CONFIGS = {
     ),
     "optimizer_is_no_dict": (
         TINY_VIT + "optim_wrapper['optimizer'] = 0.5",
-        r"training would crash .*'float' object has no attribute",
+        r"training fails at startup .*'float' object has no attribute",
     ),
     "no_get_layer_depth": (
         TINY_VIT.replace(

@@ -1,6 +1,7 @@
 """Edits as text to write in a config's file."""
 
 import pytest
+import yaml
 
 from lldtool.rules import Edit
 from lldtool.rules.base import DELETE
@@ -43,10 +44,21 @@ def test_python(tmp_path, edit, expected):
         (Edit(("a", "k", "new"), 0.5), "# in a.k\nnew: 0.5"),
         (Edit(("a", "b", "c"), 2), "# in a.b, instead of 'c'\nc: 2,"),
         (Edit(("new", "x"), [1, True]), 'new: {"x": [1, true]}'),
+        (Edit(("a", "k", "lr"), 1e-5), "# in a.k\nlr: 1.0e-05"),
+        (
+            Edit(("a", "k", "x"), ["1e-5", -2e-7]),
+            "# in a.k, instead of 'x'\nx: [\"1e-5\", -2.0e-07]",
+        ),
     ],
 )
 def test_yaml(tmp_path, edit, expected):
     assert text_of(tmp_path, YAML, edit, name="config.yaml") == expected
+
+
+@pytest.mark.parametrize("number", [1e-5, 2.5e-7, 1e16, 1e-300, 5e-324, 0.001, 3])
+def test_a_number_in_yaml_reads_back_as_that_number(tmp_path, number):
+    text = text_of(tmp_path, YAML, Edit(("new",), number), name="config.yaml")
+    assert yaml.safe_load(text) == {"new": number}
 
 
 def test_a_pure_python_config_merges_dicts_and_sets_the_rest(tmp_path):
