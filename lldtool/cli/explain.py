@@ -21,7 +21,7 @@ from lldtool.cli.options import (
     WorldSize,
     requests,
 )
-from lldtool.cli.output import Color, check_writable, emit, use_color, width
+from lldtool.cli.output import Color, check_writable, emit, say, use_color, width
 from lldtool.cli.plans import near_name, plan_of
 from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, Plan
@@ -62,6 +62,7 @@ def explain(
 
     With PATTERN, the trail of every parameter like one of them: depth, formula, the rule that
     fired, what it beat, what does not apply and why. Without, a line for each distinct reason.
+    Exit code 2: a PATTERN is like no parameter in a param group; the others are answered.
     """
     if keys and patterns:
         raise LldtoolError("--keys is about the whole config, and takes no pattern")
@@ -69,16 +70,21 @@ def explain(
     check_writable(output, request.path)
     colored = use_color(color, output)
     if keys:
-        text = _keys(request, form, colored=colored)
-    else:
-        text = _reasons(plan_of(request), patterns or (), form, colored=colored)
-    emit(text, output)
+        emit(_keys(request, form, colored=colored), output)
+        return
+    plan = plan_of(request)
+    chosen = [p for p in plan.parameters if any(_is_like(p.name, one) for one in patterns or ())]
+    if chosen or not patterns:
+        emit(_reasons(plan, chosen or None, form, colored=colored), output)
+    problems = [problem for one in patterns or () if (problem := _problem(plan, one))]
+    for problem in problems:
+        say(f"error: {problem}")
+    raise typer.Exit(2 if problems else 0)
 
 
-def _reasons(plan: Plan, patterns: Sequence[str], form: Format, *, colored: bool) -> str:
+def _reasons(plan: Plan, chosen: Sequence[Parameter] | None, form: Format, *, colored: bool) -> str:
     from lldtool.render.explain import explanation_json, explanation_markdown, explanation_text
 
-    chosen = _matching(plan, patterns) if patterns else None
     if form is Format.json:
         return explanation_json(plan, chosen)
     if form is Format.markdown:
@@ -108,21 +114,18 @@ def _keys(request: Request, form: Format, *, colored: bool) -> str:
     return keys_text(plan, keys, width=width(), color=colored)
 
 
-def _matching(plan: Plan, patterns: Sequence[str]) -> list[Parameter]:
-    """The parameters like any of the patterns, each of which some parameter has to be like."""
+def _problem(plan: Plan, pattern: str) -> LldtoolError | None:
+    """Why there is nothing to explain about a pattern; None where some parameter is like it."""
     names = [p.name for p in plan.parameters]
-    for pattern in patterns:
-        if any(_is_like(name, pattern) for name in names):
-            continue
-        if any(_is_like(p.name, pattern) for p in plan.frozen):
-            message = f"{pattern}: frozen, in no param group"
-        elif any(_is_like(p.name, pattern) for p in plan.left_out):
-            message = f"{pattern}: the constructor left it out, it is in no param group"
-        else:
-            message = f"no parameter's name is like {pattern!r}"
-            raise LldtoolError(message, config=plan.config, hint=near_name(pattern, names))
-        raise LldtoolError(message, config=plan.config)
-    return [p for p in plan.parameters if any(_is_like(p.name, one) for one in patterns)]
+    if any(_is_like(name, pattern) for name in names):
+        return None
+    if any(_is_like(p.name, pattern) for p in plan.frozen):
+        return LldtoolError(f"{pattern}: frozen, in no param group", config=plan.config)
+    if any(_is_like(p.name, pattern) for p in plan.left_out):
+        message = f"{pattern}: the constructor left it out, it is in no param group"
+        return LldtoolError(message, config=plan.config)
+    message = f"no parameter's name is like {pattern!r}"
+    return LldtoolError(message, config=plan.config, hint=near_name(pattern, names))
 
 
 def _is_like(name: str, pattern: str) -> bool:

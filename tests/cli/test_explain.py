@@ -30,6 +30,22 @@ def test_a_pattern_that_matches_nothing_suggests_a_name(cli):
     assert "did you mean backbone.layers.3.ln1.weight?" in result.err
 
 
+def test_patterns_that_match_nothing_do_not_hide_the_answers_to_others(cli, tmp_path):
+    plan = VIT.with_name("resnet50.json")
+    patterns = ("backbone.conv1.weight", "nowhere", "head.fc.bias", "head.fd.weight")
+    result = cli("explain", plan, *patterns, "--format", "json")
+    assert result.code == 2
+    assert [p["name"] for p in json.loads(result.out)["parameters"]] == ["head.fc.bias"]
+    first, second, third = result.err.splitlines()
+    assert first.endswith("backbone.conv1.weight: frozen, in no param group")
+    assert "'nowhere'" in second
+    assert third.endswith("'head.fd.weight' (did you mean head.fc.weight?)")
+    assert all(line.startswith("error: ") for line in (first, second, third))
+    path = tmp_path / "why.txt"
+    assert cli("explain", plan, *patterns, "-o", path).code == 2
+    assert "head.fc.bias" in path.read_text()
+
+
 def test_without_a_pattern_the_whole_logic_is_shown(cli):
     out = cli("explain", VIT).out
     assert "norm_decay_mult" in out
