@@ -116,8 +116,7 @@ def _keys(request: Request, form: Format, *, colored: bool) -> str:
 
 def _problem(plan: Plan, pattern: str) -> LldtoolError | None:
     """Why there is nothing to explain about a pattern; None where some parameter is like it."""
-    names = [p.name for p in plan.parameters]
-    if any(_is_like(name, pattern) for name in names):
+    if any(_is_like(p.name, pattern) for p in plan.parameters):
         return None
     if any(_is_like(p.name, pattern) for p in plan.frozen):
         return LldtoolError(f"{pattern}: frozen, in no param group", config=plan.config)
@@ -125,7 +124,8 @@ def _problem(plan: Plan, pattern: str) -> LldtoolError | None:
         message = f"{pattern}: the constructor left it out, it is in no param group"
         return LldtoolError(message, config=plan.config)
     message = f"no parameter's name is like {pattern!r}"
-    return LldtoolError(message, config=plan.config, hint=near_name(pattern, names))
+    hint = near_name(pattern, [p.name for p in plan.every_parameter])
+    return LldtoolError(message, config=plan.config, hint=hint)
 
 
 def _is_like(name: str, pattern: str) -> bool:

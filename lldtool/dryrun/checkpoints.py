@@ -11,6 +11,7 @@ from unittest import mock
 
 from lldtool.dryrun.registries import chain
 from lldtool.dryrun.surroundings import NetworkBlockedError, reached_for
+from lldtool.text import quoted
 
 
 class _Missing(dict[str, Any]):
@@ -79,6 +80,14 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
                 first.__cause__ = cause
             raise
         names += missing
+
+
+def missing_note(checkpoint: str) -> str:
+    """The note of a plan on a checkpoint that was not loaded."""
+    return (
+        f"the model loads {quoted(checkpoint)} while it is built, and there is no such checkpoint "
+        "here: nothing was loaded, and no setting depends on it"
+    )
 
 
 @contextlib.contextmanager

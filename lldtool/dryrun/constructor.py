@@ -86,6 +86,15 @@ def build_optimizers(
     return Built(wrappers, options, watched.read, notes)
 
 
+def raised_by(model: Any, optim_wrapper: Any) -> Exception | None:
+    """What the constructor raises with this `optim_wrapper`; None where it runs."""
+    try:
+        build_optimizers(model, optim_wrapper)
+    except Exception as error:
+        return error
+    return None
+
+
 def _wrapper_options(wrapper: type, config: Any) -> dict[str, Any]:
     """The config's arguments for a wrapper's class, over the defaults of its and its bases'."""
     options = _defaults(wrapper) | {key: config[key] for key in config}

@@ -15,7 +15,7 @@ from typing import Any
 from lldtool.dryrun import config as configs
 from lldtool.dryrun import constructor, package_lookup
 from lldtool.dryrun import model as models
-from lldtool.dryrun.checkpoints import missing_allowed
+from lldtool.dryrun.checkpoints import missing_allowed, missing_note
 from lldtool.dryrun.culprits import culprit_of
 from lldtool.dryrun.edits import apply_edits, apply_overrides
 from lldtool.dryrun.explain import Setup, with_reasons
@@ -48,7 +48,6 @@ from lldtool.plan import (
     UntrainedParameter,
 )
 from lldtool.request import Checkout, Request
-from lldtool.text import quoted
 from lldtool.versions import lldtool_version, package_versions
 
 
@@ -122,7 +121,7 @@ class Training:
         header = _constructor_header(wrapper, kind, built.options_read)
         notes: list[str | None] = [
             *self.notes,
-            *map(_not_loaded, self.missing_checkpoints),
+            *map(missing_note, self.missing_checkpoints),
             *stand_ins.notes(_packages(self.model, kind)),
             package_lookup.note(),
             *built.notes,
@@ -217,20 +216,12 @@ class Training:
     def _constructor_error(
         self, error: BaseException, wrapper: Any, reads: Sequence[str]
     ) -> LldtoolError:
+        name = self.request.name
         if wrapper is not self.config.optim_wrapper:  # one that was only tried
-            return constructor.constructor_error(error, wrapper, self.request.name)
-
-        def run(other: Any) -> Exception | None:
-            try:
-                constructor.build_optimizers(self.model, other)
-            except Exception as raised:
-                return raised
-            return None
-
-        find_culprit = functools.partial(
-            culprit_of, error, wrapper, reads, run, self.request.path.suffix
-        )
-        return constructor.constructor_error(error, wrapper, self.request.name, find_culprit)
+            return constructor.constructor_error(error, wrapper, name)
+        run = functools.partial(constructor.raised_by, self.model)
+        find = functools.partial(culprit_of, error, wrapper, reads, run, self.request.path.suffix)
+        return constructor.constructor_error(error, wrapper, name, find)
 
 
 @contextlib.contextmanager
@@ -332,13 +323,6 @@ def _did_nothing(
     if len(settings) > 1 or any(lr != optimizer.lr for lr, _ in settings):
         return None
     return f"paramwise_cfg is empty: {header.type} did nothing"
-
-
-def _not_loaded(checkpoint: str) -> str:
-    return (
-        f"the model loads {quoted(checkpoint)} while it is built, and there is no such checkpoint "
-        "here: nothing was loaded, and no setting depends on it"
-    )
 
 
 def _strangers(model: Any, optimizers: Mapping[str, Any]) -> str | None:

@@ -92,25 +92,27 @@ def _why(subject: Subject, at: tuple[str, ...], parameters: Sequence[Parameter])
         return f" by {at[-1]}"
     if at == PARAMWISE_CFG and subject.paramwise_cfg:
         return _what_misses(subject, parameters)
-    return ": nothing in the config spares any" if at == PARAMWISE_CFG else ""
+    return ": nothing in the config excludes any" if at == PARAMWISE_CFG else ""
 
 
 def _what_misses(subject: Subject, parameters: Sequence[Parameter]) -> str:
-    """The custom keys that spare others, where they were looked at, or that there are none."""
+    """Return which custom keys exclude other parameters but not these, or that there are none."""
     them, their = ("it", "its name") if len(parameters) == 1 else ("them", "their names")
+    excluding = {cause(p)[-1] for p in subject.plan.parameters if not p.weight_decay}
     missed = [
         key
         for key, value in custom_keys(subject)
         if value.get("decay_mult") == 0
+        and key in excluding
         and all(f"custom_key:{key}" in p.reason.weight_decay.misses for p in parameters)
     ]
     if not missed:
-        return f": no custom key or option of paramwise_cfg spares {them}"
+        return f": no custom key or paramwise_cfg option excludes {them}"
     keys, more = ", ".join(map(repr, missed[:_MOST_KEYS])), len(missed) - _MOST_KEYS
     keys += f" and {more} more" if more > 0 else ""
     if len(missed) == 1:
-        return f": custom key {keys} spares others, and is not in {their}"
-    return f": custom keys {keys} spare others, and are not in {their}"
+        return f": custom key {keys} excludes others and does not match {their}"
+    return f": custom keys {keys} exclude others and do not match {their}"
 
 
 def is_key(at: tuple[str, ...]) -> bool:

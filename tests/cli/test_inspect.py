@@ -188,3 +188,10 @@ def test_a_plan_without_layers_has_none_to_choose(cli):
     result = cli("inspect", PLANS / "resnet50_lr-mult.json", "--layer", "3")
     assert (result.code, result.out) == (2, "")
     assert "no layer 3: the constructor knows no layers" in result.err
+
+
+def test_match_knows_the_names_of_frozen_parameters(cli):
+    plan = ROOT / "tests" / "render" / "plans" / "resnet50.json"
+    result = cli("inspect", plan, "--match", "backbone.conv1.weight")
+    assert (result.code, result.err) == (0, "")
+    assert "backbone.conv1.weight" in result.out

@@ -453,7 +453,7 @@ def explained(rule, **fields):
     [
         (
             explained("base"), ["paramwise_cfg"],
-            ": no custom key or option of paramwise_cfg spares it",
+            ": no custom key or paramwise_cfg option excludes it",
         ),
         (explained("norm_decay_mult"), ["paramwise_cfg", "norm_decay_mult"], " by norm_decay_mult"),
         (
@@ -463,19 +463,20 @@ def explained(rule, **fields):
         (explained("constructor"), ["constructor"], ""),
         (
             explained("base", misses=("custom_key:.bn",)), ["paramwise_cfg"],
-            ": custom key '.bn' spares others, and is not in its name",
+            ": custom key '.bn' excludes others and does not match its name",
         ),
         (
             explained("base", misses=("custom_key:.bn", "custom_key:gn", "custom_key:ln")),
             ["paramwise_cfg"],
-            ": custom keys '.bn', 'gn' spare others, and are not in its name",
+            ": custom keys '.bn', 'gn' exclude others and do not match its name",
         ),
     ],
 )  # fmt: skip
 def test_what_decays_a_norm_is_told(reason, at, why):
     norm = make_parameter(reason=reason, traits=("norm",))
     keys = {"ln": {}, ".bn": {"decay_mult": 0.0}, "gn": {"decay_mult": 0}}
-    plan = make_plan(norm, constructor=Constructor("LearningRateDecay", {"custom_keys": keys}))
+    constructor = Constructor("LearningRateDecay", {"custom_keys": keys})
+    plan = make_plan(norm, *excluded_by(".bn", "gn"), constructor=constructor)
     (one,) = found("LLD101", plan)
     assert one.at == ("optim_wrapper", *at)
     assert one.message == f"1 norm tensor is decayed, at 0.05{why}"
@@ -483,6 +484,27 @@ def test_what_decays_a_norm_is_told(reason, at, why):
     assert one.instead[0] == [
         Edit((*one.at, "decay_mult") if by_key else (*CFG, "norm_decay_mult"), 0.0)
     ]
+
+
+def excluded_by(*keys):
+    return [
+        make_parameter(
+            f"other{number}", weight_decay=0.0, traits=("norm",),
+            reason=explained("custom_key", key=key, mult=0.0),
+        )
+        for number, key in enumerate(keys)
+    ]  # fmt: skip
+
+
+def test_a_key_that_excludes_nothing_is_not_said_to_exclude_others():
+    missed = explained("base", misses=("custom_key:.bn", "custom_key:.typo", "custom_key:.taken"))
+    keys = {key: {"decay_mult": 0.0} for key in (".bn", ".typo", ".taken")}
+    constructor = Constructor("LearningRateDecay", {"custom_keys": keys})
+    norm = make_parameter(reason=missed, traits=("norm",))
+    (one,) = found("LLD101", make_plan(norm, *excluded_by(".bn"), constructor=constructor))
+    assert one.message.endswith(": custom key '.bn' excludes others and does not match its name")
+    (one,) = found("LLD101", make_plan(norm, constructor=constructor))
+    assert one.message.endswith(": no custom key or paramwise_cfg option excludes it")
 
 
 @pytest.mark.parametrize(
