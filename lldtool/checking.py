@@ -18,7 +18,7 @@ from lldtool.keys import Effects
 from lldtool.plan import Parameter, Plan
 from lldtool.policy import Policy
 from lldtool.request import Request
-from lldtool.rules import Edit, Found, Rule, Subject, all_rules
+from lldtool.rules import Edit, Found, Rule, Subject, all_rules, codes_of
 from lldtool.rules.base import PARAMWISE_CFG
 from lldtool.rules.unused_ignore import UnusedIgnore
 from lldtool.schedule import Length, Schedule
@@ -376,8 +376,7 @@ def _ignores(comment: Suppression, finding: Finding) -> bool:
 
 def _meant(selectors: Iterable[str]) -> set[str]:
     """The codes that a comment names: by a code, the beginning of one, or a name."""
-    rules = [(selector, rule) for selector in selectors for rule in all_rules()]
-    return {r.code for s, r in rules if r.code.startswith(s.upper()) or r.name == s.lower()}
+    return {code for selector in selectors for code in codes_of(selector)}
 
 
 def _unused(outcomes: Sequence[Outcome], policy: Policy) -> dict[str, list[Finding]]:

@@ -19,7 +19,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from lldtool.errors import LldtoolError
 from lldtool.findings import Severity
-from lldtool.rules import Rule, all_rules
+from lldtool.rules import Rule, all_rules, codes_of
 from lldtool.source import split_revision
 from lldtool.source.discovery import matches_any, stable_name
 
@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
         Annotated[
             tuple[str, ...],
             Meta(
-                description="The rules to hold against configs, by code, prefix of codes or name; "
+                description="The rules to check, by code, prefix of codes or name; "
                 "`ALL` for every one. Without it, those that are on by default. "
                 "What is more specific wins.",
                 examples=[["LLD1", "LLD2", "unmatched-key"]],
@@ -161,7 +161,7 @@ class Selection:
         steps += [(selector, False) for selector in self.ignore]
         chosen = codes if self.select is None else frozenset()
         for selector, is_on in sorted(steps, key=lambda step: _specificity(step[0])):
-            chosen = chosen | _codes(selector) if is_on else chosen - _codes(selector)
+            chosen = chosen | codes_of(selector) if is_on else chosen - codes_of(selector)
         return chosen
 
 
@@ -202,7 +202,7 @@ class Policy:
             is_path = revision is None and "::" not in config
             name = stable_name(str(path) if is_path else named, self.root)
             ignored = [
-                _codes(selector)
+                codes_of(selector)
                 for glob, selectors in self.per_config_ignores.items()
                 if matches_any([glob], name)
                 for selector in selectors
@@ -212,7 +212,7 @@ class Policy:
 
     def severity_of(self, rule: Rule) -> Severity:
         """The user's severity of a rule, the most specific one, or else the rule's own."""
-        given = [selector for selector in self.severity if rule.code in _codes(selector)]
+        given = [selector for selector in self.severity if rule.code in codes_of(selector)]
         return self.severity[max(given, key=_specificity)] if given else rule.severity
 
     def overridden(
@@ -404,28 +404,19 @@ def _require_rules(selectors: Iterable[str], place: str, config: str | None = No
     Raises:
         LldtoolError: one does not; with the rule that may have been meant.
     """
-    unknown = next((selector for selector in selectors if not _codes(selector)), None)
+    unknown = next((selector for selector in selectors if not codes_of(selector)), None)
     if unknown is not None:
         names = ["ALL", *(word for rule in all_rules() for word in (rule.code, rule.name))]
         message = f"{place}: there is no rule {unknown!r}"
         raise LldtoolError(message, config=config, hint=_near(unknown, names))
 
 
-def _codes(selector: str) -> frozenset[str]:
-    """The codes that a code, a prefix, a name or ALL selects; none if there is no such rule."""
-    prefix = selector if selector.startswith("LLD") else None
-    return frozenset(
-        rule.code
-        for rule in all_rules()
-        if selector in ("ALL", rule.name) or (prefix and rule.code.startswith(prefix))
-    )
-
-
 def _specificity(selector: str) -> int:
     """As ruff has it: ALL, then a short prefix, a longer one, and one rule by code or name."""
-    if selector == "ALL":
+    word = selector.upper()
+    if word == "ALL":
         return 0
-    return len(selector) if selector.startswith("LLD") else len("LLD101")
+    return len(word) if word.startswith("LLD") else len("LLD101")
 
 
 def _near(word: str, choices: Sequence[str]) -> str | None:

@@ -230,6 +230,20 @@ def test_the_most_specific_severity_is_the_rules(load):
     assert policy.severity_of(RULES["many-groups"]) is Severity.error
 
 
+def test_rules_are_named_in_any_case(load, tmp_path):
+    policy = load(
+        "select = ['lld1', 'Unmatched-Key']\nextend-select = ['Lld406']\nignore = ['lld103']\n"
+        "severity = {lld = 'info', lld101 = 'error', All = 'warning'}\n"
+        "per-config-ignores = {'a/*' = ['lLd102']}"
+    )
+    assert codes(policy) == {"LLD101", "LLD102", "LLD104", "LLD105", "LLD106", "LLD301", "LLD406"}
+    assert "LLD102" not in codes(policy, "a/x.py", tmp_path / "a/x.py")
+    assert policy.severity_of(RULES["decayed-norm"]) is Severity.error
+    assert policy.severity_of(RULES["decayed-vector"]) is Severity.info
+    assert codes(policy.overridden(select=["all"], ignore=["lld"])) == set()
+    assert codes(Policy().overridden(select=["DECAYED-NORM"])) == {"LLD101"}
+
+
 def test_lists_arrive_as_they_are_written(load):
     policy = load(
         'no-decay = ["*.bias"]\nmust-decay = ["a"]\nmay-decay = ["type:X*"]\n'
@@ -269,8 +283,8 @@ def test_lists_arrive_as_they_are_written(load):
          "severity: there is no rule 'decayed-nrm' (did you mean decayed-norm?)"),
         ("per-config-ignores = {'a/*' = 'LLD1'}",
          "per-config-ignores.'a/*': expected a list, got a string"),
-        ("per-config-ignores = {'a/*' = ['LLD1', 'lld101']}",
-         "per-config-ignores.'a/*': there is no rule 'lld101' (did you mean LLD101?)"),
+        ("per-config-ignores = {'a/*' = ['LLD1', 'lld1o1']}",
+         "per-config-ignores.'a/*': there is no rule 'lld1o1' (did you mean LLD101?)"),
         ("fail-on = 'warn'",
          "fail-on: 'warn' is none of error, warning, info (did you mean warning?)"),
         ("fail-on = 3", "fail-on: expected a string, got a whole number"),
@@ -282,7 +296,7 @@ def test_lists_arrive_as_they_are_written(load):
         ("select = ['LLD9']", "select: there is no rule 'LLD9'"),
         ("select = ['']", "select: there is no rule ''"),
         ("select = ['L']", "select: there is no rule 'L'"),
-        ("extend-select = ['all']", "extend-select: there is no rule 'all' (did you mean ALL?)"),
+        ("extend-select = ['al']", "extend-select: there is no rule 'al' (did you mean ALL?)"),
         ("ignore = ['decayed_norm']",
          "ignore: there is no rule 'decayed_norm' (did you mean decayed-norm?)"),
         ("jobs = 1\nselect = [", "not TOML: Invalid value (at end of document)"),
@@ -406,8 +420,8 @@ the top of an `lldtool.toml`, those that use Taplo complete and check it.
 {table}
 
 Rules are named by code (`LLD101`), by the beginning of codes (`LLD1`), by name (`decayed-norm`), or
-all at once (`ALL`). Of several that are about the same rule, the most specific wins, whichever list
-it is in; among equals `ignore` does.
+all at once (`ALL`), in upper or lower case. Of several that are about the same rule, the most
+specific wins, whichever list it is in; among equals `ignore` does.
 
 In globs of paths, `*` is for what is within a part, `**` for any number of parts. A glob without a
 slash is for any part of a path; one that ends with a slash is for directories. What is for a

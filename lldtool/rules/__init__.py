@@ -11,7 +11,7 @@ import pkgutil
 
 from lldtool.rules.base import Edit, Example, Found, Rule, Subject
 
-__all__ = ["Edit", "Example", "Found", "Rule", "Subject", "all_rules"]
+__all__ = ["Edit", "Example", "Found", "Rule", "Subject", "all_rules", "codes_of"]
 
 _modules = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
 _rules = {
@@ -25,3 +25,14 @@ _rules = {
 def all_rules() -> tuple[Rule, ...]:
     """Every rule, in the order of their codes."""
     return tuple(_rules[code] for code in sorted(_rules))
+
+
+def codes_of(selector: str) -> frozenset[str]:
+    """Return the codes that a code, a prefix of codes, a name or ALL selects, in any case."""
+    word = selector.upper()
+    prefix = word if word.startswith("LLD") else None
+    return frozenset(
+        rule.code
+        for rule in all_rules()
+        if word in ("ALL", rule.name.upper()) or (prefix and rule.code.startswith(prefix))
+    )

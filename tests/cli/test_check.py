@@ -91,6 +91,7 @@ def test_what_a_constructor_raises_is_a_finding_and_an_error(cli, configs):
     [
         (["--select", "LLD304"], ["LLD304"]),
         (["--select", "LLD1,unknown-option"], ["LLD101", "LLD304"]),
+        (["--select", "lld101,Unknown-Option"], ["LLD101", "LLD304"]),
         (["--ignore", "LLD3"], ["LLD101"]),
         (["--extend-select", "many-groups"], ["LLD101", "LLD304", "LLD406"]),
     ],
