@@ -161,6 +161,8 @@ def check(
         timeout=timeout,
         jobs=jobs,
     )
+    if world_size is not None and not auto_scale_lr:
+        say("note: without --auto-scale-lr, --world-size is for configs that enable auto_scale_lr")
     to = sinks(formats or (), output)
     known = load_baseline(baseline) if baseline is not None else None
     names = discover(

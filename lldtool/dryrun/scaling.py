@@ -21,7 +21,11 @@ def auto_scale(config: Any, request: Request) -> tuple[float, str | None]:
     settings = part(config, "auto_scale_lr")
     enabled = bool(settings.get("enable", False))
     if not enabled and not request.auto_scale_lr:
-        return 1.0, None
+        idle = (
+            f"--world-size {request.world_size} changes no lr: that needs --auto-scale-lr, or "
+            "auto_scale_lr.enable in the config"
+        )
+        return 1.0, idle if request.world_size is not None else None
     base, batch = settings.get("base_batch_size", None), train_batch_size(config)
     if base is None or batch is None:
         missing = "auto_scale_lr.base_batch_size" if base is None else "train_dataloader.batch_size"

@@ -102,6 +102,12 @@ def test_rules_are_selected(cli, configs, arguments, codes):
     assert found(result) == {"b": codes}
 
 
+def test_world_size_says_when_it_is_of_use(cli, configs):
+    configs(a=SOUND)
+    assert "note: without --auto-scale-lr" in cli("check", "configs", "--world-size", "8").err
+    assert cli("check", "configs").err == ""
+
+
 def test_fail_on_and_exit_zero_decide_the_exit_code_only(cli, configs):
     configs(
         a=SOUND.replace("'.pos_embed': dict", "'.ln': dict(decay_mult=0.0), '.pos_embed': dict")

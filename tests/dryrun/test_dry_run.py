@@ -197,6 +197,19 @@ def test_auto_scale_lr_is_what_the_runner_does(plan_of):
     assert "auto_scale_lr: every lr × 8 × 64 ÷ 1024 = × 0.5" in scaled.notes
 
 
+def test_world_size_without_auto_scale_lr_is_said_to_change_no_lr(plan_of):
+    for config in ("", AUTO_SCALE):
+        plan = plan_of(config, world_size=8)
+        assert settings(plan) == settings(plan_of(config))
+        assert any(note.startswith("--world-size 8 changes no lr") for note in plan.notes)
+        assert not any("--world-size" in note for note in plan_of(config).notes)
+    for scaled in (
+        plan_of(AUTO_SCALE, auto_scale_lr=True, world_size=8),
+        plan_of(AUTO_SCALE.replace("1024", "1024, enable=True"), world_size=8),
+    ):
+        assert not any("changes no lr" in note for note in scaled.notes)  # fmt: skip
+
+
 def test_auto_scale_lr_that_the_config_enables_is_noted(plan_of):
     enabled = AUTO_SCALE.replace("1024", "1024, enable=True")
     plan = plan_of(enabled)
