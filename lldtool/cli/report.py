@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,6 +68,9 @@ def report(
     from lldtool.render.report import Reported, report_html
 
     duration = length(epoch_length, dataset_size, epochs)
+    if output is None and sys.stdout is not None and sys.stdout.isatty():
+        hint = "-o report.html writes it to a file"
+        raise LldtoolError("a report is an HTML page, not text for a terminal", hint=hint)
     policy = load_policy(Path.cwd(), settings)
     request_of = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)
     check_writable(output, *map(Path, configs))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import io
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
 from lldtool.dryrun.registries import chain
-from lldtool.dryrun.surroundings import NetworkBlockedError, reached_for
+from lldtool.dryrun.surroundings import NetworkBlockedError, reached_for, silence
 from lldtool.text import quoted
 
 
@@ -34,14 +33,14 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
     from mmengine.runner import checkpoint as module
 
     missing: dict[str, Exception] = {}
-    silence = contextlib.nullcontext if allow_network else _silence
+    quietly = contextlib.nullcontext if allow_network else silence
     load = module.CheckpointLoader.load_checkpoint
     into_model, with_prefix = module._load_checkpoint_to_model, module._load_checkpoint_with_prefix
 
     def load_or_nothing(filename: str, *args: Any, **kwargs: Any) -> Any:
         hosts = len(reached_for)
         try:
-            with silence():
+            with quietly():
                 return load(filename, *args, **kwargs)
         except Exception as error:
             if not any(
@@ -88,9 +87,3 @@ def missing_note(checkpoint: str) -> str:
         f"the model loads {quoted(checkpoint)} while it is built, and there is no such checkpoint "
         "here: nothing was loaded, and no setting depends on it"
     )
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    with io.StringIO() as lost, contextlib.redirect_stdout(lost), contextlib.redirect_stderr(lost):
-        yield

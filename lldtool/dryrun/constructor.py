@@ -17,6 +17,7 @@ from unittest import mock
 from lldtool.dryrun.config import describe
 from lldtool.dryrun.options_read import WatchedOptions
 from lldtool.dryrun.registries import registered_names, type_name, unknown_name, unknown_type
+from lldtool.dryrun.surroundings import silence
 from lldtool.errors import ConstructorError, Culprit, LldtoolError
 
 #: Names of optimizers that exist once a package is installed -> the package.
@@ -87,9 +88,10 @@ def build_optimizers(
 
 
 def raised_by(model: Any, optim_wrapper: Any) -> Exception | None:
-    """What the constructor raises with this `optim_wrapper`; None where it runs."""
+    """Return what the constructor raises with this `optim_wrapper`, None where it runs."""
     try:
-        build_optimizers(model, optim_wrapper)
+        with silence():
+            build_optimizers(model, optim_wrapper)
     except Exception as error:
         return error
     return None

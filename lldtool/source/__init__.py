@@ -15,7 +15,6 @@ from pathlib import Path
 from lldtool.errors import LldtoolError
 from lldtool.plan import Plan, is_plan, plan_from_json
 from lldtool.request import Checkout
-from lldtool.text import shortened
 
 #: What mmengine's `Config.fromfile` reads.
 CONFIG_SUFFIXES = (".py", ".json", ".yaml", ".yml")
@@ -26,8 +25,6 @@ _PACKAGES = (
     "mmpretrain", "mmdet", "mmseg", "mmpose", "mmaction", "mmrotate", "mmdet3d", "mmocr",
     "mmagic", "mmselfsup", "mmyolo",
 )  # fmt: skip
-#: How many configs of a directory are named.
-_MOST_NAMES = 3
 #: `x.py@main`, `mmpretrain::x@HEAD@{1}`; no directory with an @ in its name is taken apart.
 _AT_REVISION = re.compile(r"(.+(?:\.py|\.json|\.ya?ml)|.+::[^@]+?)@(.+)", re.DOTALL)
 
@@ -52,7 +49,7 @@ def locate(config: str) -> Located:
     try:
         found = _found(config)
         if found.path.is_dir():
-            hint = _held_by(found.path)
+            hint = _instead_of_directory(config)
             raise LldtoolError("is a directory, not a config", config=config, hint=hint)
         if not found.path.exists():
             raise LldtoolError("no such file", config=config, hint=_meant(config, found.path))
@@ -167,7 +164,11 @@ def _configs_below(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.py"))]
 
 
-def _held_by(directory: Path) -> str | None:
-    """A hint at the configs that a directory holds."""
-    names = sorted(p.name for p in directory.glob("*.py"))
-    return f"it holds {', '.join(shortened(names, _MOST_NAMES))}" if names else None
+def _instead_of_directory(config: str) -> str:
+    """A hint at what to name in the place of a directory."""
+    from lldtool.source.discovery import first_config
+
+    first = first_config(config)
+    if first is None:
+        return "there is no config in it either"
+    return f"name a config in it, such as {first}; lldtool check takes directories"

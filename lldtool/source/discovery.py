@@ -76,6 +76,15 @@ def discover(
     return list(found.values())
 
 
+def first_config(argument: str) -> str | None:
+    """The first config in a directory, as the user would name it; None where there is none."""
+    folder = _directory(argument)
+    if folder is None:
+        return None
+    paths = _paths(folder, argument, include=(), exclude=(), include_base=False, root=None)
+    return next((_named(path, folder, argument) for path in paths), None)
+
+
 def shard(configs: Sequence[str], k: int, n: int) -> list[str]:
     """The k-th of n parts of the configs. In which one a config is depends on its name alone."""
     return [config for config in configs if _hash(config) % n == k - 1]
@@ -180,31 +189,47 @@ def _configs(
     root: Path | None,
 ) -> list[str]:
     """The configs in a directory, in the order of their paths, named as the argument is."""
-    package, separator, inside = argument.rpartition("::")
-    prefix = Path(inside)
+    paths = _paths(
+        folder, argument, include=include, exclude=exclude, include_base=include_base, root=root
+    )
+    return [_named(path, folder, argument) for path in sorted(paths)]
 
-    def named(path: Path) -> str:
-        return package + separator + str(prefix / path.relative_to(folder))
+
+def _named(path: Path, folder: Path, argument: str) -> str:
+    """A file in a directory, named as the argument is that names the directory."""
+    package, separator, inside = argument.rpartition("::")
+    return package + separator + str(Path(inside) / path.relative_to(folder))
+
+
+def _paths(
+    folder: Path,
+    argument: str,
+    *,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    include_base: bool,
+    root: Path | None,
+) -> Iterator[Path]:
+    """The files of the configs in a directory."""
 
     def enters(path: Path) -> bool:
         skipped = path.name.startswith(".") or path.name in _SKIPPED
+        name = stable_name(_named(path, folder, argument), root)
         return not (
             skipped
             or (path.name == "_base_" and not include_base)
             or _text(path / "pyvenv.cfg")  # a virtual environment
-            or matches_any(exclude, stable_name(named(path), root), is_directory=True)
+            or matches_any(exclude, name, is_directory=True)
         )
 
     def takes(path: Path) -> bool:
-        name = stable_name(named(path), root)
+        name = stable_name(_named(path, folder, argument), root)
         wanted = matches_any(include, name) if include else True
         return wanted and not matches_any(exclude, name) and _is_config(path)
 
-    found = []
     for at, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if enters(Path(at, name))]
-        found += [path for name in files if takes(path := Path(at, name))]
-    return [named(path) for path in sorted(found)]
+        folders[:] = [name for name in sorted(folders) if enters(Path(at, name))]
+        yield from (path for name in sorted(files) if takes(path := Path(at, name)))
 
 
 def _why_none(search: Callable[..., list[str]], **globs: Sequence[str]) -> str:

@@ -288,3 +288,9 @@ def test_the_diff_of_a_plan_is_that_of_its_json(cli, tiny):
     assert plan_from_json(out).optim_wrapper.options == {
         "accumulative_counts": 1, "clip_grad": None
     }  # fmt: skip
+
+
+def test_a_directory_is_answered_with_a_config_in_it(cli):
+    result = cli("diff", SAMPLES, SAMPLES / "traps.py")
+    assert (result.code, result.out) == (2, "")
+    assert f"name a config in it, such as {SAMPLES}/beit-base.py; lldtool check" in result.err

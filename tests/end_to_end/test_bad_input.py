@@ -177,7 +177,10 @@ def test_bad_config_is_one_line_and_exit_code_2(case, cli, project):
         (["nowhere.py"], "nowhere.py: no such file"),
         (["vit.pyy"], r"no such file \(did you mean vit.py\?\)"),
         (["no/such/vit.py"], "there is no directory no/such"),
-        (["."], "is a directory, not a config"),
+        (
+            ["."],
+            r"is a directory, not a config \(name a config in it, such as \S+\.py; lldtool check",
+        ),
         (["notes.txt"], "not a config: its name ends in none of .py"),
         (["mmpretrain::mae/nowhere.py"], "mmpretrain::mae/nowhere.py: no such file"),
         (["mmnothing::x.py"], "the package 'mmnothing' is not installed"),
@@ -191,7 +194,10 @@ def test_bad_config_is_one_line_and_exit_code_2(case, cli, project):
             ["mmpretrain::resnet/resnet50_8xb32_in1.py"],
             r"no such file \(did you mean mmpretrain::resnet/resnet50_8xb32_in1k.py\?\)",
         ),
-        (["mmpretrain::mae"], r"is a directory, not a config \(it holds mae_.*, \d+ more\)"),
+        (
+            ["mmpretrain::mae"],
+            r"is a directory, not a config \(name a config in it, such as mmpretrain::mae/\S+\.py",
+        ),
         (["vit.py", "--cfg-options", "model"], "expected KEY=VALUE"),
         (["vit.py", "--cfg-options", "model.head=[1,2"], "brackets"),
         (["vit.py", "--cfg-options", "model.type.x=1"], "--cfg-options model.type.x"),

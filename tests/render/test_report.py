@@ -118,6 +118,20 @@ def test_command_writes_the_page(cli, tmp_path):
     assert "backbone.layers.11.ffn.layers.1.weight" in text
 
 
+def test_command_writes_no_page_to_a_terminal(cli, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    result = cli("report", "tests/render/plans/resnet50.json")
+    assert (result.code, result.out) == (2, "")
+    assert "a report is an HTML page" in result.err
+    assert "-o report.html" in result.err
+
+
+def test_command_says_what_to_give_for_a_directory(cli, tmp_path):
+    result = cli("report", SAMPLES, "-o", tmp_path / "page.html")
+    assert result.code == 2
+    assert f"name a config in it, such as {SAMPLES}/beit-base.py; lldtool check" in result.err
+
+
 def test_without_its_length_the_schedule_says_what_is_missing(cli):
     result = cli("report", SAMPLES / "vit-base_layer-decay.py")
     assert "LinearLR, which goes by iterations, needs the length of an epoch" in result.out
