@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +29,12 @@ from lldtool.cli.plans import named_plans_of
 from lldtool.errors import LldtoolError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from lldtool.render.compare import Comparison
+
+#: How many variants a sweep may have.
+_MOST_VARIANTS = 100
 
 
 def compare(
@@ -38,11 +45,12 @@ def compare(
             help="Config files, mmpretrain::path/of/config.py or saved plans; also x.py@REVISION.",
         ),
     ],
-    sweep: Annotated[
-        str | None,
+    sweeps: Annotated[
+        list[str] | None,
         typer.Option(
             "--sweep", metavar="KEY=V1,V2,...", show_default=False,
-            help="Compare one CONFIG with itself for each value of this entry.",
+            help="Compare one CONFIG with itself for each value of this entry. Repeatable: a "
+            "column for each combination.",
         ),
     ] = None,
     form: Annotated[
@@ -61,12 +69,13 @@ def compare(
 ) -> None:  # fmt: skip
     """Show the lr of every layer in several configs side by side.
 
-    There is a column for each config, or for each value of an entry of one.
+    There is a column for each config, or for each value of an entry of one, or each combination of
+    values of several entries.
     The last row counts the parameters whose weight decay is not that of the first column.
     """
-    if sweep is None and len(configs) < 2:
+    if not sweeps and len(configs) < 2:
         raise typer.BadParameter("two CONFIGs or more, or one and --sweep, are needed")
-    if sweep is not None and len(configs) > 1:
+    if sweeps and len(configs) > 1:
         raise typer.BadParameter("--sweep takes one CONFIG")
     from lldtool.render import compare as render
 
@@ -74,11 +83,11 @@ def compare(
     asked = [request(config) for config in configs]
     titles = render.letters(len(asked))
     legend = list(zip(titles, configs, strict=True))
-    if sweep is not None:
-        edits = swept(sweep)
-        legend = [("config", configs[0]), ("columns", sweep.partition("=")[0])]
-        asked = [asked[0].edited([edit]) for edit in edits]
-        titles = [edit.partition("=")[2] for edit in edits]
+    if sweeps:
+        variants = grid(sweeps)
+        legend = [("config", configs[0]), ("columns", _joined(s.partition("=")[0] for s in sweeps))]
+        asked = [asked[0].edited(edits) for edits in variants]
+        titles = [_joined(edit.partition("=")[2] for edit in edits) for edits in variants]
     picture, paths = Plot(plot, dark), [one.path for one in asked]
     check_writable(output, *paths)
     picture.check(output, *paths)
@@ -100,6 +109,31 @@ def _picture(comparison: Comparison, form: str, dark: bool) -> bytes:
     from lldtool.render.plots import comparison_picture
 
     return comparison_picture(comparison, form, dark=dark)
+
+
+def grid(sweeps: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return every combination of a value for each `KEY=v1,v2`, as `KEY=value` edits.
+
+    Raises:
+        LldtoolError: a sweep has no key or no value, a key is swept twice, or there are too many.
+    """
+    edits = [swept(sweep) for sweep in sweeps]
+    keys = [sweep.partition("=")[0] for sweep in sweeps]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        hint = f"write all values in one, --sweep {twice}=V1,V2,…"
+        raise LldtoolError(f"--sweep {twice} is given twice", hint=hint)
+    number = math.prod(map(len, edits))
+    if number > _MOST_VARIANTS:
+        sizes = " × ".join(str(len(values)) for values in edits)
+        raise LldtoolError(
+            f"--sweep: {sizes} values; compare shows at most {_MOST_VARIANTS} columns"
+        )
+    return list(itertools.product(*edits))
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return " · ".join(parts)
 
 
 def swept(sweep: str) -> list[str]:

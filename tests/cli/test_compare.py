@@ -26,6 +26,22 @@ def test_a_sweep_is_what_each_value_comes_to(cli):
         assert [layer["lr"][number] for layer in content["layers"]] == [x.lr for x in plan.layers]
 
 
+def test_two_sweeps_are_a_grid(cli):
+    decay = "optim_wrapper.optimizer.weight_decay"
+    sweeps = ("--sweep", f"{RATE}=0.6,0.75", "--sweep", f"{decay}=0.05,0.1,0.3")
+    content = json.loads(cli("compare", SAMPLE, *sweeps, "--format", "json").out)
+    assert [v["title"] for v in content["variants"]] == [
+        "0.6 · 0.05", "0.6 · 0.1", "0.6 · 0.3", "0.75 · 0.05", "0.75 · 0.1", "0.75 · 0.3",
+    ]  # fmt: skip
+    pairs = [(rate, decayed) for rate in (0.6, 0.75) for decayed in (0.05, 0.1, 0.3)]
+    for variant, (rate, decayed) in zip(content["variants"], pairs, strict=True):
+        assert variant["constructor"]["paramwise_cfg"]["layer_decay_rate"] == rate
+        assert variant["optimizer"]["weight_decay"] == decayed
+    words = cli("compare", SAMPLE, *sweeps).out.split()
+    start = words.index("columns")
+    assert words[start : start + 4] == ["columns", RATE, "·", decay]
+
+
 def test_saved_plans_and_configs_side_by_side(cli):
     result = cli("compare", VIT, SAMPLE, TRAPS)
     assert result.code == 0
@@ -42,6 +58,12 @@ def test_saved_plans_and_configs_side_by_side(cli):
         ([VIT, TRAPS, "--sweep", "a=1"], "--sweep takes one CONFIG"),
         ([SAMPLE, "--sweep", "a"], "expected KEY=V1,V2"),
         ([SAMPLE, "--sweep", "a=1,,2"], "expected KEY=V1,V2"),
+        ([SAMPLE, "--sweep", "a=1,2", "--sweep", "b"], "--sweep b: expected KEY=V1,V2"),
+        ([SAMPLE, "--sweep", "a=1", "--sweep", "a=2"], "--sweep a is given twice (write all"),
+        (
+            [SAMPLE, *["--sweep", f"a={'1,' * 10}1", "--sweep", f"b={'1,' * 9}1"]],
+            "--sweep: 11 × 10 values; compare shows at most 100 columns",
+        ),
         ([VIT, "--sweep", "a=1,2"], "a saved plan can't be overridden"),
         ([VIT, "nowhere.py"], "nowhere.py: no such file"),
     ],
