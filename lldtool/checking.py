@@ -144,7 +144,7 @@ def _outcome(
     findings = [_finding(one, policy, sources) for one in judged]
     kept, ignores = _without_ignored(findings, sources.suppressions())
     if request.checkout is not None:  # whose files go with this process
-        kept, ignores = tuple(replace(finding, place=None) for finding in kept), ()
+        kept, ignores = tuple(replace(f, place=None, inheriting=()) for f in kept), ()
     codes = frozenset(rule.code for rule in rules)
     return Outcome(request.name, kept, path, ignores, codes, error)
 
@@ -341,6 +341,7 @@ def _finding(judged: _Judged, policy: Policy, sources: Sources | None) -> Findin
     severity = policy.severity_of(rule)
     if found.severity is not None and found.severity.rank > severity.rank:
         severity = found.severity
+    place = None if sources is None else sources.place(found.at)
     return Finding(
         code=rule.code,
         name=rule.name,
@@ -348,8 +349,9 @@ def _finding(judged: _Judged, policy: Policy, sources: Sources | None) -> Findin
         message=found.message,
         parameters=_names(found),
         key=".".join(found.at),
-        place=None if sources is None else sources.place(found.at),
+        place=place,
         suggestion=suggestion or None,
+        inheriting=sources.inheriting(place.file) if sources is not None and place else (),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -41,8 +41,9 @@ class Finding:
 
     `message` is one sentence without a full stop. `parameters` are the full names that it is
     about, in the model's order. `key` is the dotted key of the config's entry concerned. `place`
-    is where that stands, None where no source of the config is at hand. `suggestion` is config
-    text to write instead, which was tried: with it, the finding goes.
+    is where that stands, None where no source of the config is at hand. `inheriting` are the places
+    where each file inherits the next, from the config's own to the file of `place`. `suggestion`
+    is config text to write instead, which was tried: with it, the finding goes.
     """
 
     code: str
@@ -53,6 +54,7 @@ class Finding:
     key: str = ""
     place: Place | None = None
     suggestion: str | None = None
+    inheriting: tuple[Place, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         """`configs/x.py:12:9: error LLD101 decayed-norm: 5 norm tensors are decayed, at 0.05`."""

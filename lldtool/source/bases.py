@@ -11,16 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lldtool.errors import LldtoolError
+from lldtool.findings import Place
 from lldtool.source import locate
 from lldtool.source.files import File, read
 
 
-def bases_of(file: File) -> Iterator[Path]:
-    """The files that a file says it inherits; they may not exist."""
-    for name in base_names(file):
-        yield from named_base(name, file.path)
+def bases_of(file: File) -> Iterator[tuple[Path, Place]]:
+    """The files that a file says it inherits, which may not exist, and where it says so."""
+    for name, place in base_names(file):
+        for path in named_base(name, file.path):
+            yield path, place
     for statement in base_imports(file):
-        yield from imported_base(statement, file.path)
+        for path in imported_base(statement, file.path):
+            yield path, file.place(statement)
 
 
 def circle_of_bases(path: Path) -> list[Path]:
@@ -33,24 +36,25 @@ def circle_of_bases(path: Path) -> list[Path]:
         file = None if path in done else read(path)
         done.add(path)
         bases = bases_of(file) if file is not None else ()
-        return next(filter(None, (follow(base, [*above, path]) for base in bases)), [])
+        return next(filter(None, (follow(base, [*above, path]) for base, _ in bases)), [])
 
     return follow(path, [])
 
 
-def base_names(file: File) -> Iterator[str]:
-    """What `_base_` is set to."""
+def base_names(file: File) -> Iterator[tuple[str, Place]]:
+    """What `_base_` is set to, each name with its place."""
     if isinstance(file.content, ast.Module):
         for statement in file.content.body:
             match statement:
                 case ast.Assign(targets=[ast.Name(id="_base_")], value=value):
-                    strings = (n.value for n in ast.walk(value) if isinstance(n, ast.Constant))
-                    yield from (string for string in strings if isinstance(string, str))
+                    for node in ast.walk(value):
+                        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                            yield node.value, file.place(node)
     elif file.content is not None and "_base_" in file.content:
-        base = file.content["_base_"].node
-        for node in [base, *(entry.node for entry in base.entries.values())]:
-            if isinstance(node.constant, str):
-                yield node.constant
+        base = file.content["_base_"]
+        for item in [base, *base.node.entries.values()]:
+            if isinstance(item.node.constant, str):
+                yield item.node.constant, item.value
 
 
 def named_base(name: str, inheriting: Path) -> Iterator[Path]:

@@ -36,6 +36,17 @@ class File:
         """The lines as Python counts them, unlike `splitlines`."""
         return self.text.split("\n")
 
+    def place(self, node: ast.expr | ast.keyword | ast.stmt) -> Place:
+        """Where a part of the parsed file stands."""
+        end_line, end = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
+        start = self._column(node.lineno, node.col_offset)
+        return Place(self.path, node.lineno, start, end_line, self._column(end_line, end))
+
+    def _column(self, line: int, offset: int) -> int:
+        """`ast` counts the bytes of UTF-8."""
+        text = self.lines[line - 1]
+        return 1 + (offset if text.isascii() else len(text.encode()[:offset].decode()))
+
 
 def read(path: Path) -> File | None:
     """The file, or None where it can't be read; once for each version of it."""

@@ -85,20 +85,38 @@ class Sources:
             return None
         return Entry(found.place, found.value, found.container, found.node.kind)
 
+    def inheriting(self, path: Path) -> tuple[Place, ...]:
+        """Return where each file inherits the next, from the config's own to a file of this path.
+
+        Args:
+            path: of the config or of one of the files that it inherits.
+        """
+        file, places = read(path), list[Place]()
+        while file is not None:
+            _, place = self._inherited.get(file.identity, (file, None))
+            places += [place] if place is not None else []
+            file = read(place.file) if place is not None else None
+        return tuple(reversed(places))
+
     def suppressions(self) -> tuple[Suppression, ...]:
         """The comments to ignore findings, in all files."""
         return tuple(one for file in self._files for one in suppressions_in(file))
 
-    @cached_property
+    @property
     def _files(self) -> Sequence[File]:
-        found: dict[str, File] = {}
-        paths = [self._path]
-        for path in paths:
+        return [file for file, _ in self._inherited.values()]
+
+    @cached_property
+    def _inherited(self) -> dict[str, tuple[File, Place | None]]:
+        """Identity -> each file, and where a file before it inherits it."""
+        found: dict[str, tuple[File, Place | None]] = {}
+        paths: list[tuple[Path, Place | None]] = [(self._path, None)]
+        for path, place in paths:
             file = read(path)
             if file is not None and file.identity not in found:
-                found[file.identity] = file
+                found[file.identity] = file, place
                 paths += bases_of(file)
-        return list(found.values())
+        return found
 
     @cached_property
     def _entries(self) -> dict[str, Item]:

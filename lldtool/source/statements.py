@@ -36,7 +36,7 @@ def entries_of(path: Path, done: dict[str, dict[str, Item]]) -> dict[str, Item]:
 
 def _defined(file: File, done: dict[str, dict[str, Item]]) -> dict[str, Item]:
     inherited: dict[str, Item] = {}
-    for name in base_names(file):
+    for name, _ in base_names(file):
         for base in named_base(name, file.path):
             inherited |= entries_of(base, done)
     if not isinstance(file.content, ast.Module):
@@ -88,20 +88,20 @@ class _Statements:
     def _assign(self, target: ast.expr, value: ast.expr, *, surely: bool) -> None:
         match target:
             case ast.Name(id=key) if key != "_base_":
-                entries, place = self.names, self._place(target)
+                entries, place = self.names, self._file.place(target)
             case ast.Attribute(value=inside, attr=key):
-                entries, place = self._node(inside).entries, self._place(target)
+                entries, place = self._node(inside).entries, self._file.place(target)
                 column = place.end_column - len(key)
                 place = Place(place.file, place.end_line, column, place.end_line, place.end_column)
             case ast.Subscript(value=inside, slice=index):
-                entries, place = self._node(inside).entries, self._place(index)
+                entries, place = self._node(inside).entries, self._file.place(index)
                 found = self._key(index, self._node(inside))
                 if found is None:
                     return
                 key = found
             case _:
                 return
-        entry = Item(place, self._place(value), Container.statement, self._node(value))
+        entry = Item(place, self._file.place(value), Container.statement, self._node(value))
         entries[key] = entry if surely or key not in entries else over(entry, entries[key])
 
     def _change(self, method: ast.Attribute, call: ast.Call, *, surely: bool) -> None:
@@ -177,7 +177,7 @@ class _Statements:
             if key is None:
                 node.entries |= self._unpacked(value)
             elif (name := self._key(key)) is not None:
-                places = self._place(key), self._place(value)
+                places = self._file.place(key), self._file.place(value)
                 node.entries[name] = Item(*places, Container.mapping, self._node(value))
         return node
 
@@ -189,7 +189,7 @@ class _Statements:
             if keyword.arg is None:
                 node.entries |= self._unpacked(keyword.value)
                 continue
-            at, value = self._place(keyword), self._place(keyword.value)
+            at, value = self._file.place(keyword), self._file.place(keyword.value)
             place = Place(at.file, at.line, at.column, at.line, at.column + len(keyword.arg))
             entry = Item(place, value, Container.call, self._node(keyword.value))
             node.entries[keyword.arg] = entry
@@ -204,7 +204,7 @@ class _Statements:
         kind: Container | None = Container.sequence
         for item in items:
             if not isinstance(item, ast.Starred):
-                place = self._place(item)
+                place = self._file.place(item)
                 found.append(Item(place, place, Container.sequence, self._node(item)))
                 continue
             unpacked = self._node(item.value)
@@ -224,13 +224,3 @@ class _Statements:
         if isinstance(left.constant, str) and isinstance(right.constant, str):
             return Node(constant=left.constant + right.constant)
         return Node()
-
-    def _place(self, node: ast.expr | ast.keyword) -> Place:
-        end_line, end = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
-        start = self._column(node.lineno, node.col_offset)
-        return Place(self._file.path, node.lineno, start, end_line, self._column(end_line, end))
-
-    def _column(self, line: int, offset: int) -> int:
-        """`ast` counts the bytes of UTF-8."""
-        text = self._file.lines[line - 1]
-        return 1 + (offset if text.isascii() else len(text.encode()[:offset].decode()))

@@ -322,3 +322,23 @@ def commit(folder):
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "-A"], check=True)
     subprocess.run([*git, "commit", "-qm", "x"], check=True)
+
+
+def test_what_a_package_ships_is_annotated_where_the_repository_inherits_it(cli, configs):
+    folder = configs(a="_base_ = './_base_/local.py'\n")
+    shipped = "mmpretrain::mixmim/benchmarks/mixmim-base_8xb128-coslr-100e_in1k.py"
+    (folder / "_base_").mkdir()
+    (folder / "_base_" / "local.py").write_text(f"_base_ = [\n    '{shipped}']\n")
+    select = ("--select", "LLD101")
+    (line, _) = cli("check", "configs/a.py", "--format", "github", *select).out.splitlines()
+    assert line.startswith("::error file=configs/_base_/local.py,line=2,endLine=2,col=5,")
+    assert f"in: {shipped}:" in line
+    sarif = json.loads(cli("check", "configs/a.py", "--format", "sarif", *select).out)
+    (result,) = sarif["runs"][0]["results"]
+    physical = result["locations"][0]["physicalLocation"]
+    assert physical["artifactLocation"]["uri"] == "configs/_base_/local.py"
+    assert (physical["region"]["startLine"], physical["region"]["startColumn"]) == (2, 5)
+    assert f"in {shipped}:" in result["message"]["text"]
+    assert cli("check", "configs/a.py", *select).out.startswith(f"{shipped}:")
+    (one,) = json.loads(cli("check", "configs/a.py", "--format", "json", *select).out)["configs"]
+    assert one["findings"][0]["file"].endswith(shipped.partition("::")[2])

@@ -478,6 +478,40 @@ def test_bases_of_bases_are_followed_and_the_nearest_wins(write):
     assert [file.name for file in sources.files] == ["c.py", "b.py", "a.py", "a2.py"]
 
 
+def test_where_each_file_inherits_the_next(write):
+    path = write(
+        {
+            "c.py": "_base_ = [\n    'ä.py', 'b.yaml']\nx = 1\n",
+            "ä.py": "y = 1\n",
+            "b.yaml": "_base_:\n- d.json\n",
+            "d.json": '{"_base_": "e.py", "z": 1}',
+            "e.py": "w = 1\n",
+        }
+    )
+    sources = Sources(path)
+
+    def chain(key):
+        return [text_at(place) for place in sources.inheriting(sources.place((key,)).file)]
+
+    assert chain("x") == []
+    assert chain("y") == ["'ä.py'"]
+    assert chain("z") == ["'b.yaml'", "d.json"]
+    assert chain("w") == ["'b.yaml'", "d.json", '"e.py"']
+    assert sources.inheriting(path.parent / "nowhere.py") == ()
+
+
+def test_where_a_pure_python_config_inherits(write):
+    path = write(
+        {
+            "x.py": "from mmengine.config import read_base\nwith read_base():\n"
+            "    from .base import *\n",
+            "base.py": "y = 1\n",
+        }
+    )
+    (place,) = Sources(path).inheriting(path.parent / "base.py")
+    assert text_at(place) == "from .base import *"
+
+
 @pytest.mark.parametrize("delete", ["_delete_=True", "**{'_delete_': True}", "_delete_=1"])
 def test_a_dict_that_replaces_the_inherited_one_hides_it(write, delete):
     base = "x = dict(p=dict(a=1), q=dict(a=1))\n"

@@ -11,7 +11,9 @@ from lldtool.render.findings.shared import (
     Told,
     config_file,
     file_name,
+    is_installed,
     place_shown,
+    place_to_annotate,
     summary,
     told_once,
 )
@@ -50,7 +52,7 @@ def _annotations(report: Report) -> Iterator[tuple[Severity, str]]:
         for told in several:
             finding = told.finding
             title = printable(f"{finding.code} {finding.name}")
-            place = _place(one, finding.place)
+            place = _place(one, place_to_annotate(finding, _is_here))
             message = _message(one, told, place)
             yield finding.severity, _command(finding.severity, place | {"title": title}, message)
 
@@ -62,8 +64,8 @@ def _file(one: Checked) -> dict[str, str]:
 
 
 def _place(one: Checked, place: Place | None) -> dict[str, str]:
-    """Where GitHub shows it: in the config, for what is in a base outside of the repository."""
-    if place is None or not _is_here(place.file):
+    """Where GitHub shows it: a place in the repository, or the config's file."""
+    if place is None:
         return _file(one)
     lines = {"line": str(place.line), "endLine": str(place.end_line)}
     # Columns may be given within a line only.
@@ -73,14 +75,14 @@ def _place(one: Checked, place: Place | None) -> dict[str, str]:
 
 
 def _is_here(file: Path) -> bool:
-    return not Path(file_name(file)).is_absolute()
+    return not Path(file_name(file)).is_absolute() and not is_installed(file)
 
 
 def _message(one: Checked, told: Told, place: Mapping[str, str]) -> str:
     """What the annotation says; also where, if the annotation's own place does not."""
     finding = told.finding
     lines = [printable(finding.message)]
-    if finding.place and "line" not in place:
+    if finding.place and not _is_here(finding.place.file):
         lines.append(f"in: {place_shown(finding.place)}")
     elif not place:
         lines.append(f"in: {printable(one.config)}")

@@ -13,7 +13,15 @@ from typing import Any
 from urllib.parse import quote
 
 from lldtool.findings import Checked, Finding, Place, Report, Severity
-from lldtool.render.findings.shared import config_file, encodable, file_name, is_in
+from lldtool.render.findings.shared import (
+    config_file,
+    encodable,
+    file_name,
+    is_in,
+    is_installed,
+    place_shown,
+    place_to_annotate,
+)
 from lldtool.rules import Rule
 from lldtool.text import printable
 from lldtool.versions import lldtool_version
@@ -100,15 +108,20 @@ def _results(findings: Iterable[tuple[Checked, Finding]], known: dict[str, int])
 
 
 def _result(one: Checked, finding: Finding) -> dict[str, Any]:
-    location: dict[str, Any] = {"physicalLocation": _physical(one, finding.place)}
+    place = place_to_annotate(finding, lambda file: not is_installed(file)) or finding.place
+    location: dict[str, Any] = {"physicalLocation": _physical(one, place)}
     if finding.parameters:
         location["logicalLocations"] = [
             {"fullyQualifiedName": name, "kind": "member"}
             for name in finding.parameters[:_MOST_PARAMETERS]
         ]
     text = finding.message
-    if finding.place is None or not is_in(one, finding.place):
-        text += f" ({one.config})"
+    about = []
+    if finding.place is not None and finding.place != place:
+        about.append(f"in {place_shown(finding.place)}")
+    if place is None or not is_in(one, place):
+        about.append(one.config)
+    text += f" ({', '.join(about)})" if about else ""
     if finding.suggestion:
         text += f"\nwrite instead:\n{finding.suggestion}"
     return {

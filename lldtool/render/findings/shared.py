@@ -7,7 +7,7 @@ import functools
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,22 @@ def file_shown(file: Path) -> str:
     """A file for a person: one of an installed package's configs as `mmpretrain::mae/x.py`."""
     packaged = _PACKAGED.fullmatch(os.path.normpath(Path.cwd() / file))
     return printable("::".join(packaged.groups()) if packaged else file_name(file))
+
+
+def is_installed(file: Path) -> bool:
+    """Whether a file is one of an installed package, and so of no repository of the user's."""
+    return not {"site-packages", "dist-packages", ".mim"}.isdisjoint(file.parts)
+
+
+def place_to_annotate(finding: Finding, annotates: Callable[[Path], bool]) -> Place | None:
+    """Return the place of a finding, or the nearest where a file of the user's inherits that file.
+
+    Args:
+        finding: what to annotate.
+        annotates: whether a file can be annotated.
+    """
+    places = [finding.place, *reversed(finding.inheriting)] if finding.place else []
+    return next((place for place in places if place and annotates(place.file)), None)
 
 
 def config_file(config: str) -> Path | None:

@@ -7,7 +7,7 @@ import pytest
 from sarif import loader
 from sarif_pydantic import Sarif
 
-from lldtool.findings import Checked, Finding, Report, Severity, Status
+from lldtool.findings import Checked, Finding, Place, Report, Severity, Status
 from lldtool.render.findings import sarif
 from lldtool.render.findings.sarif import report_sarif
 from lldtool.rules import Rule, all_rules
@@ -128,3 +128,16 @@ def test_a_message_holds_no_link():
     text = report_sarif(Report((Checked("a.py", Status.failed, (finding,)),)), RULES)
     message = json.loads(text)["runs"][0]["results"][0]["message"]["text"]
     assert "](" not in message
+
+
+@pytest.mark.parametrize("folder", [".venv/lib/python3.11/site-packages", "/usr/dist-packages"])
+def test_an_installed_file_is_never_the_place_if_another_file_inherits_it(here, folder):
+    inside = Place(here / "configs/a.py", 1, 11, 1, 17)
+    shipped = Place(here / folder / "mmpretrain/x.py", 3, 5, 5, 6)
+    finding = Finding(
+        "LLD101", "decayed-norm", Severity.error, "x", place=shipped, inheriting=(inside,)
+    )
+    (result,) = run_of(Report((Checked("configs/a.py", Status.failed, (finding,)),))).results
+    physical = result.locations[0].physical_location
+    assert physical.artifact_location.uri == "configs/a.py"
+    assert physical.region.start_column == 11
