@@ -106,8 +106,9 @@ def _numbers_as_text(wrapper: Any, suffix: str) -> Iterator[_Suspect]:
 
 
 def _what_text(value: object, suffix: str) -> str:
-    is_yamls = suffix in _YAML and not any(sign in str(value) for sign in ".'\"")
-    return "which is text in YAML without a dot" if is_yamls else "a number in quotes"
+    if suffix in _YAML and not any(sign in str(value) for sign in ".'\""):
+        return "which YAML takes for text (write it with a dot and without quotes)"
+    return "a number in quotes"
 
 
 def _as_number(value: object) -> object:

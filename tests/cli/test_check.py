@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT, SAMPLES, TINY_VIT, lldtool_process
 
 SOUND = TINY_VIT.replace(
@@ -342,3 +343,24 @@ def test_what_a_package_ships_is_annotated_where_the_repository_inherits_it(cli,
     assert cli("check", "configs/a.py", *select).out.startswith(f"{shipped}:")
     (one,) = json.loads(cli("check", "configs/a.py", "--format", "json", *select).out)["configs"]
     assert one["findings"][0]["file"].endswith(shipped.partition("::")[2])
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+def test_a_suggestion_in_markdown_is_in_the_language_of_the_config(cli, configs, suffix):
+    config = {
+        "default_scope": "mmpretrain",
+        "model": {"type": "ImageClassifier", "backbone": {"type": "LeNet5", "num_classes": 3}},
+        "optim_wrapper": {
+            "optimizer": {"type": "AdamW", "lr": "1e-5", "weight_decay": 0.05},
+            "paramwise_cfg": {"norm_decay_mult": 0.0},
+        },
+    }
+    path = configs() / f"a.{suffix}"
+    path.write_text(json.dumps(config))
+    markdown = cli("check", path, "--format", "markdown", "--select", "LLD401").out
+    fenced = markdown.partition(f"```{suffix}\n")[2].partition("```")[0].strip().rstrip(",")
+    if suffix == "json":
+        assert json.loads(f"{{{fenced}}}") == {"lr": 1e-5}
+        assert "in optim\\_wrapper.optimizer, instead of 'lr'" in markdown
+    else:
+        assert yaml.safe_load(fenced) == {"lr": 1e-5}

@@ -162,7 +162,7 @@ def test_yaml_takes_a_number_without_a_dot_for_text(checked):
         "config.yaml",
     )
     assert at == "lr"
-    assert "lr is '1e-5', which is text in YAML without a dot" in finding.message
+    assert "lr is '1e-5', which YAML takes for text (write it with a dot" in finding.message
     assert finding.suggestion.endswith("\nlr: 1.0e-05")
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from pathlib import Path
 
 from lldtool.findings import Checked, Report, Severity
 from lldtool.render.findings.shared import Told, place_shown, summary, told_once
 from lldtool.render.tables import markdown, markdown_table
+from lldtool.source import split_revision
 from lldtool.text import plural, printable
 
+#: Suffix of a config's file -> what a block of its language is called; Python's is not here.
+_LANGUAGES = {".json": "json", ".yaml": "yaml", ".yml": "yaml"}
 #: Room for the line that says how much is left out, in bytes.
 _NOTE = 100
 
@@ -55,11 +60,11 @@ def _entries(one: Checked, several: list[Told]) -> Iterator[str]:
         yield f"{heading}**error** {markdown(one.error)}\n"
         heading = ""
     for told in several:
-        yield heading + _finding(told)
+        yield heading + _finding(one, told)
         heading = ""
 
 
-def _finding(told: Told) -> str:
+def _finding(one: Checked, told: Told) -> str:
     finding = told.finding
     rule = f"**{finding.severity.value}** {markdown(f'{finding.code} {finding.name}')}"
     lines = [f"{rule}: {markdown(finding.message)}", ""]
@@ -67,11 +72,26 @@ def _finding(told: Told) -> str:
     points = [f"- {x}: {markdown(', '.join(items))}" for x, items in (*about, *told.about)]
     lines += [*points, ""] if points else []
     if finding.suggestion:
-        lines += [f"{markdown(told.to_write)}:", "", *_fenced(finding.suggestion), ""]
+        file, _ = split_revision(told.heirs[0] if told.heirs else one.config)
+        language = _LANGUAGES.get(Path(file).suffix, "python")
+        lines += [f"{markdown(told.to_write)}:", "", *_suggestion(finding.suggestion, language), ""]
     return "\n".join(lines)
 
 
-def _fenced(code: str) -> list[str]:
+def _suggestion(code: str, language: str) -> list[str]:
+    """Blocks of code, and between them the lines that say where it goes, which JSON can't hold."""
+    lines = code.strip("\n").split("\n")
+    if language != "json":
+        return _fenced(lines, language)
+    blocks: list[list[str]] = []
+    for is_comment, group in itertools.groupby(lines, lambda line: line.startswith("# ")):
+        together = list(group)
+        comments = [[markdown(line[2:])] for line in together]
+        blocks += comments if is_comment else [_fenced(together, language)]
+    return "\n\n".join("\n".join(block) for block in blocks).split("\n")
+
+
+def _fenced(lines: Sequence[str], language: str) -> list[str]:
     """A block of code; its fence is longer than any that is in it."""
-    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", code)), 3)
-    return [f"{fence}python", *map(printable, code.strip("\n").split("\n")), fence]
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", "\n".join(lines))), 3)
+    return [f"{fence}{language}", *map(printable, lines), fence]

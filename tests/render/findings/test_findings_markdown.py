@@ -50,3 +50,34 @@ def test_a_fence_is_longer_than_any_in_it():
     text = report_markdown(Report((Checked("a.py", Status.failed, (finding,)),)))
     (fence,) = [t for t in MarkdownIt("commonmark").parse(text) if t.type == "fence"]
     assert fence.content == f"{code}\n"
+
+
+SUGGESTION = """\
+# in optim_wrapper.paramwise_cfg, instead of 'a'
+"b": 0.0,
+# in optim_wrapper, delete 'x'
+# in optim_wrapper, delete 'y_z'"""
+
+
+@pytest.mark.parametrize(
+    ("config", "languages", "contents"),
+    [
+        ("a.yaml", ["yaml"], [SUGGESTION]),
+        ("a.yml@main", ["yaml"], [SUGGESTION]),
+        ("a.json", ["json"], ['"b": 0.0,']),
+        ("a.py", ["python"], [SUGGESTION]),
+        ("mmpretrain::mae/a", ["python"], [SUGGESTION]),
+    ],
+)
+def test_a_fence_has_the_language_of_the_config(config, languages, contents):
+    finding = Finding("LLD101", "x", Severity.error, "y", suggestion=SUGGESTION)
+    text = report_markdown(Report((Checked(config, Status.failed, (finding,)),)))
+    tokens = MarkdownIt("commonmark").parse(text)
+    fences = [token for token in tokens if token.type == "fence"]
+    assert [fence.info for fence in fences] == languages
+    assert [fence.content for fence in fences] == [f"{content}\n" for content in contents]
+    shown = [token.content for token in tokens if token.type in ("inline", "fence")]
+    for line in SUGGESTION.splitlines():
+        assert line.strip("# ,").replace("_", "") in "".join(shown).replace("_", "").replace(
+            "\\", ""
+        )
