@@ -29,12 +29,15 @@ def paste(where, entries, path):
         start, _ = offset(text, Sources(path).entry(inside).value)
         opening = re.compile(r"dict\(|\{").match(text, start).end()
         return f"{text[:opening]}{entries}\n{text[opening:]}"
-    (old,) = re.findall(r"'([^']*)'", where["old"])
-    found = Sources(path).entry((*inside, old))
-    start, _ = offset(text, found.place)
-    _, end = offset(text, found.value)
-    after = re.compile(r"\s*,?").match(text, end).end()
-    return f"{text[:start]}{entries}{text[after:]}"
+    for old in re.findall(r"'([^']*)'", where["old"]):
+        found = Sources(path).entry((*inside, old))
+        start, _ = offset(text, found.place)
+        _, end = offset(text, found.value)
+        after = re.compile(r"\s*,?").match(text, end).end()
+        text = f"{text[:start]}{entries}{text[after:]}"
+        path.write_text(text)
+        entries = ""
+    return text
 
 
 def keys(dotted, path):

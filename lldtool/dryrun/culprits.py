@@ -12,7 +12,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from lldtool.dryrun.config import describe
@@ -26,8 +26,8 @@ from lldtool.text import quoted
 Run = Callable[[Any], Exception | None]
 #: A dict of the config -> the class that takes what is in it, and the names that this takes.
 _Homes = dict[tuple[str, ...], tuple[str, list[str]]]
-#: What the constructor is run with at most.
-_MOST_RUNS = 100
+#: How many entries in a row are corrected, and how many are left out, one by one.
+_MOST_STEPS, _MOST_RUNS = 10, 100
 _WRAPPER = ("optim_wrapper",)
 _OPTIMIZER = ("optim_wrapper", "optimizer")
 #: Settings that a constructor may need: a value to try in the place of a wrong one.
@@ -61,23 +61,40 @@ def culprit_of(
         run: runs it again.
         suffix: of the config's file.
     """
-    further = None
-    for suspect in _suspects(error, wrapper, reads, suffix):
-        after = run(_edited(wrapper, suspect.edits))
+    current, now, found = wrapper, error, list[_Suspect]()
+    for _ in range(_MOST_STEPS):
+        suspect, after = _best(now, current, reads, run, suffix)
+        if suspect is None:
+            break
+        found.append(suspect)
         if after is None:
-            return _culprit(suspect)
-        if further is None and describe(after) != describe(error):
-            further = suspect
+            return _culprit(found[0], [edit for one in found for edit in one.edits])
+        current, now = _edited(current, suspect.edits), after
     left_out = _left_out(wrapper, run)
     if left_out is not None:
         value = _value(wrapper, left_out)
         return Culprit(left_out, f"{'.'.join(left_out)} is {quoted(value)}")
-    return None if further is None else _culprit(further)
+    return _culprit(found[0], ()) if found else None
 
 
-def _culprit(suspect: _Suspect) -> Culprit:
-    removed = tuple(edit.path for edit in suspect.edits if edit.value is DELETE)
-    written = tuple((e.path, e.value) for e in suspect.edits if e.value is not DELETE)
+def _best(
+    error: BaseException, wrapper: Any, reads: Collection[str], run: Run, suffix: str
+) -> tuple[_Suspect | None, Exception | None]:
+    """The suspect without which the constructor runs, or else gets further; what it raises then."""
+    further: tuple[_Suspect | None, Exception | None] = None, None
+    for suspect in _suspects(error, wrapper, reads, suffix):
+        after = run(_edited(wrapper, suspect.edits))
+        if after is None:
+            return suspect, None
+        if further[0] is None and describe(after) != describe(error):
+            further = suspect, after
+    return further
+
+
+def _culprit(suspect: _Suspect, edits: Sequence[Edit]) -> Culprit:
+    last = {edit.path: edit.value for edit in edits}
+    removed = tuple(path for path, value in last.items() if value is DELETE)
+    written = tuple((path, value) for path, value in last.items() if value is not DELETE)
     return Culprit(suspect.entry, suspect.problem, removed, written)
 
 
@@ -101,7 +118,7 @@ def _numbers_as_text(wrapper: Any, suffix: str) -> Iterator[_Suspect]:
         problem = f"{'.'.join(path)} is {value!r}, {_what_text(value, suffix)}"
         yield _Suspect(path, problem, [edit])
     if len(found) > 1:
-        values = " and ".join(f"{'.'.join(path)}={value!r}" for path, value, _ in found)
+        values = ", ".join(f"{'.'.join(path)}={value!r}" for path, value, _ in found)
         yield _Suspect(found[0][0], f"{values} are numbers as text", edits)
 
 
@@ -132,22 +149,15 @@ def _as_number(value: object) -> object:
 def _unknown_arguments(
     error: BaseException, wrapper: Any, reads: Collection[str]
 ) -> Iterator[_Suspect]:
-    """An argument that a class does not take, on its own; then with the others of its dict."""
+    """An argument that a class does not take."""
     named = re.search(r"unexpected keyword argument '(\w+)'", str(error))
     if named is None:
         return
     key, homes = named[1], _homes(wrapper, reads)
-    for home, (_, known) in homes.items():
+    for home in homes:
         inside = _value(wrapper, home)
-        if not isinstance(inside, dict) or key not in inside:
-            continue
-        corrected = list(_corrections(key, inside, home, homes))
-        yield from corrected
-        others = [k for k in inside if k not in (key, "type", *known)]
-        first = [next(_corrections(other, inside, home, homes)) for other in others]
-        if first:
-            edits = [edit for one in (corrected[0], *first) for edit in one.edits]
-            yield replace(corrected[0], edits=edits)
+        if isinstance(inside, dict) and key in inside:
+            yield from _corrections(key, inside, home, homes)
 
 
 def _corrections(key: str, inside: Any, home: tuple[str, ...], homes: _Homes) -> Iterator[_Suspect]:

@@ -98,6 +98,10 @@ FIXED = {
         wrapper(f"{ADAMW}, {LAYER_DECAY}, paramwise_cfg=dict(layer_decay_rate=0.9)"),
         "constructor", "belongs in optim_wrapper, not in optim_wrapper.optimizer",
     ),
+    "several mistakes": (
+        wrapper(f"{ADAMW}, eps='1e-8', momentum=0.9, accumulative_counts=2", "dtyp=1, "),
+        "momentum", "AdamW has no argument 'momentum'",
+    ),
     "lr in the wrapper": (
         wrapper("type='SGD'", "lr=0.1, "), "lr", "lr belongs in optim_wrapper.optimizer"
     ),
