@@ -99,7 +99,7 @@ def patterns(names: Collection[str], everything: Collection[str], most: int) -> 
             break
         ends = [_ending(name, stem, parts) for name in short]
         if {_ending(name, stem, parts) for name in others}.isdisjoint(ends):
-            found = _by_mask(ends)
+            found = _by_mask(ends, stem)
     ordered = dict(sorted(found.items(), key=lambda item: -len(item[1])))
     return [printable(name) for name in _cut(_counted(ordered), most)]
 
@@ -128,11 +128,11 @@ def common_module(names: Iterable[str]) -> str:
 NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 
 
-def _by_mask(names: Iterable[str]) -> dict[str, list[str]]:
-    """Names that differ in numbers only together: `layers.*.ln1`."""
+def _by_mask(names: Iterable[str], stem: str = "") -> dict[str, list[str]]:
+    """Names that differ in numbers after a common stem only together: `layers.*.ln1`."""
     masked: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        masked[NUMBER.sub("*", name)].append(name)
+        masked[stem + NUMBER.sub("*", name.removeprefix(stem))].append(name)
     return masked
 
 
