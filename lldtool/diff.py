@@ -64,12 +64,10 @@ class Reshaped(NamedTuple):
 class LayerPair(NamedTuple):
     """Parameters that are in one layer on each side.
 
-    One side is None where it does not train them, and `elsewhere` says then what they are there:
-    `absent`, or a state as in `StatusChange`.
-    Layers that have nothing in common and are of the same depth
-    are a pair as well. `changes` are of the parameters that both sides train; `differs` tells
-    whether anything does. A layer whose parameters are in two layers of the other side is in two
-    pairs.
+    Both sides have the same parameters. One side is None where it does not train them, and
+    `elsewhere` says then what they are there: `absent`, or a state as in `StatusChange`. `changes`
+    are of the parameters that both sides train; `differs` tells whether anything does. A layer
+    whose parameters are in two layers of the other side is in two pairs.
     """
 
     a: Layer | None
@@ -296,7 +294,7 @@ def _layer_pairs(
         x, y = row if only is None else (narrowed(layer, only) for layer in row)
         if x and y:
             own = tuple(changes[name] for name in _names(x) if name in changes)
-            yield LayerPair(x, y, None, own, bool(own) or _names(x).keys() != _names(y).keys())
+            yield LayerPair(x, y, None, own, bool(own))
             continue
         there = statuses[0] if x is None else statuses[1]
         by_status: dict[str, set[str]] = defaultdict(set)

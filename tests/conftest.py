@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import hypothesis
@@ -16,7 +16,15 @@ import psutil
 import pytest
 
 from lldtool.cli import main
-from lldtool.plan import Constructor, Model, Optimizer, OptimWrapper, Parameter, Plan
+from lldtool.plan import (
+    Constructor,
+    Model,
+    Optimizer,
+    OptimWrapper,
+    Parameter,
+    Plan,
+    UntrainedParameter,
+)
 from lldtool.source import locate
 
 # A shell that runs the tests in the background ignores Ctrl-C, and so would all that they start.
@@ -152,6 +160,16 @@ def make_plan(*parameters, **changes):
         "lldtool_version": "0.1.0",
     }
     return Plan(**fields | changes)
+
+
+def with_frozen(plan, is_frozen):
+    """The plan where the optimizer is not given some of the parameters."""
+    frozen = [p for p in plan.parameters if is_frozen(p)]
+    return replace(
+        plan,
+        parameters=tuple(p for p in plan.parameters if not is_frozen(p)),
+        frozen=tuple(UntrainedParameter(p.name, p.shape, p.numel) for p in frozen),
+    )
 
 
 def layer_decay_configs():

@@ -1,5 +1,6 @@
 """Plans with anything in them, for hypothesis."""
 
+from dataclasses import replace
 from typing import get_args
 
 from hypothesis import strategies as st
@@ -83,3 +84,16 @@ plans = st.builds(
     versions=st.dictionaries(text, st.none() | text, max_size=3),
     lldtool_version=text,
 )
+
+
+@st.composite
+def named_plans(draw):
+    """A plan in which every name is there once, from a few names so that two plans share some."""
+    plan = draw(plans)
+    names = draw(st.permutations([f"{m}.{i}" for m in ("backbone", "head") for i in range(5)]))
+    members = draw(st.lists(parameters, max_size=6))
+    kept = [replace(p, name=name) for p, name in zip(members, names, strict=False)]
+    others = [UntrainedParameter(name, (1,), 1) for name in names[len(kept) : len(kept) + 3]]
+    cut = draw(st.integers(0, len(others)))
+    return replace(plan, parameters=tuple(kept), frozen=tuple(others[:cut]),
+                   left_out=tuple(others[cut:]))  # fmt: skip

@@ -1,4 +1,4 @@
-"""What `diff_plans` and `align` say, for any two plans."""
+"""What `diff_plans` says, for any two plans."""
 
 import math
 from dataclasses import replace
@@ -7,26 +7,11 @@ import pytest
 from conftest import make_parameter, make_plan
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import parameters, plans
+from strategies import named_plans
 
-from lldtool.alignment import align
 from lldtool.diff import SETTINGS, diff_plans
 from lldtool.plan import Constructor, Model, Optimizer, OptimWrapper, Parameter, UntrainedParameter
 from lldtool.render.words import summary
-
-
-@st.composite
-def named_plans(draw):
-    """A plan in which every name is there once, from a few names so that two plans share some."""
-    plan = draw(plans)
-    names = draw(st.permutations([f"{m}.{i}" for m in ("backbone", "head") for i in range(5)]))
-    members = draw(st.lists(parameters, max_size=6))
-    kept = [replace(p, name=name) for p, name in zip(members, names, strict=False)]
-    others = [UntrainedParameter(name, (1,), 1) for name in names[len(kept) : len(kept) + 3]]
-    cut = draw(st.integers(0, len(others)))
-    return replace(plan, parameters=tuple(kept), frozen=tuple(others[:cut]),
-                   left_out=tuple(others[cut:]))  # fmt: skip
-
 
 PLAIN = SETTINGS[:-1]  # without extras, of which only some count
 
@@ -122,54 +107,6 @@ def test_the_summary_counts_what_is_listed(a, b):
         )
 
 
-@given(st.lists(named_plans(), min_size=1, max_size=4), st.booleans())
-def test_every_parameter_is_in_one_row_in_its_own_layer(several, join):
-    rows = align(several, join=join)
-    for number, plan in enumerate(several):
-        cells = [row[number] for row in rows if row[number] is not None]
-        assert sorted(p.name for layer in cells for p in layer.parameters) == sorted(
-            p.name for p in plan.parameters
-        )
-        for layer in cells:
-            for p in layer.parameters:
-                assert (p.layer_id, p.lr, p.lr_scale) == (layer.layer_id, layer.lr, layer.lr_scale)
-    assert all(any(row) for row in rows)
-
-
-@given(named_plans(), named_plans())
-def test_what_both_train_is_in_one_row(a, b):
-    both = {p.name for p in a.parameters} & {p.name for p in b.parameters}
-    for x, y in align([a, b]):
-        names = [{p.name for p in layer.parameters} if layer else set() for layer in (x, y)]
-        assert names[0] & both == names[1] & both
-
-
-def block(depth, **changes):
-    return make_parameter(f"backbone.layers.{depth}.weight", layer_id=depth + 1, **changes)
-
-
-def vit(depth, **changes):
-    head = make_parameter("head.weight", layer_id=depth + 1)
-    return make_plan(*(block(i, lr=0.1 * (i + 1)) for i in range(depth)), head, **changes)
-
-
-def test_layers_of_unequal_depth_are_aligned_by_what_they_hold():
-    rows = [tuple(x and x.layer_id for x in row) for row in align([vit(2), vit(4)])]
-    assert rows == [(1, 1), (2, 2), (None, 3), (None, 4), (3, 5)]
-
-
-def test_layers_without_a_common_parameter_are_aligned_by_depth():
-    other = make_plan(*(make_parameter(f"body.{i}", layer_id=i + 1) for i in range(3)))
-    assert [tuple(x.layer_id for x in row) for row in align([vit(2), other])] == [
-        (1, 1), (2, 2), (3, 3)
-    ]  # fmt: skip
-
-
-def test_layers_without_a_common_parameter_and_of_unequal_depth_stand_alone():
-    other = make_plan(*(make_parameter(f"body.{i}", layer_id=i + 1) for i in range(5)))
-    assert all(None in row for row in align([vit(2), other]))
-
-
 def test_a_moved_parameter_is_in_a_row_of_its_own():
     moved = make_plan(make_parameter("a", layer_id=1), make_parameter("b", layer_id=1))
     there = make_plan(make_parameter("a", layer_id=1), make_parameter("b", layer_id=2))
@@ -187,12 +124,6 @@ def test_what_one_side_does_not_train_is_in_a_row_of_its_own():
     assert {p.elsewhere: [q.name for q in p.a.parameters] for p in pairs} == {
         None: ["x"], "absent": ["w"], "frozen": ["y"], "left out": ["z"]
     }  # fmt: skip
-
-
-def test_joined_rows_hold_what_only_some_plans_have():
-    a, b = make_plan(make_parameter("x"), make_parameter("y")), make_plan(make_parameter("x"))
-    assert len(align([a, b])) == 2
-    assert len(align([a, b], join=True)) == 1
 
 
 def test_nan_equals_nan_also_when_read_from_two_files():

@@ -53,9 +53,7 @@ def _value(content: object, digits: int) -> str:
 
 
 def differs(pair: LayerPair, name: str) -> bool:
-    """Whether a setting differs between two layers, be it that they hold other parameters."""
-    if pair.a and pair.b and pair.differs and not pair.changes:
-        return bool(getattr(pair.a, name) != getattr(pair.b, name))
+    """Whether a setting differs between two layers."""
     return any(name in change.settings for change in pair.changes)
 
 

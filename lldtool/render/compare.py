@@ -13,10 +13,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lldtool.alignment import align
+from lldtool.alignment import Alignment, align_roles
 from lldtool.diff import PlanDiff, diff_plans
 from lldtool.plan import Layer, Plan, dump_by_line, plan_header
-from lldtool.render.contents import folded, largest_modules
+from lldtool.render.contents import folded, largest_modules, patterns
 from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.terminal import grid, notes_table, plain_table, rendered
 from lldtool.text import lr, printable
@@ -31,20 +31,29 @@ class Comparison:
     legend: tuple[tuple[str, str], ...]
 
     @cached_property
-    def rows(self) -> list[tuple[Layer | None, ...]]:
-        """What is in one layer in every plan, a layer for each plan."""
-        return align(self.plans, join=True)
+    def alignment(self) -> Alignment:
+        """Rows of layers that have the same role in every plan."""
+        return align_roles(self.plans)
+
+    @property
+    def rows(self) -> tuple[tuple[Layer | None, ...], ...]:
+        """A layer for each plan, None where it has none of that role."""
+        return self.alignment.rows
 
     @cached_property
     def contents(self) -> list[str]:
         """What is in each row."""
-        names = [[p.name for layer in row if layer for p in layer.parameters] for row in self.rows]
-        return [", ".join(folded(modules)) for modules in largest_modules(names, names)]
-
-    @property
-    def layer_ids(self) -> list[str]:
-        """The layer's id of each row, or those that it has in the variants."""
-        return [_layer_ids(row) for row in self.rows]
+        names = [
+            list(dict.fromkeys(p.name for layer in row if layer for p in layer.parameters))
+            for row in self.rows
+        ]
+        every = {name for own in names for name in own}
+        modules = map(folded, largest_modules(names, names))
+        shown = [
+            x if len(x) <= _MOST_NAMES else min(x, patterns(own, every, _MOST_NAMES), key=len)
+            for x, own in zip(modules, names, strict=True)
+        ]
+        return [", ".join(own) for own in shown]
 
     @cached_property
     def decayed_otherwise(self) -> list[int]:
@@ -66,6 +75,8 @@ class Comparison:
         return list(dict.fromkeys(note for plan in self.plans for note in plan.notes))
 
 
+#: More names than this in a row are written as patterns, where that makes them fewer.
+_MOST_NAMES = 3
 #: The title of the last row.
 _DECAYED_OTHERWISE = "weight decay differs"
 
@@ -96,22 +107,27 @@ def caption(comparison: Comparison) -> str:
     shared = comparison.shared
     of_shared = "of those in common, " if len(set(shared)) > 1 else ""
     return (
-        f"lr of each layer; last row: {of_shared}parameters whose weight decay is not that of "
-        f"column {first}"
+        f"{_ROWS[comparison.alignment.by]}; last row: {of_shared}parameters whose weight decay is "
+        f"not that of column {first}"
     )
 
 
+#: What the rows are, by what they are aligned by.
+_ROWS = {
+    "layer_id": "lr of each layer",
+    "role": "lr of each layer, aligned by role: stem, blocks by number, head",
+    "depth": "lr of each layer in order of relative depth, as the models have different blocks; "
+    "only layers of the same role share a row",
+    "name": "lr of each layer, aligned by the names of modules",
+}
 #: The width that the contents of a layer are cut down to, before the table is cut in parts.
 _CONTENTS = 22
 
 
 def comparison_columns(comparison: Comparison) -> tuple[list[list[str]], list[list[str]]]:
     """What each row is about, and lr in each variant: columns of a title, rows and a last one."""
-    fixed = (
-        [["layer", *comparison.layer_ids, ""]]
-        if any(plan.has_layers for plan in comparison.plans)
-        else []
-    )
+    labels = comparison.alignment.labels
+    fixed = [["layer", *labels, ""]] if any(labels) else []
     fixed.append(["contents", *comparison.contents, _DECAYED_OTHERWISE])
     variants = [
         [
@@ -130,17 +146,12 @@ def comparison_columns(comparison: Comparison) -> tuple[list[list[str]], list[li
     return fixed, variants
 
 
-def _layer_ids(row: Sequence[Layer | None]) -> str:
-    ids = [str("–" if layer.layer_id is None else layer.layer_id) for layer in row if layer]
-    return "/".join(dict.fromkeys(ids))
-
-
 def _table(fixed: Sequence[Sequence[str]], variants: Sequence[Sequence[str]]) -> Table:
     table = plain_table()
-    for title, *_ in fixed:
-        right = title == "layer"
+    for title, *cells in fixed:
+        right = title == "layer" and all(cell.isdecimal() for cell in cells if cell)
         table.add_column(
-            title, justify="right" if right else "left", no_wrap=right, overflow="fold"
+            title, justify="right" if right else "left", no_wrap=title == "layer", overflow="fold"
         )
     for title, *_ in variants:
         table.add_column(Text(title), justify="right", no_wrap=True)
@@ -163,14 +174,16 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def comparison_csv(comparison: Comparison) -> str:
-    """A row for each layer; lr as `repr` has it, nothing where a variant has no such layer."""
+    """A row for each layer; lr as `repr` has it, nothing where a variant has no such layer.
+
+    `layer_id` is the role of a layer that has not the same id in every variant.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["layer_id", "contents", *map(printable, comparison.titles)])
-    for ids, contents, row in zip(
-        comparison.layer_ids, comparison.contents, comparison.rows, strict=True
-    ):
-        writer.writerow([ids, contents, *("" if layer is None else layer.lr for layer in row)])
+    labels = comparison.alignment.labels
+    for label, contents, row in zip(labels, comparison.contents, comparison.rows, strict=True):
+        writer.writerow([label, contents, *("" if layer is None else layer.lr for layer in row)])
     writer.writerow(["", _DECAYED_OTHERWISE, *comparison.decayed_otherwise])
     return out.getvalue()
 
@@ -191,9 +204,12 @@ def comparison_json(comparison: Comparison) -> str:
                 comparison.titles, comparison.plans, comparison.decayed_otherwise, strict=True
             )
         ],
+        "aligned_by": comparison.alignment.by,
         "layers": [
-            {"contents": contents, **{name: values(row, name) for name in names}}
-            for row, contents in zip(comparison.rows, comparison.contents, strict=True)
+            {"label": label, "contents": contents, **{name: values(row, name) for name in names}}
+            for row, label, contents in zip(
+                comparison.rows, comparison.alignment.labels, comparison.contents, strict=True
+            )
         ],
     }
     return dump_by_line(msgspec.to_builtins(content))

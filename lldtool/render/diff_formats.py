@@ -60,7 +60,8 @@ def _layer_json(pair: LayerPair) -> dict[str, Any]:
     names = ("layer_id", "lr", "lr_scale", "num_tensors")
     sides = {"a": pair.a, "b": pair.b}
     values = {n: {side: x and getattr(x, n) for side, x in sides.items()} for n in names}
-    return {**values, "differs": pair.differs}
+    status = {side: "trained" if x else pair.elsewhere for side, x in sides.items()}
+    return {**values, "status": status, "differs": pair.differs}
 
 
 #: What GitHub takes as a comment, in characters, less some room for what others add.

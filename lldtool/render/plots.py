@@ -12,12 +12,13 @@ import io
 import logging
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lldtool.diff import diff_plans
 from lldtool.plan import Layer, Plan
+from lldtool.render.axis import axis_of, decayed_otherwise, points_of
 from lldtool.render.compare import Comparison
 from lldtool.render.contents import layer_contents
 from lldtool.render.schedule import names_of, which_layers
@@ -87,7 +88,9 @@ def plan_picture(plan: Plan, form: str, *, dark: bool = False) -> bytes:
         str(layer.layer_id) if plan.has_layers else contents[i] for i, layer in enumerate(layers)
     ]
     with _figure(theme, plan.config) as figure:
-        above, below = _panels(figure, ids, "layer" if plan.has_layers else "")
+        above, below = _panels(
+            figure, dict(enumerate(ids)), "layer, 0 is the stem" if plan.has_layers else ""
+        )
         own = [layer.lr if layer.trained else None for layer in layers]
         _lr_axis(above, own)
         places = range(len(layers))
@@ -168,52 +171,47 @@ def comparison_picture(comparison: Comparison, form: str, *, dark: bool = False)
     The panel below counts the tensors whose weight decay is not that of the first plan.
     """
     theme = _DARK if dark else _LIGHT
-    rows, titles = comparison.rows, comparison.titles
-    has_layers = any(plan.has_layers for plan in comparison.plans)
-    ids = {layer.layer_id for row in rows for layer in row if layer}
-    # By its own number each layer has its place, whatever is in it; else each row has one.
-    numbers = sorted(number for number in ids if number is not None and None not in ids)
-    place_of: dict[int | None, int] = {layer_id: i for i, layer_id in enumerate(numbers)}
-    labels = list(map(str, numbers)) or (
-        comparison.layer_ids if has_layers else comparison.contents
-    )
-    otherwise, names = _decayed_otherwise(comparison), dict(comparison.legend)
+    rows, titles, axis = comparison.rows, comparison.titles, axis_of(comparison)
+    otherwise, names = decayed_otherwise(comparison), dict(comparison.legend)
     heading = [text for label, text in comparison.legend if label not in titles]
     with _figure(theme) as figure:
         both = any(any(counts) for counts in otherwise)
-        above, below = _panels(figure, labels, "layer" if has_layers else "", both=both)
+        above, below = _panels(figure, axis.ticks, axis.title, both=both)
         _lr_axis(above, [layer.lr for row in rows for layer in row if layer])
         width = 0.8 / max(1, len(titles) - 1)
         for number, title in enumerate(titles):
             color = theme.variants[number % len(theme.variants)]
-            layers = {i: layer for i, row in enumerate(rows) if (layer := row[number])}
-            places = [place_of.get(layer.layer_id, i) for i, layer in layers.items()]
             under = 1 - number / max(1, len(titles) - 1)  # thicker, to be seen below the next ones
+            style: Any = {
+                "color": color, "marker": _MARKERS[number % len(_MARKERS)],
+                "linewidth": 1.2 + 1.8 * under, "markersize": 3.5 + 3.0 * under,
+            }  # fmt: skip
+            layers = [row[number] for row in rows]
+            own = zip(layers, comparison.alignment.labels, strict=True)
+            # Not from module to module, where a plan knows no layers.
+            is_line = all(label or x.layer_id is not None for x, label in own if x)
+            line, others = points_of(axis.places[number], layers, axis.gaps)
             above.plot(
-                places, [_drawable(layer.lr) for layer in layers.values()],
-                label=_label(f"{title}  {names.get(title, '')}", _LONGEST_NAME), color=color,
-                linewidth=1.2 + 1.8 * under, markersize=3.5 + 3.0 * under,
-                marker=_MARKERS[number % len(_MARKERS)],
-                linestyle=_LINES[number % len(_LINES)] if has_layers else "none",
+                *_drawn(line), label=_label(f"{title}  {names.get(title, '')}", _LONGEST_NAME),
+                linestyle=_LINES[number % len(_LINES)] if is_line else "none", **style,
             )  # fmt: skip
+            above.plot(*_drawn(others), linestyle="none", **style)
             if both and number:
-                shifted = [place - 0.4 + (number - 0.5) * width for place in places]
-                below.bar(shifted, [otherwise[number][i] for i in layers], width, color=color)
+                shift = -0.4 + (number - 0.5) * width
+                counts: Counter[float] = Counter()
+                for place, count in zip(axis.places[number], otherwise[number], strict=True):
+                    counts.update({place + shift * axis.unit: count} if count else {})
+                below.bar(list(counts), list(counts.values()), width * axis.unit, color=color)
         if both:
-            below.set_ylabel(f"tensors decayed\nnot as in {_label(titles[0], _LONGEST_LABEL)}")
+            below.set_ylabel(
+                f"tensors decayed\nnot as in {_label(titles[0], _LONGEST_LABEL)}", fontsize=9
+            )
         _legend_outside(figure, above, heading)
         return _saved(figure, form)
 
 
-def _decayed_otherwise(comparison: Comparison) -> list[list[int]]:
-    """For each plan, how many tensors of each row have not the first plan's weight decay."""
-    first, found = comparison.plans[0], []
-    for number, plan in enumerate(comparison.plans):
-        names = {change.a.name for change in diff_plans(first, plan).with_changed("weight_decay")}
-        layers = [row[number] for row in comparison.rows]
-        own = [{p.name for p in layer.parameters} if layer else set() for layer in layers]
-        found.append([len(names & there) for there in own])
-    return found
+def _drawn(points: Sequence[tuple[float, float | None]]) -> tuple[list[float], list[float]]:
+    return [place for place, _ in points], [_drawable(lr) for _, lr in points]
 
 
 @contextlib.contextmanager
@@ -250,22 +248,22 @@ def _saved(figure: Figure, form: str) -> bytes:
 
 
 def _panels(
-    figure: Figure, labels: Sequence[str], title: str, *, both: bool = True
+    figure: Figure, ticks: Mapping[float, str], title: str, *, both: bool = True
 ) -> tuple[Axes, Axes]:
-    """A large panel above a small one, or the large one alone, with a place for each label."""
+    """A large panel above a small one, or the large one alone, with labels at some places."""
     if both:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     else:
         above = below = figure.subplots()
-    step = max(1, -(-len(labels) // _MOST_LABELS))
-    shown = [_label(label, _LONGEST_LABEL) for label in labels[::step]]
+    places = list(ticks)
+    chosen = places[:: max(1, -(-len(places) // _MOST_LABELS))]
+    chosen[1:] = [*chosen[1:-1], *places[-1:]] if len(places) > 1 else []  # the head in any case
+    shown = [_label(ticks[place], _LONGEST_LABEL) for place in chosen]
     long = max(map(len, shown), default=0) * len(shown) > _MOST_IN_A_ROW
-    below.set_xticks(
-        range(0, len(labels), step), shown,
-        rotation=30 if long else 0, ha="right" if long else "center",
-    )  # fmt: skip
-    below.set_xlabel(f"{title}, 0 is the stem" if title else "")
-    below.grid(visible=False, axis="x")
+    below.set_xticks(chosen, shown, rotation=30 if long else 0, ha="right" if long else "center")
+    below.set_xlabel(title)
+    for axes in (above, below):
+        axes.grid(visible=False, axis="x")
     return above, below
 
 

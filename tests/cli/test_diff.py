@@ -294,3 +294,50 @@ def test_a_directory_is_answered_with_a_config_in_it(cli):
     result = cli("diff", SAMPLES, SAMPLES / "traps.py")
     assert (result.code, result.out) == (2, "")
     assert f"name a config in it, such as {SAMPLES}/beit-base.py; lldtool check" in result.err
+
+
+NET = """
+from mmengine.model import BaseModel
+from torch import nn
+
+class Net(BaseModel):
+    def __init__(self, frozen):
+        super().__init__()
+        self.backbone = nn.ModuleDict(dict(low=nn.Linear(2, 2), high=nn.Linear(2, 2)))
+        self.head = nn.Linear(2, 2)
+        self.backbone[frozen].requires_grad_(False)
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return inputs
+"""
+DISJOINT = """
+_base_ = []
+default_scope = 'mmengine'
+custom_imports = dict(imports=['net'])
+model = dict(type='net.Net', frozen='high')
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=2e-3, weight_decay=0.01),
+    paramwise_cfg=dict(custom_keys={'backbone.high': dict(lr_mult=0.25)}))
+"""
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "json"])
+def test_parts_that_only_one_side_trains_are_not_compared_with_each_other(tmp_path, form):
+    """Both have a layer `backbone`, and no parameter of it in common."""
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "a.py").write_text(DISJOINT)
+    change = "model.frozen=low"
+    result = lldtool_process("diff", "a.py", "--with", change, "--format", form, cwd=tmp_path)
+    assert (result.code, result.err) == (1, "")
+    if form == "json":
+        rows = json.loads(result.out)["layers"]
+        assert [row["status"] for row in rows if row["differs"]] == [
+            {"a": "trained", "b": "frozen"}, {"a": "frozen", "b": "trained"}
+        ]  # fmt: skip
+        assert [row["lr"] for row in rows] == [
+            {"a": 2e-3, "b": None}, {"a": None, "b": 5e-4}, {"a": 2e-3, "b": 2e-3}
+        ]  # fmt: skip
+    else:
+        assert "2.00e-3 → frozen" in result.out
+        assert "frozen → 5.00e-4" in result.out
+        assert "×" not in result.out
+        assert "lr differs" not in result.out

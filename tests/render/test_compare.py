@@ -66,10 +66,45 @@ def test_json_has_a_list_in_the_order_of_the_variants():
     assert content["schema_version"] == 1
 
 
-def test_a_parameter_of_some_plans_joins_the_row_of_its_layer():
-    a = make_plan(make_parameter("b.x"), make_parameter("b.y"))
-    b = make_plan(make_parameter("b.x"))
-    assert len(Comparison((a, b), ("A", "B"), ()).rows) == 1
+def test_rows_are_labelled_by_id_or_else_by_role():
+    vit = load_plan(PLANS / "vit-base_layer-decay.json")
+    moved = replace(vit, parameters=tuple(
+        replace(p, layer_id=p.layer_id + 1) for p in vit.parameters
+    ))  # fmt: skip
+    for other, labels, told in (
+        (vit, [str(i) for i in range(14)], "lr of each layer;"),
+        (moved, ["stem", *(f"block {i}" for i in range(1, 13)), "head"], "aligned by role"),
+    ):
+        both = Comparison((vit, other), ("A", "B"), ())
+        lines = comparison_text(both, width=80, color=False).splitlines()
+        start = next(i for i, line in enumerate(lines) if line.split()[:1] == ["layer"]) + 1
+        shown = [line.strip() for line in lines[start : start + 14]]
+        assert all(line.startswith(f"{x} ") for line, x in zip(shown, labels, strict=True))
+        assert told in " ".join(lines)
+        rows = list(csv.reader(io.StringIO(comparison_csv(both))))
+        assert [row[0] for row in rows[1:-1]] == labels
+        content = json.loads(comparison_json(both))
+        assert [layer["label"] for layer in content["layers"]] == labels
+        assert content["aligned_by"] == both.alignment.by
+
+
+def test_a_caption_says_how_unlike_models_are_aligned():
+    several = comparison(*DIFFERENT)
+    assert several.alignment.by == "depth"
+    text = " ".join(comparison_text(several, width=80, color=False).split())
+    assert "in order of relative depth" in text
+    plain = [load_plan(PLANS / "resnet50_lr-mult.json")] * 2
+    text = comparison_text(Comparison(tuple(plain), ("A", "B"), ()), width=80, color=False)
+    assert "aligned by the names of modules" in text
+
+
+def test_parameters_of_a_block_that_are_many_are_written_as_a_pattern():
+    vit = load_plan(PLANS / "vit-base_layer-decay.json")
+    two = replace(vit, parameters=tuple(
+        replace(p, lr=2 * p.lr) if p.name.endswith("bias") else p for p in vit.parameters
+    ))  # fmt: skip
+    contents = Comparison((vit, two), ("A", "B"), ()).contents
+    assert contents[2:4] == ["layers.0.*.weight ×6", "layers.0.*.bias ×6"]
 
 
 def test_weight_decays_are_counted_against_the_first_plan():

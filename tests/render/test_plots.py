@@ -5,6 +5,7 @@ import re
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from schedules import schedule_of
 
+from lldtool.render.axis import axis_of, points_of
 from lldtool.render.compare import Comparison
 from lldtool.render.plots import comparison_picture, plan_picture, schedule_picture
 from tests.conftest import lldtool_process, make_parameter, make_plan
@@ -89,6 +91,52 @@ def test_plans_of_other_depths_are_drawn_over_the_numbers_of_their_layers():
     shallow, deep = plan_of([1e-4, 1e-3]), plan_of([1e-5, 1e-4, 5e-4, 1e-3])
     written = texts(comparison_picture(comparison_of(shallow, deep), "svg"))
     assert [text for text in written if text.isdecimal()] == ["0", "1", "2", "3"]
+
+
+def vit(depth, blocks="layers"):
+    """Stem, blocks and head."""
+    names = ["patch_embed.w", *(f"{blocks}.{i}.w" for i in range(depth)), "head.w"]
+    return make_plan(*(
+        make_parameter(f"backbone.{name}", layer_id=i, lr=1e-3 * 0.5 ** (depth + 1 - i))
+        for i, name in enumerate(names)
+    ))  # fmt: skip
+
+
+def test_blocks_of_other_depths_are_drawn_by_number_and_the_heads_last():
+    several = comparison_of(vit(2), vit(4))
+    written = texts(comparison_picture(several, "svg"))
+    labels = ["stem", "1", "2", "3", "4", "head", "stem, blocks by number, head"]
+    assert [text for text in written if text in labels] == labels
+    axis = axis_of(several)
+    line, others = points_of(axis.places[0], [row[0] for row in several.rows], axis.gaps)
+    assert [place for place, lr in line if math.isnan(lr)] == [3, 4]
+    assert (line[-1][1], others) == (1e-3, [])
+
+
+def test_models_with_other_blocks_are_drawn_by_relative_depth():
+    several = comparison_of(vit(2), vit(4, "blocks"))
+    assert "relative depth: 0 % is the stem, 100 % the last layer" in texts(
+        comparison_picture(several, "svg")
+    )
+    places = [sorted(place for place in own if not math.isnan(place))
+              for own in axis_of(several).places]  # fmt: skip
+    assert places == [[0, 1 / 3, 2 / 3, 1], [0, 1 / 5, 2 / 5, 3 / 5, 4 / 5, 1]]
+
+
+def test_of_two_lrs_in_a_layer_the_line_goes_through_the_larger_part():
+    plan = plan_of([1e-5, 1e-3], decays=(0.05,) * 3)
+    last = [replace(p, lr=2 * p.lr) if p.name.endswith("2") else p for p in plan.parameters]
+    several = comparison_of(plan, replace(plan, parameters=tuple(last)))
+    axis = axis_of(several)
+    line, others = points_of(axis.places[1], [row[1] for row in several.rows], axis.gaps)
+    assert line == [(0, 1e-5), (1, 1e-3)]
+    assert others == [(0, 2e-5), (1, 2e-3)]
+
+
+def test_the_last_layer_has_a_label_also_where_there_are_many():
+    written = texts(plan_picture(plan_of([1e-3] * 34), "svg"))
+    assert [text for text in written if text.isdecimal()][:2] == ["0", "2"]
+    assert "33" in written
 
 
 def test_many_variants_make_the_picture_higher():
