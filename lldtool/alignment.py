@@ -222,14 +222,14 @@ def _in_order(
         one_sided_first = (max(known[row]), -row.count(None))
         return ([i is None for i in row], max(known[row]), own) if runs else (one_sided_first, own)
 
-    left = [_rows_of_layers(rows, n) for n in range(len(plans))]
+    left = [_rows_of_layers(sorted(rows, key=key), n) for n in range(len(plans))]
     ordered: list[_Place] = []
     while len(ordered) < len(rows):
-        coming = {n: min(own) for n, own in enumerate(left) if own}
-        near = [row for n, i in coming.items() for row in left[n][i]]
-        free = [row for row in near if all(i in (None, coming.get(n)) for n, i in enumerate(row))]
+        near = {n: next(iter(own.items())) for n, own in enumerate(left) if own}
+        free = _free_rows(near)
         # Where plans contradict each other, what one of them has first.
-        row = min(free, key=key) if free else min(near, key=lambda row: min(known[row]))
+        others = chain.from_iterable(own for _, own in near.values())
+        row = min(free, key=key) if free else min(others, key=lambda row: min(known[row]))
         ordered.append(row)
         for n, i in enumerate(row):
             if i is not None:
@@ -237,6 +237,16 @@ def _in_order(
                 if not left[n][i]:
                     del left[n][i]
     return ordered
+
+
+def _free_rows(near: Mapping[int, tuple[int, Sequence[_Place]]]) -> list[_Place]:
+    """The first row of each plan's next layer that no other plan has something before."""
+    layer = {n: i for n, (i, _) in near.items()}
+
+    def is_free(row: _Place) -> bool:
+        return all(i in (None, layer.get(n)) for n, i in enumerate(row))
+
+    return [row for _, own in near.values() if (row := next(filter(is_free, own), None))]
 
 
 def _depths_of_rows(
@@ -262,10 +272,10 @@ def _depths_of_rows(
 
 
 def _rows_of_layers(rows: Iterable[_Place], plan: int) -> dict[int, list[_Place]]:
-    """Layer of a plan -> the rows that it is in."""
+    """Layer of a plan -> the rows that it is in, the first layer first."""
     found: dict[int, list[_Place]] = defaultdict(list)
     for row in rows:
         i = row[plan]
         if i is not None:
             found[i].append(row)
-    return dict(found)
+    return dict(sorted(found.items()))
