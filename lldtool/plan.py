@@ -148,8 +148,9 @@ class Model:
     """The class of the model and of its backbone, and how many elements their parameters have.
 
     Of the whole model, also where a plan was narrowed to some of its parameters. `backbones` are
-    the names of the modules that are backbones: `backbone`, `img_backbone`, `student.backbone`;
-    None in a plan that lldtool 0.1 saved.
+    the names of the modules that are backbones: `backbone`, `img_backbone`, `student.backbone`, ""
+    for the model itself; None in a plan that lldtool 0.1 saved. `backbone` is the class of the
+    first one that is not all frozen.
     """
 
     type: str

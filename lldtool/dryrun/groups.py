@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import inspect
 import numbers
-import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType
 from typing import Any
 
+from lldtool.backbones import backbones_of
 from lldtool.dryrun.model import is_lazy
 from lldtool.dryrun.registries import type_name
 from lldtool.errors import LldtoolError
@@ -93,9 +92,10 @@ def read_parameters(
 
 def model_header(model: Any) -> Model:
     """What a plan says of the model as a whole."""
-    modules = dict(model.named_modules())
-    backbones = backbones_of(modules)
-    first = modules[backbones[0]] if backbones else None
+    backbones = backbones_of(name for name, _ in model.named_parameters())
+    modules = [model.get_submodule(name) for name in backbones if name]
+    trained = (m for m in modules if any(p.requires_grad for p in m.parameters()))
+    first = next(trained, modules[0] if modules else None)
     return Model(
         type=type(model).__name__,
         backbone=None if first is None else type(first).__name__,
@@ -103,38 +103,6 @@ def model_header(model: Any) -> Model:
         backbone_numel=None if first is None else sum(numel_of(p) for p in first.parameters()),
         backbones=backbones,
     )
-
-
-#: What OpenMMLab's models call the module that extracts features, by the last part of its name.
-_BACKBONE = re.compile(r"(\w+_)?backbone(_?\d+|_[a-z])?|(image|img|visual|vision)_encoder|visual")
-
-
-def backbones_of(modules: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the modules that are backbones, the outermost ones.
-
-    Those that are called so; where none is, the module that owns the longest sequence of blocks.
-
-    Args:
-        modules: name -> module, as `model.named_modules()` has them.
-    """
-    called: list[str] = []
-    for name, module in modules.items():
-        is_inside = any(name.startswith(f"{outer}.") for outer in called)
-        is_called_so = _BACKBONE.fullmatch(name.rpartition(".")[2])
-        if is_called_so and not is_inside and next(module.parameters(), None) is not None:
-            called.append(name)
-    return tuple(called) or _owner_of_blocks(modules)
-
-
-def _owner_of_blocks(modules: Mapping[str, Any]) -> tuple[str, ...]:
-    """The top-level module with the longest sequence of modules of one class, if there is one."""
-    blocks: Counter[tuple[str, type]] = Counter()
-    for name, module in modules.items():
-        sequence, _, number = name.rpartition(".")
-        if number.isdigit() and next(module.parameters(), None) is not None:
-            blocks[sequence, type(module)] += 1
-    ((sequence, _), length) = max(blocks.items(), key=lambda item: item[1], default=(("", None), 0))
-    return (sequence.partition(".")[0],) if length > 1 and "." in sequence else ()
 
 
 def strangers(model: Any, optimizers: Mapping[str, Any]) -> int:

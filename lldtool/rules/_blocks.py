@@ -1,68 +1,152 @@
-"""The blocks of a backbone, by the numbers in the names of its parameters."""
+"""The backbones of a model, their stem and their blocks, by the names of the parameters."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
+from lldtool.backbones import backbones_of
 from lldtool.plan import Parameter
 from lldtool.rules._parameters import is_in_embedding
 from lldtool.rules.base import Subject
 
-#: The first numbered module in a name: `backbone.layers`, `3`; `backbone.layer2`, `0`.
-_BLOCK = re.compile(r"(.*?)\.(\d+)\.")
-#: Norms that come last, wherever in a class they are defined.
-_FINAL = re.compile(r"backbone\.(fc_norm|norm\d*|ln\d?|final\w*|post_norm|head\w*)\..*")
+#: The first numbered module in a name: `layers`, `3`; `layer2`, `0`.
+_BLOCK = re.compile(r"(?:(.*?)\.)?(\d+)\.")
+#: Modules of the stem, wherever in a class they are defined, by a part of the name.
+_STEM = re.compile(
+    r"""
+    (\w+_)?(patch|token|word|pixel)_?embed(s|der|ding|dings)?[01]? | embeddings? | (\w+_)?stem(_\w+)?
+    | (\w+_)?pre_?(norm|ln|bn|layer_?norm|layrnorm)   # `pre_layrnorm` is what CLIP calls it
+    | (norm|ln|bn|layer_?norm)_?(pre|embed\w*|stem|input|patch)
+    | (embed\w*|stem|input|patch)_?(norm|ln|bn|layer_?norm)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+#: Sequences of which the first module belongs to the stem, and the others lie between stages.
+_DOWNSAMPLING = re.compile(r"downsample_layers|patch_embeds|patch_embeddings")
+#: What comes after the blocks, or is no part of the pretrained backbone, wherever it is defined.
+_NOT_STEM = re.compile(
+    r"""
+    (fc_?|post_?|final_?)?(norm|ln|layer_?norm)(\d+|_?post|_?final|_?f|_?out)? | final\w*
+    | (\w+_)?(head|neck|fpn|decoder|adapter|prompt|lora|classifier|pooler|projector)s?(_\w+)?
+    | (aux|fc)\w* | head\w* | (out|output)_?proj\w*
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 
 
-def backbone_parameters(subject: Subject) -> list[Parameter]:
-    """The trained parameters of the backbone."""
-    return [p for p in subject.parameters if p.name.startswith("backbone.")]
+@dataclass(frozen=True)
+class Backbone:
+    """One of the model's backbones: the name of its module, and its parameters that train."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+
+    def block(self, name: str) -> tuple[str, int] | None:
+        """The sequence and the number of the block that a parameter is in."""
+        found = _BLOCK.match(self._inside(name))
+        if found is None:
+            return None
+        sequence, number = found[1] or "", int(found[2])
+        parts = sequence.split(".")
+        is_stem = any(map(_STEM.fullmatch, parts)) and not _DOWNSAMPLING.fullmatch(parts[-1])
+        if is_stem or (number == 0 and _DOWNSAMPLING.fullmatch(parts[-1])):
+            return None
+        return self._whole(sequence), number
+
+    @property
+    def in_blocks(self) -> list[Parameter]:
+        """The parameters that are in blocks."""
+        return [p for p in self.parameters if self.block(p.name) is not None]
+
+    def sequences(self) -> dict[str, dict[int, list[Parameter]]]:
+        """Sequence of at least two blocks -> number -> its parameters; nested ones as well.
+
+        `backbone.stages` with 0 to 3, and `backbone.stages.2.blocks` with those in it.
+        """
+        found: dict[str, dict[int, list[Parameter]]] = defaultdict(lambda: defaultdict(list))
+        for p in self.parameters:
+            parts = self._inside(p.name).split(".")
+            for end, part in enumerate(parts[:-1]):
+                if part.isdigit():
+                    found[self._whole(".".join(parts[:end]))][int(part)].append(p)
+        return {name: dict(blocks) for name, blocks in found.items() if len(blocks) > 1}
+
+    def stem(self) -> list[Parameter]:
+        """What comes before the first block.
+
+        That is what is defined there, final norms and necks aside; and tokens, position embeddings
+        and modules that are called so wherever they are defined.
+        """
+        first = next((i for i, p in enumerate(self.parameters) if self.block(p.name)), 0)
+        return [
+            p
+            for i, p in enumerate(self.parameters)
+            if self.block(p.name) is None and self._is_stem(p, is_before_blocks=i < first)
+        ]
+
+    def _is_stem(self, p: Parameter, *, is_before_blocks: bool) -> bool:
+        """Whether a parameter outside of blocks is of the stem."""
+        own, *rest = self._beside_blocks(p)
+        if any(map(_STEM.fullmatch, [own, *rest][:-1])):
+            return True
+        # A module's own parameters come before those of its children, wherever they are used.
+        in_module = is_before_blocks and bool(rest)
+        return (in_module or is_in_embedding(p)) and not _NOT_STEM.fullmatch(own)
+
+    def _beside_blocks(self, p: Parameter) -> list[str]:
+        """The parts of a name that come after what holds the first blocks, too."""
+        parts = self._parts(p)
+        for part in self._first_sequence:
+            if len(parts) < 2 or parts[0] != part:
+                break
+            parts = parts[1:]
+        return parts
+
+    @cached_property
+    def _first_sequence(self) -> list[str]:
+        places = (self.block(p.name) for p in self.parameters)
+        sequence = next((place[0] for place in places if place), self.name)
+        return self._inside(sequence).split(".")
+
+    def _parts(self, p: Parameter) -> list[str]:
+        return self._inside(p.name).split(".")
+
+    def _inside(self, name: str) -> str:
+        return name.removeprefix(f"{self.name}.") if self.name else name
+
+    def _whole(self, inside: str) -> str:
+        return ".".join(part for part in (self.name, inside) if part)
 
 
-def position(name: str) -> tuple[str, int] | None:
-    """The sequence and the number of the block that a parameter is in."""
-    found = _BLOCK.match(name)
-    return (found[1], int(found[2])) if found else None
+def backbones(subject: Subject) -> list[Backbone]:
+    """The model's backbones of which something trains."""
+    plan = subject.plan
+    names = plan.model.backbones
+    if names is None:
+        names = backbones_of(p.name for p in plan.every_parameter)
+    members = {
+        name: tuple(p for p in subject.parameters if not name or p.name.startswith(f"{name}."))
+        for name in names
+    }
+    return [Backbone(name, own) for name, own in members.items() if own]
 
 
-def sequences(members: Sequence[Parameter]) -> dict[str, dict[int, list[Parameter]]]:
-    """Sequence of at least two blocks -> number -> its parameters; nested ones as well.
-
-    `backbone.stages` with 0 to 3, and `backbone.stages.2.blocks` with those in it.
-    """
-    found: dict[str, dict[int, list[Parameter]]] = defaultdict(lambda: defaultdict(list))
-    for p in members:
-        parts = p.name.split(".")
-        for end, part in enumerate(parts[:-1]):
-            if part.isdigit():
-                found[".".join(parts[:end])][int(part)].append(p)
-    return {name: dict(blocks) for name, blocks in found.items() if len(blocks) > 1}
-
-
-def stem(members: Sequence[Parameter]) -> list[Parameter]:
-    """What comes before the first block, and tokens and position embeddings outside of blocks."""
-    first = next((i for i, p in enumerate(members) if position(p.name)), 0)
-    before = [p for p in members[:first] if not _FINAL.fullmatch(p.name)]
-    # A module's own parameters come before those of its children, wherever they are used.
-    before = [p for p in before if p.name.count(".") > 1 or is_in_embedding(p)]
-    outside = [p for p in members[first:] if position(p.name) is None and is_in_embedding(p)]
-    return [*before, *outside]
-
-
-def blocks_in_last_layer(members: Sequence[Parameter], last: int) -> list[Parameter]:
+def blocks_in_last_layer(backbone: Backbone, last: int) -> list[Parameter]:
     """Blocks that sit in the last layer, where a sound depth function has none.
 
     A sequence whose last block alone is there may be meant so, and so may one that comes after
     all that is in other layers, as a neck does.
     """
+    members = backbone.in_blocks
     order = {id(p): i for i, p in enumerate(members)}
-    deeper = [order[id(p)] for p in members if p.layer_id != last and position(p.name)]
+    deeper = [order[id(p)] for p in members if p.layer_id != last]
     found: list[Parameter] = []
     top_level: dict[str, dict[int, list[Parameter]]] = defaultdict(lambda: defaultdict(list))
     for p in members:
-        place = position(p.name)
+        place = backbone.block(p.name)
         if place is not None:
             top_level[place[0]][place[1]].append(p)
     for blocks in top_level.values():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules._blocks import backbone_parameters, sequences
+from lldtool.rules._blocks import backbones
 from lldtool.rules.base import Example, Found, Rule, Subject
 from lldtool.text import plural
 
@@ -87,7 +87,7 @@ class SortedAsText(VisionTransformer):
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Neighbours in a sequence of blocks whose depths fall, a finding for each sequence."""
-        for name, blocks in sequences(backbone_parameters(subject)).items():
+        for name, blocks in (s for b in backbones(subject) for s in b.sequences().items()):
             depths = {
                 number: min(p.layer_id for p in members if p.layer_id is not None)
                 for number, members in blocks.items()

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules._blocks import backbone_parameters, position
+from lldtool.plan import Parameter
+from lldtool.rules._blocks import backbones
 from lldtool.rules._options import near, rate_option
 from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
 from lldtool.text import setting
@@ -125,18 +126,28 @@ class OtherNames(VisionTransformer):
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """One lr for all blocks of the backbone that train."""
-        if not subject.decays_by_layer:
+        """One lr for all blocks that train, in every backbone."""
+        blocks = _blocks(subject)
+        if not subject.decays_by_layer or not blocks or any(map(_differ, blocks)):
             return
-        members = backbone_parameters(subject)
-        inside = [p for p in members if position(p.name) is not None]
-        lrs = {p.lr for p in inside}
-        if len({position(p.name) for p in inside}) < 2 or len(lrs) > 1:
-            return
-        lr = setting(inside[0].lr)
+        lr = " or ".join(dict.fromkeys(setting(members[0].lr) for members in blocks))
         at, why, instead = _cause(subject)
         message = f"no layer decay: all blocks have lr {lr}, {why}"
         yield Found(message, at, (), instead, may_uncover=True)
+
+
+def _blocks(subject: Subject) -> list[list[Parameter]]:
+    """The parameters in the blocks of each backbone that has several."""
+    return [
+        backbone.in_blocks
+        for backbone in backbones(subject)
+        if len({backbone.block(p.name) for p in backbone.in_blocks}) > 1
+    ]
+
+
+def _differ(members: list[Parameter]) -> bool:
+    """Whether the parameters have several lrs, or scales that are to be applied to the lr."""
+    return len({(p.lr, p.lr_scale) for p in members}) > 1
 
 
 def _cause(subject: Subject) -> tuple[tuple[str, ...], str, list[list[Edit]]]:

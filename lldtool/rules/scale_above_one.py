@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
+from lldtool.rules._blocks import backbones
+from lldtool.rules._depth import DepthOption, depth_option, has_lr_asked_for, ladder
 from lldtool.rules._options import rate_option
 from lldtool.rules.base import PARAMWISE_CFG, Example, Found, Rule, Subject
 from lldtool.text import plural, significant
@@ -66,20 +68,35 @@ optim_wrapper = dict(
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Scales above 1 that no `lr_mult` asks for."""
-        asked = ("custom_key", "bias_lr_mult", "dcn_offset_lr_mult")
         found = [
             (p.lr_scale, p)
             for p in subject.parameters
-            if p.lr_scale is not None and p.lr_scale > 1 and p.reason.lr.rule not in asked
+            if p.lr_scale is not None and p.lr_scale > 1 and not has_lr_asked_for(p)
         ]
-        if not found or not subject.decays_by_layer:
+        depth = _too_shallow(subject)
+        if not found or not (subject.decays_by_layer or depth):
             return
         most = significant(max(scale for scale, _ in found))
         number = plural(len(found), "tensor")
         option = rate_option(subject.plan.constructor)
         rate = subject.paramwise_cfg.get(option, None)
-        why = f": {option} is {rate}" if isinstance(rate, (int, float)) and rate > 1 else ""
-        at = (*PARAMWISE_CFG, option)
+        at, why, ways = (*PARAMWISE_CFG, option), "", ()
+        if isinstance(rate, (int, float)) and rate > 1:
+            why = f": {option} is {rate}"
+        elif depth is not None:
+            blocks, told = depth
+            at, why, ways = told.at, f": {blocks} blocks, but {told.says}", told.ways
         yield Found(
-            f"{number} with an lr_scale above 1, up to {most}{why}", at, [p for _, p in found]
+            f"{number} with an lr_scale above 1, up to {most}{why}", at, [p for _, p in found], ways
         )
+
+
+def _too_shallow(subject: Subject) -> tuple[int, DepthOption] | None:
+    """How many blocks there are, and the option that says there are fewer."""
+    for found in filter(None, map(ladder, backbones(subject))):
+        steps = found.steps(found.scales[-1], 1.0)
+        if steps is not None and steps < 0:
+            option = depth_option(subject, found.blocks, steps)
+            if option is not None:
+                return found.blocks, option
+    return None

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 from lldtool.findings import Severity
 from lldtool.plan import Parameter
-from lldtool.rules._blocks import backbone_parameters, blocks_in_last_layer, stem
+from lldtool.rules._blocks import Backbone, backbones, blocks_in_last_layer
+from lldtool.rules._depth import has_lr_asked_for, ladder
 from lldtool.rules.base import Example, Found, Rule, Subject
-from lldtool.text import plural
+from lldtool.text import plural, significant
 
 
 class StemAtFullLr(Rule):
@@ -20,10 +21,13 @@ class StemAtFullLr(Rule):
     block. In mmpretrain's ViT that is `dist_token`, `mask_token` and `pre_norm`. They are as
     pretrained as the first block, and change as fast as a new head.
 
-    lldtool takes for the stem what the backbone has before its first numbered block, and tokens
-    and position embeddings wherever they are. Ignore it where the part is new and not
-    pretrained. There is no option against it: override `get_layer_depth` of the backbone in a
-    class of your own.
+    lldtool takes for the stem what the backbone defines before its first numbered block, and,
+    wherever they are defined, tokens, position embeddings, tables of relative positions that the
+    blocks share, and what is called a stem, a patch embedding or a norm before the blocks
+    (`pre_norm`, `norm_pre`, `ln_pre`). Final norms, necks, adapters and heads are not the stem.
+
+    Ignore it where the part is new and not pretrained. There is no option against it: override
+    `get_layer_depth` of the backbone in a class of your own.
     """
 
     code = "LLD203"
@@ -70,24 +74,58 @@ optim_wrapper = dict(
 """,
             model="vit-distilled",
         ),
+        Example(
+            """\
+model['backbone']['pre_norm'] = True
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        layer_decay_rate=0.75,
+        norm_decay_mult=0.0))
+""",
+        ),
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """Stem and blocks of the backbone in the last of several layers."""
-        members = backbone_parameters(subject)
-        if len({p.layer_id for p in members}) < 2:
-            return
-        last = max(subject.plan.layer_ids)
-        for part, found in (
-            ("the stem", stem(members)),
-            ("blocks", blocks_in_last_layer(members, last)),
-        ):
-            misplaced: list[Parameter] = [p for p in found if p.layer_id == last]
-            if misplaced:
-                verb = "is" if len(misplaced) == 1 else "are"
-                number = plural(len(misplaced), "tensor")
-                yield Found(
-                    f"{number} of {part} {verb} in the last layer, {last}, at the lr of the head",
-                    ("optim_wrapper", "constructor"),
-                    misplaced,
-                )
+        """Stem and blocks of a backbone that learn as fast as the head."""
+        for backbone in backbones(subject):
+            if any(p.layer_id is None for p in backbone.parameters):
+                yield from _above_the_blocks(backbone)
+            elif len({p.layer_id for p in backbone.parameters}) > 1:
+                yield from _in_last_layer(backbone, max(subject.plan.layer_ids))
+
+
+def _in_last_layer(backbone: Backbone, last: int) -> Iterator[Found]:
+    for part, found in (
+        ("the stem", backbone.stem()),
+        ("blocks", blocks_in_last_layer(backbone, last)),
+    ):
+        misplaced = [p for p in found if p.layer_id == last]
+        if misplaced:
+            verb = "is" if len(misplaced) == 1 else "are"
+            yield _found(misplaced, part, f"{verb} in the last layer, {last}, at the lr of the head")
+
+
+def _above_the_blocks(backbone: Backbone) -> Iterator[Found]:
+    """The same where the constructor does not tell its layers: by the lr_scale."""
+    blocks = ladder(backbone)
+    if blocks is None:
+        return
+    most = blocks.scales[-1]
+    misplaced = [
+        p for p in backbone.stem() if (p.lr_scale or 0) > most and not has_lr_asked_for(p)
+    ]
+    if misplaced:
+        verb = "trains" if len(misplaced) == 1 else "train"
+        scale = significant(max(p.lr_scale or 0 for p in misplaced), 2)
+        yield _found(
+            misplaced,
+            "the stem",
+            f"{verb} at {scale} of the base lr, and the last block at {significant(most, 2)}",
+        )
+
+
+def _found(misplaced: list[Parameter], part: str, what: str) -> Found:
+    number = plural(len(misplaced), "tensor")
+    return Found(f"{number} of {part} {what}", ("optim_wrapper", "constructor"), misplaced)
