@@ -166,7 +166,8 @@ class Optimizer:
 
     `options` are the optimizer's other defaults, given in the config or not (betas, eps, …); None
     in a plan that an lldtool saved which did not record them. `group_entries` are the other entries
-    of param groups that its code mentions, as LARS reads `lars_exclude`.
+    of param groups that its code mentions, as LARS reads `lars_exclude`, or that of a scheduler or
+    hook of the config; with `lr_scale` where a constructor attached it and did not apply it.
     """
 
     type: str

@@ -22,7 +22,7 @@ from lldtool.schedule import Length, Schedule
 
 Result = TypeVar("Result")
 #: The parts of a config that `Examination.edited` can change.
-_CHANGEABLE = ("optim_wrapper", "param_scheduler")
+_CHANGEABLE = ("model", "optim_wrapper", "param_scheduler")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Examination:
     def edited(self, edits: Sequence[Edit]) -> Plan | None:
         """The plan of the config with these edits; None where they are to what can't be changed.
 
+        An edited model is built anew.
+
         Raises:
             LldtoolError: there is no plan then.
         """
@@ -68,7 +70,10 @@ class Examination:
             edit.apply_to(parts)
         if parts.keys() == {"param_scheduler"}:  # which no constructor looks at
             return replace(self.plan, param_scheduler=schedulers(parts["param_scheduler"]))
-        return self.training.plan(**parts)
+        training = self.training
+        if "model" in parts:
+            training = training.with_model(parts.pop("model"))
+        return training.plan(**parts)
 
 
 def examine(request: Request, use: Callable[[Examination], Result]) -> Result:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import numbers
-from collections.abc import Iterable, Iterator, Mapping
-from types import CodeType
+from collections.abc import Mapping
 from typing import Any
 
 from lldtool.backbones import backbones_of
@@ -110,31 +108,6 @@ def strangers(model: Any, optimizers: Mapping[str, Any]) -> int:
     own = {id(p) for p in model.parameters()}
     groups = [g for o in optimizers.values() for g in o.param_groups]
     return sum(id(p) not in own for g in groups for p in g["params"])
-
-
-def mentioned(optimizers: Mapping[str, Any], parameters: Iterable[Parameter]) -> tuple[str, ...]:
-    """The extra entries of the parameters' groups that the code of an optimizer mentions."""
-    extras = {key for p in parameters for key in p.extras}
-    if not extras:
-        return ()
-    functions = (
-        inspect.unwrap(function)
-        for optimizer in optimizers.values()
-        for cls in type(optimizer).__mro__
-        for function in vars(cls).values()
-        if inspect.isfunction(function)
-    )
-    texts = {text for function in functions for text in _texts(function.__code__)}
-    return tuple(sorted(extras & texts))
-
-
-def _texts(code: CodeType) -> Iterator[str]:
-    """The strings in a function's code, and in those within."""
-    for constant in code.co_consts:
-        if isinstance(constant, str):
-            yield constant
-        elif isinstance(constant, CodeType):
-            yield from _texts(constant)
 
 
 def other_defaults(optimizers: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from lldtool.dryrun.checkpoints import missing_allowed, missing_note
 from lldtool.dryrun.culprits import culprit_of
 from lldtool.dryrun.edits import apply_edits, apply_overrides
 from lldtool.dryrun.explain import Setup, with_reasons
+from lldtool.dryrun.group_readers import mentioned
 from lldtool.dryrun.groups import (
     ParametersRead,
-    mentioned,
     model_header,
     other_defaults,
     plain,
@@ -83,6 +83,18 @@ class Training:
         ratio, _ = auto_scale(self.config, self.request)
         return tuple(scaled(p, ratio) for p in parameters)
 
+    def with_model(self, description: Any) -> Training:
+        """The same config with another `model`, which is built.
+
+        Raises:
+            LldtoolError: it can't be built.
+        """
+        config = copy.deepcopy(self.config)
+        config.model = description
+        with translated(lambda error: models.model_error(error, self.request.name)):
+            model = models.build_model(config, self.request.device)
+        return replace(self, config=config, model=model)
+
     def plan(self, *, explained: bool = True, **instead: Any) -> Plan:
         """Run the constructor and read what came out.
 
@@ -142,7 +154,7 @@ class Training:
             optimizer=replace(
                 optimizer,
                 options=other_defaults(optimizers),
-                group_entries=mentioned(optimizers, parameters),
+                group_entries=mentioned(self.config, built.wrappers, parameters, optimizer.lr),
             ),
             constructor=header,
             parameters=tuple(scaled(p, ratio) for p in parameters),

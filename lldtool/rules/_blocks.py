@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from lldtool.backbones import backbones_of
-from lldtool.plan import Parameter
+from lldtool.plan import Parameter, Plan
 from lldtool.rules._parameters import is_in_embedding
-from lldtool.rules.base import Subject
 
 #: The first numbered module in a name: `layers`, `3`; `layer2`, `0`.
 _BLOCK = re.compile(r"(?:(.*?)\.)?(\d+)\.")
 #: Modules of the stem, wherever in a class they are defined, by a part of the name.
 _STEM = re.compile(
     r"""
-    (\w+_)?(patch|token|word|pixel)_?embed(s|der|ding|dings)?[01]? | embeddings? | (\w+_)?stem(_\w+)?
+    (\w+_)?(patch|token|word|pixel)_?embed(s|der|ding|dings)?[01]? | embeddings?
+    | (\w+_)?stem(_\w+)?
     | (\w+_)?pre_?(norm|ln|bn|layer_?norm|layrnorm)   # `pre_layrnorm` is what CLIP calls it
     | (norm|ln|bn|layer_?norm)_?(pre|embed\w*|stem|input|patch)
     | (embed\w*|stem|input|patch)_?(norm|ln|bn|layer_?norm)
@@ -39,7 +40,7 @@ _NOT_STEM = re.compile(
 
 @dataclass(frozen=True)
 class Backbone:
-    """One of the model's backbones: the name of its module, and its parameters that train."""
+    """One of the model's backbones: the name of its module, and parameters of it."""
 
     name: str
     parameters: tuple[Parameter, ...]
@@ -121,17 +122,19 @@ class Backbone:
         return ".".join(part for part in (self.name, inside) if part)
 
 
-def backbones(subject: Subject) -> list[Backbone]:
-    """The model's backbones of which something trains."""
-    plan = subject.plan
-    names = plan.model.backbones
-    if names is None:
-        names = backbones_of(p.name for p in plan.every_parameter)
+def backbones(plan: Plan, parameters: Sequence[Parameter]) -> list[Backbone]:
+    """The backbones of the model that have some of these parameters, with those."""
     members = {
-        name: tuple(p for p in subject.parameters if not name or p.name.startswith(f"{name}."))
-        for name in names
+        name: tuple(p for p in parameters if not name or p.name.startswith(f"{name}."))
+        for name in backbone_names(plan)
     }
     return [Backbone(name, own) for name, own in members.items() if own]
+
+
+def backbone_names(plan: Plan) -> tuple[str, ...]:
+    """The names of the modules that are backbones, also for a plan that does not have them."""
+    names = plan.model.backbones
+    return backbones_of(p.name for p in plan.every_parameter) if names is None else names
 
 
 def blocks_in_last_layer(backbone: Backbone, last: int) -> list[Parameter]:

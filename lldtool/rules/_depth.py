@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,18 +52,27 @@ class Ladder:
         ]
 
     @cached_property
-    def blocks(self) -> int:
-        """How many blocks there are; of several stages, how many layers they are in."""
-        flat = {self.backbone.block(p.name) for p in self.members(self.scales[-1])}
-        sequences = {place[0] for place in flat if place is not None}
-        numbers = {
-            place
-            for p in self.backbone.in_blocks
-            if (place := self.backbone.block(p.name)) is not None and place[0] in sequences
-        }
-        if len(flat) == 1 and len(numbers) == len(self.scales):
-            return max(number for _, number in numbers) + 1  # the first ones may be frozen
-        return (self.steps(self.scales[0], self.scales[-1]) or 0) + 1
+    def blocks(self) -> int | None:
+        """How many blocks there are, or layers that hold several; None where they are in stages.
+
+        What a constructor was told of the depth is not to be seen where it goes by stages. Blocks
+        are in none where each has a layer of its own, or where the first and the last are alike.
+        """
+        places: dict[tuple[str, int], dict[str, tuple[int, ...]]] = defaultdict(dict)
+        for p in self.backbone.in_blocks:
+            place = self.backbone.block(p.name)
+            # What comes after the blocks, as a neck does, may have numbers too.
+            if place is not None and p.lr_scale != 1 and not has_lr_asked_for(p):
+                places[place][p.name.partition(f".{place[1]}.")[2]] = p.shape
+        numbers = [number for _, number in places]
+        layers = (self.steps(self.scales[0], self.scales[-1]) or 0) + 1
+        if len({sequence for sequence, _ in places}) != 1:
+            return None
+        if len(places) == layers:
+            return max(numbers) + 1  # the first ones may be frozen
+        first, last = places[min(places)], places[max(places)]
+        is_alike = all(last.get(name, shape) == shape for name, shape in first.items())
+        return layers if is_alike else None
 
 
 def ladder(backbone: Backbone) -> Ladder | None:
@@ -98,7 +108,7 @@ class DepthOption:
 
     at: tuple[str, ...]
     says: str
-    ways: Sequence[Sequence[Edit]]
+    ways: list[list[Edit]]
 
 
 def depth_option(subject: Subject, blocks: int, steps: int) -> DepthOption | None:

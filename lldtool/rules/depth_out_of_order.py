@@ -87,7 +87,9 @@ class SortedAsText(VisionTransformer):
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Neighbours in a sequence of blocks whose depths fall, a finding for each sequence."""
-        for name, blocks in (s for b in backbones(subject) for s in b.sequences().items()):
+        for name, blocks in (
+            s for b in backbones(subject.plan, subject.parameters) for s in b.sequences().items()
+        ):
             depths = {
                 number: min(p.layer_id for p in members if p.layer_id is not None)
                 for number, members in blocks.items()

@@ -26,8 +26,9 @@ class DepthTooLarge(Rule):
     same holds for a `get_layer_depth` that counts layers which the model does not have.
 
     lldtool goes by the lr_scales that the constructor gave, whatever its options are called. The
-    last block may be two layers below the head, as where a final norm has a layer of its own.
-    It is a warning where no option of the config says the depth.
+    last block may be two layers below the head, as where a final norm has a layer of its own, and
+    more where the last blocks are frozen. A backbone of stages is not reported: a constructor may
+    decay by stages and count more. It is a warning where no option of the config says the depth.
 
     Write the number of blocks that the model has.
     """
@@ -116,26 +117,30 @@ class CountsTwice(VisionTransformer):
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Backbones whose last block is several empty layers below what comes next."""
-        for backbone in backbones(subject):
+        for backbone in backbones(subject.plan, subject.parameters):
             found = ladder(backbone)
             below = [scale for scale in found.scales if scale < 1] if found else []
-            if found is None or not below or not _trains_to_the_end(subject, backbone):
+            if found is None or found.blocks is None or not below:
                 continue
-            last = below[-1]
-            steps = found.steps(last, _next_scale(subject, last))
-            if steps is None or steps <= _MOST_STEPS:
+            steps = found.steps(below[-1], _next_scale(subject, below[-1]))
+            if steps is None or steps <= _MOST_STEPS or not _trains_to_the_end(subject, backbone):
                 continue
-            yield _found(subject, found, last, steps)
+            yield _found(subject, found, found.blocks, steps)
 
 
-def _found(subject: Subject, found: Ladder, last: float, steps: int) -> Found:
-    option = depth_option(subject, found.blocks, steps)
-    says = option.says if option else f"the constructor counts {found.blocks + steps - 1}"
-    inside = {p.name for backbone in backbones(subject) for p in backbone.parameters}
+def _found(subject: Subject, found: Ladder, blocks: int, steps: int) -> Found:
+    last = max(scale for scale in found.scales if scale < 1)
+    option = depth_option(subject, blocks, steps)
+    says = option.says if option else f"the constructor counts {blocks + steps - 1}"
+    inside = {
+        p.name
+        for backbone in backbones(subject.plan, subject.parameters)
+        for p in backbone.parameters
+    }
     head = [p.lr_scale for p in subject.parameters if p.name not in inside and p.lr_scale]
     beside = f", next to the head's {significant(max(head), 2)}" if head else ""
     return Found(
-        f"{found.blocks} blocks, but {says}: the last block trains at {significant(last, 2)} of "
+        f"{blocks} blocks, but {says}: the last block trains at {significant(last, 2)} of "
         f"the base lr{beside}",
         option.at if option else ("optim_wrapper", "constructor"),
         found.members(last),

@@ -14,9 +14,9 @@ class FrozenLater(Rule):
     """The model freezes parameters in `train()`, after the optimizer was given them.
 
     The runner builds the optimizer first and calls `model.train()` later. What `frozen_stages`
-    or a `train()` of the model's own freezes then stays in the optimizer: it gets no gradient,
-    so it does not change, but it is counted, saved and, where a gradient is left over or the
-    optimizer decays without one, not frozen.
+    or a `train()` of the model's own freezes then stays in the optimizer. It gets no gradient, so
+    an optimizer leaves it as it is, weight decay or not; but it is in the param groups, in their
+    log and in the checkpoint, and whoever counts them takes it for trained.
 
     Freeze it when the model is built, in `__init__`, or ignore it where only the counting is
     wrong.
@@ -59,7 +59,7 @@ optim_wrapper = dict(
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """What is trained by the plan and frozen by `train()`."""
+        """What is in the optimizer and frozen by `train()`."""
         found = [p for p in subject.plan.parameters if p.state == "frozen_by_train"]
         if found:
             verb = "is" if len(found) == 1 else "are"

@@ -8,6 +8,7 @@ from typing import ClassVar
 from lldtool.findings import Severity
 from lldtool.plan import Parameter
 from lldtool.rules._blocks import backbones
+from lldtool.rules._depth import has_lr_asked_for
 from lldtool.rules._options import near, rate_option
 from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
 from lldtool.text import setting
@@ -126,7 +127,7 @@ class OtherNames(VisionTransformer):
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """One lr for all blocks that train, in every backbone."""
+        """One lr for all blocks, in every backbone."""
         blocks = _blocks(subject)
         if not subject.decays_by_layer or not blocks or any(map(_differ, blocks)):
             return
@@ -137,10 +138,15 @@ class OtherNames(VisionTransformer):
 
 
 def _blocks(subject: Subject) -> list[list[Parameter]]:
-    """The parameters in the blocks of each backbone that has several."""
+    """The parameters in the blocks of each backbone that has several, with those of a rate 0."""
+    given = [
+        p
+        for p in subject.plan.parameters
+        if p.is_trained or (p.state == "zero_lr" and not has_lr_asked_for(p))
+    ]
     return [
         backbone.in_blocks
-        for backbone in backbones(subject)
+        for backbone in backbones(subject.plan, given)
         if len({backbone.block(p.name) for p in backbone.in_blocks}) > 1
     ]
 

@@ -11,13 +11,14 @@ from lldtool.rules.base import Example, Found, Rule, Subject
 
 
 class NothingTrainable(Rule):
-    """Every parameter is frozen.
+    """No parameter is trained: every one is frozen or has lr 0.
 
     Where the constructor leaves frozen parameters out, the optimizer gets none, and torch
     raises "optimizer got an empty parameter list": training fails at startup.
     mmengine's default constructor puts them in all the same, and the training changes nothing.
 
-    Look for `frozen_stages`, a `freeze` option, or a `requires_grad = False` in the model.
+    Look for `frozen_stages`, a `freeze` option, or a `requires_grad = False` in the model, and
+    for an `lr_mult` of 0 that matches everything.
     """
 
     code = "LLD405"
@@ -68,9 +69,13 @@ class Frozen(BaseModel):
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """Frozen parameters in the groups of an optimizer, and none else."""
-        if not subject.parameters:
-            yield Found("every parameter is frozen: training would change nothing", ("model",))
+        """Parameters that do not train in the groups of an optimizer, and none else."""
+        if subject.parameters:
+            return
+        without_lr = any(p.state == "zero_lr" for p in subject.plan.parameters)
+        what = "is frozen or has lr 0" if without_lr else "is frozen"
+        at = ("optim_wrapper",) if without_lr else ("model",)
+        yield Found(f"every parameter {what}: training would change nothing", at)
 
     def check_error(self, error: ConstructorError) -> Iterator[Found]:
         """What torch said."""

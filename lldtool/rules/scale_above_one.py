@@ -9,7 +9,7 @@ from lldtool.findings import Severity
 from lldtool.rules._blocks import backbones
 from lldtool.rules._depth import DepthOption, depth_option, has_lr_asked_for, ladder
 from lldtool.rules._options import rate_option
-from lldtool.rules.base import PARAMWISE_CFG, Example, Found, Rule, Subject
+from lldtool.rules.base import PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
 from lldtool.text import plural, significant
 
 
@@ -80,7 +80,8 @@ optim_wrapper = dict(
         number = plural(len(found), "tensor")
         option = rate_option(subject.plan.constructor)
         rate = subject.paramwise_cfg.get(option, None)
-        at, why, ways = (*PARAMWISE_CFG, option), "", ()
+        at: tuple[str, ...] = (*PARAMWISE_CFG, option)
+        why, ways = "", list[list[Edit]]()
         if isinstance(rate, (int, float)) and rate > 1:
             why = f": {option} is {rate}"
         elif depth is not None:
@@ -93,9 +94,9 @@ optim_wrapper = dict(
 
 def _too_shallow(subject: Subject) -> tuple[int, DepthOption] | None:
     """How many blocks there are, and the option that says there are fewer."""
-    for found in filter(None, map(ladder, backbones(subject))):
+    for found in filter(None, map(ladder, backbones(subject.plan, subject.parameters))):
         steps = found.steps(found.scales[-1], 1.0)
-        if steps is not None and steps < 0:
+        if found.blocks is not None and steps is not None and steps < 0:
             option = depth_option(subject, found.blocks, steps)
             if option is not None:
                 return found.blocks, option

@@ -89,7 +89,7 @@ optim_wrapper = dict(
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Stem and blocks of a backbone that learn as fast as the head."""
-        for backbone in backbones(subject):
+        for backbone in backbones(subject.plan, subject.parameters):
             if any(p.layer_id is None for p in backbone.parameters):
                 yield from _above_the_blocks(backbone)
             elif len({p.layer_id for p in backbone.parameters}) > 1:
@@ -104,7 +104,9 @@ def _in_last_layer(backbone: Backbone, last: int) -> Iterator[Found]:
         misplaced = [p for p in found if p.layer_id == last]
         if misplaced:
             verb = "is" if len(misplaced) == 1 else "are"
-            yield _found(misplaced, part, f"{verb} in the last layer, {last}, at the lr of the head")
+            yield _found(
+                misplaced, part, f"{verb} in the last layer, {last}, at the lr of the head"
+            )
 
 
 def _above_the_blocks(backbone: Backbone) -> Iterator[Found]:
@@ -113,9 +115,7 @@ def _above_the_blocks(backbone: Backbone) -> Iterator[Found]:
     if blocks is None:
         return
     most = blocks.scales[-1]
-    misplaced = [
-        p for p in backbone.stem() if (p.lr_scale or 0) > most and not has_lr_asked_for(p)
-    ]
+    misplaced = [p for p in backbone.stem() if (p.lr_scale or 0) > most and not has_lr_asked_for(p)]
     if misplaced:
         verb = "trains" if len(misplaced) == 1 else "train"
         scale = significant(max(p.lr_scale or 0 for p in misplaced), 2)
