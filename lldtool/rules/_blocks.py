@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -50,12 +51,10 @@ class Backbone:
         found = _BLOCK.match(self._inside(name))
         if found is None:
             return None
-        sequence, number = found[1] or "", int(found[2])
-        parts = sequence.split(".")
-        is_stem = any(map(_STEM.fullmatch, parts)) and not _DOWNSAMPLING.fullmatch(parts[-1])
-        if is_stem or (number == 0 and _DOWNSAMPLING.fullmatch(parts[-1])):
+        sequence, number = found[1] or "", found[2]
+        if _is_called_stem([*sequence.split("."), number]):
             return None
-        return self._whole(sequence), number
+        return self._whole(sequence), int(number)
 
     @property
     def in_blocks(self) -> list[Parameter]:
@@ -91,7 +90,7 @@ class Backbone:
     def _is_stem(self, p: Parameter, *, is_before_blocks: bool) -> bool:
         """Whether a parameter outside of blocks is of the stem."""
         own, *rest = self._beside_blocks(p)
-        if any(map(_STEM.fullmatch, [own, *rest][:-1])):
+        if _is_called_stem([own, *rest][:-1]):
             return True
         # A module's own parameters come before those of its children, wherever they are used.
         in_module = is_before_blocks and bool(rest)
@@ -120,6 +119,16 @@ class Backbone:
 
     def _whole(self, inside: str) -> str:
         return ".".join(part for part in (self.name, inside) if part)
+
+
+def _is_called_stem(parts: Sequence[str]) -> bool:
+    """Whether a module is of the stem, by the parts of its name."""
+    for part, following in itertools.zip_longest(parts, parts[1:]):
+        if following is not None and _DOWNSAMPLING.fullmatch(part):
+            return following == "0"
+        if _STEM.fullmatch(part):
+            return True
+    return False
 
 
 def backbones(plan: Plan, parameters: Sequence[Parameter]) -> list[Backbone]:

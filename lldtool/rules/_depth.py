@@ -55,8 +55,8 @@ class Ladder:
     def blocks(self) -> int | None:
         """How many blocks there are, or layers that hold several; None where they are in stages.
 
-        What a constructor was told of the depth is not to be seen where it goes by stages. Blocks
-        are in none where each has a layer of its own, or where the first and the last are alike.
+        A constructor that goes by stages may count more. Where there are none, the first and the
+        last block have the same shapes.
         """
         places: dict[tuple[str, int], dict[str, tuple[int, ...]]] = defaultdict(dict)
         for p in self.backbone.in_blocks:
@@ -68,11 +68,11 @@ class Ladder:
         layers = (self.steps(self.scales[0], self.scales[-1]) or 0) + 1
         if len({sequence for sequence, _ in places}) != 1:
             return None
-        if len(places) == layers:
-            return max(numbers) + 1  # the first ones may be frozen
         first, last = places[min(places)], places[max(places)]
-        is_alike = all(last.get(name, shape) == shape for name, shape in first.items())
-        return layers if is_alike else None
+        if any(last.get(name, shape) != shape for name, shape in first.items()):
+            return None
+        # One layer each; the first blocks may be frozen.
+        return max(numbers) + 1 if len(places) == layers else layers
 
 
 def ladder(backbone: Backbone) -> Ladder | None:
@@ -125,7 +125,7 @@ def depth_option(subject: Subject, blocks: int, steps: int) -> DepthOption | Non
     options = {
         name: value
         for name, value in subject.paramwise_cfg.items()
-        if type(value) is int and value > 1 and abs(value - told) <= 2
+        if type(value) is int and value > 0 and abs(value - told) <= 2
     }
     if options:
         name = min(options, key=lambda name: abs(options[name] - told))
