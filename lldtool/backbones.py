@@ -41,10 +41,12 @@ def backbones_of(names: Iterable[str]) -> tuple[str, ...]:
         else:
             module = ".".join(parts[: at + 1])
             inside[module].append(name.removeprefix(f"{module}."))
-    if not inside:
+    # `ln_vision_backbone` is a norm.
+    called = {m: own for m, own in inside.items() if any("." in name for name in own)}
+    if not called:
         owner = _owner_of_blocks(others)
         return () if owner is None else (owner,)
-    return tuple(_without_neck(module, own) for module, own in inside.items())
+    return tuple(_without_neck(module, own) for module, own in called.items())
 
 
 def _without_neck(module: str, names: Sequence[str]) -> str:

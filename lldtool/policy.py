@@ -406,7 +406,9 @@ def _require_rules(selectors: Iterable[str], place: str, config: str | None = No
     """
     unknown = next((selector for selector in selectors if not codes_of(selector)), None)
     if unknown is not None:
-        names = ["ALL", *(word for rule in all_rules() for word in (rule.code, rule.name))]
+        # The beginning of a code means several rules.
+        codes = [rule.code for rule in all_rules() if len(rule.code) == len(unknown)]
+        names = ["ALL", *codes, *(rule.name for rule in all_rules())]
         message = f"{place}: there is no rule {unknown!r}"
         raise LldtoolError(message, config=config, hint=_near(unknown, names))
 

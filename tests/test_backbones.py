@@ -25,6 +25,10 @@ def blocks(sequence, number=3):
         ([*blocks("visual.transformer.resblocks"), *blocks("transformer.resblocks")], ("visual",)),
         # A backbone in a backbone, as of a detector that is the backbone of a tracker.
         (blocks("backbone.img_backbone.layers"), ("backbone",)),
+        (
+            [*blocks("vision_backbone.layers"), "ln_vision_backbone.weight", "text_backbone.a.w"],
+            ("vision_backbone", "text_backbone"),
+        ),
         # An encoder that is a backbone and its neck.
         (
             ["image_encoder.0.conv1.weight", *blocks("image_encoder.0.layer1"),

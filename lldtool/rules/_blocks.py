@@ -26,7 +26,8 @@ _STEM = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-#: Sequences of which the first module belongs to the stem, and the others lie between stages.
+#: Sequences of which the first module is the stem, if nothing else is, and the others lie between
+#: stages.
 _DOWNSAMPLING = re.compile(r"downsample_layers|patch_embeds|patch_embeddings")
 #: What comes after the blocks, or is no part of the pretrained backbone, wherever it is defined.
 _NOT_STEM = re.compile(
@@ -52,7 +53,7 @@ class Backbone:
         if found is None:
             return None
         sequence, number = found[1] or "", found[2]
-        if _is_called_stem([*sequence.split("."), number]):
+        if self._is_called_stem([*sequence.split("."), number]):
             return None
         return self._whole(sequence), int(number)
 
@@ -90,11 +91,26 @@ class Backbone:
     def _is_stem(self, p: Parameter, *, is_before_blocks: bool) -> bool:
         """Whether a parameter outside of blocks is of the stem."""
         own, *rest = self._beside_blocks(p)
-        if _is_called_stem([own, *rest][:-1]):
+        if self._is_called_stem([own, *rest][:-1]):
             return True
         # A module's own parameters come before those of its children, wherever they are used.
         in_module = is_before_blocks and bool(rest)
         return (in_module or is_in_embedding(p)) and not _NOT_STEM.fullmatch(own)
+
+    def _is_called_stem(self, parts: Sequence[str]) -> bool:
+        """Whether a module is of the stem, by the parts of its name."""
+        for part, following in itertools.zip_longest(parts, parts[1:]):
+            if following is not None and _DOWNSAMPLING.fullmatch(part):
+                return following == "0" and not self._has_stem_module
+            if _STEM.fullmatch(part):
+                return True
+        return False
+
+    @cached_property
+    def _has_stem_module(self) -> bool:
+        """Whether there is one beside the sequences whose first module may be it."""
+        parts = {part for p in self.parameters for part in self._parts(p)[:-1]}
+        return any(_STEM.fullmatch(part) and not _DOWNSAMPLING.fullmatch(part) for part in parts)
 
     def _beside_blocks(self, p: Parameter) -> list[str]:
         """The parts of a name that come after what holds the first blocks, too."""
@@ -119,16 +135,6 @@ class Backbone:
 
     def _whole(self, inside: str) -> str:
         return ".".join(part for part in (self.name, inside) if part)
-
-
-def _is_called_stem(parts: Sequence[str]) -> bool:
-    """Whether a module is of the stem, by the parts of its name."""
-    for part, following in itertools.zip_longest(parts, parts[1:]):
-        if following is not None and _DOWNSAMPLING.fullmatch(part):
-            return following == "0"
-        if _STEM.fullmatch(part):
-            return True
-    return False
 
 
 def backbones(plan: Plan, parameters: Sequence[Parameter]) -> list[Backbone]:
