@@ -76,8 +76,10 @@ def _finding(one: Checked, told: Told, width: int, *, brief: bool) -> Text:
         line = Text.assemble((f"{gutter}= ", "dim"), first)
         line.stylize("bold", len(gutter) + 2, len(f"{gutter}= {label}:"))
         lines += [line, *(Text(f"{gutter}  {other}") for other in others)]
-    if finding.suggestion and not brief:
-        lines += _suggestion(finding.suggestion, told.to_write, gutter, width - len(_INDENT))
+    if finding.suggestion:
+        fix = _suggestion(finding.suggestion, told.to_write, gutter, width - len(_INDENT))
+        is_short = len(fix) == 1 and not finding.suggestion.startswith("#")
+        lines += fix if not brief or (is_short and finding.severity is Severity.info) else []
     return Text(f"\n{_INDENT}").join(lines)
 
 
