@@ -91,7 +91,7 @@ def points_of(
     """
     by_place: dict[float, list[Layer]] = defaultdict(list)
     for place, layer in zip(places, layers, strict=True):
-        if layer is not None:
+        if layer is not None and layer.trained:
             by_place[place].append(layer)
     line: dict[float, float | None] = dict.fromkeys(gaps, math.nan)
     others: _Points = []

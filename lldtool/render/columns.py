@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lldtool.plan import Layer, Plan
+from lldtool.render.states import untrained_word
 from lldtool.text import count, lr, setting
 
 
@@ -41,12 +42,7 @@ def _lrs(layers: Sequence[Layer]) -> list[str]:
     """Three significant digits, a single lr as the config has it; or why a layer is not trained."""
     trained = {layer.lr for layer in layers if layer.trained}
     form = setting if len(trained) == 1 else lr
-    return [form(layer.lr) if layer.trained else _untrained(layer) for layer in layers]
-
-
-def _untrained(layer: Layer) -> str:
-    states = {p.state for p in layer.parameters}
-    return "lr 0" if states == {"zero_lr"} and not layer.frozen else "frozen"
+    return [form(layer.lr) if layer.trained else untrained_word(layer) for layer in layers]
 
 
 def _lr_scales(layers: Sequence[Layer]) -> list[str]:

@@ -17,6 +17,7 @@ from lldtool.alignment import Alignment, align_roles
 from lldtool.diff import PlanDiff, diff_plans
 from lldtool.plan import Layer, Plan, dump_by_line, plan_header
 from lldtool.render.contents import folded, largest_modules, patterns
+from lldtool.render.states import state_word, untrained_word
 from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.terminal import grid, notes_table, plain_table, rendered
 from lldtool.text import lr, printable
@@ -132,18 +133,32 @@ def comparison_columns(comparison: Comparison) -> tuple[list[list[str]], list[li
     variants = [
         [
             printable(title),
-            *("" if layer is None else lr(layer.lr) for layer in column),
+            *lrs,
             str(count) if shared else "–",
         ]
-        for title, column, count, shared in zip(
+        for title, lrs, count, shared in zip(
             comparison.titles,
-            ([row[n] for row in comparison.rows] for n in range(len(comparison.plans))),
+            [_lrs(comparison, n) for n in range(len(comparison.plans))],
             comparison.decayed_otherwise,
             comparison.shared,
             strict=True,
         )
     ]
     return fixed, variants
+
+
+def _lrs(comparison: Comparison, number: int) -> list[str]:
+    """The lr of each row in one plan, or why it is not trained there; empty where it has none."""
+    frozen = {p.name for p in comparison.plans[number].frozen}
+    cells = []
+    for row in comparison.rows:
+        layer = row[number]
+        if layer is not None:
+            cells.append(lr(layer.lr) if layer.trained else untrained_word(layer))
+        else:
+            names = {p.name for other in row if other for p in other.parameters}
+            cells.append(state_word("frozen") if names <= frozen else "")
+    return cells
 
 
 def _table(fixed: Sequence[Sequence[str]], variants: Sequence[Sequence[str]]) -> Table:
@@ -183,7 +198,8 @@ def comparison_csv(comparison: Comparison) -> str:
     writer.writerow(["layer_id", "contents", *map(printable, comparison.titles)])
     labels = comparison.alignment.labels
     for label, contents, row in zip(labels, comparison.contents, comparison.rows, strict=True):
-        writer.writerow([label, contents, *("" if layer is None else layer.lr for layer in row)])
+        lrs = (layer.lr if layer and layer.trained else "" for layer in row)
+        writer.writerow([label, contents, *lrs])
     writer.writerow(["", _DECAYED_OTHERWISE, *comparison.decayed_otherwise])
     return out.getvalue()
 
@@ -195,7 +211,7 @@ def comparison_json(comparison: Comparison) -> str:
     def values(row: Sequence[Layer | None], name: str) -> list[Any]:
         return [layer and getattr(layer, name) for layer in row]
 
-    names = ("layer_id", "lr", "lr_scale", "num_tensors")
+    names = ("layer_id", "lr", "lr_scale", "num_tensors", "num_trained")
     content = {
         "schema_version": 1,
         "variants": [

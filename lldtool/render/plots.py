@@ -177,7 +177,8 @@ def comparison_picture(comparison: Comparison, form: str, *, dark: bool = False)
     with _figure(theme) as figure:
         both = any(any(counts) for counts in otherwise)
         above, below = _panels(figure, axis.ticks, axis.title, both=both)
-        _lr_axis(above, [layer.lr for row in rows for layer in row if layer])
+        trained = [layer for row in rows for layer in row if layer and layer.trained]
+        _lr_axis(above, [layer.lr for layer in trained])
         width = 0.8 / max(1, len(titles) - 1)
         for number, title in enumerate(titles):
             color = theme.variants[number % len(theme.variants)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from lldtool.plan import FROZEN_BY_INIT_WEIGHTS, Parameter, Plan, Reason, UntrainedParameter
+from lldtool.plan import FROZEN_BY_INIT_WEIGHTS, Layer, Parameter, Plan, Reason, UntrainedParameter
 from lldtool.text import printable, setting
 
 #: State, as a plan and a diff have it -> what a reader is shown.
@@ -28,6 +28,13 @@ def counted_word(p: Parameter) -> str:
     if FROZEN_BY_INIT_WEIGHTS in p.traits and p.state == "frozen_by_train":
         return "frozen by init_weights()"
     return "with lr 0" if p.state == "zero_lr" else state_word(p.state)
+
+
+def untrained_word(layer: Layer) -> str:
+    """What stands in the place of the lr of a layer of which nothing is trained."""
+    states = {p.state for p in layer.parameters}
+    is_zero = states == {"zero_lr"} and not layer.frozen
+    return state_word("zero_lr" if is_zero else "frozen")
 
 
 def state_text(plan: Plan, p: Parameter | UntrainedParameter) -> str:
