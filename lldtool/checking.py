@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import os
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,12 +12,11 @@ from typing import TYPE_CHECKING
 from lldtool.baseline import Baseline
 from lldtool.errors import ConstructorError, LldtoolError
 from lldtool.findings import Checked, Finding, Place, Report, Severity, Status
-from lldtool.keys import Effects
-from lldtool.plan import Parameter, Plan
+from lldtool.fixes import Judged, judge, names_of, with_fixes
+from lldtool.plan import Plan
 from lldtool.policy import Policy
 from lldtool.request import Request
-from lldtool.rules import Edit, Found, Rule, Subject, all_rules, codes_of
-from lldtool.rules.base import PARAMWISE_CFG
+from lldtool.rules import Found, Rule, all_rules, codes_of
 from lldtool.rules.unused_ignore import UnusedIgnore
 from lldtool.schedule import Length, Schedule
 from lldtool.source.pasteable import config_text
@@ -48,20 +45,6 @@ class Outcome:
     ignores: tuple[Ignore, ...] = ()
     codes: frozenset[str] = frozenset()
     error: str | None = None
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """What a rule found, and the edits that were seen to mend it.
-
-    `in_whole` is the same, with a list whose items they change written whole, as one has to where
-    it is inherited.
-    """
-
-    rule: Rule
-    found: Found
-    mend: Sequence[Edit] = ()
-    in_whole: Sequence[Edit] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +96,7 @@ def survey(policy: Policy, request: Request, length: Length | None = None) -> Su
 
 def _survey_live(
     rules: Sequence[Rule], policy: Policy, length: Length | None, examination: Examination
-) -> tuple[str | None, list[_Judged], Plan | None, Schedule | str | None]:
+) -> tuple[str | None, list[Judged], Plan | None, Schedule | str | None]:
     """What there is against a config; its plan; its schedule, or why it has none."""
     error, judged = _judge_live(rules, policy, examination)
     if error is not None or length is None:
@@ -124,12 +107,12 @@ def _survey_live(
         return None, judged, examination.plan, raised.without_config()
 
 
-def _judge_error(rules: Sequence[Rule], raised: LldtoolError) -> tuple[str, list[_Judged]]:
+def _judge_error(rules: Sequence[Rule], raised: LldtoolError) -> tuple[str, list[Judged]]:
     """What there is against a config that has no plan."""
     if not isinstance(raised, ConstructorError):
         return raised.without_config(), []
     found = [(rule, found) for rule in rules for found in rule.check_error(raised)]
-    return raised.message, [_Judged(*one) for one in found]
+    return raised.message, [Judged(*one) for one in found]
 
 
 def _outcome(
@@ -137,7 +120,7 @@ def _outcome(
     request: Request,
     rules: Sequence[Rule],
     error: str | None,
-    judged: Sequence[_Judged],
+    judged: Sequence[Judged],
 ) -> Outcome:
     path = Path(os.path.normpath(Path.cwd() / request.path))
     sources = Sources(path)
@@ -153,7 +136,7 @@ def check_plan(policy: Policy, plan: Plan, name: str | None = None) -> Outcome:
     """Hold the rules against a plan; there are no places then, and nothing to suggest."""
     name = plan.config if name is None else name
     rules = policy.rules_for(name, Path(name))
-    findings = [_finding(one, policy, None) for one in _judge(rules, _subject(policy, plan))]
+    findings = [_finding(one, policy, None) for one in judge(rules, policy, plan)]
     return Outcome(name, tuple(findings), codes=frozenset(rule.code for rule in rules))
 
 
@@ -181,163 +164,24 @@ def report_of(
 
 def _judge_live(
     rules: Sequence[Rule], policy: Policy, examination: Examination
-) -> tuple[str | None, list[_Judged]]:
-    """What there is against a config whose constructor can be run again, with mends that work."""
+) -> tuple[str | None, list[Judged]]:
+    """What there is against a config whose constructor can be run again, with fixes that work."""
     try:
         plan = examination.plan
     except ConstructorError as raised:
         if not raised.certain:
             raise
-        return raised.message, [
-            _Judged(rule, found, _mend(rule, found, rules, policy, examination, before=None))
-            for rule in rules
-            for found in rule.check_error(raised)
-        ]
-    judged = _judge(rules, _subject(policy, plan, examination.effects()))
-    mended = [
-        replace(one, mend=_mend(one.rule, one.found, rules, policy, examination, judged))
-        for one in judged
-    ]
-    mended = _together(mended, rules, policy, examination)
-    return None, [replace(one, in_whole=_in_whole(one.mend, plan)) for one in mended]
+        error, judged = _judge_error(rules, raised)
+        return error, with_fixes(judged, rules, policy, examination, None)
+    judged = judge(rules, policy, plan, examination.effects())
+    return None, with_fixes(judged, rules, policy, examination, plan)
 
 
-def _subject(policy: Policy, plan: Plan, effects: Effects | None = None) -> Subject:
-    return Subject(plan, effects or Effects(), policy.no_decay, policy.must_decay, policy.may_decay)
-
-
-def _judge(rules: Sequence[Rule], subject: Subject) -> list[_Judged]:
-    return [_Judged(rule, found) for rule in rules for found in rule.check(subject)]
-
-
-def _mend(
-    rule: Rule,
-    found: Found,
-    rules: Sequence[Rule],
-    policy: Policy,
-    examination: Examination,
-    before: Sequence[_Judged] | None,
-) -> Sequence[Edit]:
-    """The first way to mend a finding that makes it go and does no harm.
-
-    Args:
-        rule: whose finding it is.
-        found: the finding.
-        rules: all that are held against the config.
-        policy: the user's.
-        examination: of the config.
-        before: what was found in the config as it is; None where it raised.
-    """
-    for edits in found.instead:
-        if found.changes_nothing:
-            return edits
-        with contextlib.suppress(LldtoolError):
-            plan = examination.edited(edits)
-            if plan is None:
-                continue
-            after = _judge(rules, _subject(policy, plan))
-            gone = not any(_is_same(found, one.found) for one in after if one.rule is rule)
-            harmless = before is None or found.may_uncover or _is_covered(after, before)
-            if found.only_decay:
-                contested = {n for b in before or () if b.found.only_decay for n in _names(b.found)}
-                harmless = harmless and _same_but_decay(examination.plan, plan, contested)
-            if gone and harmless:
-                return edits
-    return ()
-
-
-def _is_same(one: Found, other: Found) -> bool:
-    """Whether two findings of a rule are about the same, before and after an edit."""
-    if one.only_decay:
-        return not set(_names(one)).isdisjoint(_names(other))
-    return one.at == other.at
-
-
-def _is_covered(after: Sequence[_Judged], before: Sequence[_Judged]) -> bool:
-    """Whether all that is found after an edit, infos aside, was found there before it."""
-    known = {(one.rule.code, _where(one.found)) for one in before}
-    serious = (x for x in after if (x.found.severity or x.rule.severity) is not Severity.info)
-    return known.issuperset((one.rule.code, _where(one.found)) for one in serious)
-
-
-def _where(found: Found) -> tuple[str, ...]:
-    """The option or custom key to blame; the constructor and all of its options are one place."""
-    return found.at if len(found.at) > len(PARAMWISE_CFG) else ()
-
-
-def _same_but_decay(before: Plan, after: Plan, names: Container[str]) -> bool:
-    """Whether two plans differ in the weight decay of these parameters at most."""
-    new = {p.name: p for p in after.parameters}
-    return len(new) == len(before.parameters) and all(
-        (p.lr, p.extras) == (q.lr, q.extras)
-        and (p.name in names or p.weight_decay == q.weight_decay)
-        for p in before.parameters
-        if (q := new.get(p.name, p))
-    )
-
-
-def _together(
-    mended: Sequence[_Judged], rules: Sequence[Rule], policy: Policy, examination: Examination
-) -> list[_Judged]:
-    """The same, where several mends would each write a dict of the config that is not there yet.
-
-    Only one can be pasted, so each of them says what all do, if that was seen to work.
-    """
-    container = _missing_container(examination.plan)
-    opening = [
-        one for one in mended if one.mend and all(_is_in(edit, container) for edit in one.mend)
-    ]
-    edits = list({edit.path: edit for one in opening for edit in one.mend}.values())
-    if len(opening) < 2:
-        return list(mended)
-    with contextlib.suppress(LldtoolError):
-        plan = examination.edited(edits)
-        after = [] if plan is None else _judge(rules, _subject(policy, plan))
-        left = [
-            (a.rule, b.found)
-            for a in after
-            for b in opening
-            if a.rule is b.rule and _is_same(b.found, a.found)
-        ]
-        if plan is not None and not left:
-            return [replace(one, mend=edits) if one in opening else one for one in mended]
-    return list(mended)
-
-
-def _missing_container(plan: Plan) -> tuple[str, ...]:
-    """The outermost dict of the constructor's options that the config does not have, or ()."""
-    options = plan.constructor.paramwise_cfg
-    if "custom_keys" in options:
-        return ()
-    return (*PARAMWISE_CFG, "custom_keys") if options else PARAMWISE_CFG
-
-
-def _in_whole(edits: Sequence[Edit], plan: Plan) -> Sequence[Edit]:
-    """Edits of schedulers as one of their list; none where they are not in one."""
-    schedulers = plan.param_scheduler
-    if not edits or any(edit.path[0] != "param_scheduler" for edit in edits):
-        return ()
-    if not isinstance(schedulers, tuple):
-        return ()
-    parts = {"param_scheduler": copy.deepcopy(list(schedulers))}
-    for edit in edits:
-        edit.apply_to(parts)
-    return [Edit(("param_scheduler",), parts["param_scheduler"])]
-
-
-def _is_in(edit: Edit, container: tuple[str, ...]) -> bool:
-    return container != () and edit.path[: len(container)] == container
-
-
-def _names(found: Found) -> tuple[str, ...]:
-    return tuple(p.name if isinstance(p, Parameter) else p for p in found.parameters)
-
-
-def _finding(judged: _Judged, policy: Policy, sources: Sources | None) -> Finding:
+def _finding(judged: Judged, policy: Policy, sources: Sources | None) -> Finding:
     rule, found = judged.rule, judged.found
     suggestion = None
-    if judged.mend and sources is not None:
-        suggestion = config_text(judged.mend, sources) or config_text(judged.in_whole, sources)
+    if judged.fix and sources is not None:
+        suggestion = config_text(judged.fix, sources) or config_text(judged.whole_list, sources)
     severity = policy.severity_of(rule)
     if found.severity is not None and found.severity.rank > severity.rank:
         severity = found.severity
@@ -346,13 +190,19 @@ def _finding(judged: _Judged, policy: Policy, sources: Sources | None) -> Findin
         code=rule.code,
         name=rule.name,
         severity=severity,
-        message=found.message,
-        parameters=_names(found),
+        message=found.message + _seen(found, sources),
+        parameters=names_of(found),
         key=".".join(found.at),
         place=place,
         suggestion=suggestion or None,
         inheriting=sources.inheriting(place.file) if sources is not None and place else (),
     )
+
+
+def _seen(found: Found, sources: Sources | None) -> str:
+    """The file and line of the other entry that a message speaks of: ` (_base.py:11)`."""
+    entry = sources.entry(found.see) if found.see and sources is not None else None
+    return f" ({entry.place.file.name}:{entry.place.line})" if entry is not None else ""
 
 
 def _without_ignored(

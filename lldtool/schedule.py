@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from lldtool.plan import Plan
 
@@ -157,6 +157,11 @@ class Schedule:
         return frozenset(c for c in self.courses if _is_above(c.lrs[-1], self.after_warm_up(c)))
 
     @cached_property
+    def rising_again(self) -> frozenset[Course]:
+        """Courses that rise after they have fallen."""
+        return frozenset(course for course in self.courses if _rises_again(course.lrs))
+
+    @cached_property
     def converged(self) -> frozenset[Course]:
         """Courses that end within 1 % of another, not at 0, though the constructor sets them apart.
 
@@ -220,6 +225,15 @@ class Schedule:
         """
         step = number * (self.steps_per_epoch or 1)
         return min(step, self.steps - 1) if step <= self.steps else None
+
+
+def _rises_again(lrs: Sequence[float]) -> bool:
+    has_fallen = False
+    for before, after in pairwise(lrs):
+        if has_fallen and _is_above(after, before):
+            return True
+        has_fallen = has_fallen or _is_above(before, after)
+    return False
 
 
 def _is_above(a: float, b: float, rel_tol: float = _RTOL) -> bool:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from lldtool.dryrun.files_read import noting_files
 from lldtool.dryrun.schedule import schedule_of
 from lldtool.dryrun.session import run
-from lldtool.dryrun.training import Training, schedulers, start_of_training
+from lldtool.dryrun.training import Training, start_of_training
 from lldtool.dryrun.without import effects_of
 from lldtool.keys import Effects
 from lldtool.plan import Plan
@@ -52,13 +52,13 @@ class Examination:
         """
         return schedule_of(self.training, self.plan, length)
 
-    def edited(self, edits: Sequence[Edit]) -> Plan | None:
-        """The plan of the config with these edits; None where they are to what can't be changed.
+    def edited(self, edits: Sequence[Edit]) -> Examination | None:
+        """The config with these edits; None where they are to what can't be changed.
 
         An edited model is built anew.
 
         Raises:
-            LldtoolError: there is no plan then.
+            LldtoolError: it can't be built.
         """
         config = self.training.config
         parts = {
@@ -68,12 +68,13 @@ class Examination:
             return None
         for edit in edits:
             edit.apply_to(parts)
-        if parts.keys() == {"param_scheduler"}:  # which no constructor looks at
-            return replace(self.plan, param_scheduler=schedulers(parts["param_scheduler"]))
-        training = self.training
+        training = replace(self.training, is_trial=True)
         if "model" in parts:
             training = training.with_model(parts.pop("model"))
-        return training.plan(**parts)
+        config = copy.copy(training.config)
+        for key, value in parts.items():
+            config[key] = value
+        return Examination(replace(training, config=config))
 
 
 def examine(request: Request, use: Callable[[Examination], Result]) -> Result:

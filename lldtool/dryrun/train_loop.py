@@ -15,6 +15,8 @@ from lldtool.text import plural, quoted
 
 #: As much as mmengine takes for the end of all trainings.
 _MOST_STEPS = 1_000_000_000
+#: Epochs of a training whose length the config does not say.
+_EPOCHS = 100
 #: Samplers of which each GPU gets its part of the data set, rounded up.
 _SAMPLERS = ("DefaultSampler", "RepeatAugSampler")
 #: What steps the schedulers as `after_step` does.
@@ -70,6 +72,23 @@ def train_loop(
     if needing:
         raise needs_epoch_length(needing)
     return TrainLoop("epoch", epochs, epochs, None, is_stepped, notes)
+
+
+def assumed_length(config: Any, request: Request, schedulers: Sequence[Any]) -> Length:
+    """Return lengths with which there is a train loop; empty where the config says all of it.
+
+    Where it does not, each scheduler has the time to begin.
+    """
+    begins = [one.get("begin", 0) for one in schedulers if not one.get("by_epoch", True)]
+    longest = max((b for b in begins if isinstance(b, (int, float))), default=0)
+    epoch_length = int(longest) + 2
+    for length in (Length(), Length(epoch_length)):
+        try:
+            train_loop(config, request, length, schedulers)
+        except LldtoolError:
+            continue
+        return length
+    return Length(epoch_length, None, _EPOCHS)
 
 
 def _others(configured: Mapping[str, Any], known: Collection[str]) -> list[str]:

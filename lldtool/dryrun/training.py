@@ -55,7 +55,8 @@ from lldtool.versions import lldtool_version, package_versions
 class Training:
     """A loaded config and the model built from it, about to be given an optimizer.
 
-    `missing_checkpoints` are those that the model would have loaded while it was built.
+    `missing_checkpoints` are those that the model would have loaded while it was built. Of a trial,
+    of a config that is not the user's own, nothing that its constructor prints is shown.
     """
 
     request: Request
@@ -63,6 +64,7 @@ class Training:
     model: Any
     notes: Sequence[str]
     missing_checkpoints: Sequence[str] = ()
+    is_trial: bool = False
 
     @functools.cached_property
     def traits(self) -> Mapping[str, tuple[str, ...]]:
@@ -95,20 +97,18 @@ class Training:
             model = models.build_model(config, self.request.device)
         return replace(self, config=config, model=model)
 
-    def plan(self, *, explained: bool = True, **instead: Any) -> Plan:
+    def plan(self, *, explained: bool = True) -> Plan:
         """Run the constructor and read what came out.
 
         Args:
             explained: with a reason for each setting.
-            instead: `optim_wrapper` or `param_scheduler` to take in the place of the config's own.
 
         Raises:
             ConstructorError: the constructor raised, and training would.
             LldtoolError: lldtool can't tell what the constructor's optimizers hold.
         """
-        wrapper = instead.get("optim_wrapper", self.config.optim_wrapper)
-        configured = instead.get("param_scheduler", self.config.get("param_scheduler", None))
-        build = self._built_again if instead else self._built
+        wrapper = self.config.optim_wrapper
+        build = self._built_again if self.is_trial else self._built
         built, (parameters, frozen, left_out) = build(wrapper)
         optimizers = built.optimizers
         if any(p.state == "zero_lr" for p in parameters):
@@ -117,7 +117,7 @@ class Training:
                 replace(p, state="trained") if p.state == "zero_lr" and p.group in raised else p
                 for p in parameters
             )
-        if frozen and not instead and any(p.layer_id is not None for p in parameters):
+        if frozen and not self.is_trial and any(p.layer_id is not None for p in parameters):
             frozen = self._with_layers(frozen, wrapper)
         optimizer = configs.optimizer_header(wrapper)
         kind = constructor.constructor_class(wrapper)
@@ -161,7 +161,7 @@ class Training:
             frozen=frozen,
             left_out=left_out,
             notes=tuple(n for n in notes if n),
-            param_scheduler=schedulers(configured),
+            param_scheduler=_schedulers(self.config.get("param_scheduler", None)),
             auto_scale_lr=ratio,
             versions=package_versions(),
             lldtool_version=lldtool_version(),
@@ -317,7 +317,7 @@ def _constructor_header(wrapper: Any, kind: type, reads: tuple[str, ...] | None)
     return Constructor(name, plain(wrapper.get("paramwise_cfg", None) or {}), bases, reads)
 
 
-def schedulers(configured: Any) -> Any:
+def _schedulers(configured: Any) -> Any:
     """`param_scheduler` as a plan has it: one, several, or some for each of several optimizers."""
     content = plain(configured)
     if isinstance(content, list):

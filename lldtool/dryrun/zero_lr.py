@@ -13,15 +13,12 @@ from lldtool.dryrun.param_schedulers import (
     scheduler_error,
     schedulers_of_each,
 )
-from lldtool.dryrun.train_loop import TrainLoop, train_loop
+from lldtool.dryrun.train_loop import assumed_length, train_loop
 from lldtool.errors import LldtoolError, translated
 from lldtool.request import Request
-from lldtool.schedule import Length
 
 #: Options of mmengine's schedulers that are absolute values; all others multiply what is there.
 _ABSOLUTE = ("eta_max", "eta_min", "min_value")
-#: Epochs of a training whose length the config does not say.
-_EPOCHS = 100
 #: A scheduler that has not raised the lr by this step counts as one that does not.
 _MOST_STEPS = 1_000_000
 
@@ -58,7 +55,7 @@ def _raised(
     """Those of the groups at lr 0 that the schedulers of one optimizer raise."""
     if not any(map(_may_raise, configured)):
         return ()
-    loop = _loop(config, request, configured)
+    loop = train_loop(config, request, assumed_length(config, request, configured), configured)
     optimizer = wrapper.optimizer
     groups = optimizer.param_groups
     alike = all(map(reads_only_its_setting, configured))
@@ -85,19 +82,3 @@ def _may_raise(configured: Any) -> bool:
     return not reads_only_its_setting(configured) or any(
         configured.get(option, None) for option in _ABSOLUTE
     )
-
-
-def _loop(config: Any, request: Request, configured: Sequence[Any]) -> TrainLoop:
-    """The train loop, with lengths that let every scheduler begin where the config gives none."""
-    try:
-        return train_loop(config, request, Length(), configured)
-    except LldtoolError:
-        begins = [one.get("begin", 0) for one in configured if not one.get("by_epoch", True)]
-        longest = max((b for b in begins if isinstance(b, (int, float))), default=0)
-        assumed = Length(epoch_length=int(longest) + 2)
-        try:
-            return train_loop(config, request, assumed, configured)
-        except LldtoolError:
-            return train_loop(
-                config, request, Length(assumed.epoch_length, None, _EPOCHS), configured
-            )

@@ -1,4 +1,4 @@
-"""What the rules share that are about parameters which should not be decayed."""
+"""What the rules share that are about parameters which should get no weight decay."""
 
 from __future__ import annotations
 
@@ -7,52 +7,57 @@ from collections.abc import Iterator, Sequence
 
 from lldtool.findings import Severity
 from lldtool.plan import NO_WEIGHT_DECAY, Parameter
-from lldtool.rules._parameters import covering_keys, grouped_by, matches
+from lldtool.rules._parameters import covering_keys, grouped_by, is_embedding_name, matches
 from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Found, Subject
 from lldtool.text import plural, setting
 
-#: Kind of parameter -> the options that spare it, and what a custom key says that means it.
-_SPARED_BY = {
+#: Kind of parameter -> the options that exclude it from weight decay, and what a custom key has in
+#: its name that is meant for it.
+_EXCLUDED_BY = {
     "norm": (("norm_decay_mult", "flat_decay_mult"), r"norm|ln|bn|\bgn"),
     "bias": (("bias_decay_mult", "flat_decay_mult"), r"bias"),
     "vector": (("flat_decay_mult",), r"gamma|scale|beta|alpha"),
     "embedding": ((), r"embed|token|table|rel_pos"),
 }
+_CUSTOM_KEYS = (*PARAMWISE_CFG, "custom_keys")
 #: How many keys are named.
 _MOST_KEYS = 3
-#: Optimizers that apply weight decay apart from the gradient; there, sparing norms is the custom.
+#: Optimizers that apply weight decay apart from the gradient; there, excluding norms is the custom.
 _DECOUPLED = re.compile(r".*(AdamW|Lion|Lamb|LAMB|Adan|Sophia|Prodigy).*")
 
 
 def decayed(subject: Subject, kind: str, noun: str) -> Iterator[Found]:
-    """The decayed parameters of a kind, a finding for each cause.
+    """Yield a finding for each cause of weight decay on parameters of a kind.
 
-    Where nothing in the config says that the kind is to be spared, and no layer-decay constructor
-    asks for the customs of fine-tuning, weight decay for all is what the config says: that is
-    information with an optimizer of decoupled weight decay, and nothing with SGD.
+    The severity follows what the config says. Where it says in some way that this kind is to be
+    excluded from weight decay, it is the rule's own. Where it only names a layer-decay constructor,
+    whose recipes exclude the kind, it is a warning. Where it says nothing, weight decay for all may
+    be meant: that is information with an optimizer of decoupled weight decay, and no finding with
+    another.
     """
     members = subject.by_kind[kind]
     exempt = (*subject.may_decay, *subject.must_decay)
     found = [p for p in members if p.weight_decay and p.lr != 0 and not matches(exempt, p)]
     severity = None
-    if not _is_to_be_spared(subject, kind, members):
-        if not _DECOUPLED.fullmatch(subject.plan.optimizer.type):
+    if not _is_meant_to_be_excluded(subject, kind, members):
+        severity = Severity.warning if subject.decays_by_layer else Severity.info
+        if severity is Severity.info and not _DECOUPLED.fullmatch(subject.plan.optimizer.type):
             return
-        severity = Severity.info
     for at, parameters in grouped_by(found, cause).items():
         decays = " or ".join(dict.fromkeys(setting(p.weight_decay) for p in parameters))
-        verb = "is" if len(parameters) == 1 else "are"
+        verb = "gets" if len(parameters) == 1 else "get"
         why = _why(subject, at, parameters)
-        message = f"{plural(len(parameters), noun)} {verb} decayed, at {decays}{why}"
-        options = (
-            [] if is_key(at) else [[Edit((*PARAMWISE_CFG, o), 0.0)] for o in _SPARED_BY[kind][0]]
-        )
-        ways = [*options, *ways_by_key(subject, parameters, at, decay_mult=0.0)]
-        yield Found(message, at, parameters, ways, severity, only_decay=True)
+        message = f"{plural(len(parameters), noun)} {verb} weight decay {decays}{why}"
+        options = () if is_key(at) else _EXCLUDED_BY[kind][0]
+        fixes = [
+            *([Edit((*PARAMWISE_CFG, option), 0.0)] for option in options),
+            *ways_by_key(subject, parameters, at, decay_mult=0.0),
+        ]
+        yield Found(message, at, parameters, fixes, severity, only_decay=True)
 
 
 def cause(p: Parameter) -> tuple[str, ...]:
-    """The entry of the config that gave a parameter its weight decay, or did not."""
+    """Return the entry of the config that gave a parameter its weight decay, or did not."""
     reason = p.reason.weight_decay
     if reason.rule == "custom_key" and reason.key is not None:
         return (*PARAMWISE_CFG, "custom_keys", reason.key)
@@ -63,19 +68,32 @@ def cause(p: Parameter) -> tuple[str, ...]:
     return PARAMWISE_CFG
 
 
-def _is_to_be_spared(subject: Subject, kind: str, members: Sequence[Parameter]) -> bool:
-    options, words = _SPARED_BY[kind]
+def _is_meant_to_be_excluded(subject: Subject, kind: str, members: Sequence[Parameter]) -> bool:
+    """Whether the config or the model says that this kind is to get no weight decay."""
+    options, _ = _EXCLUDED_BY[kind]
     config = subject.paramwise_cfg
-    keys = (key for key, value in custom_keys(subject) if value.get("decay_mult") == 0)
-    # A key that spares a whole module, weights and all, says nothing of the kind.
+    # A key that excludes a whole module, weights and all, says nothing of the kind.
     whole = {cause(p) for p in subject.by_kind["weight"] if not p.weight_decay}
     return (
-        subject.decays_by_layer
-        or any(p.weight_decay == 0 and cause(p) not in whole for p in members)
+        any(p.weight_decay == 0 and cause(p) not in whole for p in members)
         or any(config.get(option) == 0 for option in options)
-        or any(re.search(words, key) for key in keys)
+        or any(_kind_meant(key) == kind for key in _keys_of_nothing(subject))
         or any(NO_WEIGHT_DECAY in p.traits for p in members)
     )
+
+
+def _keys_of_nothing(subject: Subject) -> list[str]:
+    """The custom keys with decay_mult 0 that match no trained parameter: only the name tells."""
+    trained = "\n".join(p.name for p in subject.parameters)
+    return [k for k, v in custom_keys(subject) if v.get("decay_mult") == 0 and k not in trained]
+
+
+def _kind_meant(key: str) -> str | None:
+    """The kind that a key is meant for by its name: `relative_position_bias_table` is no bias."""
+    if is_embedding_name(key.strip(".").rpartition(".")[2]):
+        return "embedding"
+    words = ((kind, words) for kind, (_, words) in _EXCLUDED_BY.items())
+    return next((kind for kind, pattern in words if re.search(pattern, key)), None)
 
 
 def custom_keys(subject: Subject) -> list[tuple[str, dict[str, object]]]:
@@ -87,17 +105,17 @@ def custom_keys(subject: Subject) -> list[tuple[str, dict[str, object]]]:
 
 def _why(subject: Subject, at: tuple[str, ...], parameters: Sequence[Parameter]) -> str:
     if is_key(at):
-        return f": custom key {at[-1]!r} decides"
+        return f" from custom key {at[-1]!r}"
     if at[:2] == PARAMWISE_CFG and len(at) == 3:
-        return f" by {at[-1]}"
+        return f" from {at[-1]}"
     if at == PARAMWISE_CFG and subject.paramwise_cfg:
         return _what_misses(subject, parameters)
-    return ": nothing in the config excludes any" if at == PARAMWISE_CFG else ""
+    return ": nothing in the config excludes any tensor" if at == PARAMWISE_CFG else ""
 
 
 def _what_misses(subject: Subject, parameters: Sequence[Parameter]) -> str:
-    """Return which custom keys exclude other parameters but not these, or that there are none."""
-    them, their = ("it", "its name") if len(parameters) == 1 else ("them", "their names")
+    """The custom keys that exclude others and do not match these, or that there are none."""
+    them = "it" if len(parameters) == 1 else "them"
     excluding = {cause(p)[-1] for p in subject.plan.parameters if not p.weight_decay}
     missed = [
         key
@@ -111,8 +129,8 @@ def _what_misses(subject: Subject, parameters: Sequence[Parameter]) -> str:
     keys, more = ", ".join(map(repr, missed[:_MOST_KEYS])), len(missed) - _MOST_KEYS
     keys += f" and {more} more" if more > 0 else ""
     if len(missed) == 1:
-        return f": custom key {keys} excludes others and does not match {their}"
-    return f": custom keys {keys} exclude others and do not match {their}"
+        return f": custom key {keys} excludes others, but does not match {them}"
+    return f": custom keys {keys} exclude others, but do not match {them}"
 
 
 def is_key(at: tuple[str, ...]) -> bool:
@@ -123,7 +141,7 @@ def is_key(at: tuple[str, ...]) -> bool:
 def ways_by_key(
     subject: Subject, found: Sequence[Parameter], at: tuple[str, ...], *, decay_mult: float
 ) -> list[list[Edit]]:
-    """Edits of custom keys that may give these parameters a multiplier, and change no other.
+    """Return edits of custom keys that may give these parameters a multiplier, and change no other.
 
     Args:
         subject: of the config.
@@ -132,14 +150,42 @@ def ways_by_key(
         decay_mult: what they are to have.
     """
     ways: list[list[Edit]] = []
-    path, entry = (*PARAMWISE_CFG, "custom_keys"), {}
+    entry: dict[str, object] = {}
     if is_key(at):
         ways = [[Edit((*at, "decay_mult"), decay_mult)], [Edit(at, DELETE)]]
         entry = dict(custom_keys(subject)).get(at[-1], {})
-    names = [p.name for p in found]
-    same = [p.name for p in subject.parameters if bool(p.weight_decay) is bool(decay_mult)]
-    others = {p.name for p in subject.plan.parameters} - {*names, *same}
-    keys = covering_keys(names, others, longer_than=len(at[-1]) if is_key(at) else 0)
+    names = {p.name for p in found}
+    free = {
+        p.name
+        for p in subject.plan.parameters
+        if not p.is_trained or bool(p.weight_decay) is bool(decay_mult)
+    } - names
+    longer_than = len(at[-1]) if is_key(at) else 0
+    keys = covering_keys(subject.names, names, free, longer_than=longer_than)
     if keys:
-        ways.append([Edit((*path, key), {**entry, "decay_mult": decay_mult}) for key in keys])
+        ways.append([_entry(key, {**entry, "decay_mult": decay_mult}) for key in keys])
+    if is_key(at):
+        ways += _narrowed(subject, names, at[-1], entry, decay_mult)
     return ways
+
+
+def _narrowed(
+    subject: Subject, names: set[str], key: str, entry: dict[str, object], decay_mult: float
+) -> list[list[Edit]]:
+    """Return the edits that replace a key by some that do not match these names.
+
+    Where it says more than a weight decay, other keys say that for these names.
+    """
+    matched = {p.name for p in subject.plan.parameters if cause(p)[-1] == key}
+    kept = covering_keys(subject.names, matched - names)
+    if not kept:
+        return []
+    edits = [Edit((*_CUSTOM_KEYS, key), DELETE), *(_entry(one, entry) for one in kept)]
+    if not entry.keys() - {"decay_mult"}:
+        return [edits]
+    new = covering_keys(subject.names, names, most=4 - len(kept))
+    return [[*edits, *(_entry(k, {**entry, "decay_mult": decay_mult}) for k in new)]] if new else []
+
+
+def _entry(key: str, content: dict[str, object]) -> Edit:
+    return Edit((*_CUSTOM_KEYS, key), content)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Sequence
 
 from lldtool.keys import Effect
 from lldtool.plan import Constructor
-from lldtool.rules.base import Subject
-from lldtool.text import plural
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Subject
+from lldtool.text import plural, quoted
 
 #: Option -> the constructors that know it. Sources: mmengine 0.10.7, mmpretrain 1.2, mmdet 3.3,
 #: mmseg 1.2, mmpose 1.3 and mmaction2 1.2.
@@ -26,8 +27,11 @@ KNOWN_OPTIONS = {
     "decay_type": "mmdet and mmseg",
     "num_layers": "mmdet, mmseg, mmpose and mmaction2",
 }
+_NUMBER = re.compile(r"\d+")
+#: What stands for the numbers in names that are compared.
+_ANY_NUMBER = "#"
 #: The rate of layer decay, by the constructors' names for it, and what others and people call it.
-_RATES = ("layer_decay_rate", "decay_rate")
+RATES = ("layer_decay_rate", "decay_rate")
 _RATE_NICKNAMES = ("layer_decay", "lr_decay_rate", "lr_decay", "llrd", "layer_lr_decay")
 
 
@@ -61,37 +65,85 @@ def removal_text(subject: Subject, option: str) -> str:
 
 def rate_option(constructor: Constructor) -> str:
     """What a layer-decay constructor calls its rate."""
-    known = [option for option in _RATES if option in (constructor.reads or ())]
+    known = [option for option in RATES if option in (constructor.reads or ())]
     by_name = "LearningRateDecayOptimizerConstructor" in (constructor.type, *constructor.bases)
-    return known[0] if known else _RATES[by_name]
+    return known[0] if known else RATES[by_name]
 
 
 def same_meaning(option: str, reads: Collection[str]) -> str | None:
     """What the constructor calls an option of another one, or None."""
-    return next((o for o in _RATES if o in reads), None) if option in _RATES else None
+    return next((o for o in RATES if o in reads), None) if option in RATES else None
+
+
+def already_set(
+    subject: Subject, option: str, meant: str
+) -> tuple[str, list[list[Edit]], tuple[str, ...]]:
+    """What to say of an option without effect whose right name is set as well.
+
+    Returns:
+        The end of the message, the fixes, and the keys that lead to the option of the right name.
+    """
+    options = subject.paramwise_cfg
+    see = (*PARAMWISE_CFG, meant)
+    if options[option] == options[meant]:
+        text = f"{meant} is {quoted(options[meant])} already"
+        return text, [[Edit((*PARAMWISE_CFG, option), DELETE)]], see
+    text = f"{meant}={quoted(options[meant])} counts; if you meant {quoted(options[option])}"
+    return f"{text}, write that there", [], see
 
 
 def near(name: str, options: Sequence[str]) -> str | None:
-    """The option that may have been meant by a name."""
-    rates = {*_RATES, *_RATE_NICKNAMES}
+    """Return the option that may have been meant by a name."""
+    rates = {*RATES, *_RATE_NICKNAMES}
     if name in rates:
         same = [option for option in options if option in rates]
         if same:
             return same[0]
-    return next(iter(difflib.get_close_matches(name, options, n=1, cutoff=0.75)), None)
+    similar = [option for option in options if is_misspelling(name, option)]
+    return next(iter(difflib.get_close_matches(name, similar, n=1, cutoff=0.75)), None)
 
 
-def near_part(key: str, names: Iterable[str]) -> str | None:
-    """The part of some parameter's name that a custom key may have been meant to be."""
-    parts = key.count(".") + (not key.startswith("."))
+def is_misspelling(written: str, meant: str) -> bool:
+    """Whether one name may be another one misspelt: `norm_decy_mult`, not `head_decay_mult`.
+
+    Each word has to be similar, and numbers have to be equal. Underscores may be missing.
+    """
+    if _NUMBER.findall(written) != _NUMBER.findall(meant):
+        return False
+    words, right = written.split("_"), meant.split("_")
+    if len(words) == len(right):
+        return all(_likeness(a, b) >= 0.6 for a, b in zip(words, right, strict=True))
+    cut_short = len(words) > 1 and words == right[: len(words)]
+    return cut_short or "".join(words) == "".join(right)
+
+
+def _likeness(a: str, b: str) -> float:
+    return difflib.SequenceMatcher(None, a, b).ratio() if a != b else 1.0
+
+
+def near_part(key: str, names: Collection[str]) -> str | None:
+    """Return the part of some parameter's name that a custom key may have been meant to be.
+
+    It has as many parts as the key, each of which may be misspelt, and the key's numbers.
+    """
+    parts = key.strip(".").split(".")
+    written = _without_numbers(parts)
     found = {
-        ".".join(pieces[start : start + max(1, parts)])
-        for pieces in (name.split(".") for name in names)
-        for start in range(len(pieces))
+        window
+        for pieces in {tuple(_without_numbers(name.split("."))) for name in names}
+        for start in range(len(pieces) - len(parts) + 1)
+        if (window := pieces[start : start + len(parts)]) != written
     }
-    bare = key.strip(".")
-    close = difflib.get_close_matches(bare, sorted(found), n=1, cutoff=0.8)
+    similar = [".".join(w) for w in found if all(map(is_misspelling, written, w))]
+    close = difflib.get_close_matches(".".join(written), sorted(similar), n=1, cutoff=0.8)
     if not close:
         return None
-    head = "." if key.startswith(".") else ""
-    return head + close[0] + ("." if key.endswith(".") else "")
+    numbers = iter(_NUMBER.findall(key))
+    bare = re.sub(_ANY_NUMBER, lambda _: next(numbers, ""), close[0])
+    head, tail = "." * key.startswith("."), "." * key.endswith(".")
+    ways = (head + bare + tail, head + bare, bare)
+    return next((way for way in ways if any(way in name for name in names)), None)
+
+
+def _without_numbers(parts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(_NUMBER.sub(_ANY_NUMBER, part) for part in parts)

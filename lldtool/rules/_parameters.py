@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 import re
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import string
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import TypeVar
 
 from lldtool.plan import NO_WEIGHT_DECAY, NORM, Parameter
@@ -116,34 +119,117 @@ def grouped_by(
 
 
 def covering_keys(
-    names: Collection[str], others: Collection[str], most: int = 4, longer_than: int = 0
+    index: NameIndex,
+    names: Collection[str],
+    free: Collection[str] = (),
+    most: int = 4,
+    longer_than: int = 0,
 ) -> list[str] | None:
-    """A few custom keys that match all of the names and none of the others; None if there are none.
+    """Return a few custom keys that match all of these names, or None if it takes too many.
 
-    Each begins where a part of a name does, with the dot before it, and ends with one: the few
-    that match most.
+    Each key consists of whole parts of a name, but for the number that its last part may end with:
+    `.ln` for `.ln1` and `.ln2`. Keys that match these names only are preferred.
+
+    Args:
+        index: of all names that a key may match.
+        names: the names to match.
+        free: names that may be matched as well where it takes too many keys otherwise, but by each
+            key no more of them than of the names.
+        most: the highest number of keys.
+        longer_than: the length that each key has to exceed.
     """
-    left, keys = list(names), list[str]()
-    while left:
-        counted = {
-            fragment: sum(fragment in name for name in left)
-            for fragment in dict.fromkeys(_fragments(left))
-            if len(fragment) > longer_than and not any(fragment in other for other in others)
+    wanted, also = _counted(names), _counted(free)
+    long_enough = {f: n for f, n in wanted.items() if len(f) > longer_than}
+    exact = {f: n for f, n in long_enough.items() if index.counts[f] == n}
+    keys = _fewest(exact, names, index.without(names), most)
+    if keys is None and free:
+        loose = {
+            f: n for f, n in long_enough.items() if also[f] <= n and index.counts[f] == n + also[f]
         }
-        if not counted or len(keys) == most:
-            return None
-        best = max(counted, key=lambda fragment: (counted[fragment], -len(fragment)))
-        keys.append(best)
-        left = [name for name in left if best not in name]
+        keys = _fewest(loose, names, index.without({*names, *free}), most)
     return keys
 
 
-def _fragments(names: Sequence[str]) -> Iterator[str]:
-    """`a.b.c` -> `.c`, `.b.c`, `.b.`, `a.b.c`: ends of the names, and modules in them."""
-    for name in names:
-        parts = name.split(".")
-        for start in range(len(parts)):
-            head = "." if start else ""
-            for end in range(start + 1, len(parts) + 1):
-                tail = "" if end == len(parts) else "."
-                yield head + ".".join(parts[start:end]) + tail
+class NameIndex:
+    """All names that a custom key may match, and how many of them each fragment is part of."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = list(names)
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """Fragment -> the number of names that have it."""
+        return _counted(self._names)
+
+    def without(self, names: Collection[str]) -> str:
+        """Return the other names as one text, a line each."""
+        left_out = set(names)
+        return "\n".join(name for name in self._names if name not in left_out)
+
+
+def _fewest(
+    candidates: Mapping[str, int], names: Collection[str], others: str, most: int
+) -> list[str] | None:
+    """Choose keys greedily, the one that matches most of the remaining names first.
+
+    Args:
+        candidates: fragments, and how many of the names each is part of.
+        names: the names to match.
+        others: the text that no key may be part of.
+        most: the highest number of keys.
+    """
+    left, counts, keys = list(names), dict(candidates), list[str]()
+    whole = {fragment for name in names for fragment in _fragments(name)}
+
+    def ranked(fragment: str) -> tuple[int, bool, int, str]:
+        """Sort by the number of names; then whole parts first, then the shortest."""
+        return -counts[fragment], fragment not in whole, len(fragment), fragment
+
+    heap = [ranked(fragment) for fragment in counts]
+    heapq.heapify(heap)
+    while left:
+        if not heap or len(keys) == most:
+            return None
+        best = heapq.heappop(heap)[-1]
+        current = ranked(best)
+        if heap and counts[best] and current > heap[0]:  # some of its names have a key by now
+            heapq.heappush(heap, current)
+        elif counts[best] and best not in others:  # as `.w` is in `.w2`
+            keys.append(best)
+            for fragment, number in _counted(name for name in left if best in name).items():
+                if fragment in counts:
+                    counts[fragment] -= number
+            left = [name for name in left if best not in name]
+    return keys
+
+
+def _counted(names: Iterable[str]) -> Counter[str]:
+    """Fragment -> the number of these names that have it."""
+    return Counter(f for name in names for f in {*_fragments(name), *_cut_fragments(name)})
+
+
+def _fragments(name: str) -> Iterator[str]:
+    """`a.0.c` -> `.c`, `a.0.c`, `a.`, `a.0.`: ends of the name, and modules in it.
+
+    None begins with a number, which says nothing by itself.
+    """
+    parts = name.split(".")
+    for start in _starts(parts):
+        head = "." if start else ""
+        for end in range(start + 1, len(parts) + 1):
+            tail = "" if end == len(parts) else "."
+            yield head + ".".join(parts[start:end]) + tail
+
+
+def _cut_fragments(name: str) -> Iterator[str]:
+    """`a.b.c1.d` -> `.c`, `.b.c`, `a.b.c`: those that end with a number, without it."""
+    parts = name.split(".")
+    for end, part in enumerate(parts, 1):
+        if part[-1:].isdigit() and part.rstrip(string.digits)[-1:].isalpha():
+            for start in _starts(parts[:end]):
+                fragment = ".".join(parts[start:end]).rstrip(string.digits)
+                yield f".{fragment}" if start else fragment
+
+
+def _starts(parts: Sequence[str]) -> list[int]:
+    return [start for start, part in enumerate(parts) if not start or not part.isdigit()]

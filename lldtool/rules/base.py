@@ -15,7 +15,7 @@ from lldtool.errors import ConstructorError
 from lldtool.findings import Severity
 from lldtool.keys import Effects, Key, keys_of
 from lldtool.plan import Parameter, Plan
-from lldtool.rules._parameters import kind_of
+from lldtool.rules._parameters import NameIndex, kind_of
 
 #: The keys that lead to the options of the constructor.
 PARAMWISE_CFG = ("optim_wrapper", "paramwise_cfg")
@@ -56,25 +56,47 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Fix:
+    """Edits that may fix a finding.
+
+    `hint` is what the finding's message ends with where they are suggested. `must_change` is true
+    where they are of use only if some parameter gets other settings; `may_retrain` where they may
+    change which parameters train: the message says so then. No other fix may.
+    """
+
+    edits: Sequence[Edit]
+    hint: str = ""
+    must_change: bool = False
+    may_retrain: bool = False
+
+
+@dataclass(frozen=True)
 class Found:
     """A finding, as a rule makes it: about what, and which entry of the config is to blame.
 
     `at` are the keys that lead to that entry; where there is none, to what it would be in.
-    `instead` are ways to mend it, best first; the first one that works is suggested.
-    `severity` is given where it is not the rule's own. `changes_nothing` is true where what to
-    write instead is known to leave the plan as it is, and need not be tried; `only_decay` where it
-    must change the weight decay of these parameters and nothing else; `may_uncover` where it is
-    right though other findings come up, as they do once a misspelt option takes effect.
+    `instead` are possible fixes, best first; the first one that works is suggested.
+    `severity` is given where it is not the rule's own. `changes_nothing` is true where a fix is
+    known to leave the plan as it is, and need not be tried; `only_decay` where it must change the
+    weight decay of these parameters and nothing else; `may_uncover` where it is right though other
+    findings come up, as they do once a misspelt option takes effect. `see` are the keys that lead
+    to another entry that the message ends with: its file and line are added.
     """
 
     message: str
     at: tuple[str, ...]
     parameters: Sequence[Parameter] | Sequence[str] = ()
-    instead: Sequence[Sequence[Edit]] = ()
+    instead: Sequence[Fix | Sequence[Edit]] = ()
     severity: Severity | None = None
     changes_nothing: bool = False
     only_decay: bool = False
     may_uncover: bool = False
+    see: tuple[str, ...] = ()
+
+    @property
+    def fixes(self) -> Sequence[Fix]:
+        """The possible fixes, best first."""
+        return [one if isinstance(one, Fix) else Fix(one) for one in self.instead]
 
 
 @dataclass(frozen=True)
@@ -119,6 +141,11 @@ class Subject:
         for p in self.parameters:
             kinds[kind_of(p)].append(p)
         return kinds
+
+    @cached_property
+    def names(self) -> NameIndex:
+        """The names of the parameters in param groups."""
+        return NameIndex(p.name for p in self.plan.parameters)
 
     @cached_property
     def keys(self) -> Sequence[Key]:

@@ -11,20 +11,20 @@ from lldtool.rules.base import Example, Found, Rule, Subject
 
 
 class DecayedBias(Rule):
-    """A bias is decayed.
+    """A bias gets weight decay.
 
-    A bias has no scale that weight decay could regularize; recipes for transformers spare
-    biases. mmengine's `bias_decay_mult` does so for what is called `bias` and nothing else: the
-    `q_bias` and `v_bias` of BEiT and an `in_proj_bias` are decayed all the same.
+    A bias has no scale that weight decay could regularize; recipes for transformers exclude
+    biases. mmengine's `bias_decay_mult` does so for parameters called `bias` only: the `q_bias`
+    and `v_bias` of BEiT and an `in_proj_bias` get weight decay all the same.
 
-    It is an error where the config spares some of them, names an option or key that should, or
-    names a constructor of layer-wise decay. Where nothing in a config says that any should be
-    spared, weight decay for all may well be meant: that is information with AdamW and its kin,
-    and nothing with SGD.
+    It is an error where the config says that biases are to be excluded: it excludes some of them,
+    or names an option or key that would. It is a warning where the config only names a
+    constructor of layer-wise decay, whose recipes exclude them. Otherwise weight decay for all
+    tensors may be meant: that is information with AdamW and its kin, and no finding with SGD.
 
-    Ignore it where a paper's recipe decays them. Else write `bias_decay_mult=0.0`,
-    `flat_decay_mult=0.0` for all tensors of one dimension, or a custom key with
-    `decay_mult=0.0`.
+    Ignore it where a paper's recipe applies weight decay to biases. Otherwise write
+    `bias_decay_mult=0.0`, `flat_decay_mult=0.0` for all tensors of one dimension, or a custom key
+    with `decay_mult=0.0`.
     """
 
     code = "LLD102"
@@ -63,6 +63,19 @@ optim_wrapper = dict(
 """,
             model="resnet",
         ),
+        Example(
+            """\
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
+    paramwise_cfg=dict(
+        norm_decay_mult=0.0,
+        custom_keys={
+            'absolute_pos_embed': dict(decay_mult=0.0),
+            'relative_position_bias_table': dict(decay_mult=0.0),
+        }))
+""",
+            model="swin",
+        ),
     ]
     finds: ClassVar = [
         Example(
@@ -100,5 +113,5 @@ optim_wrapper = dict(
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """Biases with weight decay, a finding for each cause."""
+        """Yield a finding for each cause of weight decay on biases."""
         yield from decayed(subject, "bias", "bias tensor")

@@ -11,19 +11,20 @@ from lldtool.rules.base import Example, Found, Rule, Subject
 
 
 class DecayedEmbedding(Rule):
-    """A position embedding, a token, or a table of relative positions is decayed.
+    """A position embedding, a token, or a table of relative positions gets weight decay.
 
-    A token is added to or put beside what a layer sees, and is no weight that multiplies it.
-    timm, MAE and Swin spare `pos_embed`, `cls_token` and the relative-position tables, and say
-    so in the model's `no_weight_decay()` and `no_weight_decay_keywords()`; lldtool holds models
-    to what theirs say. BEiT decays its tables, and mmpretrain's configs do as its authors did.
+    A token is added to a layer's input or stands beside it; it is not a weight that multiplies
+    it. timm, MAE and Swin exclude `pos_embed`, `cls_token` and the relative-position tables, and
+    say so in the model's `no_weight_decay()` and `no_weight_decay_keywords()`, which lldtool
+    goes by. BEiT applies weight decay to its tables, and mmpretrain's configs follow its authors.
 
-    It is a warning where the config spares some of them, names an option or key that should, or
-    names a constructor of layer-wise decay. Where nothing in a config says that any should be
-    spared, weight decay for all may well be meant: that is information with AdamW and its kin,
-    and nothing with SGD.
+    It is a warning where the config says that embeddings are to be excluded: it excludes some of
+    them, or names an option or key that would; also where it names a constructor of layer-wise
+    decay, whose recipes exclude them. Otherwise weight decay for all tensors may be meant: that
+    is information with AdamW and its kin, and no finding with SGD.
 
-    Ignore it where a paper's recipe decays them. Else write a custom key with `decay_mult=0.0`.
+    Ignore it where a paper's recipe applies weight decay to them. Otherwise write a custom key
+    with `decay_mult=0.0`.
     """
 
     code = "LLD104"
@@ -94,5 +95,5 @@ optim_wrapper = dict(
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """Embeddings with weight decay, a finding for each cause."""
+        """Yield a finding for each cause of weight decay on embeddings."""
         yield from decayed(subject, "embedding", "tensor")

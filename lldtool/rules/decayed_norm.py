@@ -11,21 +11,21 @@ from lldtool.rules.base import Example, Found, Rule, Subject
 
 
 class DecayedNorm(Rule):
-    """A parameter of a normalization layer is decayed.
+    """A parameter of a normalization layer gets weight decay.
 
     Weight decay pulls the scale of a normalization layer towards 0, which makes its output
-    smaller and no simpler. Fine-tuning recipes spare them. mmengine's `norm_decay_mult` does so
-    for BatchNorm, InstanceNorm, GroupNorm, LayerNorm and what inherits from them, and not for
-    another class: RMSNorm, torch's too, or GRN; a custom key does so for what its text is part
-    of, and `.ln` is no part of `patch_embed.norm.weight`.
+    smaller and no simpler. Fine-tuning recipes exclude these layers. mmengine's `norm_decay_mult`
+    does so for BatchNorm, InstanceNorm, GroupNorm, LayerNorm and classes that inherit from them,
+    but not for others, such as RMSNorm (torch's too) and GRN. A custom key applies to names that
+    contain it: `.ln` is not part of `patch_embed.norm.weight`.
 
-    It is an error where the config spares some of them, names an option or key that should, or
-    names a constructor of layer-wise decay. Where nothing in a config says that any should be
-    spared, weight decay for all may well be meant: that is information with AdamW and its kin,
-    and nothing with SGD.
+    It is an error where the config says that norms are to be excluded: it excludes some of them, or
+    names an option or key that would. It is a warning where the config only names a constructor
+    of layer-wise decay, whose recipes exclude them. Otherwise weight decay for all tensors may be
+    meant: that is information with AdamW and its kin, and no finding with SGD.
 
-    Ignore it where a paper's recipe decays them. Else write `norm_decay_mult=0.0`, or a custom
-    key with `decay_mult=0.0` that matches the names shown.
+    Ignore it where a paper's recipe applies weight decay to norms. Otherwise write
+    `norm_decay_mult=0.0`, or a custom key with `decay_mult=0.0` that matches the names shown.
     """
 
     code = "LLD101"
@@ -106,5 +106,5 @@ optim_wrapper = dict(
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """Norms with weight decay, a finding for each cause."""
+        """Yield a finding for each cause of weight decay on norms."""
         yield from decayed(subject, "norm", "norm tensor")

@@ -11,19 +11,19 @@ from lldtool.rules.base import Example, Found, Rule, Subject
 
 
 class DecayedVector(Rule):
-    """A parameter of at most one dimension is decayed.
+    """A parameter of at most one dimension gets weight decay.
 
-    Layer scale, temperatures and the like: each number scales a whole channel or layer, and
-    weight decay pulls it towards switching that off. timm, MAE and BEiT spare every tensor of
-    one dimension. Norms and biases have rules of their own, LLD101 and LLD102.
+    These are layer scale, temperatures and the like: each number scales a whole channel or layer,
+    and weight decay pulls it towards switching that off. timm, MAE and BEiT exclude every tensor
+    of one dimension. Norms and biases have rules of their own, LLD101 and LLD102.
 
-    It is a warning where the config spares some of them, names an option or key that should, or
-    names a constructor of layer-wise decay. Where nothing in a config says that any should be
-    spared, weight decay for all may well be meant: that is information with AdamW and its kin,
-    and nothing with SGD.
+    It is a warning where the config says that vectors are to be excluded: it excludes some of
+    them, or names an option or key that would; also where it names a constructor of layer-wise
+    decay, whose recipes exclude them. Otherwise weight decay for all tensors may be meant: that
+    is information with AdamW and its kin, and no finding with SGD.
 
-    Ignore it where a paper's recipe decays them. Else write `flat_decay_mult=0.0`, or a custom
-    key with `decay_mult=0.0`.
+    Ignore it where a paper's recipe applies weight decay to them. Otherwise write
+    `flat_decay_mult=0.0`, or a custom key with `decay_mult=0.0`.
     """
 
     code = "LLD103"
@@ -85,5 +85,5 @@ optim_wrapper = dict(
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """Vectors with weight decay, a finding for each cause."""
+        """Yield a finding for each cause of weight decay on vectors."""
         yield from decayed(subject, "vector", "tensor")

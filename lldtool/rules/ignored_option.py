@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules._options import KNOWN_OPTIONS, ignored, removal_text, same_meaning
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.rules._options import (
+    KNOWN_OPTIONS,
+    RATES,
+    already_set,
+    ignored,
+    removal_text,
+    same_meaning,
+)
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Fix, Found, Rule, Subject
 
-_DEFAULT = "DefaultOptimWrapperConstructor"
-#: mmpretrain's, which has no option that another one does not have.
-_LAYER_DECAY = "LearningRateDecayOptimWrapperConstructor"
+#: Constructors of layer decay, and what they call the rate: mmpretrain's, mmpose's, and that of
+#: mmdet, mmseg and mmaction2.
+_LAYER_DECAY = {
+    "LearningRateDecayOptimWrapperConstructor": "layer_decay_rate",
+    "LayerDecayOptimWrapperConstructor": "layer_decay_rate",
+    "LearningRateDecayOptimizerConstructor": "decay_rate",
+}
 
 
 class IgnoredOption(Rule):
-    """An option is known to another constructor, and this one ignores it.
+    """An option belongs to another constructor, and this one ignores it.
 
     OpenMMLab's constructors share few options: the rate is `layer_decay_rate` in mmpretrain and
     mmpose and `decay_rate` in mmdet, mmseg and mmaction2; `dwconv_decay_mult`, `bias_lr_mult`
-    and `bypass_duplicate` are mmengine's own, and its layer-decay relatives know nothing of
-    them; those of mmdet and mmseg know no `custom_keys`. lldtool runs the constructor with
-    another value for an option that it was not seen to read, and without it: one that changes
+    and `bypass_duplicate` are mmengine's own, and its layer-decay relatives do not know them;
+    those of mmdet and mmseg do not know `custom_keys`. lldtool runs the constructor with another
+    value for an option that it was not seen to read, and without it: an option that changes
     nothing in the optimizer has no effect.
 
-    Write this constructor's name for it, or delete it.
+    Write this constructor's name for the option, choose a constructor that knows it, or delete
+    it. Where both names of the rate are set, in this config or in one that it inherits from, the
+    one that this constructor knows counts.
     """
 
     code = "LLD305"
@@ -96,20 +109,36 @@ optim_wrapper = dict(
                 continue
             at = (*PARAMWISE_CFG, option)
             delete, hint = Edit(at, DELETE), removal_text(subject, option)
-            ways = [] if hint else [[delete]]
+            fixes: list[Sequence[Edit] | Fix] = [] if hint else [[delete]]
+            see: tuple[str, ...] = ()
             meant = same_meaning(option, constructor.reads or ())
-            if meant is not None and meant not in subject.paramwise_cfg:
+            if meant is not None and meant in subject.paramwise_cfg:
+                text, right, see = already_set(subject, option, meant)
+                fixes, hint = [] if hint else [*right], f"; here {text}{hint}"
+            elif meant is not None:
                 hint = f"; here it is called {meant!r}{hint}"
-                ways = [[delete, Edit((*PARAMWISE_CFG, meant), subject.paramwise_cfg[option])]]
-            if option == "layer_decay_rate" and constructor.type == _DEFAULT:
-                hint = f"; constructor={_LAYER_DECAY!r} decays by layers"
-                ways = [[Edit(("optim_wrapper", "constructor"), _LAYER_DECAY)], *ways]
+                rename = [delete, Edit((*PARAMWISE_CFG, meant), subject.paramwise_cfg[option])]
+                fixes = [Fix(rename, may_retrain=True)]
+            elif option in RATES and not subject.decays_by_layer:
+                fixes = [*_layer_decay(option, subject.paramwise_cfg[option]), *fixes]
             knows = KNOWN_OPTIONS[option]
             yield Found(
                 f"{option!r} has no effect with {constructor.type}: it is an option of "
                 f"{knows}{hint}",
                 at,
                 (),
-                ways,
+                fixes,
                 may_uncover=True,
+                see=see,
             )
+
+
+def _layer_decay(option: str, rate: object) -> Iterator[Fix]:
+    """Yield for each constructor of layer decay how to use it; some belong to other packages."""
+    for constructor, name in _LAYER_DECAY.items():
+        edits = [Edit(("optim_wrapper", "constructor"), constructor)]
+        text = f"; constructor={constructor!r} decays the lr by layers"
+        if name != option:
+            edits += [Edit((*PARAMWISE_CFG, option), DELETE), Edit((*PARAMWISE_CFG, name), rate)]
+            text += f", and calls the rate {name!r}"
+        yield Fix(edits, text, must_change=True)

@@ -7,21 +7,22 @@ from typing import ClassVar
 
 from lldtool.findings import Severity
 from lldtool.plan import Parameter
-from lldtool.rules._decay import custom_keys
+from lldtool.rules._decay import ways_by_key
 from lldtool.rules._parameters import grouped_by, matches
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.rules.base import PARAMWISE_CFG, Example, Found, Rule, Subject
 from lldtool.text import plural
 
 
 class KeyUndoesRule(Rule):
-    """A custom key makes parameters decay that an option of the config would have spared.
+    """A custom key gives weight decay to parameters that an option of the config excludes.
 
-    A custom key decides alone for all that it matches: `norm_decay_mult`, `bias_decay_mult` and
-    `flat_decay_mult` do not count there. `custom_keys={'backbone': dict(lr_mult=0.1)}`, meant
-    for the lr, makes every norm and bias of the backbone decay again.
+    A custom key decides alone for all parameters that it matches: `norm_decay_mult`,
+    `bias_decay_mult` and `flat_decay_mult` do not count there.
+    `custom_keys={'backbone': dict(lr_mult=0.1)}`, meant for the lr, makes every norm and bias of
+    the backbone get weight decay again.
 
-    Ignore it where that is meant. Else use a key that matches fewer names, or longer keys with
-    `decay_mult=0.0` for what is to be spared.
+    Ignore it where that is meant. Otherwise delete the key, use a key that matches fewer names,
+    or add longer keys with `decay_mult=0.0` for the parameters to exclude.
     """
 
     code = "LLD307"
@@ -79,7 +80,7 @@ optim_wrapper = dict(
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """Parameters that are decayed by a key though an option gives them less, key by key."""
+        """Yield a finding for each key that gives weight decay to what an option excludes."""
         exempt = (*subject.may_decay, *subject.must_decay)
         found = [p for p in subject.parameters if _undone(p) and not matches(exempt, p)]
         for (key,), decided in grouped_by(found, _key).items():
@@ -89,14 +90,12 @@ optim_wrapper = dict(
                 continue
             options = sorted({rule for p in parameters for rule in _undone(p)})
             at = (*PARAMWISE_CFG, "custom_keys", key)
-            entry = dict(custom_keys(subject)).get(key)
             yield Found(
                 f"custom key {key!r} undoes {' and '.join(options)}: "
-                f"{plural(len(parameters), 'tensor')} {'is' if len(parameters) == 1 else 'are'} "
-                "decayed that would not be without it",
+                f"{plural(len(parameters), 'tensor')} would get no weight decay without it",
                 at,
                 parameters,
-                [] if entry else [[Edit(at, DELETE)]],
+                ways_by_key(subject, parameters, at, decay_mult=0.0),
                 only_decay=True,
             )
 

@@ -18,7 +18,8 @@ class ScheduleErasesDecay(Rule):
     first step.
 
     Use a scheduler that multiplies, such as `LinearLR` followed by `CosineAnnealingLR`, or give
-    `eta_max` a list with a value for each param group.
+    `eta_max` a list with a value for each param group. The suggested `CosineAnnealingLR` has no
+    warm-up, and falls to the end of what the scheduler covers of the training.
     """
 
     code = "LLD206"
@@ -92,8 +93,8 @@ param_scheduler = [dict(type='OneCycleLR', eta_max=0.1, total_steps=100)]
             one_for_all = not isinstance(most, list) or len(set(most)) == 1
             if str(scheduler["type"]).startswith("OneCycle") and one_for_all:
                 yield Found(
-                    f"{scheduler['type']} gives every param group the lr that eta_max says; "
-                    f"the {len(lrs)} different ones of the constructor are lost",
+                    f"{scheduler['type']} gives every param group the lr of eta_max: "
+                    f"the {len(lrs)} different lrs that the constructor set are lost",
                     (*at, "eta_max") if "eta_max" in scheduler else at,
                     (),
                     [[Edit(at, {"type": "CosineAnnealingLR", **_span(scheduler)})]],
@@ -101,7 +102,10 @@ param_scheduler = [dict(type='OneCycleLR', eta_max=0.1, total_steps=100)]
 
 
 def _span(scheduler: Mapping[str, Any]) -> dict[str, Any]:
-    """Over which steps a cosine would run in its place."""
-    steps = scheduler.get("total_steps")
-    kept = {k: scheduler[k] for k in ("by_epoch", "begin", "end") if k in scheduler}
-    return {**kept, "T_max": steps} if isinstance(steps, int) else kept
+    """Over which steps a cosine runs in its place.
+
+    There is no `T_max`: the cosine then reaches its lowest lr where the scheduler or the training
+    ends, so that it never rises again.
+    """
+    kept = ("by_epoch", "begin", "end", "convert_to_iter_based")
+    return {key: scheduler[key] for key in kept if key in scheduler}

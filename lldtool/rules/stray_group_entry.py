@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from lldtool.findings import Severity
 from lldtool.rules._decay import custom_keys
-from lldtool.rules._options import near
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.rules._options import ignored, near
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Fix, Found, Rule, Subject
 from lldtool.text import plural
 
 
 class StrayGroupEntry(Rule):
-    """An entry of a custom key does nothing but lie in the param group.
+    """An entry of a custom key is copied into the param group, and nothing reads it there.
 
     mmengine's and mmpretrain's constructors copy the entries of a custom key into the param
-    group. One that the optimizer has as a setting (`betas`, `momentum`, `eps`) takes effect
-    there, and so does one that its code reads, as LARS does `lars_exclude`; a misspelt
-    `decay_mul` does not. Where the name is near to none that has an effect, a hook of the
-    config may read it: that is information. An `lr_mult` without effect is LLD306.
+    group. A setting of the optimizer (`betas`, `momentum`, `eps`) takes effect there, and so
+    does an entry that its code reads, as LARS reads `lars_exclude`; a misspelt `decay_mul` does
+    not. Where the name resembles none that has an effect, a hook of the config may read it:
+    that is information. An `lr_mult` without effect is LLD306, and a constructor that ignores
+    `custom_keys` altogether LLD305.
 
     Correct the name, or delete the entry.
     """
@@ -82,8 +83,7 @@ optim_wrapper = dict(
     def check(self, subject: Subject) -> Iterator[Found]:
         """Entries of custom keys that are no option and no setting of the optimizer."""
         plan = subject.plan
-        reads = plan.constructor.reads
-        if (reads is not None and "custom_keys" not in reads) or plan.optimizer.options is None:
+        if "custom_keys" in ignored(subject) or plan.optimizer.options is None:
             return
         settings = {"lr", "weight_decay", "lr_mult", "decay_mult", *plan.optimizer.options}
         settings.update(plan.optimizer.group_entries)
@@ -93,18 +93,19 @@ optim_wrapper = dict(
                 if not found or not _is_known_to_do_nothing(subject, option):
                     continue
                 at = (*PARAMWISE_CFG, "custom_keys", key, option)
-                delete, hint = Edit(at, DELETE), ""
-                ways = [[delete]]
+                delete = Edit(at, DELETE)
+                fixes: list[Sequence[Edit] | Fix] = [[delete]]
                 meant = near(option, sorted(settings - {*entry}))
                 if meant is not None:
+                    rename = [delete, Edit((*at[:-1], meant), entry[option])]
                     hint = f"; did you mean {meant!r}?"
-                    ways = [[delete, Edit((*at[:-1], meant), entry[option])]]
+                    fixes = [Fix(rename, hint, must_change=True, may_retrain=True), *fixes]
                 yield Found(
-                    f"{option!r} of custom key {key!r} does nothing for the "
-                    f"{plural(len(found), 'tensor')} that it matches{hint}",
+                    f"{option!r} of custom key {key!r} has no effect on the "
+                    f"{plural(len(found), 'tensor')} that the key matches",
                     at,
                     found,
-                    ways,
+                    fixes,
                     None if meant else Severity.info,
                     may_uncover=meant is not None,
                 )

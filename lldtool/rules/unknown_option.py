@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules._options import KNOWN_OPTIONS, ignored, near, removal_text
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.rules._options import KNOWN_OPTIONS, already_set, ignored, near, removal_text
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Fix, Found, Rule, Subject
 
 #: Not an option, but what mmengine takes out of a dict that replaces an inherited one.
 _OF_MMENGINES = "_delete_"
 
 
 class UnknownOption(Rule):
-    """An option of `paramwise_cfg` is one that nothing knows.
+    """No constructor knows an option of `paramwise_cfg`.
 
-    A constructor looks for the options that it knows and says nothing of others, so that a
+    A constructor looks for the options that it knows and does not complain about others, so a
     misspelt `norm_decay_mul` is ignored. lldtool watches which options the constructor reads
     while it runs. It also runs the constructor with another value for the option, and without
     it: an option that changes nothing in the optimizer then has no effect.
 
-    Correct the name, or delete the option.
+    Correct the name, or delete the option. Where the option of the right name is set as well, in
+    this config or in one that it inherits from, that one counts.
     """
 
     code = "LLD304"
@@ -75,19 +76,24 @@ optim_wrapper = dict(
                 continue
             at = (*PARAMWISE_CFG, option)
             delete, hint = Edit(at, DELETE), removal_text(subject, option)
-            ways = [] if hint else [[delete]]
-            names = [name for name in reads if name not in subject.paramwise_cfg]
-            meant = near(option, [*names, _OF_MMENGINES])
+            fixes: list[Sequence[Edit] | Fix] = [] if hint else [[delete]]
+            see: tuple[str, ...] = ()
+            meant = near(option, [*reads, _OF_MMENGINES])
             if meant == _OF_MMENGINES:
                 hint = f"; did you mean {meant!r}, which replaces what is inherited?"
+            elif meant is not None and meant in subject.paramwise_cfg:
+                text, right, see = already_set(subject, option, meant)
+                fixes, hint = [] if hint else [*right], f"; it is misspelt, and {text}{hint}"
             elif meant is not None:
                 hint = f"; did you mean {meant!r}?{hint}"
-                ways = [[delete, Edit((*PARAMWISE_CFG, meant), subject.paramwise_cfg[option])]]
+                rename = [delete, Edit((*PARAMWISE_CFG, meant), subject.paramwise_cfg[option])]
+                fixes = [Fix(rename, may_retrain=True)]
             kind = subject.plan.constructor.type
             yield Found(
                 f"{option!r} has no effect: {kind} has no such option{hint}",
                 at,
                 (),
-                ways,
+                fixes,
                 may_uncover=True,
+                see=see,
             )

@@ -1,0 +1,35 @@
+"""Whether an lr rises again over a training: by stepping its schedulers."""
+
+from __future__ import annotations
+
+from lldtool.dryrun import constructor
+from lldtool.dryrun.param_schedulers import schedulers_of_each
+from lldtool.dryrun.schedule import schedule_of
+from lldtool.dryrun.train_loop import assumed_length, train_loop
+from lldtool.dryrun.training import Training
+from lldtool.plan import Plan
+
+#: A training with more steps takes seconds to step.
+_MOST_STEPS = 50_000
+
+
+def rises_again(training: Training, plan: Plan) -> bool:
+    """Return whether some lr rises after it has fallen; False for a training too long to step.
+
+    Where the config does not say how long the training is, a length is assumed.
+
+    Args:
+        training: whose schedulers are stepped.
+        plan: of this training.
+
+    Raises:
+        LldtoolError: training would fail at a scheduler.
+    """
+    config, request = training.config, training.request
+    wrappers = constructor.build_optimizers(training.model, config.optim_wrapper).wrappers
+    own = schedulers_of_each(config.get("param_scheduler", None), wrappers).values()
+    configured = [scheduler for some in own for scheduler in some]
+    length = assumed_length(config, request, configured)
+    if train_loop(config, request, length, configured).steps > _MOST_STEPS:
+        return False
+    return bool(schedule_of(training, plan, length).rising_again)
