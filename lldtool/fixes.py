@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lldtool.errors import LldtoolError
 from lldtool.findings import Severity
-from lldtool.keys import Effect, Effects, difference
+from lldtool.keys import Effects
 from lldtool.plan import Parameter, Plan
 from lldtool.policy import Policy
 from lldtool.rules import Edit, Found, Rule, Subject
@@ -19,9 +19,6 @@ from lldtool.text import plural
 
 if TYPE_CHECKING:
     from lldtool.dryrun.examination import Examination
-
-#: Entries of a custom key that the constructor reads and then leaves in the param group.
-_MULTIPLIERS = ("lr_mult", "decay_mult")
 
 
 @dataclass(frozen=True)
@@ -117,7 +114,7 @@ class _Trials:
         return (
             (found.may_uncover or self._is_known(after))
             and (fix.may_retrain or not self._retrained(plan))
-            and (not fix.must_change or difference(before.parameters, plan.parameters) != Effect())
+            and (not fix.must_change or _settings(before) != _settings(plan))
             and (not found.only_decay or _same_but_decay(before, plan, self._at_fault(one)))
             and not (_is_of_schedule(fix.edits) and self._rises_again(edited))
         )
@@ -219,17 +216,25 @@ def _train(number: int) -> str:
 
 def _same_but_decay(before: Plan, after: Plan, names: Collection[str]) -> bool:
     """Whether two plans differ in the weight decay of these parameters at most."""
-    new = {p.name: p for p in after.parameters}
-    return len(new) == len(before.parameters) and all(
-        (p.lr, _extras(p)) == (q.lr, _extras(q))
-        and (p.name in names or p.weight_decay == q.weight_decay)
-        for p in before.parameters
-        if (q := new.get(p.name, p))
+    old, new = _settings(before), _settings(after)
+    return old.keys() == new.keys() and all(
+        (lr, extras) == (new[name][0], new[name][2]) and (name in names or decay == new[name][1])
+        for name, (lr, decay, extras) in old.items()
     )
 
 
-def _extras(p: Parameter) -> dict[str, Any]:
-    return {key: value for key, value in p.extras.items() if key not in _MULTIPLIERS}
+def _settings(plan: Plan) -> dict[str, tuple[float | None, float | None, dict[str, Any]]]:
+    """Name -> lr, weight decay and what else the optimizer reads in the param group."""
+    options = plan.optimizer.options
+    read = None if options is None else {*options, *plan.optimizer.group_entries}
+    return {
+        p.name: (
+            p.lr,
+            p.weight_decay,
+            {key: value for key, value in p.extras.items() if read is None or key in read},
+        )
+        for p in plan.parameters
+    }
 
 
 def _is_of_schedule(edits: Sequence[Edit]) -> bool:

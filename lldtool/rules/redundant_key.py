@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from lldtool.findings import Severity
 from lldtool.keys import Effect
+from lldtool.rules._options import ignored
 from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
 
 
@@ -58,6 +59,8 @@ optim_wrapper = dict(
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Keys that decide something, without which the constructor gives the same."""
+        if "custom_keys" in ignored(subject):
+            return
         for key in subject.keys:
             if key.is_custom and key.decided and subject.effects.removed.get(key.path) == Effect():
                 at = (*PARAMWISE_CFG, "custom_keys", key.name)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
+from lldtool.rules._options import ignored
 from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
 
 
@@ -59,6 +60,8 @@ optim_wrapper = dict(
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Keys that match and never decide."""
+        if "custom_keys" in ignored(subject):
+            return
         for key in subject.keys:
             if not key.is_custom or not key.matched or key.decided:
                 continue
