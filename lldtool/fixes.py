@@ -169,15 +169,26 @@ class _Trials:
         """Return the findings with one common fix for those that would each open the same dict.
 
         Only one of several statements that write a dict which the config does not have can be
-        pasted, so each says what all do, if that was seen to work.
+        pasted, so each says what all do that are as serious, if that was seen to work.
         """
         container = _missing_container(plan)
         opening = [
             one for one in fixed if one.fix and all(_is_in(edit, container) for edit in one.fix)
         ]
-        if len(opening) < 2:
-            return list(fixed)
+        common = {
+            severity: self._common_fix([o for o in opening if o.severity.rank <= severity.rank])
+            for severity in {one.severity for one in opening}
+        }
+        return [
+            replace(one, fix=common[one.severity] or one.fix) if one in opening else one
+            for one in fixed
+        ]
+
+    def _common_fix(self, opening: Sequence[Judged]) -> list[Edit]:
+        """Return the edits of all these fixes; none where they do not work together."""
         edits = list({edit.path: edit for one in opening for edit in one.fix}.values())
+        if len(opening) < 2:
+            return edits
         with contextlib.suppress(LldtoolError):
             edited = self.examination.edited(edits)
             after = [] if edited is None else judge(self.rules, self.policy, edited.plan)
@@ -185,8 +196,8 @@ class _Trials:
                 a.rule is b.rule and _is_same(b.found, a.found) for a in after for b in opening
             )
             if edited is not None and not left and not self._retrained(edited.plan):
-                return [replace(one, fix=edits) if one in opening else one for one in fixed]
-        return list(fixed)
+                return edits
+        return []
 
 
 def _is_same(one: Found, other: Found) -> bool:

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import groupby
 
 from lldtool.plan import Plan
 
@@ -159,7 +159,7 @@ class Schedule:
     @cached_property
     def rising_again(self) -> frozenset[Course]:
         """Courses that rise after they have fallen."""
-        return frozenset(course for course in self.courses if _rises_again(course.lrs))
+        return frozenset(course for course in self.courses if _rises_again(course))
 
     @cached_property
     def converged(self) -> frozenset[Course]:
@@ -227,12 +227,15 @@ class Schedule:
         return min(step, self.steps - 1) if step <= self.steps else None
 
 
-def _rises_again(lrs: Sequence[float]) -> bool:
-    has_fallen = False
-    for before, after in pairwise(lrs):
-        if has_fallen and _is_above(after, before):
+def _rises_again(course: Course) -> bool:
+    """Whether an lr rises after it has fallen, by more than rounding does."""
+    least = _RTOL * course.highest
+    peak = lowest = course.lrs[0]
+    for lr in course.lrs:
+        if peak - lowest > least and lr - lowest > least:
             return True
-        has_fallen = has_fallen or _is_above(before, after)
+        lowest = lr if lr > peak else min(lr, lowest)
+        peak = max(lr, peak)
     return False
 
 

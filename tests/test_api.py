@@ -12,7 +12,10 @@ from lldtool.request import Request
 from lldtool.schedule import Length
 
 PLAN = "tests/render/plans/vit-base_layer-decay.json"
-DECAYED = TINY_VIT.replace("layer_decay_rate=0.75", "layer_decay_rate=0.75, norm_decay_mult=0.0")
+DECAYED = TINY_VIT.replace(
+    "layer_decay_rate=0.75",
+    "layer_decay_rate=0.75, norm_decay_mult=0.0, custom_keys={'head.fc.bias': dict(decay_mult=0.)}",
+)
 
 
 @pytest.fixture
@@ -32,8 +35,9 @@ def test_check_returns_the_findings_of_a_config(config):
     assert [f.code for f in lldtool.check(config, fail_on="error")] == ["LLD102"]
     assert [f.code for f in lldtool.check(config, ignore=["LLD102"])] == ["LLD104"]
     assert lldtool.check(config, select=["LLD101"]) == ()
-    spared = {"optim_wrapper.paramwise_cfg.bias_decay_mult": 0.0}
-    assert [f.code for f in lldtool.check(config, cfg_options=spared)] == ["LLD104"]
+    excluded = {"optim_wrapper.paramwise_cfg.bias_decay_mult": 0.0}
+    found = lldtool.check(config, cfg_options=excluded, ignore=["LLD303"])
+    assert [f.code for f in found] == ["LLD104"]
 
 
 def test_check_of_a_plan_finds_the_same_without_places(config):

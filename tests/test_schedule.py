@@ -46,6 +46,21 @@ def test_what_rises_is_above_where_it_was():
     assert [course.layer_id for course in made.rising] in ([0, 3], [3, 0])
 
 
+@pytest.mark.parametrize(
+    ("lrs", "rises"),
+    [
+        ([1.0, 2.0, 3.0, 1.0, 0.0], False),
+        ([3.0, 1.0, 2.0], True),
+        ([1.0, 3.0, 2.0, 2.5, 0.0], True),
+        ([1.0, 1.0, 1.0], False),
+        ([1.0, 1e-20, 2e-20], False),
+        ([2.0, *(1.0 + 1e-7 * i for i in range(10_000))], True),
+    ],
+)
+def test_what_rises_again_has_fallen_before(lrs, rises):
+    assert bool(followed(lrs).rising_again) is rises
+
+
 def test_only_a_scheduler_that_acts_is_the_reason():
     late = Stage("CosineAnnealingLR", 7, 9, True, "eta_min", 2.0)
     acts = Stage("PolyLR", 0, 9, True, "eta_min", 2.0)
