@@ -17,11 +17,10 @@ class PolicyBroken(Rule):
     """A parameter breaks the `no-decay` or `must-decay` list of the settings.
 
     The lists are yours, in `[tool.lldtool]`: globs of parameter names, or `type:` and a glob of
-    module classes. What `no-decay` names must not be decayed, what `must-decay` names must be.
-    The more specific intent wins over the other rules: a name in `may-decay` is not held
-    against LLD101 to LLD105.
+    module classes. What `no-decay` names must get no weight decay, what `must-decay` names must
+    get it. LLD101 to LLD105 report nothing for a name in `may-decay`.
 
-    Mend the config, or the list.
+    Fix the config, or the list.
     """
 
     code = "LLD106"
@@ -97,10 +96,10 @@ must-decay = ["head.fc.weight"]
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """What breaks a pattern, a finding for each pattern and cause."""
+        """Yield a finding for each pattern that is broken, and each cause."""
         for patterns, is_decayed, words in (
-            (subject.no_decay, True, "decayed, and no-decay names"),
-            (subject.must_decay, False, "not decayed, and must-decay names"),
+            (subject.no_decay, True, "weight decay, but no-decay names"),
+            (subject.must_decay, False, "no weight decay, but must-decay names"),
         ):
             broken = [
                 (pattern, p)
@@ -109,7 +108,7 @@ must-decay = ["head.fc.weight"]
             ]
             for (pattern, *at), pairs in grouped_by(broken, _pattern_and_cause).items():
                 found = [p for _, p in pairs]
-                verb = "is" if len(found) == 1 else "are"
+                verb = "gets" if len(found) == 1 else "get"
                 message = f"{plural(len(found), 'tensor')} {verb} {words} {pattern!r}"
                 ways = ways_by_key(subject, found, tuple(at), decay_mult=1.0 - is_decayed)
                 yield Found(message, tuple(at), found, ways, only_decay=True)

@@ -14,18 +14,19 @@ from lldtool.text import plural, setting
 
 
 class UndecayedWeight(Rule):
-    """A weight matrix or kernel is not decayed, though the base weight decay is not 0.
+    """A weight matrix or kernel gets no weight decay, though the base weight decay is not 0.
 
-    A custom key is part of a name: `head` is part of `decode_head`, `norm` of
-    `norm_proj.weight`, and `bias` of what you like. Where a key that was meant for vectors
-    matches a matrix, the matrix is trained without the regularization that the config asks for.
+    A custom key matches every name that contains it: `head` also matches `decode_head`, `norm`
+    matches `norm_proj.weight`, and `bias` any name with that word in it. Where a key that was
+    meant for vectors matches a matrix, the matrix is trained without the regularization that the
+    config asks for.
 
-    A key that names a module from the root, `head` or `backbone.conv1`, leaves no doubt what it
-    is about, and is information.
+    A key that names a module from the root, such as `head` or `backbone.conv1`, is clearly meant
+    for that module, and is information.
 
-    Depthwise kernels that `dwconv_decay_mult` spares are not reported, nor are embeddings, nor
-    what `no-decay` or `may-decay` names. Ignore it where a part is spared on purpose. Else
-    write a longer key.
+    Depthwise kernels that `dwconv_decay_mult` excludes are not reported, nor are embeddings, nor
+    what `no-decay` or `may-decay` names. Ignore it where a part is excluded on purpose.
+    Otherwise write a longer key.
     """
 
     code = "LLD105"
@@ -83,17 +84,17 @@ optim_wrapper = dict(
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """Weights without decay, a finding for each cause."""
+        """Yield a finding for each cause of weights without weight decay."""
         if not subject.plan.optimizer.weight_decay:
             return
         exempt = (*subject.no_decay, *subject.may_decay)
         weights = subject.by_kind["weight"]
         found = [p for p in weights if _is_undecayed(p) and not matches(exempt, p)]
         for at, parameters in grouped_by(found, cause).items():
-            verb = "is" if len(parameters) == 1 else "are"
+            verb = "gets" if len(parameters) == 1 else "get"
             base = setting(subject.plan.optimizer.weight_decay)
             yield Found(
-                f"{plural(len(parameters), 'weight')} {verb} not decayed, by {at[-1]!r}; "
+                f"{plural(len(parameters), 'weight')} {verb} no weight decay from {at[-1]!r}; "
                 f"the base weight decay is {base}",
                 at,
                 parameters,

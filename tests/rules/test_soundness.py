@@ -795,7 +795,9 @@ def test_a_key_that_names_a_module_from_the_root_leaves_no_doubt(key, severity):
     )  # fmt: skip
     (one,) = found("LLD105", make_plan(*weights))
     assert (one.severity, one.at) == (severity, (*CFG, "custom_keys", key))
-    assert one.message == f"2 weights are not decayed, by {key!r}; the base weight decay is 0.05"
+    assert (
+        one.message == f"2 weights get no weight decay from {key!r}; the base weight decay is 0.05"
+    )
     assert one.instead[:2] == [
         [Edit((*one.at, "decay_mult"), 1.0)], [Edit(one.at, DELETE)]
     ]  # fmt: skip
