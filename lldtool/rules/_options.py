@@ -44,7 +44,7 @@ def ignored(subject: Subject) -> list[str]:
     found = []
     for option in subject.paramwise_cfg:
         measured = subject.effects.changed.get((option,))
-        if measured is None:
+        if measured is None or option in (reads or ()):
             has_effect = reads is None or option in reads
         else:
             removal = subject.effects.removed[option,]
@@ -52,6 +52,16 @@ def ignored(subject: Subject) -> list[str]:
         if not has_effect:
             found.append(option)
     return found
+
+
+def idle(subject: Subject) -> list[str]:
+    """The options that the constructor reads, and that changed nothing when they were altered."""
+    reads, effects = subject.plan.constructor.reads or (), subject.effects
+    return [
+        option
+        for (option, *rest), changed in effects.changed.items()
+        if not rest and option in reads and changed == effects.removed[option,] == Effect()
+    ]
 
 
 def removal_text(subject: Subject, option: str) -> str:

@@ -10,6 +10,7 @@ from lldtool.rules._options import (
     KNOWN_OPTIONS,
     RATES,
     already_set,
+    idle,
     ignored,
     removal_text,
     same_meaning,
@@ -130,6 +131,16 @@ optim_wrapper = dict(
                 fixes,
                 may_uncover=True,
                 see=see,
+            )
+        for option in idle(subject):
+            at = (*PARAMWISE_CFG, option)
+            yield Found(
+                f"{option!r} has no effect here: {constructor.type} reads it, but nothing in the "
+                "optimizer changes with another value or without it",
+                at,
+                (),
+                [[Edit(at, DELETE)]],
+                Severity.info,
             )
 
 
