@@ -26,7 +26,8 @@ class Request:
     directory and its modules are then those of the revision.
     `world_size` is the number of GPUs; None where the user did not say. `own_process` says that
     nothing but dry runs happens in this process, so that stand-ins that save time may stay in the
-    place of packages that a notebook or a test suite would miss.
+    place of packages that a notebook or a test suite would miss. `initialised` says that the model
+    is built with the values that its parameters have in training.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Request:
     world_size: int | None = None
     allow_network: bool = False
     own_process: bool = False
+    initialised: bool = False
 
     def edited(self, edits: Sequence[str]) -> Request:
         """The same config with these `KEY=VALUE` edits, which its name then says."""

@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 from lldtool.dryrun.registries import chain
-from lldtool.dryrun.surroundings import NetworkBlockedError, reached_for, silence
+from lldtool.dryrun.surroundings import NetworkBlockedError, reached_for, silenced
 from lldtool.text import quoted
 
 
@@ -33,7 +33,7 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
     from mmengine.runner import checkpoint as module
 
     missing: dict[str, Exception] = {}
-    quietly = contextlib.nullcontext if allow_network else silence
+    quietly = contextlib.nullcontext if allow_network else silenced
     load = module.CheckpointLoader.load_checkpoint
     into_model, with_prefix = module._load_checkpoint_to_model, module._load_checkpoint_with_prefix
 

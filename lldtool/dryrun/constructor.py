@@ -17,7 +17,7 @@ from unittest import mock
 from lldtool.dryrun.config import describe
 from lldtool.dryrun.options_read import WatchedOptions
 from lldtool.dryrun.registries import registered_names, type_name, unknown_name, unknown_type
-from lldtool.dryrun.surroundings import silence
+from lldtool.dryrun.surroundings import silenced
 from lldtool.errors import ConstructorError, Culprit, LldtoolError
 
 #: Names of optimizers that exist once a package is installed -> the package.
@@ -44,13 +44,10 @@ class Built:
 
     `wrappers` is name -> mmengine's optimizer wrapper; the name is "" for a single one.
     `wrapper_options` are the arguments that the wrapper's class took, its own defaults too.
-    `options_read` are the options of `paramwise_cfg` that the constructor looked for; None where
-    it looked at all of them, or where that was not seen.
     """
 
     wrappers: dict[str, Any]
     wrapper_options: dict[str, Any]
-    options_read: tuple[str, ...] | None
     notes: list[str]
 
     @property
@@ -74,24 +71,25 @@ def build_optimizers(
     notes: list[str] = []
     config = _with_optimizer_class(optim_wrapper, notes)
     _register_strategies(config, notes)
-    watched = watched or WatchedOptions()
-    with (
-        _quick_groups(),
-        _without_print_log(),
-        _simulated_wrappers(notes),
-        watched.watching(constructor_class(optim_wrapper)),
-    ):
+    kind = constructor_class(optim_wrapper)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_quick_groups())
+        stack.enter_context(_without_print_log())
+        stack.enter_context(_simulated_wrappers(notes))
+        if watched is not None:
+            stack.enter_context(watched.watching(kind))
         wrapper = build_optim_wrapper(model, config)
     wrappers = dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"": wrapper}
-    options = _wrapper_options(type(wrapper), optim_wrapper)
-    return Built(wrappers, options, watched.read, notes)
+    return Built(wrappers, _wrapper_options(type(wrapper), optim_wrapper), notes)
 
 
-def raised_by(model: Any, optim_wrapper: Any) -> Exception | None:
+def raised_by(
+    model: Any, optim_wrapper: Any, watched: WatchedOptions | None = None
+) -> Exception | None:
     """Return what the constructor raises with this `optim_wrapper`, None where it runs."""
     try:
-        with silence():
-            build_optimizers(model, optim_wrapper)
+        with silenced():
+            build_optimizers(model, optim_wrapper, watched)
     except Exception as error:
         return error
     return None

@@ -14,12 +14,10 @@ group `lldtool.tracers`, named by the constructor's class::
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lldtool.dryrun.proof import Inputs, Settings, proven
 from lldtool.plan import Parameter, Reason, Reasons
 
 if TYPE_CHECKING:
@@ -58,73 +56,32 @@ class Trace:
 Tracer = Callable[[Setup], Mapping[str, Trace]]
 
 
-def with_reasons(
-    constructor: type,
-    setup: Setup,
-    rerun: Callable[[Inputs], Setup | None],
-    reads: Iterable[str] = (),
-) -> tuple[tuple[Parameter, ...], str | None]:
-    """The setup's parameters, with a reason wherever one holds to the last bit.
+def traced(constructor: type, setup: Setup) -> tuple[Mapping[str, Trace] | None, str | None]:
+    """Recompute the settings by the rules of the constructor.
 
     Args:
         constructor: the constructor's class; a subclass is traced as its nearest known base.
         setup: what it was given and what came out.
-        rerun: runs the constructor with other inputs; None where it raises.
-        reads: the options that the constructor was seen to read.
 
     Returns:
-        The parameters, and a note where a tracer failed: that costs the reasons, not the numbers.
+        Parameter name -> trace, None where no rules are known; and a note where a tracer failed:
+        that costs the reasons, not the numbers.
     """
     try:
         trace = base_settings if not setup.paramwise_cfg else _tracer(constructor)
-        if trace is None:
-            return setup.parameters, None
-        traces = trace(setup)
-        reasons = {
-            p.name: _verified(p, traces[p.name]) for p in setup.parameters if p.name in traces
-        }
-        if not _is_as_published(constructor, setup):
-            again = functools.partial(_given_and_traced, trace, rerun)
-            inputs = Inputs(
-                setup.paramwise_cfg,
-                {"lr": setup.base_lr, "weight_decay": setup.base_weight_decay},
-            )
-            reasons = proven(reasons, _given(setup), inputs, again, reads)
+        return (None if trace is None else trace(setup)), None
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        return setup.parameters, f"no reasons: the tracer of {constructor.__name__} failed, {text}"
-    parameters = (replace(p, reason=reasons.get(p.name, p.reason)) for p in setup.parameters)
-    return tuple(parameters), None
+        return None, f"no reasons: the tracer of {constructor.__name__} failed, {text}"
 
 
-def _given_and_traced(
-    trace: Tracer, rerun: Callable[[Inputs], Setup | None], inputs: Inputs
-) -> tuple[dict[str, Settings], dict[str, Settings]] | None:
-    """What the constructor gives with these inputs, and what the rules do."""
-    setup = rerun(inputs)
-    if setup is None:
-        return None
-    traces = {name: Settings(t.lr, t.weight_decay) for name, t in trace(setup).items()}
-    return _given(setup), traces
-
-
-def _given(setup: Setup) -> dict[str, Settings]:
-    return {p.name: Settings(p.lr, p.weight_decay) for p in setup.parameters}
-
-
-def _is_as_published(constructor: type, setup: Setup) -> bool:
-    """Whether the code that ran is that of the class whose rules a tracer has.
-
-    Nothing is overridden or replaced then, and numbers that agree are no coincidence.
-    """
-    if not setup.paramwise_cfg:  # mmengine's `__call__` does it all
-        call = getattr(constructor.__call__, "__module__", "")
-        return bool(call == "mmengine.optim.optimizer.default_constructor")
-    return f"{constructor.__module__}.{constructor.__qualname__}" in tracers() and all(
-        method.__module__ == cls.__module__
-        for cls in constructor.__mro__
-        for method in vars(cls).values()
-        if inspect.isfunction(method)
+def with_reasons(
+    parameters: Sequence[Parameter], traces: Mapping[str, Trace]
+) -> tuple[Parameter, ...]:
+    """The parameters, with a reason wherever the recomputed number is the same to the last bit."""
+    return tuple(
+        replace(p, reason=_verified(p, traces[p.name])) if p.name in traces else p
+        for p in parameters
     )
 
 

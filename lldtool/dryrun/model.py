@@ -12,25 +12,32 @@ from unittest import mock
 from lldtool.dryrun import torch_parts
 from lldtool.dryrun.config import delete_hint, describe
 from lldtool.dryrun.imports import stand_ins
-from lldtool.dryrun.registries import chain, unknown_type
+from lldtool.dryrun.registries import chain, type_name, unknown_type
+from lldtool.dryrun.scaling import part
+from lldtool.dryrun.values import UninitialisedReads
 from lldtool.errors import LldtoolError
+from lldtool.request import Request
 
 #: Tensors up to this many elements are initialised all the same: code that builds a model may
 #: read a scalar back, and they cost nothing.
 INITIALISED_NUMEL = 1024
 
 
-def build_model(config: Any, device: str) -> Any:
+def build_model(config: Any, request: Request) -> tuple[Any, UninitialisedReads]:
     """Build `config.model` through the registry, its parameters' memory left untouched.
 
-    A model that reads a value which depends on what was left out is built again with all values.
+    A model that reads a value which depends on what was left out is built again with all values; so
+    is one whose values the request asks for.
 
     Args:
         config: an `mmengine.Config` with a `model`.
-        device: where the model is moved to, as `Runner` does.
+        request: has the device that the model is moved to, as `Runner` does.
 
     Returns:
-        A `torch.nn.Module`.
+        A `torch.nn.Module`, and what notices that code reads the values that it lacks.
+
+    Raises:
+        LldtoolError: the values that the request asks for can't be had.
     """
     import torch
     from mmengine.registry import MODELS
@@ -40,16 +47,53 @@ def build_model(config: Any, device: str) -> Any:
     if preprocessor is not None:
         description.setdefault("data_preprocessor", preprocessor)
     untouched = Untouched()
-    try:
-        with untouched.mode():
-            model = MODELS.build(copy.deepcopy(description))
-    except BaseException:
-        if not untouched.values_matter:
-            raise
-        model = MODELS.build(description)
+    if request.initialised:
+        model = _initialised(config, description)
+    else:
+        try:
+            with untouched.mode():
+                model = MODELS.build(copy.deepcopy(description))
+        except BaseException:
+            if not untouched.values_matter:
+                raise
+            untouched = Untouched()
+            model = MODELS.build(description)
     if not isinstance(model, torch.nn.Module):
         raise LldtoolError(f"model builds a {type(model).__name__}, not a torch.nn.Module")
-    return model if device == "cpu" else model.to(device)
+    model = model if request.device == "cpu" else model.to(request.device)
+    reads = UninitialisedReads()
+    reads.add(untouched.parameters)
+    return model, reads
+
+
+def _initialised(config: Any, description: Any) -> Any:
+    """The model with the values that it has in training when the optimizer is built.
+
+    `Runner` builds the optimizer before it calls `init_weights`, `FlexibleRunner` after that.
+    Source: mmengine 0.10.7 `Runner.train`, `BaseStrategy.prepare`.
+    """
+    from mmengine.registry import MODELS
+    from mmengine.runner import set_random_seed
+
+    seed = part(config, "randomness").get("seed", None)
+    if seed is not None:
+        set_random_seed(seed)
+    model = MODELS.build(description)
+    if is_flexible(config) and hasattr(model, "init_weights"):
+        try:
+            model.init_weights()
+        except Exception as error:
+            raise LldtoolError(
+                "the constructor reads the parameters' values, and they can't be had: "
+                f"init_weights failed with {describe(error)}"
+            ) from error
+    return model
+
+
+def is_flexible(config: Any) -> bool:
+    """Whether training uses mmengine's FlexibleRunner."""
+    named = type_name(config.get("runner_type", None) or "Runner")
+    return named == "FlexibleRunner" or config.get("strategy", None) is not None
 
 
 def require_compiled_operators(model: Any, name: str) -> None:
@@ -130,6 +174,8 @@ class Untouched:
         self._reads |= {torch.equal, torch.allclose, torch.nonzero, torch.unique}
         #: id -> tensor, for the parameters left as they were and all computed from them.
         self._tensors: dict[int, Any] = {}
+        #: The parameters that were left as they were.
+        self.parameters: list[Any] = []
         #: Whether anything was computed from a parameter that was not initialised.
         self.values_matter = False
 
@@ -163,6 +209,7 @@ class Untouched:
         parameter = isinstance(tensor, torch.nn.Parameter) and not is_lazy(tensor)
         if parameter and tensor.numel() > INITIALISED_NUMEL:
             self._tensors[id(tensor)] = tensor
+            self.parameters.append(tensor)
             return tensor
         return fill(tensor, *args, **kwargs)
 

@@ -8,11 +8,11 @@ the setting follows when a source is altered.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lldtool.plan import Reason, Reasons
+from lldtool.plan import Parameter, Reason, Reasons
 
 #: `("base", "lr")`, `("option", "norm_decay_mult")` or `("key", ".ln")`.
 Source = tuple[str, str]
@@ -38,9 +38,10 @@ class Settings:
     weight_decay: float | None
 
 
-#: Runs the constructor with other inputs: name -> what it gave, and what the rules give then.
-#: None where it raised.
-Rerun = Callable[[Inputs], tuple[Mapping[str, Settings], Mapping[str, Settings]] | None]
+#: Name -> what the constructor gave, and what the rules give.
+Run = tuple[Mapping[str, Settings], Mapping[str, Settings]]
+#: Runs the constructor with other inputs; None where it raised.
+Rerun = Callable[[Inputs], Run | None]
 
 
 def sources_of(setting: str, reason: Reason) -> tuple[Source, ...]:
@@ -53,39 +54,42 @@ def sources_of(setting: str, reason: Reason) -> tuple[Source, ...]:
     return (("option", reason.rule),) if reason.rule.endswith("_mult") else ()
 
 
+def settings_of(items: Iterable[tuple[str, Any]]) -> dict[str, Settings]:
+    """Name -> the settings of a parameter, or of a trace."""
+    return {name: Settings(item.lr, item.weight_decay) for name, item in items}
+
+
 def proven(
-    reasons: Mapping[str, Reasons],
-    given: Mapping[str, Settings],
-    inputs: Inputs,
-    rerun: Rerun,
-    reads: Iterable[str],
-) -> dict[str, Reasons]:
-    """Return the reasons that hold; `constructor` in the place of those that do not.
+    parameters: Sequence[Parameter], inputs: Inputs, rerun: Rerun, reads: Iterable[str]
+) -> tuple[Parameter, ...]:
+    """Return the parameters with the reasons that hold, `constructor` in the place of others.
 
     Args:
-        reasons: parameter name -> its reasons, whose numbers agree with the constructor's.
-        given: parameter name -> what the constructor gave it.
+        parameters: with reasons whose numbers agree with the constructor's.
         inputs: what the constructor was run with.
         rerun: runs it again.
         reads: the options that it was seen to read.
     """
-    proof = _Proof(given, inputs, rerun)
+    proof = _Proof(settings_of((p.name, p) for p in parameters), inputs, rerun)
     checked = {
-        name: Reasons(
-            lr=proof.checked(name, "lr", one.lr),
-            weight_decay=proof.checked(name, "weight_decay", one.weight_decay),
+        p.name: Reasons(
+            lr=proof.checked(p.name, "lr", p.reason.lr),
+            weight_decay=proof.checked(p.name, "weight_decay", p.reason.weight_decay),
         )
-        for name, one in reasons.items()
+        for p in parameters
     }
     looked_at = proof.effective | {("option", option) for option in reads}
     keys = any(source[0] == "key" for source in looked_at) or ("option", "custom_keys") in looked_at
-    return {
-        name: Reasons(
-            lr=_without_unread(one.lr, looked_at, keys=keys),
-            weight_decay=_without_unread(one.weight_decay, looked_at, keys=keys),
+    return tuple(
+        replace(
+            p,
+            reason=Reasons(
+                lr=_without_unread(checked[p.name].lr, looked_at, keys=keys),
+                weight_decay=_without_unread(checked[p.name].weight_decay, looked_at, keys=keys),
+            ),
         )
-        for name, one in checked.items()
-    }
+        for p in parameters
+    )
 
 
 def _without_unread(reason: Reason, looked_at: Iterable[Source], *, keys: bool) -> Reason:
@@ -111,7 +115,7 @@ class _Proof:
         self._given = given
         self._inputs = inputs
         self._rerun = rerun
-        self._runs: dict[Source | None, Any] = {}
+        self._runs: dict[Source | None, Run | None] = {}
         #: The sources that some setting was seen to follow.
         self.effective: set[Source] = set()
 
@@ -148,7 +152,7 @@ class _Proof:
                 return True
         return False
 
-    def _run(self, source: Source | None) -> Any:
+    def _run(self, source: Source | None) -> Run | None:
         if source not in self._runs:
             self._runs[source] = self._rerun(_altered(self._inputs, source))
         return self._runs[source]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lldtool.dryrun import constructor
-from lldtool.dryrun.param_schedulers import schedulers_of_each
+from collections.abc import Iterator
+from typing import Any
+
 from lldtool.dryrun.schedule import schedule_of
 from lldtool.dryrun.train_loop import assumed_length, train_loop
 from lldtool.dryrun.training import Training
@@ -26,10 +27,19 @@ def rises_again(training: Training, plan: Plan) -> bool:
         LldtoolError: training would fail at a scheduler.
     """
     config, request = training.config, training.request
-    wrappers = constructor.build_optimizers(training.model, config.optim_wrapper).wrappers
-    own = schedulers_of_each(config.get("param_scheduler", None), wrappers).values()
-    configured = [scheduler for some in own for scheduler in some]
+    configured = list(_schedulers(config.get("param_scheduler", None)))
     length = assumed_length(config, request, configured)
     if train_loop(config, request, length, configured).steps > _MOST_STEPS:
         return False
     return bool(schedule_of(training, plan, length).rising_again)
+
+
+def _schedulers(configured: Any) -> Iterator[Any]:
+    """The schedulers of all optimizers."""
+    if isinstance(configured, dict) and "type" in configured:
+        yield configured
+    elif isinstance(configured, dict):
+        for own in configured.values():
+            yield from _schedulers(own)
+    elif isinstance(configured, (list, tuple)):
+        yield from (one for one in configured if isinstance(one, dict) and "type" in one)

@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from lldtool.dryrun import constructor
+from lldtool.dryrun.isolation import CopyFailedError
 from lldtool.dryrun.param_schedulers import (
     TARGETS,
     after_step,
@@ -26,6 +27,7 @@ from lldtool.dryrun.session import run
 from lldtool.dryrun.surroundings import silenced
 from lldtool.dryrun.train_loop import TrainLoop, train_loop
 from lldtool.dryrun.training import Training, start_of_training
+from lldtool.dryrun.values import ValuesNeeded
 from lldtool.errors import LldtoolError, translated
 from lldtool.plan import Plan
 from lldtool.request import Request
@@ -77,6 +79,28 @@ def schedule_of(
     all_groups: bool = False,
 ) -> Schedule:
     """The schedule of a training whose plan is known; arguments and errors as above."""
+    step = partial(_stepped, training, plan, length, progress, all_groups)
+    try:
+        made, read_value = training.apart(step, silent=False)
+    except CopyFailedError as error:
+        raise LldtoolError("the constructor ended the process") from error
+    if read_value is not None:
+        raise ValuesNeeded(read_value)
+    return made
+
+
+def _stepped(
+    training: Training, plan: Plan, length: Length, progress: Progress, all_groups: bool
+) -> tuple[Schedule, str | None]:
+    """The schedule, and what read a value that is not initialised."""
+    with training.uninitialised.watching():
+        made = _stepped_schedule(training, plan, length, progress, all_groups)
+    return made, training.uninitialised.first
+
+
+def _stepped_schedule(
+    training: Training, plan: Plan, length: Length, progress: Progress, all_groups: bool
+) -> Schedule:
     config, request = training.config, training.request
     with silenced():
         built = constructor.build_optimizers(training.model, config.optim_wrapper)

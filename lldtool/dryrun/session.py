@@ -17,6 +17,7 @@ from lldtool.dryrun.explain import tracers
 from lldtool.dryrun.imports import StandInUsed, real_imports_wanted, stand_ins
 from lldtool.dryrun.registries import chain
 from lldtool.dryrun.surroundings import NetworkBlockedError, shielded
+from lldtool.dryrun.values import ValuesNeeded
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
 from lldtool.versions import installed_version, lldtool_version, package_versions
@@ -54,6 +55,8 @@ def run(task: Task[Result], *requests: Request) -> Result:
             if for_speed:
                 torch_parts.import_torch()
             result = _standing_in_for_need(task, requests)
+    except ValuesNeeded:
+        return start_over(task, *(replace(request, initialised=True) for request in requests))
     except LldtoolError as error:
         error.config = error.config or request.name
         blocked = next((e for e in chain(error) if isinstance(e, NetworkBlockedError)), None)

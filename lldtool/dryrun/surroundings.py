@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib.machinery
-import io
 import logging
 import os
 import signal
@@ -168,13 +167,6 @@ def quiet() -> Iterator[None]:
         logging.disable(disabled)
         if collecting:
             gc.enable()
-
-
-@contextlib.contextmanager
-def silence() -> Iterator[None]:
-    """Drop what Python code prints."""
-    with io.StringIO() as lost, contextlib.redirect_stdout(lost), contextlib.redirect_stderr(lost):
-        yield
 
 
 @contextlib.contextmanager

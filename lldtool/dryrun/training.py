@@ -7,36 +7,33 @@ import copy
 import functools
 import importlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lldtool.dryrun import config as configs
 from lldtool.dryrun import constructor, package_lookup
 from lldtool.dryrun import model as models
 from lldtool.dryrun.checkpoints import missing_allowed, missing_note
-from lldtool.dryrun.culprits import culprit_of
-from lldtool.dryrun.edits import apply_edits, apply_overrides
-from lldtool.dryrun.explain import Setup, with_reasons
-from lldtool.dryrun.group_readers import mentioned
-from lldtool.dryrun.groups import (
-    ParametersRead,
-    model_header,
-    other_defaults,
-    plain,
-    read_parameters,
-    strangers,
+from lldtool.dryrun.construction import (
+    Construction,
+    construct,
+    has_code_of_users,
+    leaves_nothing_behind,
 )
+from lldtool.dryrun.edits import apply_edits, apply_overrides
+from lldtool.dryrun.explain import with_reasons
+from lldtool.dryrun.groups import model_header, plain
 from lldtool.dryrun.importers import OPENMMLAB, user_modules
 from lldtool.dryrun.imports import stand_ins
-from lldtool.dryrun.options_read import WatchedOptions
-from lldtool.dryrun.proof import Inputs
+from lldtool.dryrun.isolation import CopyFailedError, can_copy, in_copy
+from lldtool.dryrun.proof import Inputs, Run, proven, settings_of
 from lldtool.dryrun.registries import type_name
-from lldtool.dryrun.scaling import auto_scale, scaled
+from lldtool.dryrun.scaling import auto_scale, part, scaled
 from lldtool.dryrun.surroundings import in_tree, reached_for, silenced
 from lldtool.dryrun.traits import traits_of
-from lldtool.dryrun.zero_lr import raised_groups
+from lldtool.dryrun.values import UninitialisedReads, ValuesNeeded
 from lldtool.errors import LldtoolError, translated
 from lldtool.plan import (
     Constructor,
@@ -50,12 +47,15 @@ from lldtool.plan import (
 from lldtool.request import Checkout, Request
 from lldtool.versions import lldtool_version, package_versions
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class Training:
     """A loaded config and the model built from it, about to be given an optimizer.
 
-    `missing_checkpoints` are those that the model would have loaded while it was built. Of a trial,
+    `uninitialised` knows which of its values are not initialised. `missing_checkpoints` are those
+    that the model would have loaded while it was built. Of a trial,
     of a config that is not the user's own, nothing that its constructor prints is shown.
     """
 
@@ -63,6 +63,7 @@ class Training:
     config: Any
     model: Any
     notes: Sequence[str]
+    uninitialised: UninitialisedReads
     missing_checkpoints: Sequence[str] = ()
     is_trial: bool = False
 
@@ -76,15 +77,6 @@ class Training:
         """What a plan says of the model as a whole."""
         return model_header(self.model)
 
-    def parameters(self, wrapper: Any) -> tuple[Parameter, ...]:
-        """The parameters with the settings that this `optim_wrapper` gives them, without reasons.
-
-        Raises: as `plan`.
-        """
-        _, (parameters, _, _) = self._built_again(wrapper)
-        ratio, _ = auto_scale(self.config, self.request)
-        return tuple(scaled(p, ratio) for p in parameters)
-
     def with_model(self, description: Any) -> Training:
         """The same config with another `model`, which is built.
 
@@ -94,8 +86,16 @@ class Training:
         config = copy.deepcopy(self.config)
         config.model = description
         with translated(lambda error: models.model_error(error, self.request.name)):
-            model = models.build_model(config, self.request.device)
-        return replace(self, config=config, model=model)
+            model, uninitialised = models.build_model(config, self.request)
+        return replace(self, config=config, model=model, uninitialised=uninitialised)
+
+    def parameters(self, wrapper: Any) -> tuple[Parameter, ...]:
+        """The parameters with the settings that this `optim_wrapper` gives them, without reasons.
+
+        Raises: as `plan`.
+        """
+        ratio, _ = auto_scale(self.config, self.request)
+        return tuple(scaled(p, ratio) for p in self._run_again(wrapper).parameters)
 
     def plan(self, *, explained: bool = True) -> Plan:
         """Run the constructor and read what came out.
@@ -108,58 +108,47 @@ class Training:
             LldtoolError: lldtool can't tell what the constructor's optimizers hold.
         """
         wrapper = self.config.optim_wrapper
-        build = self._built_again if self.is_trial else self._built
-        built, (parameters, frozen, left_out) = build(wrapper)
-        optimizers = built.optimizers
-        if any(p.state == "zero_lr" for p in parameters):
-            raised = raised_groups(self.config, self.request, built.wrappers)
-            parameters = tuple(
-                replace(p, state="trained") if p.state == "zero_lr" and p.group in raised else p
-                for p in parameters
-            )
+        kind, trusted = constructor.constructor_class(wrapper), leaves_nothing_behind(wrapper)
+        run = self._run_again if self.is_trial else self._run_first
+        made = run(wrapper, is_watched=trusted, is_traced=explained)
+        frozen, parameters, reads = made.frozen, made.parameters, made.reads
+        if not trusted and explained:
+            reads = self._reads(wrapper, parameters)
         if frozen and not self.is_trial and any(p.layer_id is not None for p in parameters):
             frozen = self._with_layers(frozen, wrapper)
+        if made.traces is not None:
+            parameters = with_reasons(parameters, made.traces)
+            if not (trusted or _is_without_options(wrapper, kind)):
+                rerun = functools.partial(self._altered, wrapper)
+                parameters = proven(parameters, _inputs(wrapper), rerun, reads or ())
         optimizer = configs.optimizer_header(wrapper)
-        kind = constructor.constructor_class(wrapper)
-        trace_note = None
-        if len(optimizers) == 1 and explained:
-            parameters, trace_note = with_reasons(
-                kind,
-                self._setup(wrapper, built, parameters),
-                functools.partial(self._altered, wrapper),
-                built.options_read or (),
-            )
         ratio, scale_note = auto_scale(self.config, self.request)
-        header = _constructor_header(wrapper, kind, built.options_read)
+        header = _constructor_header(wrapper, kind, reads)
         notes: list[str | None] = [
             *self.notes,
             *map(missing_note, self.missing_checkpoints),
             *stand_ins.notes(_packages(self.model, kind)),
             package_lookup.note(),
-            *built.notes,
-            _strangers(self.model, optimizers),
-            trace_note,
+            *made.notes,
             scale_note,
+            _values_note(self.config, self.request),
             _did_nothing(header, parameters, optimizer),
             _reached_for(),
             _not_of_the_revision(self.request.checkout),
         ]
         return Plan(
             config=self.request.name,
-            model=self.header,
+            model=made.model,
             optim_wrapper=OptimWrapper(
-                type_name(wrapper.get("type", None) or "OptimWrapper"),
-                plain(built.wrapper_options),
+                type_name(wrapper.get("type", None) or "OptimWrapper"), made.wrapper_options
             ),
             optimizer=replace(
-                optimizer,
-                options=other_defaults(optimizers),
-                group_entries=mentioned(self.config, built.wrappers, parameters, optimizer.lr),
+                optimizer, options=made.optimizer_options, group_entries=made.group_entries
             ),
             constructor=header,
             parameters=tuple(scaled(p, ratio) for p in parameters),
             frozen=frozen,
-            left_out=left_out,
+            left_out=made.left_out,
             notes=tuple(n for n in notes if n),
             param_scheduler=_schedulers(self.config.get("param_scheduler", None)),
             auto_scale_lr=ratio,
@@ -167,39 +156,72 @@ class Training:
             lldtool_version=lldtool_version(),
         )
 
+    def apart(self, function: Callable[[], Result], *, silent: bool = True) -> Result:
+        """What a function returns that runs the constructor, and leaves nothing for the next run.
+
+        Raises:
+            LldtoolError: what the function raised.
+            CopyFailedError: there is no result for another reason.
+        """
+        is_safe = leaves_nothing_behind(self.config.optim_wrapper) and not self._has_code_of_users
+        if is_safe or not can_copy(self.request.device):
+            with silenced() if silent else contextlib.nullcontext():
+                return function()
+        result = in_copy(functools.partial(_or_error, function), silent=silent)
+        if isinstance(result, LldtoolError):
+            raise result
+        return result
+
+    def _run_first(self, wrapper: Any, **how: Any) -> Construction:
+        """Run the constructor as training does; an error has its cause."""
+        run = functools.partial(construct, self, wrapper, **how)
+        try:
+            return self._with_values(self.apart(run, silent=False))
+        except (CopyFailedError, LldtoolError) as error:
+            if isinstance(error, LldtoolError) and error.__cause__ is not None:
+                raise
+            return self._with_values(run())
+
+    def _run_again(self, wrapper: Any, **how: Any) -> Construction:
+        try:
+            return self._with_values(self.apart(functools.partial(construct, self, wrapper, **how)))
+        except CopyFailedError as error:
+            raise LldtoolError("the constructor ended the process") from error
+
+    def _with_values(self, made: Construction) -> Construction:
+        """What a run came to, if it read no value that is not initialised.
+
+        Raises:
+            ValuesNeeded: it did.
+        """
+        if made.read_value is not None:
+            raise ValuesNeeded(made.read_value)
+        return made
+
+    @functools.cached_property
+    def _has_code_of_users(self) -> bool:
+        return has_code_of_users(self.model)
+
+    def _reads(self, wrapper: Any, parameters: Sequence[Parameter]) -> tuple[str, ...] | None:
+        """The options that the constructor reads; None where it does otherwise when watched."""
+        try:
+            watched = self._run_again(wrapper, is_watched=True)
+        except LldtoolError:
+            return None
+        return watched.reads if watched.parameters == tuple(parameters) else None
+
     def _with_layers(
         self, frozen: Sequence[UntrainedParameter], wrapper: Any
     ) -> tuple[UntrainedParameter, ...]:
         """The frozen parameters with the layers that the constructor puts them in if not frozen."""
-        tensors = dict(self.model.named_parameters())
-        changed = [tensors[p.name] for p in frozen if tensors[p.name].is_floating_point()]
         try:
-            for tensor in changed:
-                tensor.requires_grad_(True)
-            _, (parameters, _, _) = self._built_again(wrapper)
+            made = self._run_again(wrapper, thawed=[p.name for p in frozen])
         except LldtoolError:  # of a constructor that can't take all of them
             return tuple(frozen)
-        finally:
-            for tensor in changed:
-                tensor.requires_grad_(False)
-        layers = {p.name: p.layer_id for p in parameters}
+        layers = {p.name: p.layer_id for p in made.parameters}
         return tuple(replace(p, layer_id=layers.get(p.name)) for p in frozen)
 
-    def _setup(
-        self, wrapper: Any, built: constructor.Built, parameters: tuple[Parameter, ...]
-    ) -> Setup:
-        """What a tracer is given."""
-        optimizer = configs.optimizer_header(wrapper)
-        return Setup(
-            model=self.model,
-            paramwise_cfg=wrapper.get("paramwise_cfg", None) or {},
-            base_lr=optimizer.lr,
-            base_weight_decay=optimizer.weight_decay,
-            defaults=next(iter(built.optimizers.values())).defaults,
-            parameters=parameters,
-        )
-
-    def _altered(self, wrapper: Any, inputs: Inputs) -> Setup | None:
+    def _altered(self, wrapper: Any, inputs: Inputs) -> Run | None:
         """What comes out with other inputs; None where the constructor raises."""
         altered = copy.deepcopy(wrapper)
         if not isinstance(altered.get("optimizer", None), dict):
@@ -209,31 +231,32 @@ class Training:
         for key, value in inputs.base.items():
             altered["optimizer"][key] = value
         try:
-            built, (parameters, _, _) = self._built_again(altered)
+            made = self._run_again(altered, is_traced=True)
         except LldtoolError:
             return None
-        return self._setup(altered, built, parameters)
+        given = settings_of((p.name, p) for p in made.parameters)
+        return given, settings_of((made.traces or {}).items())
 
-    def _built_again(self, wrapper: Any) -> tuple[constructor.Built, ParametersRead]:
-        with silenced():
-            return self._built(wrapper)
 
-    def _built(self, wrapper: Any) -> tuple[constructor.Built, ParametersRead]:
-        watched = WatchedOptions()
-        with translated(lambda error: self._constructor_error(error, wrapper, watched.read or ())):
-            built = constructor.build_optimizers(self.model, wrapper, watched)
-        base_lr = configs.optimizer_header(wrapper).lr
-        return built, read_parameters(self.model, built.optimizers, base_lr, self.traits)
+def _or_error(function: Callable[[], Result]) -> Result | LldtoolError:
+    try:
+        return function()
+    except LldtoolError as error:
+        return error
 
-    def _constructor_error(
-        self, error: BaseException, wrapper: Any, reads: Sequence[str]
-    ) -> LldtoolError:
-        name = self.request.name
-        if wrapper is not self.config.optim_wrapper:  # one that was only tried
-            return constructor.constructor_error(error, wrapper, name)
-        run = functools.partial(constructor.raised_by, self.model)
-        find = functools.partial(culprit_of, error, wrapper, reads, run, self.request.path.suffix)
-        return constructor.constructor_error(error, wrapper, name, find)
+
+def _inputs(wrapper: Any) -> Inputs:
+    """What a constructor goes by."""
+    optimizer = configs.optimizer_header(wrapper)
+    base = {"lr": optimizer.lr, "weight_decay": optimizer.weight_decay}
+    return Inputs(wrapper.get("paramwise_cfg", None) or {}, base)
+
+
+def _is_without_options(wrapper: Any, kind: type) -> bool:
+    """Whether mmengine's own `__call__` runs, and gives all parameters the base settings."""
+    module = getattr(kind.__call__, "__module__", "")
+    is_mmengines = module == "mmengine.optim.optimizer.default_constructor"
+    return is_mmengines and not wrapper.get("paramwise_cfg", None)
 
 
 @contextlib.contextmanager
@@ -289,12 +312,13 @@ def building(
             stack.enter_context(DefaultScope.overwrite_default_scope(scope))
             if built is None:
                 with missing_allowed(allow_network=request.allow_network) as missing:
-                    model = models.build_model(config, request.device)
+                    model, uninitialised = models.build_model(config, request)
             else:
                 model, missing = built.model, list(built.missing_checkpoints)
+                uninitialised = built.uninitialised
             models.require_compiled_operators(model, name)
         notes = (*notes, *filter(None, [scope_note]))
-        yield Training(request, config, model, notes, missing)
+        yield Training(request, config, model, notes, uninitialised, missing)
 
 
 @contextlib.contextmanager
@@ -325,6 +349,17 @@ def _schedulers(configured: Any) -> Any:
     return content if isinstance(content, dict) and content else None
 
 
+def _values_note(config: Any, request: Request) -> str | None:
+    """That settings depend on values, and whether these are the same in every run."""
+    if not request.initialised:
+        return None
+    seed = part(config, "randomness").get("seed", None)
+    which = "the config sets no seed, so settings vary from run to run"
+    if seed is not None:
+        which = f"these are those of seed {seed} on a CPU"
+    return f"the constructor reads the parameters' values; {which}"
+
+
 def _did_nothing(
     header: Constructor, parameters: Sequence[Parameter], optimizer: Optimizer
 ) -> str | None:
@@ -335,11 +370,6 @@ def _did_nothing(
     if len(settings) > 1 or any(lr != optimizer.lr for lr, _ in settings):
         return None
     return f"paramwise_cfg is empty: {header.type} did nothing"
-
-
-def _strangers(model: Any, optimizers: Mapping[str, Any]) -> str | None:
-    others = strangers(model, optimizers)
-    return f"{others} tensors in param groups are no parameters of the model" if others else None
 
 
 def _not_of_the_revision(checkout: Checkout | None) -> str | None:

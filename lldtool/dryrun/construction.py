@@ -1,0 +1,176 @@
+"""One run of the constructor -> plain data that can leave the process in which it ran."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lldtool.dryrun import config as configs
+from lldtool.dryrun import constructor
+from lldtool.dryrun.culprits import culprit_of
+from lldtool.dryrun.explain import Setup, Trace, traced, tracers
+from lldtool.dryrun.group_readers import mentioned
+from lldtool.dryrun.groups import other_defaults, plain, read_parameters, strangers
+from lldtool.dryrun.importers import is_library_file
+from lldtool.dryrun.options_read import WatchedOptions
+from lldtool.dryrun.zero_lr import raised_groups
+from lldtool.errors import LldtoolError, translated
+from lldtool.plan import Model, Parameter, UntrainedParameter
+
+if TYPE_CHECKING:
+    from lldtool.dryrun.training import Training
+
+
+@dataclass(frozen=True)
+class Construction:
+    """What the constructor made of a model's parameters.
+
+    `traces` are what a tracer's rules give, None where there is no tracer or it was not asked for.
+    `reads` are the options that the constructor read; None where that was not seen. `read_value` is
+    an operator that handed a value of the model to Python which is not initialised, or None.
+    """
+
+    model: Model
+    parameters: tuple[Parameter, ...]
+    frozen: tuple[UntrainedParameter, ...]
+    left_out: tuple[UntrainedParameter, ...]
+    wrapper_options: dict[str, Any]
+    optimizer_options: dict[str, Any]
+    group_entries: tuple[str, ...]
+    reads: tuple[str, ...] | None
+    traces: Mapping[str, Trace] | None
+    notes: tuple[str, ...]
+    read_value: str | None
+
+
+def construct(
+    training: Training,
+    wrapper: Any,
+    *,
+    is_watched: bool = False,
+    is_traced: bool = False,
+    thawed: Sequence[str] = (),
+) -> Construction:
+    """Run the constructor on a training's model and read what came out.
+
+    Args:
+        training: whose model and config.
+        wrapper: the `optim_wrapper`; the config's own, or one to try.
+        is_watched: give the constructor options that tell which of them it reads.
+        is_traced: recompute the settings by the rules of the constructor, if they are known.
+        thawed: names of frozen parameters that are to be trained.
+
+    Raises:
+        ConstructorError: the constructor raised, and training would.
+        LldtoolError: it can't be told what the optimizers hold.
+    """
+    watched = WatchedOptions() if is_watched else None
+    model, reads = training.model, training.uninitialised
+    with reads.watching(), _thawed(model, thawed):
+        with translated(lambda error: _constructor_error(training, error, wrapper, watched)):
+            built = constructor.build_optimizers(model, wrapper, watched)
+        header = configs.optimizer_header(wrapper)
+        parameters, frozen, left_out = read_parameters(
+            model, built.optimizers, header.lr, training.traits
+        )
+        parameters = _with_states(training, built, parameters)
+        traces, trace_note = None, None
+        if is_traced and len(built.optimizers) == 1:
+            setup = Setup(
+                model=model,
+                paramwise_cfg=wrapper.get("paramwise_cfg", None) or {},
+                base_lr=header.lr,
+                base_weight_decay=header.weight_decay,
+                defaults=next(iter(built.optimizers.values())).defaults,
+                parameters=parameters,
+            )
+            traces, trace_note = traced(constructor.constructor_class(wrapper), setup)
+    others = strangers(model, built.optimizers)
+    foreign = f"{others} tensors in param groups are no parameters of the model" if others else None
+    return Construction(
+        model=training.header,
+        parameters=parameters,
+        frozen=frozen,
+        left_out=left_out,
+        wrapper_options=plain(built.wrapper_options),
+        optimizer_options=other_defaults(built.optimizers),
+        group_entries=mentioned(training.config, built.wrappers, parameters, header.lr),
+        reads=watched.read if watched is not None else None,
+        traces=traces,
+        notes=tuple(filter(None, (*built.notes, foreign, trace_note))),
+        read_value=reads.first,
+    )
+
+
+def leaves_nothing_behind(wrapper: Any) -> bool:
+    """Whether a second run of the constructor on the same model gives the same as the first.
+
+    Those that lldtool has rules for keep nothing; anything else may.
+    """
+    kind = constructor.constructor_class(wrapper)
+    point = tracers().get(f"{kind.__module__}.{kind.__qualname__}")
+    return point is not None and point.value.startswith("lldtool.") and is_as_published(kind)
+
+
+def is_as_published(kind: type) -> bool:
+    """Whether all methods of a class and its bases are those of the modules that define them."""
+    return all(
+        method.__module__ == cls.__module__
+        for cls in kind.__mro__
+        for method in vars(cls).values()
+        if inspect.isfunction(method)
+    )
+
+
+def _with_states(
+    training: Training, built: constructor.Built, parameters: tuple[Parameter, ...]
+) -> tuple[Parameter, ...]:
+    """The parameters with lr 0 that a scheduler raises are trained."""
+    if all(p.state != "zero_lr" for p in parameters):
+        return parameters
+    raised = raised_groups(training.config, training.request, built.wrappers)
+    return tuple(
+        replace(p, state="trained") if p.state == "zero_lr" and p.group in raised else p
+        for p in parameters
+    )
+
+
+@contextlib.contextmanager
+def _thawed(model: Any, names: Sequence[str]) -> Iterator[None]:
+    """Let frozen parameters require a gradient."""
+    tensors = dict(model.named_parameters()) if names else {}
+    changed = [tensors[name] for name in names if tensors[name].is_floating_point()]
+    try:
+        for tensor in changed:
+            tensor.requires_grad_(True)
+        yield
+    finally:
+        for tensor in changed:
+            tensor.requires_grad_(False)
+
+
+def _constructor_error(
+    training: Training, error: BaseException, wrapper: Any, watched: WatchedOptions | None
+) -> LldtoolError:
+    name = training.request.name
+    if wrapper is not training.config.optim_wrapper:  # one that was only tried
+        return constructor.constructor_error(error, wrapper, name)
+    if watched is None:
+        watched = WatchedOptions()
+        constructor.raised_by(training.model, wrapper, watched)
+    run = functools.partial(constructor.raised_by, training.model)
+    suffix = training.request.path.suffix
+    find = functools.partial(culprit_of, error, wrapper, watched.read or (), run, suffix)
+    return constructor.constructor_error(error, wrapper, name, find)
+
+
+def has_code_of_users(model: Any) -> bool:
+    """Whether a class of the model's modules is defined in a module that is no library's."""
+    modules = {cls.__module__ for m in model.modules() for cls in type(m).__mro__}
+    files = ((name, getattr(sys.modules.get(name), "__file__", None)) for name in modules)
+    return any(isinstance(file, str) and not is_library_file(name, file) for name, file in files)
