@@ -48,7 +48,7 @@ class UninitialisedReads:
 
         dispatched, called = self._dispatched, self._called
 
-        class Dispatched(TorchDispatchMode):
+        class Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]
             def __torch_dispatch__(
                 self, func: Any, types: Any, args: Any = (), kwargs: Any = None
             ) -> Any:
@@ -72,7 +72,8 @@ class UninitialisedReads:
             return to_dlpack(tensor)
 
         # It is of C, and goes past both modes.
-        with mock.patch.object(dlpack, "to_dlpack", noted), Called(), Dispatched():
+        mode = Dispatched()  # type: ignore[no-untyped-call]
+        with mock.patch.object(dlpack, "to_dlpack", noted), Called(), mode:
             yield
 
     def _called(self, func: Any, args: Any) -> None:
