@@ -18,6 +18,7 @@ from lldtool.dryrun.group_readers import mentioned
 from lldtool.dryrun.groups import other_defaults, plain, read_parameters, strangers
 from lldtool.dryrun.importers import is_library_file
 from lldtool.dryrun.options_read import WatchedOptions
+from lldtool.dryrun.runners import build_of
 from lldtool.dryrun.zero_lr import raised_groups
 from lldtool.errors import LldtoolError, translated
 from lldtool.plan import Model, Parameter, UntrainedParameter
@@ -73,7 +74,8 @@ def construct(
     model, reads = training.model, training.uninitialised
     with reads.watching(), _thawed(model, thawed):
         with translated(lambda error: _constructor_error(training, error, wrapper, watched)):
-            built = constructor.build_optimizers(model, wrapper, watched)
+            build = build_of(training.config)
+            built = constructor.build_optimizers(model, wrapper, build, watched)
         header = configs.optimizer_header(wrapper)
         parameters, frozen, left_out = read_parameters(
             model, built.optimizers, header.lr, training.traits
@@ -160,10 +162,11 @@ def _constructor_error(
     name = training.request.name
     if wrapper is not training.config.optim_wrapper:  # one that was only tried
         return constructor.constructor_error(error, wrapper, name)
+    run = functools.partial(constructor.raised_by, training.model, build_of(training.config))
     if watched is None:
         watched = WatchedOptions()
-        constructor.raised_by(training.model, wrapper, watched)
-    run = functools.partial(constructor.raised_by, training.model)
+        run(watched, wrapper)
+    run = functools.partial(run, None)
     suffix = training.request.path.suffix
     find = functools.partial(culprit_of, error, wrapper, watched.read or (), run, suffix)
     return constructor.constructor_error(error, wrapper, name, find)

@@ -17,6 +17,7 @@ from unittest import mock
 from lldtool.dryrun.config import describe
 from lldtool.dryrun.options_read import WatchedOptions
 from lldtool.dryrun.registries import registered_names, type_name, unknown_name, unknown_type
+from lldtool.dryrun.runners import Build
 from lldtool.dryrun.surroundings import silenced
 from lldtool.errors import ConstructorError, Culprit, LldtoolError
 
@@ -57,16 +58,17 @@ class Built:
 
 
 def build_optimizers(
-    model: Any, optim_wrapper: Any, watched: WatchedOptions | None = None
+    model: Any, optim_wrapper: Any, build: Build, watched: WatchedOptions | None = None
 ) -> Built:
-    """Run mmengine's `build_optim_wrapper`; simulate wrappers that can't be built here.
+    """Build the optimizer as the runner does; simulate wrappers that can't be built here.
 
     Args:
         model: a `torch.nn.Module`.
         optim_wrapper: the config's `optim_wrapper`.
+        build: how the runner builds it.
         watched: gets to know which options are looked for, also where the constructor raises.
     """
-    from mmengine.optim import OptimWrapperDict, build_optim_wrapper
+    from mmengine.optim import OptimWrapperDict
 
     notes: list[str] = []
     config = _with_optimizer_class(optim_wrapper, notes)
@@ -78,18 +80,18 @@ def build_optimizers(
         stack.enter_context(_simulated_wrappers(notes))
         if watched is not None:
             stack.enter_context(watched.watching(kind))
-        wrapper = build_optim_wrapper(model, config)
+        wrapper = build(model, config)
     wrappers = dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"": wrapper}
     return Built(wrappers, _wrapper_options(type(wrapper), optim_wrapper), notes)
 
 
 def raised_by(
-    model: Any, optim_wrapper: Any, watched: WatchedOptions | None = None
+    model: Any, build: Build, watched: WatchedOptions | None, optim_wrapper: Any
 ) -> Exception | None:
     """Return what the constructor raises with this `optim_wrapper`, None where it runs."""
     try:
         with silenced():
-            build_optimizers(model, optim_wrapper, watched)
+            build_optimizers(model, optim_wrapper, build, watched)
     except Exception as error:
         return error
     return None

@@ -68,7 +68,7 @@ def _named(config: Any) -> Iterator[type]:
     import mmengine.registry
 
     for entry, registry in _REGISTRIES.items():
-        for kind in _types(config.get(entry, None)):
+        for kind in types_in(config.get(entry, None)):
             with contextlib.suppress(Exception):  # training says so itself
                 cls = (
                     getattr(mmengine.registry, registry).get(kind)
@@ -79,7 +79,7 @@ def _named(config: Any) -> Iterator[type]:
                     yield cls
 
 
-def _types(content: Any) -> Iterator[Any]:
+def types_in(content: Any) -> Iterator[Any]:
     """Every `type` in dicts and lists; a string is one itself."""
     if isinstance(content, str):
         yield content
@@ -88,10 +88,10 @@ def _types(content: Any) -> Iterator[Any]:
             yield content["type"]
         for key in content:
             if isinstance(content[key], (dict, list, tuple)):
-                yield from _types(content[key])
+                yield from types_in(content[key])
     elif isinstance(content, (list, tuple)):
         for item in content:
-            yield from _types(item)
+            yield from types_in(item)
 
 
 def _functions_of(module: str) -> list[Any]:

@@ -22,6 +22,7 @@ from lldtool.dryrun.param_schedulers import (
     schedulers_of_each,
 )
 from lldtool.dryrun.registries import type_name
+from lldtool.dryrun.runners import build_of
 from lldtool.dryrun.scaling import auto_scale
 from lldtool.dryrun.session import run
 from lldtool.dryrun.surroundings import silenced
@@ -103,7 +104,8 @@ def _stepped_schedule(
 ) -> Schedule:
     config, request = training.config, training.request
     with silenced():
-        built = constructor.build_optimizers(training.model, config.optim_wrapper)
+        build = build_of(config)
+        built = constructor.build_optimizers(training.model, config.optim_wrapper, build)
     schedulers = schedulers_of_each(config.get("param_scheduler", None), built.wrappers)
     loop = train_loop(config, request, length, [s for own in schedulers.values() for s in own])
     ratio, _ = auto_scale(config, request)

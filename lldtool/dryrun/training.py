@@ -30,6 +30,7 @@ from lldtool.dryrun.imports import stand_ins
 from lldtool.dryrun.isolation import CopyFailedError, can_copy, in_copy
 from lldtool.dryrun.proof import Inputs, Run, proven, settings_of
 from lldtool.dryrun.registries import type_name
+from lldtool.dryrun.runners import unfollowed
 from lldtool.dryrun.scaling import auto_scale, part, scaled
 from lldtool.dryrun.surroundings import in_tree, reached_for, silenced
 from lldtool.dryrun.traits import traits_of
@@ -130,6 +131,7 @@ class Training:
             *stand_ins.notes(_packages(self.model, kind)),
             package_lookup.note(),
             *made.notes,
+            *unfollowed(self.config),
             scale_note,
             _values_note(self.config, self.request),
             _did_nothing(header, parameters, optimizer),
