@@ -1,0 +1,125 @@
+"""The runner that a config names: how it builds the optimizer, and what else is not followed."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from lldtool.dryrun.group_readers import types_in
+from lldtool.dryrun.registries import type_name
+from lldtool.errors import LldtoolError
+
+#: Builds the optimizer wrapper of a model, as a runner does.
+Build = Callable[[Any, Any], Any]
+#: Methods of a runner by which it may give the optimizer other settings.
+_OF_OPTIMIZER = (
+    "build_model", "wrap_model", "scale_lr", "build_param_scheduler", "_init_model_weights",
+    "train",
+)  # fmt: skip
+#: When a hook may change param groups before the first step.
+_BEFORE_TRAINING = ("before_run", "before_train", "after_load_checkpoint")
+
+
+def build_of(config: Any) -> Build:
+    """How the config's runner builds the optimizer; mmengine's own way where it overrides nothing.
+
+    Raises:
+        LldtoolError: there is no such runner.
+    """
+    from mmengine.optim import build_optim_wrapper
+
+    kind = _runner(config)
+    if kind is None or not _overrides(kind, "build_optim_wrapper"):
+        build: Build = build_optim_wrapper
+        return build
+    return functools.partial(_built_by, kind, config)
+
+
+def unfollowed(config: Any) -> Iterator[str]:
+    """What a training does to param groups before its first step that a dry run does not, as notes.
+
+    That is code of runners, strategies and hooks that are not mmengine's own.
+    """
+    kind = _runner(config)
+    changed = [name for name in _OF_OPTIMIZER if kind is not None and _overrides(kind, name)]
+    if kind is not None and changed:
+        yield f"{kind.__name__} overrides {', '.join(changed)}, which is not followed"
+    for hook in _hooks(config):
+        for name in _BEFORE_TRAINING:
+            if "param_groups" in _names_in(vars(hook).get(name)):
+                yield f"{hook.__name__}.{name} changes param groups, which is not followed"
+    strategy = config.get("strategy", None)
+    named = type_name(strategy.get("type", "")) if isinstance(strategy, dict) else ""
+    if named and not _is_mmengines(_find("STRATEGIES", strategy.get("type"))):
+        yield f"the strategy {named} is not followed"
+
+
+def _built_by(kind: Any, config: Any, model: Any, optim_wrapper: Any) -> Any:
+    """What a runner's own `build_optim_wrapper` makes, called on a runner that has only a model.
+
+    Raises:
+        LldtoolError: it needs more of the runner.
+    """
+    runner: Any = kind.__new__(kind)
+    runner.model, runner.cfg = model, config
+    try:
+        return runner.build_optim_wrapper(optim_wrapper)
+    except AttributeError as error:
+        if getattr(error, "obj", None) is not runner:
+            raise
+        raise LldtoolError(
+            f"{kind.__name__}.build_optim_wrapper needs {error.name!r} of a runner that is set up, "
+            "so the optimizer that it builds is not known"
+        ) from error
+
+
+def _runner(config: Any) -> type | None:
+    """The class of `runner_type`, None for `Runner`.
+
+    Raises:
+        LldtoolError: there is no such runner.
+    """
+    named = config.get("runner_type", None)
+    if named is None or named == "Runner":
+        return None
+    kind = _find("RUNNERS", named)
+    if kind is None:
+        raise LldtoolError(f"unknown runner_type {type_name(named)!r}")
+    return kind
+
+
+def _hooks(config: Any) -> Iterator[type]:
+    """The classes of the config's hooks that are not mmengine's own."""
+    for entry in ("default_hooks", "custom_hooks"):
+        for named in types_in(config.get(entry, None)):
+            kind = _find("HOOKS", named)
+            if kind is not None and not _is_mmengines(kind):
+                yield kind
+
+
+def _find(registry: str, named: Any) -> type | None:
+    import mmengine.registry
+
+    if not isinstance(named, str):
+        return named if inspect.isclass(named) else None
+    with contextlib.suppress(Exception):  # training says so itself
+        found = getattr(mmengine.registry, registry).get(named)
+        return found if inspect.isclass(found) else None
+    return None
+
+
+def _overrides(kind: type, method: str) -> bool:
+    """Whether a class, or a base of it that is not mmengine's, defines this method."""
+    return any(method in vars(cls) for cls in kind.__mro__ if not _is_mmengines(cls))
+
+
+def _is_mmengines(kind: type | None) -> bool:
+    return kind is None or kind.__module__.partition(".")[0] in ("mmengine", "builtins")
+
+
+def _names_in(function: Any) -> tuple[str, ...]:
+    code = getattr(function, "__code__", None)
+    return () if code is None else code.co_names
