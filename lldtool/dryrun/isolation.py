@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from lldtool.dryrun.imports import stand_ins
 from lldtool.dryrun.surroundings import reached_for
+from lldtool.errors import LldtoolError
 
 Result = TypeVar("Result")
 
@@ -40,6 +41,7 @@ def in_copy(function: Callable[[], Result], *, silent: bool = False) -> Result:
         silent: do not print it.
 
     Raises:
+        LldtoolError: the function raised it; its cause is lost.
         CopyFailedError: there is no result. What it printed is dropped.
     """
     context = multiprocessing.get_context("fork")
@@ -67,6 +69,8 @@ def in_copy(function: Callable[[], Result], *, silent: bool = False) -> Result:
                 sys.stderr.write(text)
     stand_ins.touched |= touched
     reached_for.extend(host for host in hosts if host not in reached_for)
+    if isinstance(result, LldtoolError):
+        raise result
     found: Result = result
     return found
 
@@ -79,7 +83,11 @@ def _call(function: Callable[[], Any], sender: Connection, printed: BinaryIO) ->
         with contextlib.suppress(OSError):
             os.dup2(printed.fileno(), descriptor)
     with contextlib.suppress(BaseException):
-        sender.send((function(), stand_ins.touched, reached_for))
+        try:
+            result = function()
+        except LldtoolError as error:
+            result = error
+        sender.send((result, stand_ins.touched, reached_for))
     text.flush()
     sender.close()
     os._exit(0)

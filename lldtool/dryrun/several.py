@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from lldtool.dryrun.footprint import Footprint
+from lldtool.dryrun.isolation import CopyFailedError, can_copy, in_copy
 from lldtool.dryrun.session import in_fresh_process
 from lldtool.dryrun.training import Training, building, in_its_place, load, start_of_training
+from lldtool.errors import LldtoolError
 from lldtool.plan import Plan
 from lldtool.request import Checkout, Request
 
@@ -23,8 +25,8 @@ def plans(*requests: Request) -> list[Plan]:
     """The plans of several configs, in their order.
 
     A config whose model is described as that of the one before it gets the model that was built
-    for that. Where a config has code of its own, which another one could meet, the others run in
-    processes of their own.
+    for that. Where a config has code of its own, it runs in a copy of this process, and others,
+    which could meet that code, in processes of their own.
 
     Raises:
         LldtoolError: one of them has no plan.
@@ -71,15 +73,24 @@ class _Process:
         with in_its_place(request):
             with footprint.loading(request.path):
                 config, notes = load(request)
-            description = _description(request, config)
-            reused = self._reusable(description)
-            with building(request, config, notes, reused) as training:
-                self._built = _Built(description, training, _state(training.model))
-                made = training.plan()
-        if not footprint.leaves_nothing(config):
+            is_of_libraries = footprint.leaves_nothing(config)
+            if is_of_libraries:
+                made = self._plan_here(request, config, notes)
+            elif can_copy(request.device):
+                made = _plan_apart(request, config, notes)
+            else:
+                made = in_fresh_process(plan, request)
+        if not (is_of_libraries and footprint.leaves_nothing(config)):
             self._owner = (request.path, request.checkout)
             self._is_repeatable = self._is_repeatable and footprint.is_repeatable()
         return made
+
+    def _plan_here(self, request: Request, config: Any, notes: list[str]) -> Plan:
+        description = _description(request, config)
+        reused = self._reusable(description)
+        with building(request, config, notes, reused) as training:
+            self._built = _Built(description, training, _state(training.model))
+            return training.plan()
 
     def _reusable(self, description: str) -> Training | None:
         """The model that was built last, if it is the one described, and as it was; or None.
@@ -90,6 +101,19 @@ class _Process:
         if built is None or self._owner is not None or built.description != description:
             return None
         return built.training if built.state == _state(built.training.model) else None
+
+
+def _plan_apart(request: Request, config: Any, notes: list[str]) -> Plan:
+    """The plan, from a copy of this process; a process of its own tells the reason of an error."""
+
+    def build() -> Plan:
+        with building(request, config, notes) as training:
+            return training.plan()
+
+    try:
+        return in_copy(build)
+    except (CopyFailedError, LldtoolError):
+        return in_fresh_process(plan, request)
 
 
 def _description(request: Request, config: Any) -> str:

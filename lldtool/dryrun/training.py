@@ -169,10 +169,7 @@ class Training:
         if is_safe or not can_copy(self.request.device):
             with silenced() if silent else contextlib.nullcontext():
                 return function()
-        result = in_copy(functools.partial(_or_error, function), silent=silent)
-        if isinstance(result, LldtoolError):
-            raise result
-        return result
+        return in_copy(function, silent=silent)
 
     def _run_first(self, wrapper: Any, **how: Any) -> Construction:
         """Run the constructor as training does; an error has its cause."""
@@ -238,13 +235,6 @@ class Training:
             return None
         given = settings_of((p.name, p) for p in made.parameters)
         return given, settings_of((made.traces or {}).items())
-
-
-def _or_error(function: Callable[[], Result]) -> Result | LldtoolError:
-    try:
-        return function()
-    except LldtoolError as error:
-        return error
 
 
 def _inputs(wrapper: Any) -> Inputs:
