@@ -101,9 +101,13 @@ def built(path):
     import torch  # noqa: F401
     from mmengine.config import Config
     from mmengine.optim import build_optim_wrapper
-    from mmengine.registry import MODELS, DefaultScope
+    from mmengine.registry import MODELS, RUNNERS, DefaultScope
+    from mmengine.runner import set_random_seed
 
     config = Config.fromfile(path)
+    seed = config.get("randomness", {}).get("seed", None)
+    if seed is not None:
+        set_random_seed(seed)
     scope = config.get("default_scope", "mmpretrain")
     with DefaultScope.overwrite_default_scope(scope):
         if config.get("data_preprocessor", None) is not None:
@@ -115,6 +119,12 @@ def built(path):
             wrapper_config["type"] = "OptimWrapper"
             for key in ("loss_scale", "dtype", "use_fsdp"):
                 wrapper_config.pop(key, None)
+        if config.get("runner_type", None) == "FlexibleRunner":
+            model.init_weights()
+        elif "runner_type" in config:
+            runner = object.__new__(RUNNERS.get(config.runner_type))
+            runner.model = model
+            build_optim_wrapper = lambda _, wrapper: runner.build_optim_wrapper(wrapper)  # noqa: E731
         yield config, model, build_optim_wrapper(model, wrapper_config)
 
 
@@ -161,7 +171,7 @@ def settings(path):
     for name, parameter in model.named_parameters():
         group = groups.get(id(parameter))
         if group is not None:
-            scale = group.get("lr_scale", group["lr"] / base_lr if base_lr else None)
+            scale = group.get("lr_scale", float(group["lr"]) / base_lr if base_lr else None)
             found[name] = [
                 number(group["lr"]), number(scale), number(group.get("weight_decay")),
                 layer_id(group),

@@ -19,6 +19,7 @@ from lldtool.dryrun.groups import other_defaults, plain, read_parameters, strang
 from lldtool.dryrun.importers import is_library_file
 from lldtool.dryrun.options_read import WatchedOptions
 from lldtool.dryrun.runners import build_of
+from lldtool.dryrun.values import random_state
 from lldtool.dryrun.zero_lr import raised_groups
 from lldtool.errors import LldtoolError, translated
 from lldtool.plan import Model, Parameter, UntrainedParameter
@@ -33,7 +34,8 @@ class Construction:
 
     `traces` are what a tracer's rules give, None where there is no tracer or it was not asked for.
     `reads` are the options that the constructor read; None where that was not seen. `read_value` is
-    an operator that handed a value of the model to Python which is not initialised, or None.
+    what handed a value to Python that depends on how the model is initialised, or None: an operator
+    on what is not initialised, or `random numbers`.
     """
 
     model: Model
@@ -72,6 +74,7 @@ def construct(
     """
     watched = WatchedOptions() if is_watched else None
     model, reads = training.model, training.uninitialised
+    drawn = random_state()
     with reads.watching(), _thawed(model, thawed):
         with translated(lambda error: _constructor_error(training, error, wrapper, watched)):
             build = build_of(training.config)
@@ -105,7 +108,7 @@ def construct(
         reads=watched.read if watched is not None else None,
         traces=traces,
         notes=tuple(filter(None, (*built.notes, foreign, trace_note))),
-        read_value=reads.first,
+        read_value=reads.first or ("random numbers" if random_state() != drawn else None),
     )
 
 

@@ -10,6 +10,7 @@ import contextlib
 import io
 import multiprocessing
 import os
+import random
 import sys
 import tempfile
 import warnings
@@ -47,7 +48,7 @@ def in_copy(function: Callable[[], Result], *, silent: bool = False) -> Result:
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     with tempfile.TemporaryFile() as printed:
-        process = context.Process(target=_call, args=(function, sender, printed))
+        process = context.Process(target=_call, args=(function, sender, printed, random.getstate()))
         try:
             with warnings.catch_warnings():  # a newer Python's, of the threads that numpy has
                 warnings.simplefilter("ignore")
@@ -75,8 +76,9 @@ def in_copy(function: Callable[[], Result], *, silent: bool = False) -> Result:
     return found
 
 
-def _call(function: Callable[[], Any], sender: Connection, printed: BinaryIO) -> None:
+def _call(function: Callable[[], Any], sender: Connection, printed: BinaryIO, drawing: Any) -> None:
     """In the copy: send the result; nothing where there is none."""
+    random.setstate(drawing)  # Python draws anew after a fork
     text = io.TextIOWrapper(os.fdopen(os.dup(printed.fileno()), "wb"), write_through=True)
     sys.stdout = sys.stderr = text
     for descriptor in (1, 2):

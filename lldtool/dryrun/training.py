@@ -46,6 +46,7 @@ from lldtool.plan import (
     UntrainedParameter,
 )
 from lldtool.request import Checkout, Request
+from lldtool.text import quoted
 from lldtool.versions import lldtool_version, package_versions
 
 Result = TypeVar("Result")
@@ -188,12 +189,12 @@ class Training:
             raise LldtoolError("the constructor ended the process") from error
 
     def _with_values(self, made: Construction) -> Construction:
-        """What a run came to, if it read no value that is not initialised.
+        """What a run came to, if it went by no value that a dry run leaves out.
 
         Raises:
             ValuesNeeded: it did.
         """
-        if made.read_value is not None:
+        if made.read_value is not None and not self.request.initialised:
             raise ValuesNeeded(made.read_value)
         return made
 
@@ -309,6 +310,11 @@ def building(
                 model, missing = built.model, list(built.missing_checkpoints)
                 uninitialised = built.uninitialised
             models.require_compiled_operators(model, name)
+        if request.initialised and missing:
+            raise LldtoolError(
+                f"the constructor reads the parameters' values, and the model loads them from "
+                f"{quoted(missing[0])}, which is not here"
+            )
         notes = (*notes, *filter(None, [scope_note]))
         yield Training(request, config, model, notes, uninitialised, missing)
 
@@ -349,7 +355,7 @@ def _values_note(config: Any, request: Request) -> str | None:
     which = "the config sets no seed, so settings vary from run to run"
     if seed is not None:
         which = f"these are those of seed {seed} on a CPU"
-    return f"the constructor reads the parameters' values; {which}"
+    return f"the constructor goes by initial values or random numbers; {which}"
 
 
 def _did_nothing(

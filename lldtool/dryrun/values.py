@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from unittest import mock
@@ -16,12 +17,23 @@ from unittest import mock
 #: Methods of a tensor that hand its memory out without an operator that could be dispatched.
 _HANDING_OUT = frozenset({
     "numpy", "tolist", "__array__", "data_ptr", "__dlpack__", "storage", "untyped_storage",
-    "_typed_storage", "__reduce__", "__reduce_ex__",
+    "_typed_storage", "__reduce__", "__reduce_ex__", "__repr__",
 })  # fmt: skip
 
 
 class ValuesNeeded(BaseException):
     """The constructor read a value that is not initialised: it has to run on one that is."""
+
+
+def random_state() -> tuple[object, ...]:
+    """The states of the generators of random numbers that code usually draws from."""
+    import random
+
+    import numpy
+    import torch
+
+    of_numpy = pickle.dumps(numpy.random.get_state())
+    return random.getstate(), of_numpy, torch.get_rng_state().numpy().tobytes()
 
 
 class UninitialisedReads:

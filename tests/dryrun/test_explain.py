@@ -2,7 +2,6 @@
 
 import sys
 import textwrap
-from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -10,7 +9,7 @@ from conftest import SAMPLES, layer_decay_configs, make_parameter, unexplained
 
 import lldtool
 from lldtool.dryrun import dry_run_keys, explain
-from lldtool.dryrun.explain import Setup, Trace, with_reasons
+from lldtool.dryrun.explain import Setup, Trace, traced, with_reasons
 from lldtool.dryrun.tracers import merging
 from lldtool.dryrun.tracers import mmengine as default
 from lldtool.plan import Reason, Reasons
@@ -72,8 +71,11 @@ def setup_of(**changes):
     return Setup(**fields | changes)
 
 
-def never(_):
-    raise AssertionError("a constructor that is as published is not run again")
+def explained(constructor, setup):
+    """The only parameter with its reasons, and the note."""
+    traces, note = traced(constructor, setup)
+    (parameter,) = with_reasons(setup.parameters, traces or {})
+    return parameter, note
 
 
 @pytest.fixture
@@ -257,14 +259,14 @@ def test_a_reason_is_dropped_where_the_recomputed_float_differs_in_the_last_bit(
 
     reasons = Reasons(Reason("lr_mult"), Reason("base"))
     cls = tracer(lambda setup: {"a": Trace(math.nextafter(1e-3, 1), 0.05, reasons)})
-    (parameter,), _ = with_reasons(cls, setup_of(), never)
+    parameter, _ = explained(cls, setup_of())
     assert parameter.reason == Reasons(Reason("constructor"), Reason("base"))
 
 
 def test_a_reason_is_dropped_where_the_layer_is_another(tracer):
     reasons = Reasons(Reason("layer_decay", mult=0.5, max_layer_id=3), Reason("base"))
     cls = tracer(lambda setup: {"a": Trace(1e-3, 0.05, reasons, layer_id=2)})
-    (parameter,), _ = with_reasons(cls, setup_of(), never)
+    parameter, _ = explained(cls, setup_of())
     assert (parameter.layer_id, parameter.reason.lr.rule) == (1, "constructor")
 
 
@@ -272,17 +274,10 @@ def test_a_subclass_is_traced_as_its_nearest_known_base(tracer):
     def lr(setup):
         return setup.base_lr * setup.paramwise_cfg["lr_mult"]
 
-    def rerun(inputs):
-        options, base = inputs.paramwise_cfg, inputs.base
-        again = replace(setup, paramwise_cfg=options, base_lr=base["lr"],
-                        base_weight_decay=base["weight_decay"])  # fmt: skip
-        settings = {"lr": lr(again), "weight_decay": base["weight_decay"]}
-        return replace(again, parameters=(make_parameter("a", **settings),))
-
     reasons = Reasons(Reason("lr_mult"), Reason("base"))
     cls = tracer(lambda setup: {"a": Trace(lr(setup), setup.base_weight_decay, reasons)})
     setup = setup_of(paramwise_cfg={"lr_mult": 0.5})
-    (parameter,), _ = with_reasons(type("Child", (cls,), {}), setup, rerun)
+    parameter, _ = explained(type("Child", (cls,), {}), setup)
     assert parameter.reason == reasons
 
 
@@ -290,14 +285,14 @@ def test_a_tracer_that_raises_costs_no_numbers(tracer):
     def broken(setup):
         raise ValueError("no")
 
-    (parameter,), note = with_reasons(tracer(broken), setup_of(), never)
+    parameter, note = explained(tracer(broken), setup_of())
     assert parameter.reason == Reasons()
     assert parameter.lr == 1e-3
     assert note == "no reasons: the tracer of Known failed, ValueError: no"
 
 
 def test_an_unknown_constructor_has_no_reasons():
-    (parameter,), _ = with_reasons(object, setup_of(), never)
+    parameter, _ = explained(object, setup_of())
     assert parameter.reason == Reasons()
 
 
