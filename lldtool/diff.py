@@ -155,7 +155,7 @@ def diff_plans(
             settings = _differing(p, q, looked_at, rtol, read)
             if settings:
                 changed.append(ParameterChange(p, q, settings))
-    rows = align([replace(plan, parameters=plan.trained, frozen=()) for plan in (a, b)])
+    rows = align([replace(plan, parameters=plan.trained) for plan in (a, b)])
     statuses = [{name: status for name, (_, status) in side.items()} for side in (in_a, in_b)]
     return PlanDiff(
         a=a,
