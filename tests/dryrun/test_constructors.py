@@ -1,6 +1,7 @@
 """Constructors that are hard to follow, against what mmengine builds with real initialisation."""
 
 import json
+import os
 
 import constructors
 import pytest
@@ -9,6 +10,8 @@ from conftest import lldtool_process, reference, settings
 import lldtool
 from lldtool.dryrun import dry_run_keys, dry_runs
 from lldtool.dryrun.schedule import dry_run_schedule
+from lldtool.dryrun.session import in_fresh_process
+from lldtool.dryrun.several import plan
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
 from lldtool.schedule import Length
@@ -32,7 +35,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(folder):
-    return reference(sorted(folder.glob("[A-Z]*.py")), cwd=folder)
+    env = {**os.environ, "PYTHONPATH": str(folder)}
+    return reference(sorted(folder.glob("[A-Z]*.py")), cwd=folder, env=env)
 
 
 @pytest.mark.parametrize("name", constructors.CONFIGS)
@@ -44,22 +48,22 @@ def test_the_plan_is_what_mmengine_builds(folder, expected, name):
             lldtool.dry_run(path)
         assert name == "Tied"
         return
-    plan = lldtool.dry_run(path)
-    assert settings(plan) == truth["settings"]
-    by_value = [note for note in plan.notes if note.startswith(NOTE)]
+    found = lldtool.dry_run(path)
+    assert settings(found) == truth["settings"]
+    by_value = [note for note in found.notes if note.startswith(NOTE)]
     seeded = f"{NOTE}these are those of seed 7 on a CPU"
     assert by_value == ([seeded] if name in BY_VALUE else [])
 
 
-def test_without_a_seed_it_is_said_that_values_vary(folder, monkeypatch):
-    path = constructors.write(folder, monkeypatch, "ByNorm", "randomness = dict()\n")
+def test_without_a_seed_it_is_said_that_values_vary(tmp_path, monkeypatch):
+    path = constructors.write(tmp_path, monkeypatch, "ByNorm", "randomness = dict()\n")
     varying = f"{NOTE}the config sets no seed, so settings vary from run to run"
     assert varying in lldtool.dry_run(path).notes
 
 
-def test_values_that_a_missing_checkpoint_would_give_are_not_guessed(folder, monkeypatch):
+def test_values_that_a_missing_checkpoint_would_give_are_not_guessed(tmp_path, monkeypatch):
     loads = "model['head'].update(type='LoadsInInit', path='nowhere.pth')\n"
-    path = constructors.write(folder, monkeypatch, "ByNorm", loads)
+    path = constructors.write(tmp_path, monkeypatch, "ByNorm", loads)
     with pytest.raises(LldtoolError, match=r"parameters' values, and .*nowhere\.pth"):
         lldtool.dry_run(path)
 
@@ -77,10 +81,9 @@ def test_plans_made_together_are_those_made_alone(folder, name):
     edit = "optim_wrapper.optimizer.lr=0.5"
     requests = [Request(path, name), Request(path, name, edits=(edit,)), Request(path, name)]
     one, other, again = dry_runs(requests)
-    assert settings(one) == settings(again) == settings(lldtool.dry_run(path))
-    assert settings(other) == settings(
-        lldtool.dry_run(path, cfg_options={"optim_wrapper.optimizer.lr": 0.5})
-    )
+    alone, edited = (in_fresh_process(plan, request) for request in requests[:2])
+    assert settings(one) == settings(again) == settings(alone)
+    assert settings(other) == settings(edited)
 
 
 def test_what_a_key_does_is_not_what_the_number_of_runs_does(folder):
