@@ -8,7 +8,6 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lldtool.dryrun.group_readers import types_in
 from lldtool.dryrun.registries import type_name
 from lldtool.errors import LldtoolError
 
@@ -19,8 +18,6 @@ _OF_OPTIMIZER = (
     "build_model", "wrap_model", "scale_lr", "build_param_scheduler", "_init_model_weights",
     "train",
 )  # fmt: skip
-#: When a hook may change param groups before the first step.
-_BEFORE_TRAINING = ("before_run", "before_train", "after_load_checkpoint")
 
 
 def build_of(config: Any) -> Build:
@@ -41,19 +38,15 @@ def build_of(config: Any) -> Build:
 def unfollowed(config: Any) -> Iterator[str]:
     """What a training does to param groups before its first step that a dry run does not, as notes.
 
-    That is code of runners, strategies and hooks that are not mmengine's own.
+    That is code of runners and strategies that are not mmengine's own.
     """
     kind = _runner(config)
     changed = [name for name in _OF_OPTIMIZER if kind is not None and _overrides(kind, name)]
     if kind is not None and changed:
         yield f"{kind.__name__} overrides {', '.join(changed)}, which is not followed"
-    for hook in _hooks(config):
-        for name in _BEFORE_TRAINING:
-            if "param_groups" in _names_in(vars(hook).get(name)):
-                yield f"{hook.__name__}.{name} changes param groups, which is not followed"
     strategy = config.get("strategy", None)
     named = type_name(strategy.get("type", "")) if isinstance(strategy, dict) else ""
-    if named and not _is_mmengines(_find("STRATEGIES", strategy.get("type"))):
+    if named and not is_mmengines(class_named("STRATEGIES", strategy.get("type"))):
         yield f"the strategy {named} is not followed"
 
 
@@ -85,22 +78,14 @@ def _runner(config: Any) -> type | None:
     named = config.get("runner_type", None)
     if named is None or named == "Runner":
         return None
-    kind = _find("RUNNERS", named)
+    kind = class_named("RUNNERS", named)
     if kind is None:
         raise LldtoolError(f"unknown runner_type {type_name(named)!r}")
     return kind
 
 
-def _hooks(config: Any) -> Iterator[type]:
-    """The classes of the config's hooks that are not mmengine's own."""
-    for entry in ("default_hooks", "custom_hooks"):
-        for named in types_in(config.get(entry, None)):
-            kind = _find("HOOKS", named)
-            if kind is not None and not _is_mmengines(kind):
-                yield kind
-
-
-def _find(registry: str, named: Any) -> type | None:
+def class_named(registry: str, named: Any) -> type | None:
+    """The class that a `type` of the config names in a registry; None where there is none."""
     import mmengine.registry
 
     if not isinstance(named, str):
@@ -113,13 +98,9 @@ def _find(registry: str, named: Any) -> type | None:
 
 def _overrides(kind: type, method: str) -> bool:
     """Whether a class, or a base of it that is not mmengine's, defines this method."""
-    return any(method in vars(cls) for cls in kind.__mro__ if not _is_mmengines(cls))
+    return any(method in vars(cls) for cls in kind.__mro__ if not is_mmengines(cls))
 
 
-def _is_mmengines(kind: type | None) -> bool:
+def is_mmengines(kind: type | None) -> bool:
+    """Whether a class is mmengine's own; None is."""
     return kind is None or kind.__module__.partition(".")[0] in ("mmengine", "builtins")
-
-
-def _names_in(function: Any) -> tuple[str, ...]:
-    code = getattr(function, "__code__", None)
-    return () if code is None else code.co_names

@@ -13,6 +13,7 @@ from typing import Any
 
 from lldtool.dryrun import constructor
 from lldtool.dryrun.isolation import CopyFailedError
+from lldtool.dryrun.lr_hooks import HookedTraining, lr_hooks
 from lldtool.dryrun.param_schedulers import (
     TARGETS,
     after_step,
@@ -22,11 +23,11 @@ from lldtool.dryrun.param_schedulers import (
     schedulers_of_each,
 )
 from lldtool.dryrun.registries import type_name
-from lldtool.dryrun.runners import build_of
+from lldtool.dryrun.runners import build_of, is_mmengines
 from lldtool.dryrun.scaling import auto_scale
 from lldtool.dryrun.session import run
 from lldtool.dryrun.surroundings import silenced
-from lldtool.dryrun.train_loop import TrainLoop, train_loop
+from lldtool.dryrun.train_loop import TrainLoop, needs_epoch_length, train_loop
 from lldtool.dryrun.training import Training, start_of_training
 from lldtool.dryrun.values import ValuesNeeded
 from lldtool.errors import LldtoolError, translated
@@ -108,18 +109,25 @@ def _stepped_schedule(
         built = constructor.build_optimizers(training.model, config.optim_wrapper, build)
     schedulers = schedulers_of_each(config.get("param_scheduler", None), built.wrappers)
     loop = train_loop(config, request, length, [s for own in schedulers.values() for s in own])
+    hooks = _hooks(config, loop, built.wrappers)
     ratio, _ = auto_scale(config, request)
     stepped = []
     for name, wrapper in built.wrappers.items():
         for group in wrapper.optimizer.param_groups:
             if "lr" in group:
                 group["lr"] *= ratio
-        stepped.append(_tracks(name, wrapper, schedulers[name], loop, progress, all_groups))
+        hooked = partial(HookedTraining, hooks, wrapper, loop, config, training.model)
+        stepping = hooked if hooks else partial(_Stepping, loop)
+        every = all_groups or bool(hooks)
+        stepped.append(_tracks(name, wrapper, schedulers[name], stepping, loop, progress, every))
     notes = dict.fromkeys(note for one in stepped for note in one.notes)
     if others := len(plan.parameters) - len(plan.trained) + len(plan.frozen):
         verb = "is" if others == 1 else "are"
         notes[f"{plural(others, 'tensor')} {verb} not trained, and not shown"] = None
-    if not any(schedulers.values()):
+    if hooks:
+        own = (type(hook).__name__ for hook in hooks if not is_mmengines(type(hook)))
+        notes[f"{', '.join(own)} set lrs, called on a runner without data"] = None
+    elif not any(schedulers.values()):
         notes["no param_scheduler: every lr stays as it is"] = None
     courses = tuple(_courses(plan, [track for one in stepped for track in one.tracks]))
     _require_finite(courses, loop)
@@ -133,6 +141,40 @@ def _stepped_schedule(
         stages=tuple(stage for one in stepped for stage in one.stages),
         notes=(*notes, *loop.notes),
     )
+
+
+def _hooks(config: Any, loop: TrainLoop, wrappers: Mapping[str, Any]) -> list[Any]:
+    """The hooks that set lrs, if there are any.
+
+    Raises:
+        LldtoolError: they can't be called for this training.
+    """
+    hooks = lr_hooks(config)
+    if not hooks:
+        return []
+    name = next(type(hook).__name__ for hook in hooks if not is_mmengines(type(hook)))
+    if len(wrappers) > 1:
+        text = f"{name} may change lrs of several optimizers, so the curve is not known"
+        raise LldtoolError(text)
+    if loop.unit == "epoch":
+        raise needs_epoch_length(name)
+    return hooks
+
+
+@dataclass(frozen=True)
+class _Stepping:
+    """A training in which nothing but schedulers sets lrs."""
+
+    loop: TrainLoop
+    schedulers: Sequence[Any]
+
+    def before_step(self, number: int) -> None:
+        """Nothing happens."""
+
+    def after_step(self, number: int) -> None:
+        """The schedulers step that do so now; raises what they raise."""
+        with translated(scheduler_error):
+            after_step(self.schedulers, self.loop, number)
 
 
 def _require_finite(courses: Sequence[Course], loop: TrainLoop) -> None:
@@ -175,6 +217,7 @@ def _tracks(
     name: str,
     wrapper: Any,
     configured: Sequence[Any],
+    stepping: Callable[[Sequence[Any]], HookedTraining | _Stepping],
     loop: TrainLoop,
     progress: Progress,
     all_groups: bool,
@@ -200,14 +243,15 @@ def _tracks(
     try:
         with translated(scheduler_error):
             schedulers = build_schedulers(wrapper, configured, loop)
+        training = stepping(schedulers)
         columns = [array("d") for _ in stepped]
         with warnings.catch_warnings(), closing(progress(range(loop.steps), loop.steps)) as steps:
             warnings.simplefilter("ignore")  # that the optimizer takes no steps
             for number in steps:
+                training.before_step(number)
                 for column, group in zip(columns, optimizer.param_groups, strict=True):
                     column.append(float(group.get("lr", 0.0)))
-                with translated(scheduler_error):
-                    after_step(schedulers, loop, number)
+                training.after_step(number)
     finally:
         optimizer.param_groups = groups
     tracks = {i: _Track(name, column) for i, column in zip(stepped, columns, strict=True)}

@@ -153,9 +153,10 @@ def _epoch_length(
 
 
 def needs_epoch_length(scheduler: Any) -> LldtoolError:
-    """The error for a scheduler, None for `--epochs`, that needs an epoch's length."""
+    """The error for a scheduler or the name of a hook, None for `--epochs`."""
     what = "--epochs, in a training by iterations,"
     if scheduler is not None:
-        what = f"{type_name(dict.get(scheduler, 'type'))}, which goes by iterations,"
+        name = scheduler if isinstance(scheduler, str) else type_name(dict.get(scheduler, "type"))
+        what = f"{name}, which goes by iterations,"
     hint = "--epoch-length N says it, or --dataset-size N"
     return LldtoolError(f"{what} needs the length of an epoch", hint=hint)

@@ -28,6 +28,7 @@ from lldtool.dryrun.groups import model_header, plain
 from lldtool.dryrun.importers import OPENMMLAB, user_modules
 from lldtool.dryrun.imports import stand_ins
 from lldtool.dryrun.isolation import CopyFailedError, can_copy, in_copy
+from lldtool.dryrun.lr_hooks import unfollowed_hooks
 from lldtool.dryrun.proof import Inputs, Run, proven, settings_of
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.runners import unfollowed
@@ -133,6 +134,7 @@ class Training:
             package_lookup.note(),
             *made.notes,
             *unfollowed(self.config),
+            *unfollowed_hooks(self.config),
             scale_note,
             _values_note(self.config, self.request),
             _did_nothing(header, parameters, optimizer),

@@ -1,0 +1,229 @@
+"""Hooks of a training that set lrs, called as the train loop calls them, on a runner without data.
+
+A hook gets the optimizer, the schedulers, the lengths and the counters of the training. One that
+asks for anything else can't be followed.
+"""
+
+from __future__ import annotations
+
+import dis
+import inspect
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import CodeType, SimpleNamespace
+from typing import Any
+
+from lldtool.dryrun.config import describe
+from lldtool.dryrun.registries import type_name
+from lldtool.dryrun.runners import class_named, is_mmengines
+from lldtool.dryrun.scaling import part
+from lldtool.dryrun.train_loop import TrainLoop
+from lldtool.errors import LldtoolError, translated
+
+#: Methods of a hook that run before the first step of a training, and between that and its end.
+_BEFORE = ("before_run", "after_load_checkpoint", "before_train")
+_DURING = ("before_train_epoch", "before_train_iter", "after_train_iter", "after_train_epoch")
+#: What holds lrs, and what changes them: names of attributes.
+_OF_LRS = frozenset({"param_groups", "param_schedulers"})
+_CHANGING = frozenset({"update", "setdefault", "step", "add_param_group", "build_param_scheduler"})
+
+
+def unfollowed_hooks(config: Any) -> Iterator[str]:
+    """Hooks that may change param groups before the first step of a training, as notes.
+
+    A plan does not call them.
+    """
+    for _, kind in _hooks_of_users(config):
+        names = [name for name in _BEFORE if _changes_lrs(kind, [name])]
+        if names:
+            yield f"{kind.__name__}.{names[0]} changes param groups, which is not followed"
+
+
+def lr_hooks(config: Any) -> list[Any]:
+    """The hooks to call, in their order, with mmengine's own `ParamSchedulerHook` among them.
+
+    Empty where no hook of the config but that one may change an lr.
+
+    Raises:
+        LldtoolError: one of them can't be built.
+    """
+    found = [
+        configured
+        for configured, kind in _hooks_of_users(config)
+        if _changes_lrs(kind, (*_BEFORE, *_DURING))
+    ]
+    if not found:
+        return []
+    defaults = part(config, "default_hooks")
+    stepping = defaults.get("param_scheduler", {"type": "ParamSchedulerHook"})
+    if stepping is not None and stepping not in found:
+        found.insert(0, stepping)
+    return sorted(map(_built, found), key=_priority)
+
+
+@dataclass
+class HookedTraining:
+    """A training in which hooks set lrs, step by step.
+
+    Args:
+        hooks: as `lr_hooks` gives them.
+        wrapper: the optimizer wrapper whose param groups they change.
+        loop: of which `unit` is an iteration.
+        config: the training's.
+        model: the training's.
+        schedulers: those that they step.
+    """
+
+    hooks: Sequence[Any]
+    wrapper: Any
+    loop: TrainLoop
+    config: Any
+    model: Any
+    schedulers: Sequence[Any]
+
+    def __post_init__(self) -> None:
+        loop = self.loop
+        self._runner = _Runner(
+            optim_wrapper=self.wrapper,
+            param_schedulers=list(self.schedulers),
+            model=self.model,
+            cfg=self.config,
+            epoch=0,
+            iter=0,
+            max_iters=loop.steps,
+            max_epochs=loop.epochs or 1,
+            train_loop=SimpleNamespace(max_iters=loop.steps, max_epochs=loop.epochs or 1),
+            logger=logging.getLogger(__name__),
+            hooks=self.hooks,
+        )
+        if loop.epoch_length is not None:
+            data = _Data(loop.epoch_length)
+            self._runner.train_dataloader = self._runner.train_loop.dataloader = data
+        self._call("before_run")
+        self._call("before_train")
+
+    def before_step(self, number: int) -> None:
+        """What the hooks do before the optimizer takes this step.
+
+        Raises:
+            LldtoolError: a hook needs what there is only in a real training, or raises.
+        """
+        length = self._steps_in_epoch
+        self._runner.iter, self._runner.epoch = number, number // length
+        if number % length == 0:
+            self._call("before_train_epoch")
+        self._call("before_train_iter", self._batch(number), None)
+
+    def after_step(self, number: int) -> None:
+        """What they do after it; raises as `before_step`."""
+        self._call("after_train_iter", self._batch(number), None, None)
+        self._runner.iter = number + 1
+        if (number + 1) % self._steps_in_epoch == 0:
+            self._call("after_train_epoch")
+
+    @property
+    def _steps_in_epoch(self) -> int:
+        """A training by iterations is one epoch to mmengine."""
+        return self.loop.steps if self.loop.epochs is None else self.loop.epoch_length or 1
+
+    def _batch(self, number: int) -> int:
+        return number % self._steps_in_epoch
+
+    def _call(self, method: str, *arguments: Any) -> None:
+        for hook in self.hooks:
+            with translated(partial(_hook_error, f"{type(hook).__name__}.{method}")):
+                getattr(hook, method)(self._runner, *arguments)
+
+
+class _Runner(SimpleNamespace):
+    """As much of a runner as there is without data."""
+
+
+class _Data:
+    """A data loader that has a length and no data."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+
+_STAND_INS = (_Runner, _Data)
+
+
+def _hook_error(name: str, error: BaseException) -> LldtoolError:
+    """The error for what a hook raised on a runner without data."""
+    if isinstance(error, AttributeError) and isinstance(error.obj, _STAND_INS):
+        reason = f"needs {error.name!r} of a runner in training"
+    else:
+        reason = f"raises {describe(error)} on a runner without data"
+    return LldtoolError(f"{name} may change the lr and {reason}, so the curve is not known")
+
+
+def _hooks_of_users(config: Any) -> Iterator[tuple[Any, type]]:
+    """The config's hooks that are neither mmengine's nor lldtool's, and their classes."""
+    custom = config.get("custom_hooks", None) or ()
+    for configured in (*part(config, "default_hooks").values(), *custom):
+        if isinstance(configured, Mapping):
+            kind = class_named("HOOKS", configured.get("type", None))
+            if kind and not (is_mmengines(kind) or kind.__module__.startswith("lldtool.")):
+                yield configured, kind
+
+
+def _changes_lrs(kind: type, methods: Iterable[str]) -> bool:
+    """Whether one of these methods of a hook changes what holds lrs, so far as its code tells."""
+    codes = list(_codes(kind, methods, set()))
+    names = {name for code in codes for name in code.co_names}
+    if _OF_LRS.isdisjoint(names):
+        return "build_param_scheduler" in names
+    return not _CHANGING.isdisjoint(names) or any(
+        instruction.opname == "STORE_SUBSCR"
+        for code in codes
+        for instruction in dis.get_instructions(code)
+    )
+
+
+def _codes(kind: type, names: Iterable[str], seen: set[CodeType]) -> Iterator[CodeType]:
+    """The code of a hook's methods, and of what they name in the class and in their module."""
+    pending: list[Any] = [getattr(kind, name, None) for name in names]
+    while pending:
+        function = inspect.unwrap(pending.pop()) if callable(pending[-1]) else pending.pop()
+        code = getattr(function, "__code__", None)
+        if code is None or code in seen or function.__module__.startswith("mmengine."):
+            continue
+        seen.add(code)
+        for one in _with_inner(code):
+            yield one
+            for name in one.co_names:
+                pending += getattr(kind, name, None), function.__globals__.get(name)
+
+
+def _with_inner(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _with_inner(constant)
+
+
+def _built(configured: Any) -> Any:
+    from mmengine.registry import HOOKS
+
+    content = dict(configured) if isinstance(configured, dict) else {"type": configured}
+    priority = content.pop("priority", None)
+    try:
+        hook = HOOKS.build(content)
+    except Exception as error:
+        name = type_name(content.get("type", ""))
+        raise LldtoolError(f"building the hook {name}: {describe(error)}") from error
+    if priority is not None:
+        hook.priority = priority
+    return hook
+
+
+def _priority(hook: Any) -> int:
+    from mmengine.runner import get_priority
+
+    return int(get_priority(getattr(hook, "priority", "NORMAL")))
