@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import math
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType, FunctionType
 from typing import Any
 
+from lldtool.dryrun.registries import class_named
 from lldtool.plan import Parameter
 
 #: Entry of the config -> the registry of what it names. They may change param groups.
@@ -65,18 +65,11 @@ def _is_applied(p: Parameter, base_lr: float) -> bool:
 
 def _named(config: Any) -> Iterator[type]:
     """The classes that the config names in the entries that may change param groups."""
-    import mmengine.registry
-
     for entry, registry in _REGISTRIES.items():
         for kind in types_in(config.get(entry, None)):
-            with contextlib.suppress(Exception):  # training says so itself
-                cls = (
-                    getattr(mmengine.registry, registry).get(kind)
-                    if isinstance(kind, str)
-                    else kind
-                )
-                if inspect.isclass(cls):
-                    yield cls
+            cls = class_named(registry, kind)
+            if cls is not None:
+                yield cls
 
 
 def types_in(content: Any) -> Iterator[Any]:

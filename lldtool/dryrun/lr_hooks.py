@@ -16,8 +16,8 @@ from types import CodeType, SimpleNamespace
 from typing import Any
 
 from lldtool.dryrun.config import describe
-from lldtool.dryrun.registries import type_name
-from lldtool.dryrun.runners import class_named, is_mmengines
+from lldtool.dryrun.registries import class_named, type_name
+from lldtool.dryrun.runners import is_mmengines
 from lldtool.dryrun.scaling import part
 from lldtool.dryrun.train_loop import TrainLoop
 from lldtool.errors import LldtoolError, translated
@@ -27,7 +27,7 @@ _BEFORE = ("before_run", "after_load_checkpoint", "before_train")
 _DURING = ("before_train_epoch", "before_train_iter", "after_train_iter", "after_train_epoch")
 #: What holds lrs, and what changes them: names of attributes.
 _OF_LRS = frozenset({"param_groups", "param_schedulers"})
-_CHANGING = frozenset({"update", "setdefault", "step", "add_param_group", "build_param_scheduler"})
+_CHANGING = frozenset({"update", "step", "add_param_group", "build_param_scheduler"})
 
 
 def unfollowed_hooks(config: Any) -> Iterator[str]:
@@ -44,20 +44,20 @@ def unfollowed_hooks(config: Any) -> Iterator[str]:
 def lr_hooks(config: Any) -> list[Any]:
     """The hooks to call, in their order, with mmengine's own `ParamSchedulerHook` among them.
 
-    Empty where no hook of the config but that one may change an lr.
+    Empty where no hook of the config but that one may change an lr. What a config has in its place
+    is called in any case.
 
     Raises:
         LldtoolError: one of them can't be built.
     """
+    stepping = part(config, "default_hooks").get("param_scheduler", {"type": "ParamSchedulerHook"})
     found = [
         configured
         for configured, kind in _hooks_of_users(config)
-        if _changes_lrs(kind, (*_BEFORE, *_DURING))
+        if configured is stepping or _changes_lrs(kind, (*_BEFORE, *_DURING))
     ]
     if not found:
         return []
-    defaults = part(config, "default_hooks")
-    stepping = defaults.get("param_scheduler", {"type": "ParamSchedulerHook"})
     if stepping is not None and stepping not in found:
         found.insert(0, stepping)
     return sorted(map(_built, found), key=_priority)
@@ -87,7 +87,7 @@ class HookedTraining:
         loop = self.loop
         self._runner = _Runner(
             optim_wrapper=self.wrapper,
-            param_schedulers=list(self.schedulers),
+            param_schedulers=list(self.schedulers) or None,
             model=self.model,
             cfg=self.config,
             epoch=0,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lldtool.dryrun.config import delete_hint, describe
-from lldtool.dryrun.registries import unknown_type
+from lldtool.dryrun.registries import class_named, unknown_type
 from lldtool.dryrun.train_loop import TrainLoop, needs_epoch_length
 from lldtool.errors import LldtoolError
 
@@ -42,10 +42,8 @@ def reads_only_its_setting(configured: Any) -> bool:
 
     So do mmengine's own, unless they are given a list with a value for each group.
     """
-    from mmengine.registry import PARAM_SCHEDULERS
-
     kind = configured.get("type")  # a pure-Python config's name becomes the class here
-    cls = PARAM_SCHEDULERS.get(kind) if isinstance(kind, str) else kind
+    cls = class_named("PARAM_SCHEDULERS", kind)
     values = (configured.get(key, None) for key in (*TARGETS, "min_value"))
     lists = any(isinstance(value, (list, tuple)) for value in values)
     return getattr(cls, "__module__", "").startswith("mmengine.") and not lists

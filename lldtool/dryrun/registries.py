@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import inspect
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +18,25 @@ def type_name(kind: Any) -> str:
         return kind.rpartition(".")[2]
     name = getattr(kind, "__name__", None)  # what a pure-Python config imports has one of any name
     return name if isinstance(name, str) else str(kind).rpartition(".")[2]
+
+
+def class_named(registry: str, kind: Any) -> type | None:
+    """The class that a config's `type` names in the config's scope; None where there is none.
+
+    Args:
+        registry: the name of one of mmengine's, `HOOKS`.
+        kind: a name, or what a pure-Python config has instead of one.
+    """
+    import mmengine.registry
+
+    with contextlib.suppress(Exception):  # training says so itself
+        if isinstance(kind, str):
+            root = getattr(mmengine.registry, registry)
+            with root.switch_scope_and_registry(None) as scoped:
+                kind = scoped.get(kind)
+        if inspect.isclass(kind):
+            return kind
+    return None
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lldtool.dryrun.registries import type_name
+from lldtool.dryrun.registries import class_named, type_name
 from lldtool.errors import LldtoolError
 
 #: Builds the optimizer wrapper of a model, as a runner does.
@@ -82,18 +80,6 @@ def _runner(config: Any) -> type | None:
     if kind is None:
         raise LldtoolError(f"unknown runner_type {type_name(named)!r}")
     return kind
-
-
-def class_named(registry: str, named: Any) -> type | None:
-    """The class that a `type` of the config names in a registry; None where there is none."""
-    import mmengine.registry
-
-    if not isinstance(named, str):
-        return named if inspect.isclass(named) else None
-    with contextlib.suppress(Exception):  # training says so itself
-        found = getattr(mmengine.registry, registry).get(named)
-        return found if inspect.isclass(found) else None
-    return None
 
 
 def _overrides(kind: type, method: str) -> bool:

@@ -7,13 +7,13 @@ import warnings
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
 from lldtool.dryrun import constructor
 from lldtool.dryrun.isolation import CopyFailedError
-from lldtool.dryrun.lr_hooks import HookedTraining, lr_hooks
+from lldtool.dryrun.lr_hooks import HookedTraining, lr_hooks, unfollowed_hooks
 from lldtool.dryrun.param_schedulers import (
     TARGETS,
     after_step,
@@ -131,8 +131,9 @@ def _stepped_schedule(
         notes["no param_scheduler: every lr stays as it is"] = None
     courses = tuple(_courses(plan, [track for one in stepped for track in one.tracks]))
     _require_finite(courses, loop)
+    followed = set(unfollowed_hooks(config))  # by a schedule
     return Schedule(
-        plan=plan,
+        plan=replace(plan, notes=tuple(n for n in plan.notes if n not in followed)),
         unit=loop.unit,
         steps=loop.steps,
         epochs=loop.epochs,

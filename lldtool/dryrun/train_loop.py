@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lldtool.dryrun.registries import type_name
+from lldtool.dryrun.registries import class_named, type_name
 from lldtool.dryrun.scaling import part, train_batch_size
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
@@ -20,7 +20,7 @@ _EPOCHS = 100
 #: Samplers of which each GPU gets its part of the data set, rounded up.
 _SAMPLERS = ("DefaultSampler", "RepeatAugSampler")
 #: What steps the schedulers as `after_step` does.
-_LOOPS, _HOOKS = ("EpochBasedTrainLoop", "IterBasedTrainLoop"), ("ParamSchedulerHook",)
+_LOOPS = ("EpochBasedTrainLoop", "IterBasedTrainLoop")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,10 @@ def train_loop(
     is_stepped = hooks.get("param_scheduler", True) is not None
     if not is_stepped and schedulers:
         notes += ("default_hooks has no param_scheduler: nothing steps the schedulers",)
-    others = [*_others(train, _LOOPS), *_others(part(hooks, "param_scheduler"), _HOOKS)]
+    others = _others(train, _LOOPS)
+    hook = part(hooks, "param_scheduler").get("type", None)
+    if hook and class_named("HOOKS", hook) is None:  # others are called
+        others.append(type_name(hook))
     notes += tuple(f"{kind} may step the schedulers otherwise than shown" for kind in others)
     if ("type" in train) == ("by_epoch" in train):
         notes += ("train_cfg needs one of type and by_epoch: training would stop at its start",)

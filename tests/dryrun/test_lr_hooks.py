@@ -85,6 +85,17 @@ class Halves(Hook):
 
 
 @HOOKS.register_module(force=True)
+class AtTheStart(Hook):
+    def before_train(self, runner):
+        set_all(runner.optim_wrapper.optimizer, 0.25)
+
+
+@HOOKS.register_module(force=True)
+class StepsNothing(Hook):
+    pass
+
+
+@HOOKS.register_module(force=True)
 class ByLoss(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         for group in runner.optim_wrapper.param_groups:
@@ -178,6 +189,15 @@ def test_the_hooks_that_were_called_are_named(tmp_path, monkeypatch):
 
 
 def test_a_plan_says_which_hook_changes_groups_before_the_first_step(tmp_path, monkeypatch):
-    path = _config(tmp_path, monkeypatch, BY_EPOCH + HOOKS["in the place of the scheduler"])
-    note = "WarmsUpAndFalls.before_train changes param groups, which is not followed"
+    path = _config(tmp_path, monkeypatch, f"{BY_EPOCH}custom_hooks = [dict(type='AtTheStart')]\n")
+    note = "AtTheStart.before_train changes param groups, which is not followed"
     assert note in lldtool.dry_run(path).notes
+    made = _made(path)
+    assert note not in made.plan.notes
+    assert {course.lrs[0] for course in made.courses} == {0.25}
+
+
+def test_a_hook_in_the_place_of_mmengines_that_steps_nothing_is_called(tmp_path, monkeypatch):
+    hooks = "default_hooks = dict(param_scheduler=dict(type='StepsNothing'))\n"
+    made = _made(_config(tmp_path, monkeypatch, BY_EPOCH + STEPS + hooks))
+    assert all(course.highest == course.lowest for course in made.courses)
