@@ -27,7 +27,8 @@ class Request:
     `world_size` is the number of GPUs; None where the user did not say. `own_process` says that
     nothing but dry runs happens in this process, so that stand-ins that save time may stay in the
     place of packages that a notebook or a test suite would miss. `initialised` says that the model
-    is built with the values that its parameters have in training.
+    is built with the values that its parameters have in training. `without` are missing modules
+    that stand-ins take the place of from the start.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class Request:
     allow_network: bool = False
     own_process: bool = False
     initialised: bool = False
+    without: tuple[str, ...] = ()
 
     def edited(self, edits: Sequence[str]) -> Request:
         """The same config with these `KEY=VALUE` edits, which its name then says."""

@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from lldtool.dryrun.registries import chain, type_name
+from lldtool.dryrun.registries import chain, describe, type_name
 from lldtool.dryrun.surroundings import ProcessExit
 from lldtool.errors import LldtoolError
 from lldtool.plan import Optimizer
 from lldtool.source.bases import circle_of_bases
-
-#: More characters of an exception than this say nothing more.
-_LONGEST = 300
 
 
 def load_config(path: Path) -> Any:
@@ -146,15 +143,6 @@ def config_error(error: BaseException, path: Path, name: str) -> LldtoolError:
             hint="is it installed, or its folder on PYTHONPATH?",
         )
     return LldtoolError(f"{describe(error)}{where}", config=name)
-
-
-def describe(error: BaseException) -> str:
-    """`KeyError: 'lr'`: an exception in one line."""
-    lines = str(error).strip().splitlines()
-    text = lines[0] if lines else ""
-    if len(text) > _LONGEST:
-        text = f"{text[:_LONGEST]}…"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def delete_hint(error: BaseException) -> str | None:

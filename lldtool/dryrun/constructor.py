@@ -8,15 +8,22 @@ import importlib
 import importlib.util
 import inspect
 import re
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-from lldtool.dryrun.config import describe
 from lldtool.dryrun.options_read import WatchedOptions
-from lldtool.dryrun.registries import registered_names, type_name, unknown_name, unknown_type
+from lldtool.dryrun.outside import needed
+from lldtool.dryrun.registries import (
+    describe,
+    registered_names,
+    type_name,
+    unknown_name,
+    unknown_type,
+)
 from lldtool.dryrun.runners import Build
 from lldtool.dryrun.surroundings import silenced
 from lldtool.errors import ConstructorError, Culprit, LldtoolError
@@ -176,23 +183,33 @@ def _register_strategies(config: Any, notes: list[str]) -> None:
 
 @contextlib.contextmanager
 def _simulated_wrappers(notes: list[str]) -> Iterator[None]:
-    """Let wrappers that refuse to be built without an accelerator be built as plain ones.
+    """Let wrappers that refuse to be built without an accelerator be built all the same.
 
-    They scale the loss and change no setting. Arguments that they do not know stay an error.
+    They scale the loss and change no setting. Arguments that they do not know stay an error. Where
+    mmengine looks elsewhere for the accelerator, a plain `OptimWrapper` takes their place.
     """
+    import torch
     from mmengine.optim import AmpOptimWrapper, ApexOptimWrapper, OptimWrapper
 
-    def simulated(cls: Any) -> Any:
-        signature = inspect.signature(cls.__init__)
+    def simulated(cls: Any, **there: Any) -> Any:
+        real, signature = cls.__init__, inspect.signature(cls.__init__)
+        module = sys.modules[cls.__module__]
 
         def init(self: Any, *args: Any, **kwargs: Any) -> None:
             notes.append(f"{cls.__name__} was simulated: it needs a GPU, and changes no setting")
+            if there.keys() <= vars(module).keys():
+                with mock.patch.multiple(module, **there):
+                    real(self, *args, **kwargs)
+                return
             passed_on = signature.bind(self, *args, **kwargs).arguments.get("kwargs", {})
             OptimWrapper.__init__(self, **passed_on)
 
         return mock.patch.object(cls, "__init__", init)
 
-    with simulated(AmpOptimWrapper), simulated(ApexOptimWrapper):
+    scaler = getattr(torch.amp, "GradScaler", None)  # as of torch 2.3
+    on_cpu = {} if scaler is None else {"GradScaler": functools.partial(scaler, "cpu")}
+    amp = simulated(AmpOptimWrapper, is_cuda_available=lambda: True, **on_cpu)
+    with amp, simulated(ApexOptimWrapper, apex_amp=object()):
         yield
 
 
@@ -270,6 +287,9 @@ def constructor_error(
     constructor = type_name(optim_wrapper.get("constructor", "DefaultOptimWrapperConstructor"))
     text, what = str(error), describe(error)
     crash = "training fails at startup"
+    lacking = needed(error)
+    if lacking is not None:
+        return LldtoolError(f"{constructor} {lacking}: {what}", config=name, certain=False)
     undecayed = optimizer.get("weight_decay", None) is None
     if undecayed and (
         (isinstance(error, KeyError) and "weight_decay" in text) or "base_wd" in text

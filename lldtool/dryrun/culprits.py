@@ -15,8 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lldtool.dryrun.config import describe
-from lldtool.dryrun.registries import type_name
+from lldtool.dryrun.registries import describe, type_name
 from lldtool.errors import Culprit
 from lldtool.rules._options import KNOWN_OPTIONS, near
 from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit

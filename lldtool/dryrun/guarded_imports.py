@@ -7,7 +7,7 @@ import importlib.abc
 import importlib.machinery
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import FrameType, ModuleType
 
 from lldtool.dryrun.importers import is_library, runs_a_module
@@ -37,18 +37,28 @@ class GuardedImports(importlib.abc.MetaPathFinder):
             frame = frame.f_back
         self.imports.setdefault(fullname, []).append(modules)
 
+    def missed_by(self, names: Collection[str]) -> Iterator[str]:
+        """The missing modules that one of these modules went on without."""
+        for missing, imports in self.imports.items():
+            if any(_guarding(modules)[0] in names for modules in imports):
+                yield missing
+
     def import_again(self, missing: str) -> None:
         """Run the guarded imports anew that this module was missing for."""
         for modules in self.imports.pop(missing, []):
-            # Those that did not guard it were not imported either.
-            name, line = next((one for one in modules if one[0] in sys.modules), (None, 0))
-            if name is not None:
+            name, line = _guarding(modules)
+            if name:
                 try:
                     _run_guarded(sys.modules[name], line)
                 except KeyboardInterrupt:
                     raise
                 except BaseException:
                     pass
+
+
+def _guarding(modules: Sequence[tuple[str, int]]) -> tuple[str, int]:
+    """The module that guarded an import, and where; those that did not were not imported either."""
+    return next((one for one in modules if one[0] in sys.modules), ("", 0))
 
 
 def _run_guarded(module: ModuleType, line: int) -> None:

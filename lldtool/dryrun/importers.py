@@ -74,13 +74,15 @@ def missing_module(error: BaseException) -> str | None:
     """The module that library code imports and that is missing, or None."""
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return None
-    top = error.name.partition(".")[0]
     importer = importing_frames(error.__traceback__)[-1:]
     if not importer or not is_library(importer[0]):
         return None
-    if top in OPENMMLAB | NEVER and error.name == top:
-        return None
-    return error.name
+    return error.name if may_be_missing(error.name) else None
+
+
+def may_be_missing(module: str) -> bool:
+    """Whether a stand-in for a module changes nothing that the dry run shows."""
+    return module not in OPENMMLAB | NEVER
 
 
 def broken_package(error: BaseException) -> str | None:

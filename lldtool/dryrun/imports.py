@@ -34,6 +34,7 @@ from lldtool.dryrun.importers import (
     broken_package,
     importer,
     is_importing,
+    may_be_missing,
     missing_module,
     user_modules,
 )
@@ -47,6 +48,8 @@ FOR_SPEED = (
     "torchvision",  # data sets, metrics
     "cv2",  # data sets, visualisation
 )
+#: How the name of a class ends that has to be a warning, or may be raised -> what it inherits from.
+_BASES = {"Warning": Warning, "Error": Exception, "Exception": Exception}
 #: What is raised where something is missing.
 _LACKS = (NotImplementedError, RuntimeError, AttributeError, ImportError)
 
@@ -73,6 +76,8 @@ class _StandInType(ABCMeta):
     __iter__ = None
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if issubclass(cls, Warning):
+            return super().__call__(*args)
         if not is_importing(sys._getframe(1)):
             raise StandInUsed(_module_of(cls), cls.__name__)
         # A decorator leaves what it decorates; anything else made while importing is not used.
@@ -89,7 +94,7 @@ class _StandInModule(ModuleType):
         return _attribute(self, name, self.__name__)
 
 
-def _origin(value: object) -> str | None:
+def origin(value: object) -> str | None:
     """The stood-in module that a value is or comes from, or None."""
     if isinstance(value, _StandInModule):
         return value.__name__
@@ -102,7 +107,7 @@ def _may_have_caused(error: BaseException | None) -> bool:
     Or torch, which may lack what was put off or stood in for in its inside.
     """
     return any(
-        any(map(_origin, [*frame.f_globals.values(), *frame.f_locals.values()]))
+        any(map(origin, [*frame.f_globals.values(), *frame.f_locals.values()]))
         or (isinstance(one, _LACKS) and frame.f_globals.get("__name__", "").startswith("torch."))
         for one in chain(error)
         for frame, _ in traceback.walk_tb(one.__traceback__)
@@ -116,7 +121,8 @@ def _attribute(owner: Any, name: str, module: str) -> Any:
         raise AttributeError(f"{module} has no attribute {name}")
     if not is_importing(sys._getframe(2)):
         stand_ins.touched.add(stand_ins.covers(module) or module)
-    made = _StandInType(name, (), {"__module__": module, "_stand_in_for": module})
+    bases = tuple(base for ending, base in _BASES.items() if name.endswith(ending))
+    made = _StandInType(name, bases, {"__module__": module, "_stand_in_for": module})
     setattr(owner, name, made)
     return made
 
@@ -224,6 +230,19 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.guarded.import_again(module)
         return True
 
+    def missed(self, error: BaseException) -> str | None:
+        """The module that library code went on without, and then failed for the lack of; or None.
+
+        As `except ImportError: Head = BaseModule`, and then `Head(num_queries=100)`. What was made
+        of it is there by now, so a stand-in has to be there from the start.
+        """
+        if not isinstance(error, (TypeError, AttributeError, NameError)):
+            return None
+        frames = traceback.walk_tb(error.__traceback__)
+        names = {frame.f_globals.get("__name__", "") for frame, _ in frames}
+        missed = self.guarded.missed_by(names)
+        return next((m for m in missed if may_be_missing(m) and not self.covers(m)), None)
+
     def compiled_operator(self, cls: type) -> type | None:
         """The class, or the base of it, whose compiled part a stand-in took the place of.
 
@@ -234,7 +253,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         for base in cls.__mro__ if missing else ():
             package = base.__module__.partition(".")[0]
             module = sys.modules.get(base.__module__)
-            origins = {_origin(value) for value in vars(module).values()} if module else set()
+            origins = {origin(value) for value in vars(module).values()} if module else set()
             if any(
                 o and o.startswith(f"{package}.") and self.covers(o) in missing for o in origins
             ):

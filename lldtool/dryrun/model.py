@@ -10,9 +10,11 @@ from typing import Any
 from unittest import mock
 
 from lldtool.dryrun import torch_parts
-from lldtool.dryrun.config import delete_hint, describe
+from lldtool.dryrun.config import delete_hint
+from lldtool.dryrun.importers import importing_frames
 from lldtool.dryrun.imports import stand_ins
-from lldtool.dryrun.registries import chain, type_name, unknown_type
+from lldtool.dryrun.outside import needed
+from lldtool.dryrun.registries import chain, describe, type_name, unknown_type
 from lldtool.dryrun.scaling import part
 from lldtool.dryrun.values import UninitialisedReads
 from lldtool.errors import LldtoolError
@@ -259,6 +261,15 @@ def model_error(error: BaseException, name: str) -> LldtoolError:
             config=name,
             hint="pip install mmcv, or mmcv-lite" if package == "mmcv" else None,
         )
+    imported = importing_frames(error.__traceback__)[:1]
+    if imported:
+        package = imported[0].f_globals["__name__"].partition(".")[0]
+        text = f"the package {package!r} does not import: {describe(error)}"
+        return LldtoolError(text, config=name, certain=False)
+    lacking = needed(error)
+    if lacking is not None:
+        text = f"{subject} {lacking}: {describe(error)}"
+        return LldtoolError(text, config=name, certain=False)
     *_, first = chain(error)
     is_missing = isinstance(first, FileNotFoundError) and first is not error
     hint = describe(first) if is_missing else delete_hint(error)

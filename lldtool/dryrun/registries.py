@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import importlib
 import inspect
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from lldtool.dryrun.importers import OPENMMLAB
 from lldtool.errors import LldtoolError
+
+#: More characters of an exception than this say nothing more.
+_LONGEST = 300
 
 
 def type_name(kind: Any) -> str:
@@ -18,6 +23,15 @@ def type_name(kind: Any) -> str:
         return kind.rpartition(".")[2]
     name = getattr(kind, "__name__", None)  # what a pure-Python config imports has one of any name
     return name if isinstance(name, str) else str(kind).rpartition(".")[2]
+
+
+def describe(error: BaseException) -> str:
+    """`KeyError: 'lr'`: an exception in one line."""
+    lines = str(error).strip().splitlines()
+    text = lines[0] if lines else ""
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}…"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def class_named(registry: str, kind: Any) -> type | None:
@@ -78,7 +92,60 @@ def unknown_type(error: BaseException, name: str) -> LldtoolError | None:
 
 
 def unknown_name(kind: str, place: str, name: str) -> LldtoolError:
-    """The error for this type, looked for in this place by the config of this name."""
-    near = difflib.get_close_matches(type_name(kind), sorted(registered_names()), n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "is a custom_imports missing?"
+    """The error for this type, looked for in this place by the config of this name.
+
+    Raises:
+        LldtoolError: it is unknown because the package of its scope does not import.
+    """
+    try:
+        for scope in _scopes_of(kind):
+            import_scope(scope)
+    except LldtoolError as error:
+        error.message = f"unknown type '{kind}'{place}: {error.message}"
+        error.config = name
+        raise
+    bare = type_name(kind)
+    owners = sorted({r.scope for r in registries() if bare in r.module_dict and r.scope})
+    near = difflib.get_close_matches(bare, sorted(registered_names()), n=3)
+    if owners:
+        hint = f"it is in scope {' and '.join(owners)}: write '{owners[0]}.{bare}'"
+    elif near:
+        hint = f"did you mean {' or '.join(near)}?"
+    else:
+        hint = "is a custom_imports missing?"
     return LldtoolError(f"unknown type '{kind}'{place}", config=name, hint=hint)
+
+
+def _scopes_of(kind: str) -> Iterator[str]:
+    """The scopes in which mmengine looks for a type."""
+    from mmengine.registry import DefaultScope
+
+    scope, dot, _ = kind.partition(".")
+    if dot:
+        yield scope
+    current = DefaultScope.get_current_instance()
+    if current is not None:
+        yield str(current.scope_name)
+
+
+def import_scope(scope: str, where: str = "") -> None:
+    """Import the package of a registry scope, which mmengine does without a word about a failure.
+
+    A scope may also be one that a module of the user's own has made.
+
+    Args:
+        scope: its name, that of the package.
+        where: ` of default_scope`, for the error.
+
+    Raises:
+        LldtoolError: the package can't be imported.
+    """
+    module = f"{scope}.registry"
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing == module or (missing == scope and scope not in OPENMMLAB):
+            return
+        reason = "is not installed" if missing == scope else f"does not import: {describe(error)}"
+        raise LldtoolError(f"the package {scope!r}{where} {reason}", certain=False) from error

@@ -115,6 +115,7 @@ def in_fresh_process(task: Task[Result], *requests: Request) -> Result:
 
 def _standing_in_for_need(task: Task[Result], requests: Sequence[Request]) -> Result:
     """Try again for every package that library code imports and that is missing or broken."""
+    stand_ins.for_need |= dict.fromkeys(requests[0].without, "is not installed")
     while True:
         stand_ins.touched.clear()
         try:
@@ -123,8 +124,13 @@ def _standing_in_for_need(task: Task[Result], requests: Sequence[Request]) -> Re
             cause = error.__cause__
             if isinstance(cause, StandInUsed):
                 raise _needed_package_error(cause, error.config) from cause
-            if not any(stand_ins.stand_in_for(one) for one in chain(cause)):
+            if any(stand_ins.stand_in_for(one) for one in chain(cause)):
+                continue
+            missed = next(filter(None, map(stand_ins.missed, chain(cause))), None)
+            if missed is None:
                 raise
+            without = (*requests[0].without, missed)
+            return in_fresh_process(task, *(replace(one, without=without) for one in requests))
 
 
 def _needed_package_error(used: StandInUsed, name: str | None) -> LldtoolError:

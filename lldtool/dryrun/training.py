@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,12 +24,12 @@ from lldtool.dryrun.construction import (
 from lldtool.dryrun.edits import apply_edits, apply_overrides
 from lldtool.dryrun.explain import with_reasons
 from lldtool.dryrun.groups import model_header, plain
-from lldtool.dryrun.importers import OPENMMLAB, user_modules
+from lldtool.dryrun.importers import user_modules
 from lldtool.dryrun.imports import stand_ins
 from lldtool.dryrun.isolation import CopyFailedError, can_copy, in_copy
 from lldtool.dryrun.lr_hooks import unfollowed_hooks
 from lldtool.dryrun.proof import Inputs, Run, proven, settings_of
-from lldtool.dryrun.registries import type_name
+from lldtool.dryrun.registries import import_scope, type_name
 from lldtool.dryrun.runners import unfollowed
 from lldtool.dryrun.scaling import auto_scale, part, scaled
 from lldtool.dryrun.surroundings import in_tree, reached_for, silenced
@@ -303,7 +302,7 @@ def building(
 
             _check_device(request.device)
             scope, scope_note = models.default_scope(config)
-            _import_scope(scope, name)
+            import_scope(scope, " of default_scope")
             stack.enter_context(DefaultScope.overwrite_default_scope(scope))
             if built is None:
                 with missing_allowed(allow_network=request.allow_network) as missing:
@@ -417,16 +416,3 @@ def _check_device(device: str) -> None:
     if (kind.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
         raise LldtoolError(f"--device {device}: there are {count} GPUs, counted from 0")
-
-
-def _import_scope(scope: str, name: str) -> None:
-    """Import the scope's package, which mmengine would do without a word about a failure."""
-    try:
-        importlib.import_module(f"{scope}.registry")
-    except ModuleNotFoundError as error:
-        if error.name not in (scope, f"{scope}.registry"):
-            raise
-        if scope in OPENMMLAB:
-            raise LldtoolError(
-                f"the package {scope!r} of default_scope is not installed", config=name
-            ) from error

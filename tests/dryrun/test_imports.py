@@ -328,3 +328,115 @@ def test_who_asks_whether_a_package_is_there_is_told_the_truth(project, site_pac
     result = lldtool_process("inspect", "config.py", "--format", "csv", cwd=project(net=net))
     assert result.code == 0, result.err
     assert "fc.weight,3x2," in result.out
+
+
+def test_library_code_that_went_on_without_a_missing_package_gets_a_stand_in(project, site_package):
+    heads = "import no_such_bar\nclass Head:\n    def __init__(self, n):\n        self.n = n\n"
+    site_package("lldtool_test_heads", heads)
+    site_package(
+        "lldtool_test_guard",
+        "try:\n    from lldtool_test_heads import Head\nexcept ImportError:\n    Head = object\n"
+        "class Mine(Head):\n    def __init__(self, n):\n        super().__init__(n)\n",
+    )
+    folder = project(net="from lldtool_test_guard import Mine\n" + NET.format(size="Mine(4).n"))
+    result = lldtool_process("inspect", "config.py", cwd=folder)
+    assert result.code == 0, result.err
+    assert "a stand-in took the place of no_such_bar, which is not installed" in result.out
+
+
+def test_a_stand_in_for_a_warning_or_an_error_is_one(project, site_package):
+    site_package(
+        "lldtool_test_warns",
+        "import warnings\nfrom no_such_jit.errors import CompileError, PerformanceWarning\n"
+        "warnings.filterwarnings('ignore', category=PerformanceWarning)\n"
+        "def size():\n    try:\n        warnings.warn('slow', PerformanceWarning)\n"
+        "    except CompileError:\n        return 3\n    return 2\n",
+    )
+    net = NET.format(size="lldtool_test_warns.size()")
+    folder = project(net=f"import lldtool_test_warns\n{net}")
+    result = lldtool_process("inspect", "config.py", cwd=folder)
+    assert result.code == 0, result.err
+
+
+AMP = """
+from mmengine.optim import AmpOptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
+
+@OPTIM_WRAPPERS.register_module()
+class SlowlyScaled(AmpOptimWrapper):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.loss_scaler.set_growth_interval(500)
+        for group in self.optimizer.param_groups:
+            group['lr'] *= self.loss_scaler.get_scale() / 65536
+"""
+
+
+def test_an_amp_wrapper_may_use_its_scaler(project):
+    folder = project(net=NET.format(size=2) + AMP)
+    options = ["--cfg-options", "optim_wrapper.type=SlowlyScaled"]
+    result = lldtool_process("inspect", "config.py", *options, "--format", "csv", cwd=folder)
+    assert result.code == 0, result.err
+    assert ",0.1," in result.out
+
+
+NEEDS_GPU = """
+from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class OnGpu(DefaultOptimWrapperConstructor):
+    def __call__(self, model):
+        model.cuda()
+        return super().__call__(model)
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class FromTheNet(DefaultOptimWrapperConstructor):
+    def __call__(self, model):
+        import urllib.request
+        urllib.request.urlopen('http://example.com/lrs.json')
+"""
+
+
+@pytest.mark.parametrize(
+    ("constructor", "said"),
+    [
+        ("OnGpu", "OnGpu needs a GPU: "),
+        ("FromTheNet", "tried to download from example.com"),
+    ],
+)
+def test_a_constructor_that_lacks_something_here_is_not_said_to_crash(project, constructor, said):
+    folder = project(net=NET.format(size=2) + NEEDS_GPU)
+    options = ["--cfg-options", f"optim_wrapper.constructor={constructor}"]
+    result = lldtool_process("inspect", "config.py", *options, cwd=folder)
+    assert result.code == 2
+    assert said in result.err
+    assert "training fails" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("raise AssertionError('MMCV==2.1.0 is incompatible')", "AssertionError: MMCV==2.1.0 is"),
+        ("raise ImportError('cannot import name x')", "ImportError: cannot import name x"),
+    ],
+)
+def test_a_scope_whose_package_does_not_import_is_named(project, site_package, text, said):
+    site_package("mmrotate.__init__", text + "\n")
+    folder = project(net=NET.format(size=2))
+    for options in (["default_scope=mmrotate"], ["model.type=mmrotate.Net"]):
+        result = lldtool_process("inspect", "config.py", "--cfg-options", *options, cwd=folder)
+        assert result.code == 2
+        assert "the package 'mmrotate'" in result.err
+        assert f"does not import: {said}" in result.err
+
+
+def test_a_type_of_another_scope_needs_its_prefix(tmp_path):
+    (tmp_path / "x.py").write_text(
+        "default_scope = 'mmengine'\ncustom_imports = dict(imports=['mmpretrain.models'])\n"
+        "model = dict(type='ImageClassifier')\n"
+        "optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))\n"
+    )
+    result = lldtool_process("inspect", "x.py", cwd=tmp_path)
+    assert result.code == 2
+    assert "it is in scope mmpretrain: write 'mmpretrain.ImageClassifier'" in result.err

@@ -1,0 +1,38 @@
+"""Errors that a training elsewhere would not have: of what this machine or this dry run lacks."""
+
+from __future__ import annotations
+
+import re
+import traceback
+
+from lldtool.dryrun.imports import origin, stand_ins
+from lldtool.dryrun.registries import chain
+from lldtool.dryrun.surroundings import NetworkBlockedError
+
+#: What torch and its kin say where there is no GPU.
+_NO_GPU = re.compile(
+    r"not compiled with CUDA|NVIDIA driver|No CUDA GPUs|CUDA is not available|"
+    r"torch\.cuda\.is_available\(\) is False",
+    re.IGNORECASE,
+)
+
+
+def needed(error: BaseException | None) -> str | None:
+    """What the code needs that raised this, and that is not here; None where it is here.
+
+    The innermost frame tells whether a stand-in was in its hands.
+    """
+    for one in chain(error):
+        if isinstance(one, NetworkBlockedError):
+            return "needs the network"
+        if _NO_GPU.search(str(one)):
+            return "needs a GPU"
+    frames = list(traceback.walk_tb(error.__traceback__)) if error is not None else []
+    for frame, _ in frames[-1:]:
+        named = [frame.f_globals.get(name) for name in frame.f_code.co_names]
+        for value in (*named, *frame.f_locals.values()):
+            module = origin(value)
+            state = stand_ins.for_need.get(stand_ins.covers(module or "") or "")
+            if state is not None:
+                return f"needs {module}, which {state}"
+    return None
