@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +22,16 @@ class _Missing(dict[str, Any]):
         super().__init__(state_dict=OrderedDict())
 
 
+class _Mute:
+    """The module `sys` for a module whose prints are dropped."""
+
+    def __init__(self) -> None:
+        self.stdout = self.stderr = io.StringIO()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys, name)
+
+
 @contextlib.contextmanager
 def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
     """Let a model be built without the checkpoints that are not here, and list their names.
@@ -30,6 +42,7 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
     Args:
         allow_network: show what loaders print, as the progress of a download.
     """
+    import torch
     from mmengine.runner import checkpoint as module
 
     missing: dict[str, Exception] = {}
@@ -68,6 +81,8 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
         mock.patch.object(module.CheckpointLoader, "load_checkpoint", load_or_nothing),
         mock.patch.object(module, "_load_checkpoint_to_model", load_into_model),
         mock.patch.object(module, "_load_checkpoint_with_prefix", load_with_prefix),
+        # It says "Downloading" before it tries to.
+        mock.patch.object(torch.hub, "sys", sys if allow_network else _Mute(), create=True),
     ):
         names: list[str] = []
         try:

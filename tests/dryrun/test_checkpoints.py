@@ -124,3 +124,13 @@ def test_second_config_with_the_same_model_has_the_note_too(tmp_path):
     done = lldtool_process("diff", "a.py", "b.py", "--format", "json", cwd=tmp_path)
     assert done.code == 1, done.err
     assert [n for n in json.loads(done.out)["notes"] if n.startswith("the model loads 'gone.pth'")]
+
+
+def test_torch_hub_does_not_say_that_it_downloads(tmp_path):
+    url = "https://weights.example.org/own-12345678.pth"
+    done = own(
+        tmp_path,
+        f"try:\n    import torch\n    torch.hub.load_state_dict_from_url('{url}')\n"
+        "except OSError:\n    pass",
+    )
+    assert (done.code, done.err) == (0, "")
