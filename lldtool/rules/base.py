@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -15,6 +15,7 @@ from lldtool.errors import ConstructorError
 from lldtool.findings import Severity
 from lldtool.keys import Effects, Key, keys_of
 from lldtool.plan import Parameter, Plan
+from lldtool.rules._blocks import Backbone, backbones
 from lldtool.rules._parameters import NameIndex, kind_of
 
 #: The keys that lead to the options of the constructor.
@@ -75,7 +76,8 @@ class Found:
     """A finding, as a rule makes it: about what, and which entry of the config is to blame.
 
     `at` are the keys that lead to that entry; where there is none, to what it would be in.
-    `instead` are possible fixes, best first; the first one that works is suggested.
+    `instead` are possible fixes, best first, or a function that returns them, called only where
+    fixes are tried; the first one that works is suggested.
     `severity` is given where it is not the rule's own. `changes_nothing` is true where a fix is
     known to leave the plan as it is, and need not be tried; `only_decay` where it must change the
     weight decay of these parameters and nothing else; `may_uncover` where it is right though other
@@ -86,7 +88,7 @@ class Found:
     message: str
     at: tuple[str, ...]
     parameters: Sequence[Parameter] | Sequence[str] = ()
-    instead: Sequence[Fix | Sequence[Edit]] = ()
+    instead: Sequence[Fix | Sequence[Edit]] | Callable[[], Sequence[Sequence[Edit]]] = ()
     severity: Severity | None = None
     changes_nothing: bool = False
     only_decay: bool = False
@@ -96,7 +98,8 @@ class Found:
     @property
     def fixes(self) -> Sequence[Fix]:
         """The possible fixes, best first."""
-        return [one if isinstance(one, Fix) else Fix(one) for one in self.instead]
+        found = self.instead() if callable(self.instead) else self.instead
+        return [one if isinstance(one, Fix) else Fix(one) for one in found]
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,11 @@ class Subject:
     def parameters(self) -> tuple[Parameter, ...]:
         """The parameters that are trained."""
         return self.plan.trained
+
+    @cached_property
+    def backbones(self) -> Sequence[Backbone]:
+        """The backbones of the model, with those of their parameters that are trained."""
+        return backbones(self.plan, self.parameters)
 
     @cached_property
     def by_kind(self) -> Mapping[str, Sequence[Parameter]]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules._blocks import backbones
 from lldtool.rules.base import Example, Found, Rule, Subject
 from lldtool.text import plural
 
@@ -87,9 +86,8 @@ class SortedAsText(VisionTransformer):
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Neighbours in a sequence of blocks whose depths fall, a finding for each sequence."""
-        for name, blocks in (
-            s for b in backbones(subject.plan, subject.parameters) for s in b.sequences().items()
-        ):
+        sequences = (s for b in subject.backbones for s in b.sequences().items())
+        for name, blocks in sequences:
             depths = {
                 number: min(p.layer_id for p in members if p.layer_id is not None)
                 for number, members in blocks.items()

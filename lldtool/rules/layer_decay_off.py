@@ -128,8 +128,8 @@ class OtherNames(VisionTransformer):
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """One lr for all blocks, in every backbone."""
-        blocks = _blocks(subject)
-        if not subject.decays_by_layer or not blocks or any(map(_differ, blocks)):
+        blocks = _blocks(subject) if subject.decays_by_layer else []
+        if not blocks or any(map(_differ, blocks)):
             return
         lr = " or ".join(dict.fromkeys(setting(members[0].lr) for members in blocks))
         at, why, instead = _cause(subject)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from lldtool.findings import Severity
 from lldtool.plan import Parameter
-from lldtool.rules._blocks import Backbone, backbones, blocks_in_last_layer
+from lldtool.rules._blocks import Backbone, blocks_in_last_layer
 from lldtool.rules._depth import has_lr_asked_for, ladder
 from lldtool.rules.base import Example, Found, Rule, Subject
 from lldtool.text import plural, significant
@@ -89,7 +89,7 @@ optim_wrapper = dict(
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Stem and blocks of a backbone that learn as fast as the head."""
-        for backbone in backbones(subject.plan, subject.parameters):
+        for backbone in subject.backbones:
             if any(p.layer_id is None for p in backbone.parameters):
                 yield from _above_the_blocks(backbone)
             elif len({p.layer_id for p in backbone.parameters}) > 1:

@@ -458,7 +458,7 @@ def test_what_decays_a_norm_is_told(reason, at, why):
     assert one.at == ("optim_wrapper", *at)
     assert one.message == f"1 norm tensor gets weight decay 0.05{why}"
     by_key = "custom_keys" in at
-    assert one.instead[0] == [
+    assert one.fixes[0].edits == [
         Edit((*one.at, "decay_mult") if by_key else (*CFG, "norm_decay_mult"), 0.0)
     ]
 
@@ -798,10 +798,10 @@ def test_a_key_that_names_a_module_from_the_root_leaves_no_doubt(key, severity):
     assert (
         one.message == f"2 weights get no weight decay from {key!r}; the base weight decay is 0.05"
     )
-    assert one.instead[:2] == [
+    assert [fix.edits for fix in one.fixes[:2]] == [
         [Edit((*one.at, "decay_mult"), 1.0)], [Edit(one.at, DELETE)]
     ]  # fmt: skip
-    (longer,) = one.instead[2]  # as mmengine tries the longer key first
+    (longer,) = one.fixes[2].edits  # as mmengine tries the longer key first
     assert len(longer.path[-1]) > len(key)
 
 
