@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -82,14 +82,13 @@ class PlanDiff:
     """What differs between two plans; parameters are told by their names, in any order.
 
     `added` and `removed` are in the model of one side only. `compared` counts the parameters that
-    both train, `looked_at` names the `SETTINGS` that were compared. `names` are those of all
-    parameters of each pair of layers, compared or not.
+    both train, `looked_at` names the `SETTINGS` that were compared, and `only` tells which
+    parameters were.
     """
 
     a: Plan
     b: Plan
     config: tuple[ConfigChange, ...]
-    layers: tuple[LayerPair, ...]
     changed: tuple[ParameterChange, ...]
     added: tuple[Parameter | UntrainedParameter, ...]
     removed: tuple[Parameter | UntrainedParameter, ...]
@@ -97,7 +96,23 @@ class PlanDiff:
     reshaped: tuple[Reshaped, ...]
     compared: int
     looked_at: tuple[str, ...]
-    names: tuple[tuple[str, ...], ...]
+    only: Only = None
+
+    @cached_property
+    def _rows(self) -> list[tuple[Layer | None, ...]]:
+        return align(
+            [replace(plan, parameters=plan.trained, frozen=()) for plan in (self.a, self.b)]
+        )
+
+    @cached_property
+    def layers(self) -> tuple[LayerPair, ...]:
+        """The pairs of layers of what is trained, in the order of the layers."""
+        return tuple(_layer_pairs(self, self._rows))
+
+    @cached_property
+    def names(self) -> tuple[tuple[str, ...], ...]:
+        """The names of all parameters of each pair of layers, compared or not."""
+        return tuple(tuple(_names(x) | _names(y)) for x, y in self._rows)
 
     @cached_property
     def identical(self) -> bool:
@@ -155,13 +170,10 @@ def diff_plans(
             settings = _differing(p, q, looked_at, rtol, read)
             if settings:
                 changed.append(ParameterChange(p, q, settings))
-    rows = align([replace(plan, parameters=plan.trained, frozen=()) for plan in (a, b)])
-    statuses = [{name: status for name, (_, status) in side.items()} for side in (in_a, in_b)]
     return PlanDiff(
         a=a,
         b=b,
         config=tuple(_config_changes(a, b, rtol)),
-        layers=tuple(_layer_pairs(rows, only, changed, statuses)),
         changed=tuple(changed),
         added=tuple(p for name, (p, _) in in_b.items() if name not in in_a),
         removed=tuple(p for name, (p, _) in in_a.items() if name not in in_b),
@@ -169,7 +181,7 @@ def diff_plans(
         reshaped=tuple(reshaped),
         compared=compared,
         looked_at=looked_at,
-        names=tuple(tuple(_names(x) | _names(y)) for x, y in rows),
+        only=only,
     )
 
 
@@ -283,23 +295,19 @@ def _names(layer: Layer | None) -> dict[str, None]:
     return dict.fromkeys(p.name for p in layer.parameters) if layer else {}
 
 
-def _layer_pairs(
-    rows: Iterable[tuple[Layer | None, ...]],
-    only: Only,
-    changed: Iterable[ParameterChange],
-    statuses: Sequence[Mapping[str, str]],
-) -> Iterator[LayerPair]:
-    changes = {change.a.name: change for change in changed}
+def _layer_pairs(diff: PlanDiff, rows: Iterable[tuple[Layer | None, ...]]) -> Iterator[LayerPair]:
+    changes = {change.a.name: change for change in diff.changed}
+    sides = [_by_name(plan, diff.only) for plan in (diff.a, diff.b)]
     for row in rows:
-        x, y = row if only is None else (narrowed(layer, only) for layer in row)
+        x, y = row if diff.only is None else (narrowed(layer, diff.only) for layer in row)
         if x and y:
             own = tuple(changes[name] for name in _names(x) if name in changes)
             yield LayerPair(x, y, None, own, bool(own))
             continue
-        there = statuses[0] if x is None else statuses[1]
+        there = sides[0] if x is None else sides[1]
         by_status: dict[str, set[str]] = defaultdict(set)
         for name in _names(x or y):
-            by_status[there.get(name, "absent")].add(name)
+            by_status[there[name][1] if name in there else "absent"].add(name)
         for status, names in by_status.items():
             a, b = (narrowed(layer, names.__contains__) for layer in (x, y))
             yield LayerPair(a, b, status, (), differs=True)

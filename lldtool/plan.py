@@ -342,6 +342,11 @@ class Plan:
         """Whether the constructor gave the parameters a `layer_id`."""
         return bool(self.layer_ids)
 
+    @cached_property
+    def left_out_names(self) -> frozenset[str]:
+        """The names of the parameters that require a gradient and are in no param group."""
+        return frozenset(p.name for p in self.left_out)
+
     @property
     def every_parameter(self) -> Iterator[Parameter | UntrainedParameter]:
         """The parameters in some param group, the frozen ones and those left out."""

@@ -41,22 +41,24 @@ def roles_of(plan: Plan) -> Roles:
     The blocks are the largest sequence of numbered modules in several layers. The lowest layer is
     the stem if it comes before all of them, the highest the head if it comes after.
     """
-    layers_of: dict[str, set[int]] = defaultdict(set)  # numbered module -> layers of its parameters
+    if not plan.has_layers:
+        return Roles({}, frozenset(), _inner(plan, ()))
+    layers_in: dict[str, set[int]] = defaultdict(set)  # module -> layers of its own parameters
     for p in plan.parameters:
         if p.layer_id is not None:
-            for module in _numbered_modules(p.name):
-                layers_of[module].add(p.layer_id)
+            layers_in[_module(p.name)].add(p.layer_id)
+    layers_of: dict[str, set[int]] = defaultdict(set)  # numbered module -> layers of all in it
+    for module, ids in layers_in.items():
+        for one in _numbered_modules(module):
+            layers_of[one] |= ids
     sequence = _main_sequence(plan, layers_of)
     trained = {module: ids for module, ids in layers_of.items() if _mask(module) == sequence}
     ends = _ends(plan, set().union(*trained.values()))
     numbers = {}
     if sum(map(len, trained.values())) == len(set().union(*trained.values())) == len(trained):
-        numbers = _numbers(
-            module
-            for p in plan.every_parameter
-            for module in _numbered_modules(p.name)
-            if _mask(module) == sequence
-        )
+        modules = dict.fromkeys(_module(p.name) for p in plan.every_parameter)
+        numbered = dict.fromkeys(one for module in modules for one in _numbered_modules(module))
+        numbers = _numbers(one for one in numbered if _mask(one) == sequence)
     blocks = {
         layer_id: f"{BLOCK} {'.'.join(map(str, numbers[module]))}"
         for module, ids in trained.items()
@@ -77,13 +79,19 @@ def _ends(plan: Plan, in_blocks: Collection[int]) -> dict[int, str]:
 
 def _inner(plan: Plan, ends: Collection[int]) -> frozenset[str]:
     trained = {p.name for p in plan.parameters if p.layer_id not in ends}
-    others = {p.name for p in (*plan.frozen, *plan.left_out) if any(_numbered_modules(p.name))}
+    untrained = (*plan.frozen, *plan.left_out)
+    others = {p.name for p in untrained if any(_numbered_modules(_module(p.name)))}
     return frozenset(trained | others)
 
 
-def _numbered_modules(name: str) -> Iterator[str]:
-    """`a.3.b.0.weight` -> `a.3`, `a.3.b.0`."""
-    parts = name.split(".")[:-1]
+def _module(name: str) -> str:
+    """`a.3.b.0.weight` -> `a.3.b.0`."""
+    return name.rpartition(".")[0]
+
+
+def _numbered_modules(module: str) -> Iterator[str]:
+    """`a.3.b.0.c` -> `a.3`, `a.3.b.0`."""
+    parts = module.split(".")
     return (".".join(parts[: end + 1]) for end, part in enumerate(parts) if part.isdecimal())
 
 
@@ -103,12 +111,15 @@ def _main_sequence(plan: Plan, layers_of: Mapping[str, Set[int]]) -> str | None:
     """
     spread: dict[str, set[int]] = defaultdict(set)  # mask of blocks -> the layers that they are in
     numel: Counter[str] = Counter()
+    numel_in: Counter[str] = Counter()
     for p in plan.parameters:
-        for module in _numbered_modules(p.name):
-            if len(layers_of[module]) == 1:
-                spread[_mask(module)] |= layers_of[module]
-                numel[_mask(module)] += p.numel
-                break
+        numel_in[_module(p.name)] += p.numel
+    for module, number in numel_in.items():
+        block = next((one for one in _numbered_modules(module) if len(layers_of[one]) == 1), None)
+        if block is not None:
+            mask = _mask(block)
+            spread[mask] |= layers_of[block]
+            numel[mask] += number
     candidates = (mask for mask, layers in spread.items() if len(layers) > 1)
     return max(candidates, key=numel.__getitem__, default=None)
 

@@ -59,15 +59,16 @@ class Comparison:
     @cached_property
     def decayed_otherwise(self) -> list[int]:
         """How many parameters have another weight decay than in the first plan, for each plan."""
-        return [len(diff.with_changed("weight_decay")) for diff in self._diffs]
+        return [len(diff.with_changed("weight_decay")) for diff in self.diffs]
 
     @property
     def shared(self) -> list[int]:
         """How many parameters each plan has in common with the first."""
-        return [diff.compared for diff in self._diffs]
+        return [diff.compared for diff in self.diffs]
 
     @cached_property
-    def _diffs(self) -> list[PlanDiff]:
+    def diffs(self) -> list[PlanDiff]:
+        """What each plan does otherwise than the first."""
         return [diff_plans(self.plans[0], plan) for plan in self.plans]
 
     @property

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from lldtool.keys import Effect, Key
-from lldtool.plan import Parameter, Plan, UntrainedParameter
+from lldtool.plan import Parameter, Plan, UntrainedParameter, dump_by_line
 from lldtool.render.reasons import (
     beaten,
     causes,
@@ -60,26 +61,56 @@ def explanation_text(
     color: bool,
 ) -> str:
     """The trails of the parameters, or a line for each distinct reason where none are given."""
-    body = _causes(plan) if parameters is None else _trails(plan, parameters)
+    body = _causes(plan) if parameters is None else [_Trails(plan, parameters)]
     title = Text(printable(plan.config), style="bold", overflow="fold")
     end: list[RenderableType] = [Text(), notes_table(plan.notes)] if plan.notes else []
     return rendered(Group(title, *body, *end), width=width, color=color)
 
 
-def _trails(
-    plan: Plan, parameters: Iterable[Parameter | UntrainedParameter]
-) -> list[RenderableType]:
-    parts: list[RenderableType] = []
-    for p in parameters:
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(style="dim", no_wrap=True)
-        grid.add_column(overflow="fold")
-        previous = None
-        for label, text in trail(plan, p):
-            grid.add_row(f"  {label if label != previous else ''}", Text(text))
-            previous = label
-        parts += [Text(), Text(printable(p.name), style="bold", overflow="fold"), grid]
-    return parts
+@dataclass(frozen=True)
+class _Trails:
+    """The trails of parameters, each a heading and lines of a label and a text.
+
+    There may be tens of thousands, for which rich's own tables take a minute.
+    """
+
+    plan: Plan
+    parameters: Iterable[Parameter | UntrainedParameter]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        """Yield the lines."""
+        dim, bold = console.get_style("dim"), console.get_style("bold")
+        lines = _Wrapper(console)
+        for p in self.parameters:
+            yield Segment.line()
+            for line in lines.of(printable(p.name), options.max_width):
+                yield from (Segment(line, bold), Segment.line())
+            steps = trail(self.plan, p)
+            width = max(len(label) for label, _ in steps) + 4
+            previous = None
+            for label, text in steps:
+                shown = f"  {label if label != previous else ''}"
+                previous = label
+                for line in lines.of(text, options.max_width - width):
+                    yield from (Segment(shown.ljust(width), dim), Segment(line), Segment.line())
+                    shown = ""
+
+
+class _Wrapper:
+    """Breaks text into lines as rich does; most of it was met before, at another parameter."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._known: dict[tuple[str, int], list[str]] = {}
+
+    def of(self, text: str, width: int) -> list[str]:
+        """The lines of a text, none of them wider than this."""
+        if len(text) <= width and text.isascii():
+            return [text]
+        if (text, width) not in self._known:
+            lines = Text(text).wrap(self._console, width, overflow="fold")
+            self._known[text, width] = [line.plain for line in lines]
+        return self._known[text, width]
 
 
 def _causes(plan: Plan) -> list[RenderableType]:
@@ -150,11 +181,13 @@ def explanation_json(
     plan: Plan, parameters: Sequence[Parameter | UntrainedParameter] | None
 ) -> str:
     """The same for a script; every trail with its reasons as the plan has them."""
+    import msgspec
+
     content: dict[str, object] = {"schema_version": 1, "config": plan.config, "notes": plan.notes}
     if parameters is None:
         content["reasons"] = [
             {"setting": c.setting, "tensors": len(c.parameters), "formula": c.formula,
-             "reason": asdict(c.reason), "parameters": [p.name for p in c.parameters]}
+             "reason": c.reason, "parameters": [p.name for p in c.parameters]}
             for c in causes(plan)
         ]  # fmt: skip
         content["not_trained"] = [
@@ -163,10 +196,10 @@ def explanation_json(
         ]
     else:
         content["parameters"] = [
-            {**asdict(p), "trail": [[label.strip(), text] for label, text in trail(plan, p)]}
+            {**msgspec.to_builtins(p), "trail": [(a.strip(), b) for a, b in trail(plan, p)]}
             for p in parameters
         ]
-    return json.dumps(content, indent=1) + "\n"
+    return dump_by_line(msgspec.to_builtins(content))
 
 
 _KEY_COLUMNS = ("key or option", "matches", "decides", "without it")
