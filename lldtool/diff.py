@@ -100,9 +100,7 @@ class PlanDiff:
 
     @cached_property
     def _rows(self) -> list[tuple[Layer | None, ...]]:
-        return align(
-            [replace(plan, parameters=plan.trained, frozen=()) for plan in (self.a, self.b)]
-        )
+        return align([replace(plan, parameters=plan.trained) for plan in (self.a, self.b)])
 
     @cached_property
     def layers(self) -> tuple[LayerPair, ...]:

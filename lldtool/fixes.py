@@ -94,7 +94,7 @@ class _Trials:
             with contextlib.suppress(LldtoolError):
                 edited = self.examination.edited(fix.edits)
                 if edited is not None and self._works(one, fix, edited):
-                    message = f"{one.found.message}{fix.hint}{self._retrained(edited.plan)}"
+                    message = f"{one.found.message}{fix.hint}{self._retrained_hint(edited.plan)}"
                     return replace(one, fix=fix.edits, found=replace(one.found, message=message))
         return one
 
@@ -112,20 +112,25 @@ class _Trials:
         if before is None:  # any plan is better than none
             return True
         return (
-            (found.may_uncover or self._is_known(after))
-            and (fix.may_retrain or not self._retrained(plan))
+            (found.may_uncover or self._is_known(after, plan if fix.may_retrain else before))
+            and (fix.may_retrain or not any(self._retrained(plan)))
             and (not fix.must_change or _settings(before) != _settings(plan))
             and (not found.only_decay or _same_but_decay(before, plan, self._at_fault(one)))
             and not (_is_of_schedule(fix.edits) and self._rises_again(edited))
         )
 
-    def _is_known(self, after: Sequence[Judged]) -> bool:
-        """Whether all findings with a fix, infos aside, are of the same places or parameters."""
+    def _is_known(self, after: Sequence[Judged], plan: Plan) -> bool:
+        """Whether all findings with a fix, infos aside, are of the same places or parameters.
+
+        What is found in parameters that start or stop to train in `plan` comes with that.
+        """
+        retrained = frozenset().union(*self._retrained(plan))
         places = {(one.rule.code, _where(one.found)) for one in self.judged}
         names = {(one.rule.code, name) for one in self.judged for name in names_of(one.found)}
         return all(
             (one.rule.code, _where(one.found)) in places
             or (names_of(one.found) and names.issuperset(_coded(one)))
+            or (names_of(one.found) and retrained.issuperset(names_of(one.found)))
             for one in after
             if one.severity is not Severity.info
         )
@@ -143,12 +148,16 @@ class _Trials:
             for name in names_of(other.found)
         }
 
-    def _retrained(self, after: Plan) -> str:
-        """What a fix changes about which parameters train, as the end of a message; or nothing."""
+    def _retrained(self, after: Plan) -> tuple[set[str], set[str]]:
+        """The parameters that a fix makes stop to train, and those that it makes start."""
         if self.before is None:
-            return ""
+            return set(), set()
         before, now = ({p.name for p in plan.trained} for plan in (self.before, after))
-        stopped, started = len(before - now), len(now - before)
+        return before - now, now - before
+
+    def _retrained_hint(self, after: Plan) -> str:
+        """What a fix changes about which parameters train, as the end of a message; or nothing."""
+        stopped, started = map(len, self._retrained(after))
         parts = [
             *([f"{plural(stopped, 'tensor')} no longer {_train(stopped)}"] if stopped else []),
             *([f"{plural(started, 'more tensor')} {_train(started)}"] if started else []),
@@ -195,7 +204,7 @@ class _Trials:
             left = any(
                 a.rule is b.rule and _is_same(b.found, a.found) for a in after for b in opening
             )
-            if edited is not None and not left and not self._retrained(edited.plan):
+            if edited is not None and not left and not any(self._retrained(edited.plan)):
                 return edits
         return []
 

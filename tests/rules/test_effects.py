@@ -101,7 +101,8 @@ def test_keys_that_a_constructor_reads_as_patterns_do_match(fleet, tmp_path):
 
 def test_an_option_that_is_read_and_changes_nothing_is_information(fleet, tmp_path):
     WAYS["overruled"] = (
-        "options = self.paramwise_cfg\n        self.base_wd *= options.get('norm_decay_mult', 0) * 0 + 1"
+        "options = self.paramwise_cfg\n"
+        "        self.base_wd *= options.get('norm_decay_mult', 0) * 0 + 1"
     )
     try:
         found = findings(fleet, tmp_path, "overruled", OPTIONS)["norm_decay_mult"]

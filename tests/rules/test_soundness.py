@@ -479,7 +479,7 @@ def test_a_key_that_excludes_nothing_is_not_said_to_exclude_others():
     constructor = Constructor("LearningRateDecay", {"custom_keys": keys})
     norm = make_parameter(reason=missed, traits=("norm",))
     (one,) = found("LLD101", make_plan(norm, *excluded_by(".bn"), constructor=constructor))
-    assert one.message.endswith(": custom key '.bn' excludes others and does not match its name")
+    assert one.message.endswith(": custom key '.bn' excludes others, but does not match it")
     (one,) = found("LLD101", make_plan(norm, constructor=constructor))
     assert one.message.endswith(": no custom key or paramwise_cfg option excludes it")
 
