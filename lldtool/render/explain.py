@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.segment import Segment
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from lldtool.keys import Effect, Key
 from lldtool.plan import Parameter, Plan, UntrainedParameter, dump_by_line
+from lldtool.render.lines import Line, Lines
 from lldtool.render.reasons import (
     beaten,
     causes,
@@ -61,56 +61,23 @@ def explanation_text(
     color: bool,
 ) -> str:
     """The trails of the parameters, or a line for each distinct reason where none are given."""
-    body = _causes(plan) if parameters is None else [_Trails(plan, parameters)]
+    body = _causes(plan) if parameters is None else [Lines(_trails(plan, parameters))]
     title = Text(printable(plan.config), style="bold", overflow="fold")
     end: list[RenderableType] = [Text(), notes_table(plan.notes)] if plan.notes else []
     return rendered(Group(title, *body, *end), width=width, color=color)
 
 
-@dataclass(frozen=True)
-class _Trails:
-    """The trails of parameters, each a heading and lines of a label and a text.
-
-    There may be tens of thousands, for which rich's own tables take a minute.
-    """
-
-    plan: Plan
-    parameters: Iterable[Parameter | UntrainedParameter]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
-        """Yield the lines."""
-        dim, bold = console.get_style("dim"), console.get_style("bold")
-        lines = _Wrapper(console)
-        for p in self.parameters:
-            yield Segment.line()
-            for line in lines.of(printable(p.name), options.max_width):
-                yield from (Segment(line, bold), Segment.line())
-            steps = trail(self.plan, p)
-            width = max(len(label) for label, _ in steps) + 4
-            previous = None
-            for label, text in steps:
-                shown = f"  {label if label != previous else ''}"
-                previous = label
-                for line in lines.of(text, options.max_width - width):
-                    yield from (Segment(shown.ljust(width), dim), Segment(line), Segment.line())
-                    shown = ""
-
-
-class _Wrapper:
-    """Breaks text into lines as rich does; most of it was met before, at another parameter."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._known: dict[tuple[str, int], list[str]] = {}
-
-    def of(self, text: str, width: int) -> list[str]:
-        """The lines of a text, none of them wider than this."""
-        if len(text) <= width and text.isascii():
-            return [text]
-        if (text, width) not in self._known:
-            lines = Text(text).wrap(self._console, width, overflow="fold")
-            self._known[text, width] = [line.plain for line in lines]
-        return self._known[text, width]
+def _trails(plan: Plan, parameters: Iterable[Parameter | UntrainedParameter]) -> Iterator[Line]:
+    for p in parameters:
+        yield Line((), (("", ""),))
+        yield Line((), ((printable(p.name), "bold"),))
+        steps = trail(plan, p)
+        width = max(len(label) for label, _ in steps) + 4
+        previous = None
+        for label, text in steps:
+            shown = f"  {label if label != previous else ''}"
+            yield Line(((shown.ljust(width), "dim"),), ((text, ""),))
+            previous = label
 
 
 def _causes(plan: Plan) -> list[RenderableType]:
