@@ -88,8 +88,9 @@ optim_wrapper = dict(
         settings = {"lr", "weight_decay", "lr_mult", "decay_mult", *plan.optimizer.options}
         settings.update(plan.optimizer.group_entries)
         for key, entry in custom_keys(subject):
-            found = [p for p in subject.parameters if key in p.name]
-            for option in (o for o in entry if o not in settings):
+            strays = [option for option in entry if option not in settings]
+            found = [p for p in subject.parameters if key in p.name] if strays else []
+            for option in strays:
                 if not found or not _is_known_to_do_nothing(subject, option):
                     continue
                 at = (*PARAMWISE_CFG, "custom_keys", key, option)
