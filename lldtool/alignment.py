@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
@@ -164,14 +164,25 @@ def _joined(
     A row that is in layers of several roles, as the end of a stage can be, takes nothing up.
     """
     joined: dict[_Place, list[_Token]] = {}
+    joined_with: dict[tuple[int, int], set[_Place]] = defaultdict(set)  # plan, layer -> rows
     for place in sorted(rows, key=lambda place: (place.count(None), -len(rows[place]))):
-        agreeing = [row for row in joined if _agree(row, place)] if None in place else []
+        near = set().union(*(joined_with[at] for at in _layers_of(place))) if None in place else ()
+        agreeing = [row for row in near if _agree(row, place)]
         tokens = list(rows[place])
         if len(agreeing) == 1 and _has_one_role(agreeing[0], labels):
             tokens = joined.pop(agreeing[0]) + tokens
+            for at in _layers_of(agreeing[0]):
+                joined_with[at].remove(agreeing[0])
             place = tuple(y if x is None else x for x, y in zip(agreeing[0], place, strict=True))
         joined[place] = tokens
+        for at in _layers_of(place):
+            joined_with[at].add(place)
     return joined
+
+
+def _layers_of(row: _Place) -> list[tuple[int, int]]:
+    """The plans, and the layer of each, that a row has something of."""
+    return [(n, i) for n, i in enumerate(row) if i is not None]
 
 
 def _has_one_role(row: _Place, labels: Sequence[Sequence[str | None]]) -> bool:
@@ -223,19 +234,19 @@ def _in_order(
         return ([i is None for i in row], max(known[row]), own) if runs else (one_sided_first, own)
 
     left = [_rows_of_layers(sorted(rows, key=key), n) for n in range(len(plans))]
+    coming = [deque(own) for own in left]
     ordered: list[_Place] = []
     while len(ordered) < len(rows):
-        near = {n: next(iter(own.items())) for n, own in enumerate(left) if own}
+        near = {n: (own[0], left[n][own[0]]) for n, own in enumerate(coming) if own}
         free = _free_rows(near)
         # Where plans contradict each other, what one of them has first.
         others = chain.from_iterable(own for _, own in near.values())
         row = min(free, key=key) if free else min(others, key=lambda row: min(known[row]))
         ordered.append(row)
-        for n, i in enumerate(row):
-            if i is not None:
-                left[n][i].remove(row)
-                if not left[n][i]:
-                    del left[n][i]
+        for n, i in _layers_of(row):
+            left[n][i].remove(row)
+            while coming[n] and not left[n][coming[n][0]]:
+                coming[n].popleft()
     return ordered
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from lldtool.plan import Plan
@@ -47,18 +47,19 @@ def roles_of(plan: Plan) -> Roles:
     for p in plan.parameters:
         if p.layer_id is not None:
             layers_in[_module(p.name)].add(p.layer_id)
+    modules = dict.fromkeys(_module(p.name) for p in plan.every_parameter)
+    numbered = {module: _numbered_modules(module) for module in modules}
     layers_of: dict[str, set[int]] = defaultdict(set)  # numbered module -> layers of all in it
     for module, ids in layers_in.items():
-        for one in _numbered_modules(module):
+        for one in numbered[module]:
             layers_of[one] |= ids
-    sequence = _main_sequence(plan, layers_of)
+    sequence = _main_sequence(plan, numbered, layers_of)
     trained = {module: ids for module, ids in layers_of.items() if _mask(module) == sequence}
     ends = _ends(plan, set().union(*trained.values()))
     numbers = {}
     if sum(map(len, trained.values())) == len(set().union(*trained.values())) == len(trained):
-        modules = dict.fromkeys(_module(p.name) for p in plan.every_parameter)
-        numbered = dict.fromkeys(one for module in modules for one in _numbered_modules(module))
-        numbers = _numbers(one for one in numbered if _mask(one) == sequence)
+        of_all = dict.fromkeys(one for module in modules for one in numbered[module])
+        numbers = _numbers(one for one in of_all if _mask(one) == sequence)
     blocks = {
         layer_id: f"{BLOCK} {'.'.join(map(str, numbers[module]))}"
         for module, ids in trained.items()
@@ -89,10 +90,10 @@ def _module(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-def _numbered_modules(module: str) -> Iterator[str]:
+def _numbered_modules(module: str) -> list[str]:
     """`a.3.b.0.c` -> `a.3`, `a.3.b.0`."""
     parts = module.split(".")
-    return (".".join(parts[: end + 1]) for end, part in enumerate(parts) if part.isdecimal())
+    return [".".join(parts[: end + 1]) for end, part in enumerate(parts) if part.isdecimal()]
 
 
 def _mask(module: str) -> str:
@@ -103,7 +104,9 @@ def _mask(module: str) -> str:
 _NUMBER = re.compile(r"\d+")
 
 
-def _main_sequence(plan: Plan, layers_of: Mapping[str, Set[int]]) -> str | None:
+def _main_sequence(
+    plan: Plan, numbered: Mapping[str, Sequence[str]], layers_of: Mapping[str, Set[int]]
+) -> str | None:
     """The mask of the blocks; None where nothing numbered spreads over layers.
 
     A block is the outermost numbered module that lies in one layer: what it holds is part of it,
@@ -115,7 +118,7 @@ def _main_sequence(plan: Plan, layers_of: Mapping[str, Set[int]]) -> str | None:
     for p in plan.parameters:
         numel_in[_module(p.name)] += p.numel
     for module, number in numel_in.items():
-        block = next((one for one in _numbered_modules(module) if len(layers_of[one]) == 1), None)
+        block = next((one for one in numbered[module] if len(layers_of[one]) == 1), None)
         if block is not None:
             mask = _mask(block)
             spread[mask] |= layers_of[block]

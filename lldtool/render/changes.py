@@ -293,9 +293,17 @@ def _parameters(diff: PlanDiff) -> Section:
         "layer_id": layer_cell,
     }
     shown = [name for name in cells if diff.with_changed(name)]
+    known: dict[tuple[str, str, str], Cell] = {}  # many parameters share theirs
+
+    def cell(c: ParameterChange, name: str) -> Cell:
+        key = (name, repr(getattr(c.a, name)), repr(getattr(c.b, name)))
+        if key not in known:
+            known[key] = cells[name](c)
+        return known[key]
+
     rows = []
     for c in diff.changed:
-        own = [cells[name](c) if name in c.settings else "" for name in shown]
+        own = [cell(c, name) if name in c.settings else "" for name in shown]
         why = _why(c) if "weight_decay" in c.settings else ""
         if any(own):
             rows.append(Row(CHANGED, (printable(c.a.name), *own, why)))

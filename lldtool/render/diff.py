@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from rich.console import Group, RenderableType
+from rich.style import Style
 from rich.text import Text
 
 from lldtool.diff import PlanDiff
@@ -187,7 +188,7 @@ def _first_column(heads: Sequence[int], rest: Sequence[int], width: int) -> int:
 def _rest(section: Section, row: Row) -> Pieces:
     """The cells but the first in a line, with their titles where they are several."""
     several = len(section.columns) > 2
-    found = list[tuple[str, str]]()
+    found = list[tuple[str, str | Style]]()
     for title, cell in zip(section.columns[1:], row.cells[1:], strict=True):
         if str(cell):
             joint = " · " if found else ""

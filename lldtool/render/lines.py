@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -14,7 +14,7 @@ from rich.style import Style
 from rich.text import Text
 
 #: Text and its style.
-Pieces = tuple[tuple[str, str], ...]
+Pieces = tuple[tuple[str, str | Style], ...]
 
 
 class Line(NamedTuple):
@@ -32,33 +32,36 @@ class Lines:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
         """Yield the lines."""
-        broken: dict[tuple[Pieces, int], list[list[Segment]]] = {}  # many parameters share theirs
-        style_of = functools.cache(console.get_style)
+        broken: dict[tuple[Pieces, int], list[Pieces]] = {}  # many parameters share theirs
+        segments = _plain if console.color_system is None else partial(_styled, console)
         for head, body in self.lines:
             indent = _width(head)
             room = options.max_width - indent
-            rows = [_segments(body, style_of)]
+            rows = [body]
             if _width(body) > room:
                 if (body, room) not in broken:
                     broken[body, room] = _broken(console, body, room)
                 rows = broken[body, room]
-            start = _segments(head, style_of)
+            start = head
             for row in rows:
-                yield from start
-                yield from row
+                yield from segments((*start, *row))
                 yield Segment.line()
-                start = [Segment(" " * indent)]
+                start = ((" " * indent, ""),)
 
 
 def _width(pieces: Pieces) -> int:
     return sum(len(text) if text.isascii() else cell_len(text) for text, _ in pieces)
 
 
-def _segments(pieces: Pieces, style_of: Callable[[str], Style]) -> list[Segment]:
-    return [Segment(text, style_of(style) if style else None) for text, style in pieces]
+def _plain(pieces: Pieces) -> list[Segment]:
+    return [Segment("".join([text for text, _ in pieces]))]
 
 
-def _broken(console: Console, pieces: Pieces, width: int) -> list[list[Segment]]:
+def _styled(console: Console, pieces: Pieces) -> list[Segment]:
+    return [Segment(text, console.get_style(style) if style else None) for text, style in pieces]
+
+
+def _broken(console: Console, pieces: Pieces, width: int) -> list[Pieces]:
     """The lines of a text that is wider than this, broken as rich does it."""
     lines = Text.assemble(*pieces, end="").wrap(console, width, overflow="fold")
-    return [list(line.render(console)) for line in lines]
+    return [tuple((text, style or "") for text, style, _ in line.render(console)) for line in lines]
