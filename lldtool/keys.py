@@ -179,8 +179,9 @@ def is_unexplained(reasons: Reasons) -> bool:
 
 def difference(before: Sequence[Parameter], after: Sequence[Parameter]) -> Effect:
     """What changed between the parameters of two optimizers for one model."""
-    now = {p.name: p for p in after}
-    stayed = [(p, now[p.name]) for p in before if p.name in now]
+    now = {(p.name, p.optimizer): p for p in after}
+    both = ((p, now.get((p.name, p.optimizer))) for p in before)
+    stayed = [(p, q) for p, q in both if q is not None]
     settings = [(p, q) for p, q in stayed if (p.lr, p.weight_decay) != (q.lr, q.weight_decay)]
     same = [(p, q) for p, q in stayed if (p.lr, p.weight_decay) == (q.lr, q.weight_decay)]
     layers = [1 for p, q in same if (p.layer_id, p.lr_scale) != (q.layer_id, q.lr_scale)]

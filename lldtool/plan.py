@@ -77,7 +77,8 @@ class Parameter:
     are neither settings nor the optimizer's defaults. `traits` are what its modules say of it:
     `NORM`, `NO_WEIGHT_DECAY`, `FROZEN`, `FROZEN_BY_TRAIN`, `FROZEN_BY_INIT_WEIGHTS` and
     `UPDATES_STATISTICS`. `state` is derived from traits and lr where it is not given, as in a plan
-    that lldtool 0.1 saved.
+    that lldtool 0.1 saved. `optimizer` is the key of its optimizer in an OptimWrapperDict, None
+    where there is one optimizer; a parameter in two optimizers is there twice.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Parameter:
     reason: Reasons = Reasons()
     traits: tuple[str, ...] = ()
     state: State = None  # type: ignore[assignment]  # never None once it is made
+    optimizer: str | None = None
 
     def __post_init__(self) -> None:
         """Derive the state where it is not given."""
@@ -164,8 +166,9 @@ class Model:
 class Optimizer:
     """The optimizer's class, and base lr and base weight decay as the config gives them.
 
-    `options` are the optimizer's other defaults, given in the config or not (betas, eps, …); None
-    in a plan that an lldtool saved which did not record them. `group_entries` are the other entries
+    `options` are the optimizer's other defaults, given in the config or not (betas, eps, …); of
+    several optimizers, the type and all defaults of each under its key. None in a plan that an
+    lldtool saved which did not record them. `group_entries` are the other entries
     of param groups that its code mentions, as LARS reads `lars_exclude`, or that of a scheduler or
     hook of the config; with `lr_scale` where a constructor attached it and did not apply it.
     """
@@ -205,7 +208,7 @@ class Constructor:
 
 @dataclass(frozen=True)
 class Layer:
-    """All parameters with the same `layer_id`, lr and lr_scale.
+    """All parameters of one optimizer with the same `layer_id`, lr and lr_scale.
 
     Where the constructor knows no layers, `layer_id` is None, and a layer is what one top-level
     module holds at one lr; what is trained and what is not are two layers then. `frozen` are the
@@ -217,6 +220,11 @@ class Layer:
     lr_scale: float | None
     parameters: tuple[Parameter, ...]
     frozen: tuple[UntrainedParameter, ...] = ()
+
+    @property
+    def optimizer(self) -> str | None:
+        """The key of its optimizer, where there are several."""
+        return self.parameters[0].optimizer if self.parameters else None
 
     @cached_property
     def trained(self) -> tuple[Parameter, ...]:
@@ -282,7 +290,7 @@ class Plan:
         members: dict[tuple[Any, ...], list[Parameter]] = defaultdict(list)
         for p in self.parameters:
             place = _place(p) if p.layer_id is not None else (*_place(p), p.is_trained)
-            members[(*place, p.lr, p.lr_scale)].append(p)
+            members[(*place, p.lr, p.lr_scale, p.optimizer)].append(p)
         frozen = dict(self._frozen_by_place)
         layers = [
             Layer(p.layer_id, p.lr, p.lr_scale, (p, *others), tuple(frozen.pop(_place(p), ())))
@@ -343,6 +351,25 @@ class Plan:
         return bool(self.layer_ids)
 
     @cached_property
+    def optimizers(self) -> dict[str, Optimizer]:
+        """The optimizers by their keys, where they are several; else empty."""
+        names = dict.fromkeys(p.optimizer for p in self.parameters if p.optimizer is not None)
+        options = self.optimizer.options or {}
+        known = {name: own for name, own in options.items() if names and isinstance(own, dict)}
+        return {
+            name: _optimizer_of(known.get(name, {})) for name in dict.fromkeys((*known, *names))
+        }
+
+    @cached_property
+    def group_options(self) -> frozenset[str] | None:
+        """The options that some optimizer has as an entry of its groups; None where not known."""
+        if self.optimizer.options is None:
+            return None
+        if self.optimizers:
+            return frozenset(name for one in self.optimizers.values() for name in one.options or ())
+        return frozenset(self.optimizer.options)
+
+    @cached_property
     def left_out_names(self) -> frozenset[str]:
         """The names of the parameters that require a gradient and are in no param group."""
         return frozenset(p.name for p in self.left_out)
@@ -369,6 +396,17 @@ class Plan:
         from lldtool.render.report import plan_html
 
         return plan_html(self)
+
+
+def _optimizer_of(options: Mapping[str, Any]) -> Optimizer:
+    """One of several optimizers, of its type and defaults."""
+    lr, weight_decay = map(options.get, ("lr", "weight_decay"))
+    return Optimizer(
+        str(options.get("type", "")),
+        lr if isinstance(lr, (int, float)) else None,
+        weight_decay if isinstance(weight_decay, (int, float)) else None,
+        {k: v for k, v in options.items() if k not in ("type", "lr", "weight_decay")},
+    )
 
 
 def _place(p: Parameter | UntrainedParameter) -> tuple[Any, ...]:
@@ -410,6 +448,7 @@ def _layer_row(layer: Layer) -> dict[str, Any]:
     decays = sorted({p.weight_decay for p in layer.parameters if p.weight_decay is not None})
     return {
         "layer_id": layer.layer_id,
+        "optimizer": layer.optimizer,
         "lr": layer.lr,
         "lr_scale": layer.lr_scale,
         "weight_decays": decays,

@@ -178,7 +178,11 @@ class Schedule:
     @cached_property
     def rows(self) -> list[tuple[Course, ...]]:
         """The courses, with neighbours together that are the very same."""
-        same = groupby(self.courses, key=lambda course: array("d", course.lrs).tobytes())
+
+        def what_is_shown(course: Course) -> tuple[str, bytes]:
+            return course.optimizer, array("d", course.lrs).tobytes()
+
+        same = groupby(self.courses, what_is_shown)
         return [tuple(courses) for _, courses in same]
 
     def why_rising(self) -> Stage | None:

@@ -4,6 +4,7 @@ import contextlib
 import tempfile
 
 from measure import IMPORT_TORCH, Part, lldtool
+
 from parts.size import SAVED, plans_of
 
 

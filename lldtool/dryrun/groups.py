@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,16 +42,19 @@ def read_parameters(
 
     Returns:
         The parameters in some group, those in none that need no gradient, and the rest; each in
-        the order of `model.named_parameters()`.
+        the order of `model.named_parameters()`. One that two optimizers have is there twice.
 
     Raises:
         LldtoolError: the settings of a parameter can't be told.
     """
     # mmengine's own kind of dict makes up a value anew each time that it is asked for.
-    groups = [(o, dict(g.items())) for o in optimizers.values() for g in o.param_groups]
-    place = {id(p): i for i, (_, group) in enumerate(groups) for p in group["params"]}
-    if len(place) < sum(len(group["params"]) for _, group in groups):
-        raise LldtoolError("a parameter is in the groups of two optimizers")
+    groups = [(key, dict(g.items())) for key, o in optimizers.items() for g in o.param_groups]
+    places: dict[int, list[int]] = defaultdict(list)  # tensor -> the groups that it is in
+    for index, (key, group) in enumerate(groups):
+        for p in group["params"]:
+            if any(groups[other][0] == key for other in places[id(p)]):
+                raise LldtoolError("a parameter is twice in the groups of one optimizer")
+            places[id(p)].append(index)
     types = {
         f"{path}.{name}" if path else name: type(module).__name__
         for path, module in model.named_modules()
@@ -60,31 +64,32 @@ def read_parameters(
     frozen: list[UntrainedParameter] = []
     left_out: list[UntrainedParameter] = []
     for name, tensor in model.named_parameters():
-        index = place.get(id(tensor))
-        if index is None:
+        if id(tensor) not in places:
             own = traits.get(name, ())
             rest = UntrainedParameter(name, _shape(tensor), numel_of(tensor), traits=own)
             (left_out if tensor.requires_grad else frozen).append(rest)
-            continue
-        optimizer, group = groups[index]
-        lr = _number(group, "lr")
-        scale = _number(group, "lr_scale") if "lr_scale" in group else _ratio(lr, base_lr)
-        trained.append(
-            Parameter(
-                name=name,
-                shape=_shape(tensor),
-                numel=numel_of(tensor),
-                dtype=str(tensor.dtype).removeprefix("torch."),
-                module_type=types.get(name, ""),
-                layer_id=_layer_id(group),
-                lr=lr,
-                lr_scale=scale,
-                weight_decay=_number(group, "weight_decay"),
-                group=index,
-                extras=_extras(group, optimizer.defaults),
-                traits=traits.get(name, ()),
+        for index in places.get(id(tensor), ()):
+            key, group = groups[index]
+            defaults = optimizers[key].defaults
+            lr, base = _number(group, "lr"), _number(defaults, "lr") if key else base_lr
+            scale = _number(group, "lr_scale") if "lr_scale" in group else _ratio(lr, base)
+            trained.append(
+                Parameter(
+                    name=name,
+                    shape=_shape(tensor),
+                    numel=numel_of(tensor),
+                    dtype=str(tensor.dtype).removeprefix("torch."),
+                    module_type=types.get(name, ""),
+                    layer_id=_layer_id(group),
+                    lr=lr,
+                    lr_scale=scale,
+                    weight_decay=_number(group, "weight_decay"),
+                    group=index,
+                    extras=_extras(group, defaults),
+                    traits=traits.get(name, ()),
+                    optimizer=key or None,
+                )
             )
-        )
     return tuple(trained), tuple(frozen), tuple(left_out)
 
 
@@ -111,12 +116,14 @@ def strangers(model: Any, optimizers: Mapping[str, Any]) -> int:
 
 
 def other_defaults(optimizers: Mapping[str, Any]) -> dict[str, Any]:
-    """What the optimizer does beside lr and weight decay; of several, by their names."""
-    others = {
-        name: {k: plain(v) for k, v in one.defaults.items() if k not in ("lr", "weight_decay")}
-        for name, one in optimizers.items()
+    """What the optimizer does beside lr and weight decay; of several, all by their keys."""
+    if "" in optimizers:
+        defaults = optimizers[""].defaults.items()
+        return {k: plain(v) for k, v in defaults if k not in ("lr", "weight_decay")}
+    return {
+        key: {"type": type(one).__name__, **{k: plain(v) for k, v in one.defaults.items()}}
+        for key, one in optimizers.items()
     }
-    return others.get("", others)
 
 
 def plain(value: Any) -> Any:

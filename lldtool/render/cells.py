@@ -176,6 +176,11 @@ def decay_cell(change: ParameterChange) -> Pair:
     return distinct(partial(setting, a), partial(setting, b))
 
 
+def optimizer_cell(change: ParameterChange) -> Pair:
+    """The optimizer of a parameter on both sides."""
+    return Pair(*(printable(side.optimizer or "–") for side in (change.a, change.b)))
+
+
 def layer_cell(change: ParameterChange) -> Pair:
     """The layer of a parameter on both sides."""
     return Pair(_whole(change.a.layer_id, 0), _whole(change.b.layer_id, 0))

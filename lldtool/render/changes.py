@@ -25,6 +25,7 @@ from lldtool.render.cells import (
     layer_ids,
     marker_of,
     numbers,
+    optimizer_cell,
     ratio_text,
 )
 from lldtool.render.contents import folded, largest_modules, patterns
@@ -73,7 +74,8 @@ def sections(diff: PlanDiff, *, every_layer: bool, every_parameter: bool) -> lis
     if every_parameter:
         found += [_parameters(diff), _parameters_not_on_both_sides(diff)]
     else:
-        found += [_weight_decay(diff), moved_between_layers(diff), not_on_both_sides(diff)]
+        found += [moved_between_optimizers(diff), _weight_decay(diff)]
+        found += [moved_between_layers(diff), not_on_both_sides(diff)]
     found += [optimizer_settings(diff), _shapes(diff)]
     return [section for section in found if section.rows]
 
@@ -143,6 +145,14 @@ _UNKNOWN = "reason unknown"
 def _short_reason(reason: Reason) -> str:
     short = {"base": "base weight decay", "constructor": _UNKNOWN}
     return short.get(reason.rule) or rule_text(reason)
+
+
+def moved_between_optimizers(diff: PlanDiff) -> Section:
+    """The parameters that another optimizer has, where both sides have several."""
+    groups: dict[tuple[Pair, str], list[str]] = defaultdict(list)
+    for change in diff.with_changed("optimizer"):
+        groups[optimizer_cell(change), ""].append(change.a.name)
+    return _by_change(diff, "moved between optimizers", groups, _modules)
 
 
 def moved_between_layers(diff: PlanDiff) -> Section:
@@ -285,6 +295,7 @@ def _modules(diff: PlanDiff, names: Collection[str]) -> str:
 def _parameters(diff: PlanDiff) -> Section:
     """A row for each parameter of which a setting differs."""
     cells: dict[str, Callable[[ParameterChange], Cell]] = {
+        "optimizer": optimizer_cell,
         "lr": lambda c: distinct(partial(lr, c.a.lr), partial(lr, c.b.lr)),
         "lr_scale": lambda c: distinct(
             partial(significant, c.a.lr_scale), partial(significant, c.b.lr_scale)

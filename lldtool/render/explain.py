@@ -37,6 +37,9 @@ def trail(plan: Plan, p: Parameter | UntrainedParameter) -> list[tuple[str, str]
         return [*steps, ("parameter", shape(p.shape)), *layer]
     steps.append(("parameter", f"{shape(p.shape)} in a {printable(p.module_type)}"))
     lr, decay = p.reason.lr, p.reason.weight_decay
+    if p.optimizer is not None:
+        kind = plan.optimizers[p.optimizer].type
+        steps.append(("optimizer", printable(f"{p.optimizer}: {kind}" if kind else p.optimizer)))
     if p.layer_id is not None:
         top = f" (0 to {lr.max_layer_id - 1})" if lr.max_layer_id is not None else ""
         steps.append(("layer", f"{p.layer_id}{top}"))

@@ -30,8 +30,12 @@ def parameter_tables(plan: Plan, whole: Plan, width: int) -> list[RenderableType
         rows = _folded(layer, prefix)
         title = Text()
         label = "" if layer.layer_id is None else f"layer {layer.layer_id}"
+        if label and layer.optimizer is not None:
+            label += f" of {printable(layer.optimizer)}"
         title.append(label or ", ".join(contents), style="bold")
         title.append(f"  {printable(prefix) or ', '.join(contents)}" if label else "")
+        if not label and layer.optimizer is not None:
+            title.append(f"  {printable(layer.optimizer)}", style="dim")
         if not layer.trained:
             title.append("  not trained", style="dim")
         else:

@@ -21,7 +21,7 @@ from lldtool.plan import Layer, Plan
 from lldtool.render.axis import axis_of, decayed_otherwise, points_of
 from lldtool.render.compare import Comparison
 from lldtool.render.contents import layer_contents
-from lldtool.render.schedule import names_of, which_layers
+from lldtool.render.schedule import row_name, which_layers
 from lldtool.schedule import Schedule, Stage
 from lldtool.text import printable, setting
 
@@ -151,7 +151,7 @@ def schedule_picture(schedule: Schedule, form: str, *, dark: bool = False) -> by
                 color=theme.alarm if rises else color,
                 linewidth=2.0 if rises else 1.1,
                 zorder=3 if rises else 2,
-                label=_label(names_of(schedule, row), _LONGEST_LABEL),
+                label=_label(row_name(schedule, row), _LONGEST_LABEL),
             )
         axes.set_xlim(0, _time(schedule, schedule.steps))
         axes.set_xlabel("iteration" if schedule.steps_per_epoch is None else "epoch")
@@ -357,7 +357,7 @@ def _depth_bar(figure: Figure, axes: Axes, schedule: Schedule, colors: Sequence[
     norm = BoundaryNorm([i - 0.5 for i in range(number + 1)], number)
     bar = figure.colorbar(ScalarMappable(norm, ListedColormap(colors)), ax=axes, pad=0.01)
     chosen = range(0, number, -(-number // 8))
-    names = [_label(names_of(schedule, schedule.rows[i]), _LONGEST_LABEL) for i in chosen]
+    names = [_label(row_name(schedule, schedule.rows[i]), _LONGEST_LABEL) for i in chosen]
     bar.set_ticks(chosen, labels=names)
     bar.ax.tick_params(length=0)
     bar.ax.minorticks_off()

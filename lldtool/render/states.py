@@ -20,7 +20,7 @@ _LATE = "which sets requires_grad to False after the optimizer is built"
 
 def state_word(state: str) -> str:
     """A state as a reader is shown it: `frozen by train()`."""
-    return _WORDS.get(state, state)
+    return _WORDS.get(state) or printable(state)
 
 
 def counted_word(p: Parameter) -> str:

@@ -17,7 +17,7 @@ from lldtool.text import lr, printable, setting, shape
 
 _COLUMNS = (
     "name", "shape", "numel", "dtype", "module_type", "layer_id",
-    "lr", "lr_scale", "weight_decay", "group", "state",
+    "lr", "lr_scale", "weight_decay", "group", "state", "optimizer",
 )  # fmt: skip
 
 
@@ -29,6 +29,7 @@ def plan_csv(plan: Plan) -> str:
     for p in plan.parameters:
         row = {c: getattr(p, c) for c in _COLUMNS} | {"shape": "x".join(map(str, p.shape))}
         row |= {key: printable(row[key]) for key in ("name", "dtype", "module_type")}
+        row["optimizer"] = printable(p.optimizer or "")
         writer.writerow(row.values())
     return out.getvalue()
 
@@ -58,7 +59,7 @@ def _layer_rows(plan: Plan, whole: Plan) -> list[str]:
     layers = plan.layers_and_frozen
     if any(len(layer.trained) < len(layer.names) for layer in layers):
         columns["state"] = [_state(layer) for layer in layers]
-    left = ("contents", "weight decay", "state")
+    left = ("contents", "optimizer", "weight decay", "state")
     rows = [[" ".join(cell.split()) for cell in row] for row in zip(*columns.values(), strict=True)]
     return markdown_table(list(columns), rows, right=[t for t in columns if t not in left])
 
@@ -71,8 +72,10 @@ def _state(layer: Layer) -> str:
 
 
 def _parameter_rows(plan: Plan) -> list[str]:
-    titles = ("layer", "name", "shape", "lr", "lr_scale", "weight decay", "state")
-    rows = [
+    titles: tuple[str, ...] = (
+        "layer", "name", "shape", "lr", "lr_scale", "weight decay", "state",
+    )  # fmt: skip
+    rows: list[tuple[str, ...]] = [
         ("" if p.layer_id is None else str(p.layer_id), printable(p.name), shape(p.shape),
          lr(p.lr), setting(p.lr_scale), setting(p.weight_decay), state_word(p.state))
         for p in plan.parameters
@@ -82,7 +85,12 @@ def _parameter_rows(plan: Plan) -> list[str]:
          "–", "–", "–", f"{state_word('frozen')}, {state_word('left out')}")
         for p in plan.frozen
     ]  # fmt: skip
-    return markdown_table(titles, rows, right=[t for t in titles if t not in ("name", "state")])
+    if plan.optimizers:
+        titles = (*titles, "optimizer")
+        keys = [*(printable(p.optimizer or "") for p in plan.parameters), *["–"] * len(plan.frozen)]
+        rows = [(*row, key) for row, key in zip(rows, keys, strict=True)]
+    left = ("name", "state", "optimizer")
+    return markdown_table(titles, rows, right=[t for t in titles if t not in left])
 
 
 def markdown_table(

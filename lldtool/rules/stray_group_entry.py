@@ -83,9 +83,9 @@ optim_wrapper = dict(
     def check(self, subject: Subject) -> Iterator[Found]:
         """Entries of custom keys that are no option and no setting of the optimizer."""
         plan = subject.plan
-        if "custom_keys" in ignored(subject) or plan.optimizer.options is None:
+        if "custom_keys" in ignored(subject) or plan.group_options is None:
             return
-        settings = {"lr", "weight_decay", "lr_mult", "decay_mult", *plan.optimizer.options}
+        settings = {"lr", "weight_decay", "lr_mult", "decay_mult", *plan.group_options}
         settings.update(plan.optimizer.group_entries)
         for key, entry in custom_keys(subject):
             strays = [option for option in entry if option not in settings]

@@ -153,16 +153,27 @@ def test_an_amp_wrapper_built_by_position(plan_of):
     assert {p["lr"] for p in plan["parameters"]} == {9.0}
 
 
-def test_a_parameter_in_two_optimizers_is_an_error(tmp_path):
+def test_a_parameter_in_two_optimizers_is_shown_in_both(plan_of):
     head, config = with_constructor(
         "one, two = (OptimWrapper(torch.optim.SGD(model.parameters(), lr=lr)) for lr in (1, 2)); "
         "return OptimWrapperDict(a=one, b=two)"
+    )
+    plan = plan_of("self.fc = nn.Linear(2, 3)", head, config)
+    assert [(p["name"], p["optimizer"], p["lr"]) for p in plan["parameters"]] == [
+        ("fc.weight", "a", 1.0), ("fc.weight", "b", 2.0),
+        ("fc.bias", "a", 1.0), ("fc.bias", "b", 2.0),
+    ]  # fmt: skip
+
+
+def test_a_parameter_twice_in_one_optimizer_is_an_error(tmp_path):
+    head, config = with_constructor(
+        "return OptimWrapper(torch.optim.SGD([*model.parameters()] * 2, lr=1))"
     )
     (tmp_path / "net.py").write_text(head + NET.format(body="self.fc = nn.Linear(2, 3)"))
     (tmp_path / "config.py").write_text(config)
     result = lldtool_process("inspect", "config.py", cwd=tmp_path)
     assert result.code == 2
-    assert "a parameter is in the groups of two optimizers" in result.err
+    assert "a parameter is twice in the groups of one optimizer" in result.err
     assert result.err.startswith("error: config.py: ")
 
 

@@ -37,7 +37,17 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent
 #: Titles of columns that are no numbers.
-_WORDS = ("", "contents", "weight decay", "value", "change", "parameters", "reason", "name")
+_WORDS = (
+    "",
+    "contents",
+    "weight decay",
+    "value",
+    "change",
+    "parameters",
+    "reason",
+    "name",
+    "optimizer",
+)
 
 
 @dataclass(frozen=True)
@@ -195,9 +205,14 @@ def _parameters(plan: Plan) -> dict[str, Any]:
     rows += [_parameter_in_no_group(p, state_word("frozen")) for p in plan.frozen]
     rows += [_parameter_in_no_group(p, state_word("left out")) for p in plan.left_out]
     names = {"layer": "Layer", "state": "State", "decayed": "Weight decay", "reason": "Reason"}
+    names["optimizer"] = "Optimizer"
     options = {name: list(dict.fromkeys(r["filters"][name] for r in rows)) for name in names}
-    words = ("name", "shape", "state", "reason")
-    titles = ("layer", "name", "shape", "state", "lr", "lr_scale", "weight decay", "reason")
+    words = ("name", "shape", "state", "reason", "optimizer")
+    titles = ["layer", "name", "shape", "state", "lr", "lr_scale", "weight decay", "reason"]
+    if plan.optimizers:
+        titles.append("optimizer")
+        for row in rows:
+            row["cells"].append(_word(row["filters"]["optimizer"]))
     return {
         "columns": [{"title": title, "numeric": title not in words} for title in titles],
         "filters": [
@@ -221,6 +236,7 @@ def _parameter(p: Parameter) -> dict[str, Any]:
     ]  # fmt: skip
     decayed = decayed if p.is_trained else "–"
     filters = {"name": name, "layer": layer, "state": state, "decayed": decayed, "reason": reason}
+    filters["optimizer"] = "–" if p.optimizer is None else printable(p.optimizer)
     return {"filters": filters, "cells": cells, "faint": not p.is_trained}
 
 
@@ -229,6 +245,7 @@ def _parameter_in_no_group(p: UntrainedParameter, state: str) -> dict[str, Any]:
     cells = [_number(p.layer_id, layer), _word(name), _word(shape(p.shape)), _word(state)]
     cells += [*[_number(None)] * 3, _word("–")]
     filters = {"name": name, "layer": layer, "state": state, "decayed": "–", "reason": "–"}
+    filters["optimizer"] = "–"
     return {"filters": filters, "cells": cells, "faint": True}
 
 
