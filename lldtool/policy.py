@@ -20,7 +20,7 @@ from msgspec import UNSET, Meta, UnsetType
 from lldtool.errors import LldtoolError
 from lldtool.findings import Severity
 from lldtool.rules import Rule, all_rules, codes_of
-from lldtool.source import split_revision
+from lldtool.source import split_package, split_revision
 from lldtool.source.discovery import matches_any, stable_name
 
 if sys.version_info >= (3, 11):
@@ -199,7 +199,7 @@ class Policy:
             codes = selection.applied_to(codes)
         if self.per_config_ignores:
             named, revision = split_revision(config)
-            is_path = revision is None and "::" not in config
+            is_path = revision is None and split_package(config) is None
             name = stable_name(str(path) if is_path else named, self.root)
             ignored = [
                 codes_of(selector)

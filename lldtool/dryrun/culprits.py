@@ -17,7 +17,7 @@ from typing import Any
 
 from lldtool.dryrun.config import describe
 from lldtool.dryrun.registries import type_name
-from lldtool.errors import Culprit
+from lldtool.errors import Culprit, text_of
 from lldtool.rules._options import KNOWN_OPTIONS, near
 from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit
 from lldtool.text import quoted
@@ -150,7 +150,7 @@ def _unknown_arguments(
     error: BaseException, wrapper: Any, reads: Collection[str]
 ) -> Iterator[_Suspect]:
     """An argument that a class does not take."""
-    named = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    named = re.search(r"unexpected keyword argument '(\w+)'", text_of(error))
     if named is None:
         return
     key, homes = named[1], _homes(wrapper, reads)
