@@ -58,7 +58,7 @@ def run(task: Task[Result], *requests: Request) -> Result:
         error.config = error.config or request.name
         blocked = next((e for e in chain(error) if isinstance(e, NetworkBlockedError)), None)
         if blocked is not None:
-            raise _download_error(error, blocked.host) from error.__cause__
+            raise _download_error(error, blocked) from error.__cause__
         if stand_ins.needed_for_real(error):
             return start_over(task, *requests)
         raise
@@ -130,9 +130,10 @@ def _needed_package_error(used: StandInUsed, name: str | None) -> LldtoolError:
     return LldtoolError(f"the model needs {used.name} of {module}, which {state}", config=name)
 
 
-def _download_error(error: LldtoolError, host: str) -> LldtoolError:
+def _download_error(error: LldtoolError, blocked: NetworkBlockedError) -> LldtoolError:
+    missed = "" if str(blocked) in error.message else ", and failed without that"
     return LldtoolError(
-        f"tried to download from {host} while it was built: {error.message}",
+        f"tried to download from {blocked.host} while it was built{missed}: {error.message}",
         config=error.config,
         hint="--allow-network permits it",
     )

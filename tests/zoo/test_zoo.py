@@ -105,6 +105,8 @@ def test_schedules_are_bit_equal():
             for course in made.courses
             for parameter in course.parameters
         }
+        trained = {p.name for p in made.plan.trained}
+        expected = expected and {name: lr for name, lr in expected.items() if name in trained}
         compared += expected == hashes
         different += [name] if expected is not None and expected != hashes else []
     assert (different, only_lldtool) == ([], [])
