@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from lldtool.errors import LldtoolError
+from lldtool.text import NOT_IN_JSON, strict_json
 
 SCHEMA_VERSION = 1
 
@@ -419,10 +420,10 @@ def dump_by_line(content: Mapping[str, Any]) -> str:
     lines = []
     for key, value in content.items():
         if isinstance(value, (list, tuple)) and value:
-            items = ",\n".join(f"  {json.dumps(item)}" for item in value)
-            lines.append(f"{json.dumps(key)}: [\n{items}\n ]")
+            items = ",\n".join(f"  {strict_json(item)}" for item in value)
+            lines.append(f"{strict_json(key)}: [\n{items}\n ]")
         else:
-            lines.append(f"{json.dumps(key)}: {json.dumps(value)}")
+            lines.append(f"{strict_json(key)}: {strict_json(value)}")
     return "{\n " + ",\n ".join(lines) + "\n}\n"
 
 
@@ -441,10 +442,13 @@ def plan_from_json(text: str | bytes, *, source: str = "plan") -> Plan:
     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         # Five times as fast as the standard library, but knows no NaN and no infinity.
         plan = msgspec.json.decode(text, type=Plan)
-        if _mentions_schema(text) and 1 <= plan.schema_version <= SCHEMA_VERSION:
+        is_read = _mentions(text, '"schema_version"') and not any(
+            _mentions(text, f'"{name}"') for name in NOT_IN_JSON
+        )
+        if is_read and 1 <= plan.schema_version <= SCHEMA_VERSION:
             return plan
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_constant=str)
     except (ValueError, RecursionError) as error:
         raise LldtoolError(f"not a saved plan: {error}", config=source) from error
     if not _has_schema(content):
@@ -459,14 +463,14 @@ def plan_from_json(text: str | bytes, *, source: str = "plan") -> Plan:
             hint="pip install --upgrade lldtool",
         )
     try:
-        return msgspec.convert(content, Plan)
+        return msgspec.convert(_with_numbers(content), Plan)
     except msgspec.ValidationError as error:
         raise LldtoolError(f"not a saved plan: {error}", config=source) from error
 
 
 def is_plan(text: str | bytes) -> bool:
     """Whether JSON is a saved plan, rather than an mmengine config in JSON or no JSON at all."""
-    if not _mentions_schema(text):
+    if not _mentions(text, '"schema_version"'):
         return False
     try:
         return _has_schema(json.loads(text))
@@ -474,10 +478,27 @@ def is_plan(text: str | bytes) -> bool:
         return False
 
 
-def _mentions_schema(text: str | bytes) -> bool:
-    """Whether there is what every saved plan has."""
-    key = '"schema_version"'
-    return key.encode() in text if isinstance(text, bytes) else key in text
+def _mentions(text: str | bytes, part: str) -> bool:
+    return part.encode() in text if isinstance(text, bytes) else part in text
+
+
+#: The fields of a plan that are numbers or lists of them, and those that hold any value.
+_NUMBERS = frozenset({"lr", "lr_scale", "weight_decay", "mult", "would_give", "auto_scale_lr"})
+_ANY_VALUES = frozenset({"paramwise_cfg", "options", "extras", "param_scheduler"})
+
+
+def _with_numbers(content: object, *, here: bool = False, below: bool = False) -> object:
+    """A plan's JSON with numbers in the place of the strings that `strict_json` writes for them."""
+    if isinstance(content, dict):
+        return {
+            key: _with_numbers(
+                value, here=below or key in _NUMBERS, below=below or key in _ANY_VALUES
+            )
+            for key, value in content.items()
+        }
+    if isinstance(content, list):
+        return [_with_numbers(item, here=here or below, below=below) for item in content]
+    return NOT_IN_JSON.get(content, content) if here and isinstance(content, str) else content
 
 
 def _has_schema(content: object) -> bool:

@@ -5,14 +5,36 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+#: The numbers that JSON lacks, by the strings that stand for them there.
+NOT_IN_JSON = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 #: What a terminal without UTF-8 gets in the place of these.
 _ASCII = str.maketrans(
     {"×": "x", "·": "|", "…": ".", "–": "-", "█": "#", "÷": "/", "→": "->", "−": "-"}
 )
 _ASCII |= str.maketrans(dict(zip("▁▂▃▄▅▆▇↑↓", "_.-=+*%^v", strict=True)))
 _ASCII |= str.maketrans({c: "#" if i > 3 else " " for i, c in enumerate("▏▎▍▌▋▊▉")})
+
+
+def strict_json(content: object, *, indent: int | None = None) -> str:
+    """JSON that every reader takes: NaN and the infinities are the strings of `NOT_IN_JSON`."""
+    encode = json.JSONEncoder(allow_nan=False, indent=indent).encode
+    try:
+        return encode(content)
+    except ValueError:  # there is such a number
+        return encode(_in_json(content))
+
+
+def _in_json(content: object) -> object:
+    if isinstance(content, float) and not math.isfinite(content):
+        return "NaN" if math.isnan(content) else "Infinity" if content > 0 else "-Infinity"
+    if isinstance(content, Mapping):
+        return {
+            _in_json(key) if isinstance(key, float) else key: _in_json(value)
+            for key, value in content.items()
+        }
+    return [_in_json(x) for x in content] if isinstance(content, (list, tuple)) else content
 
 
 def printable(text: str) -> str:

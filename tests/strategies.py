@@ -1,5 +1,6 @@
 """Plans with anything in them, for hypothesis."""
 
+import math
 from dataclasses import replace
 from typing import get_args
 
@@ -24,6 +25,7 @@ HOSTILE = [
     "|", "`", "```\n", "~~~", "**", "__", "<script>", "<!--", "-->", "&amp;", "]]>", "<![CDATA[",
     "::error::", "\n::error::x", "##[error]", "%0A", "%", ",", ":", "](x)", "![x](y)", "- ", "1. ",
     "===", "---", "> ", "# ", "    ", "\\", "{0}", "嵌入", "é", "👩‍👩‍👧", "$x$", "'", '"', "/",
+    "=1+1", "+", "-", "@SUM", "＝",
     "..", "/.mim/configs/",
 ]  # fmt: skip
 #: Any text, and more often what readers of some format take for more than text.
@@ -31,9 +33,9 @@ anything = st.lists(
     st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(codec=None), max_size=4)), max_size=6
 ).map("".join)
 
-# What JSON can hold: any text but lone surrogates, any float but NaN, which equals nothing.
+# What a plan's JSON can hold: any text but lone surrogates, any float. One NaN, which is itself.
 text = anything.map(lambda text: text.encode(errors="ignore").decode())
-floats = st.floats(allow_nan=False)
+floats = st.floats(allow_nan=False) | st.just(math.nan)
 optional_floats = st.none() | floats
 shapes = st.lists(st.integers(0, 10_000), max_size=5).map(tuple)
 json_values = st.recursive(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping
 from typing import Any
@@ -150,9 +151,10 @@ def _number(group: Mapping[str, Any], setting: str) -> float | None:
     """A setting as a float; an lr may be a tensor of one element."""
     value = group.get(setting)
     try:
-        return None if value is None else float(value)
+        number = None if value is None else float(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise LldtoolError(f"the {setting} of a param group is no number: {value!r:.80}") from error
+    return math.nan if number != number else number  # one NaN for all, which equals itself
 
 
 def _ratio(lr: float | None, base_lr: float | None) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
@@ -23,7 +22,7 @@ from lldtool.render.reasons import (
 from lldtool.render.states import group_text, state_text, untrained
 from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.terminal import notes_table, rendered
-from lldtool.text import plural, printable, shape, value
+from lldtool.text import plural, printable, shape, strict_json, value
 
 _SETTINGS = {"lr": "lr", "weight_decay": "weight decay"}
 
@@ -166,7 +165,7 @@ def explanation_json(
             {**asdict(p), "trail": [[label.strip(), text] for label, text in trail(plan, p)]}
             for p in parameters
         ]
-    return json.dumps(content, indent=1) + "\n"
+    return strict_json(content, indent=1) + "\n"
 
 
 _KEY_COLUMNS = ("key or option", "matches", "decides", "without it")
@@ -204,7 +203,7 @@ def keys_json(plan: Plan, keys: Sequence[Key]) -> str:
     """The same for a script."""
     rows = [{**asdict(key), "value": _value_of(plan, key)} for key in keys]
     content = {"schema_version": 1, "config": plan.config, "keys": rows}
-    return json.dumps(content, indent=1) + "\n"
+    return strict_json(content, indent=1) + "\n"
 
 
 def _key_rows(plan: Plan, keys: Sequence[Key], *, values: bool) -> list[tuple[str, ...]]:

@@ -15,7 +15,7 @@ from lldtool.errors import ConstructorError
 from lldtool.findings import Severity
 from lldtool.keys import Effects, Key, keys_of
 from lldtool.plan import Parameter, Plan
-from lldtool.rules._parameters import NameIndex, kind_of
+from lldtool.rules._parameters import NameIndex, is_valid_setting, kind_of
 
 #: The keys that lead to the options of the constructor.
 PARAMWISE_CFG = ("optim_wrapper", "paramwise_cfg")
@@ -131,8 +131,12 @@ class Subject:
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
-        """The parameters that are trained."""
-        return self.plan.trained
+        """The parameters that are trained, but those of which LLD210 reports a setting."""
+        return tuple(
+            p
+            for p in self.plan.trained
+            if is_valid_setting(p.lr) and is_valid_setting(p.weight_decay)
+        )
 
     @cached_property
     def by_kind(self) -> Mapping[str, Sequence[Parameter]]:
