@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,8 @@ UPDATES_STATISTICS = "updates_statistics"
 #: not: `frozen` does not require a gradient, `frozen_by_train` no longer does once `model.train()`
 #: or `init_weights()` was called, and `zero_lr` has lr 0, which no scheduler raises.
 State = Literal["trained", "frozen", "frozen_by_train", "zero_lr"]
+#: What a constructor calls a layer: its depth, or a name.
+LayerId = int | float | str
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Parameter:
     numel: int
     dtype: str
     module_type: str
-    layer_id: int | None
+    layer_id: LayerId | None
     lr: float | None
     lr_scale: float | None
     weight_decay: float | None
@@ -135,7 +137,7 @@ class UntrainedParameter:
     name: str
     shape: tuple[int, ...]
     numel: int
-    layer_id: int | None = None
+    layer_id: LayerId | None = None
     traits: tuple[str, ...] = ()
 
     @property
@@ -213,7 +215,7 @@ class Layer:
     layer's frozen parameters that are in no param group.
     """
 
-    layer_id: int | None
+    layer_id: LayerId | None
     lr: float | None
     lr_scale: float | None
     parameters: tuple[Parameter, ...]
@@ -291,7 +293,7 @@ class Plan:
             else Layer(None, p.lr, p.lr_scale, (p, *others))
             for p, *others in members.values()
         ]
-        return tuple(sorted(layers, key=_depth))
+        return tuple(_in_order(layers))
 
     @cached_property
     def layers_and_frozen(self) -> tuple[Layer, ...]:
@@ -305,9 +307,7 @@ class Plan:
             for place, own in self._frozen_by_place.items()
             if place not in present
         ]
-        numbered = sorted(
-            (layer for layer in (*frozen, *self.layers) if layer.layer_id is not None), key=_depth
-        )
+        numbered = _in_order(x for x in (*frozen, *self.layers) if x.layer_id is not None)
         modules = [layer for layer in self.layers if layer.layer_id is None]
         others: list[Layer] = []
         for layer in (layer for layer in frozen if layer.layer_id is None):
@@ -334,9 +334,9 @@ class Plan:
         return tuple(p for p in self.parameters if p.is_trained)
 
     @cached_property
-    def layer_ids(self) -> frozenset[int]:
-        """The layers that the constructor put parameters in; none where it knows no layers."""
-        return frozenset(p.layer_id for p in self.parameters if p.layer_id is not None)
+    def layer_ids(self) -> tuple[LayerId, ...]:
+        """The layers that the constructor put parameters in, in order; none where it knows none."""
+        return layer_order(p.layer_id for p in self.parameters)
 
     @property
     def has_layers(self) -> bool:
@@ -372,9 +372,18 @@ def _place(p: Parameter | UntrainedParameter) -> tuple[Any, ...]:
     return (0, p.layer_id) if p.layer_id is not None else (1, p.top_level_module)
 
 
-def _depth(layer: Layer) -> tuple[bool, int]:
-    """Sorts by layer_id; a stable sort leaves layers without one in the model's order, last."""
-    return layer.layer_id is None, layer.layer_id or 0
+def layer_order(ids: Iterable[LayerId | None]) -> tuple[LayerId, ...]:
+    """Each layer id once: the numbers in order, then the names as they come, without None."""
+    found = [layer_id for layer_id in dict.fromkeys(ids) if layer_id is not None]
+    names = [layer_id for layer_id in found if isinstance(layer_id, str)]
+    return (*sorted(x for x in found if not isinstance(x, str)), *names)
+
+
+def _in_order(layers: Iterable[Layer]) -> list[Layer]:
+    """The layers by `layer_order`; those without an id last, as they come."""
+    unordered = list(layers)
+    place = {layer_id: i for i, layer_id in enumerate(layer_order(x.layer_id for x in unordered))}
+    return sorted(unordered, key=lambda x: len(place) if x.layer_id is None else place[x.layer_id])
 
 
 def plan_to_json(plan: Plan) -> str:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
-from lldtool.plan import Plan
+from lldtool.plan import LayerId, Plan
 
 STEM, BLOCK, HEAD = "stem", "block", "head"
 
@@ -25,7 +25,7 @@ class Roles:
     nor in the head, without what is not trained outside of numbered modules.
     """
 
-    labels: dict[int, str]
+    labels: dict[LayerId, str]
     blocks: frozenset[_Numbers]
     inner: frozenset[str]
 
@@ -41,7 +41,7 @@ def roles_of(plan: Plan) -> Roles:
     The blocks are the largest sequence of numbered modules in several layers. The lowest layer is
     the stem if it comes before all of them, the highest the head if it comes after.
     """
-    layers_of: dict[str, set[int]] = defaultdict(set)  # numbered module -> layers of its parameters
+    layers_of: dict[str, set[LayerId]] = defaultdict(set)  # by numbered module
     for p in plan.parameters:
         if p.layer_id is not None:
             for module in _numbered_modules(p.name):
@@ -66,16 +66,16 @@ def roles_of(plan: Plan) -> Roles:
     return Roles(ends | blocks, frozenset(numbers.values()), _inner(plan, ends))
 
 
-def _ends(plan: Plan, in_blocks: Collection[int]) -> dict[int, str]:
+def _ends(plan: Plan, in_blocks: Collection[LayerId]) -> dict[LayerId, str]:
     """The layers before and after those that hold blocks."""
     if not in_blocks:
         return {}
-    lowest, highest = min(plan.layer_ids), max(plan.layer_ids)
-    stem = {lowest: STEM} if lowest < min(in_blocks) else {}
-    return stem | ({highest: HEAD} if highest > max(in_blocks) else {})
+    first, last = plan.layer_ids[0], plan.layer_ids[-1]
+    stem = {} if first in in_blocks else {first: STEM}
+    return stem | ({} if last in in_blocks else {last: HEAD})
 
 
-def _inner(plan: Plan, ends: Collection[int]) -> frozenset[str]:
+def _inner(plan: Plan, ends: Collection[LayerId]) -> frozenset[str]:
     trained = {p.name for p in plan.parameters if p.layer_id not in ends}
     others = {p.name for p in (*plan.frozen, *plan.left_out) if any(_numbered_modules(p.name))}
     return frozenset(trained | others)
@@ -95,13 +95,13 @@ def _mask(module: str) -> str:
 _NUMBER = re.compile(r"\d+")
 
 
-def _main_sequence(plan: Plan, layers_of: Mapping[str, Set[int]]) -> str | None:
+def _main_sequence(plan: Plan, layers_of: Mapping[str, Set[LayerId]]) -> str | None:
     """The mask of the blocks; None where nothing numbered spreads over layers.
 
     A block is the outermost numbered module that lies in one layer: what it holds is part of it,
     and what holds it is a stage.
     """
-    spread: dict[str, set[int]] = defaultdict(set)  # mask of blocks -> the layers that they are in
+    spread: dict[str, set[LayerId]] = defaultdict(set)  # by mask of blocks
     numel: Counter[str] = Counter()
     for p in plan.parameters:
         for module in _numbered_modules(p.name):

@@ -122,11 +122,20 @@ def shortened(items: Sequence[str], most: int) -> list[str]:
     return [*items[:most], *more]
 
 
-def ranges(numbers: Iterable[int], joint: str = "–") -> str:
-    """`0–4, 7`: numbers in order, neighbours as a range; two of them, `1, 2`, are none."""
-    runs: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if runs and runs[-1][-1] + 1 == number:
+def layer_name(layer_id: float | str | None) -> str:
+    """A layer as its constructor calls it."""
+    return "–" if layer_id is None else printable(str(layer_id))
+
+
+def ranges(layer_ids: Iterable[float | str], joint: str = "–") -> str:
+    """`0–4, 7`: numbers in order, neighbours as a range; two of them, `1, 2`, are none. Then names.
+
+    Only whole numbers are neighbours.
+    """
+    found = dict.fromkeys(layer_ids)
+    runs: list[list[float]] = []
+    for number in sorted(x for x in found if not isinstance(x, str)):
+        if runs and isinstance(number, int) and runs[-1][-1] + 1 == number:
             runs[-1].append(number)
         else:
             runs.append([number])
@@ -134,7 +143,8 @@ def ranges(numbers: Iterable[int], joint: str = "–") -> str:
         [f"{run[0]}{joint}{run[-1]}"] if len(run) > 2 else [str(number) for number in run]
         for run in runs
     )
-    return ", ".join(part for some in parts for part in some)
+    names = (printable(x) for x in found if isinstance(x, str))
+    return ", ".join([*(part for some in parts for part in some), *names])
 
 
 def value(content: object) -> str:

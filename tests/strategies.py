@@ -44,6 +44,7 @@ json_values = st.recursive(
     max_leaves=5,
 )
 options = st.none() | st.dictionaries(text, json_values, max_size=3)
+layer_ids = st.none() | st.integers(-1, 100) | st.floats(-2, 100) | text
 reasons = st.builds(
     Reason, rule=text, key=st.none() | text, mult=optional_floats, beats=st.tuples(text)
 )
@@ -54,7 +55,7 @@ parameters = st.builds(
     numel=st.integers(0, 10**12),
     dtype=text,
     module_type=text,
-    layer_id=st.none() | st.integers(-1, 100),
+    layer_id=layer_ids,
     lr=optional_floats,
     lr_scale=optional_floats,
     weight_decay=optional_floats,
@@ -68,7 +69,7 @@ untrained = st.builds(
     name=text,
     shape=shapes,
     numel=st.integers(0, 10**12),
-    layer_id=st.none() | st.integers(-1, 100),
+    layer_id=layer_ids,
 )
 plans = st.builds(
     Plan,

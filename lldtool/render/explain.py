@@ -22,7 +22,7 @@ from lldtool.render.reasons import (
 from lldtool.render.states import group_text, state_text, untrained
 from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.terminal import notes_table, rendered
-from lldtool.text import plural, printable, shape, strict_json, value
+from lldtool.text import layer_name, plural, printable, shape, strict_json, value
 
 _SETTINGS = {"lr": "lr", "weight_decay": "weight decay"}
 
@@ -31,13 +31,13 @@ def trail(plan: Plan, p: Parameter | UntrainedParameter) -> list[tuple[str, str]
     """Label and text of each step from the state of a parameter to its settings."""
     steps = [("state", state_text(plan, p))]
     if isinstance(p, UntrainedParameter):
-        layer = [("layer", str(p.layer_id))] if p.layer_id is not None else []
+        layer = [("layer", layer_name(p.layer_id))] if p.layer_id is not None else []
         return [*steps, ("parameter", shape(p.shape)), *layer]
     steps.append(("parameter", f"{shape(p.shape)} in a {printable(p.module_type)}"))
     lr, decay = p.reason.lr, p.reason.weight_decay
     if p.layer_id is not None:
         top = f" (0 to {lr.max_layer_id - 1})" if lr.max_layer_id is not None else ""
-        steps.append(("layer", f"{p.layer_id}{top}"))
+        steps.append(("layer", f"{layer_name(p.layer_id)}{top}"))
     if not p.is_trained:
         return [*steps, ("param group", group_text(p))]
     steps.append(("lr", f"{lr_formula(plan, [p])}   {rule_text(lr)}"))

@@ -12,7 +12,7 @@ from lldtool.render.contents import layer_contents
 from lldtool.render.spreadsheet import csv_text
 from lldtool.render.states import state_word
 from lldtool.render.summary import header, joint, totals
-from lldtool.text import lr, printable, setting, shape
+from lldtool.text import layer_name, lr, printable, setting, shape
 
 _COLUMNS = (
     "name", "shape", "numel", "dtype", "module_type", "layer_id",
@@ -69,12 +69,12 @@ def _state(layer: Layer) -> str:
 def _parameter_rows(plan: Plan) -> list[str]:
     titles = ("layer", "name", "shape", "lr", "lr_scale", "weight decay", "state")
     rows = [
-        ("" if p.layer_id is None else str(p.layer_id), printable(p.name), shape(p.shape),
+        ("" if p.layer_id is None else layer_name(p.layer_id), printable(p.name), shape(p.shape),
          lr(p.lr), setting(p.lr_scale), setting(p.weight_decay), state_word(p.state))
         for p in plan.parameters
     ]  # fmt: skip
     rows += [
-        ("" if p.layer_id is None else str(p.layer_id), printable(p.name), shape(p.shape),
+        ("" if p.layer_id is None else layer_name(p.layer_id), printable(p.name), shape(p.shape),
          "–", "–", "–", f"{state_word('frozen')}, {state_word('left out')}")
         for p in plan.frozen
     ]  # fmt: skip

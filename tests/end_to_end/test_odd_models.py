@@ -235,3 +235,50 @@ def test_a_deeply_nested_json_is_one_line(tmp_path):
     result = lldtool_process("inspect", "deep.json", cwd=tmp_path)
     assert result.code == 2
     assert len(result.err.splitlines()) == 1
+
+
+CONSTRUCTOR = """
+import torch
+from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class Own(DefaultOptimWrapperConstructor):
+    def add_params(self, params, module, prefix='', **kwargs):
+        for number, (name, tensor) in enumerate(module.named_parameters()):
+            params.append(dict(params=[tensor], lr=self.base_lr / (number + 1), {entry}))
+"""
+OWN = CONFIG.replace(
+    "lr=0.1, weight_decay=0.01)", "lr=0.1), constructor='Own', paramwise_cfg=dict(own=1)"
+)
+STACK = "self.body = nn.Sequential(*(nn.Linear(2, 2, bias=False) for _ in range(3)))"
+
+
+@pytest.mark.parametrize(
+    ("entry", "ids"),
+    [
+        ("layer_id=2.5 - number", [0.5, 1.5, 2.5]),
+        ("layer_id=torch.tensor(number)", [0, 1, 2]),
+        ("layer_id=['stem', 'body', 'head'][number]", ["stem", "body", "head"]),
+        ("layer_id=['2', 10, 9][number]", [9, 10, "2"]),
+        ("layer_id=[3, None, 1][number]", [1, 3, None]),
+        ("layer_id=(number, 'x')", ["[0, 'x']", "[1, 'x']", "[2, 'x']"]),
+        ("layer_id=float('nan')", ["nan", "nan", "nan"]),
+        ("group_name=f'layer_{2 - number}_decay'", [0, 1, 2]),
+        ("group_name=['layer_²', 'layer_x', 'layer_' + '9' * 5000][number]", [None, None, None]),
+    ],
+)
+def test_a_layer_is_what_the_constructor_calls_it(entry, ids, plan_of, cli, tmp_path):
+    plan = plan_of(STACK, CONSTRUCTOR.replace("{entry}", entry), OWN)
+    assert [layer["layer_id"] for layer in plan["layers"]] == ids
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    for command in (
+        "inspect PLAN", "inspect PLAN --params --format markdown", "explain PLAN",
+        "explain PLAN *", "diff PLAN PLAN", "compare PLAN PLAN", "report PLAN", "check PLAN",
+    ):  # fmt: skip
+        result = cli(*command.replace("PLAN", str(tmp_path / "plan.json")).split())
+        assert result.code in (0, 1), result.err
+        assert "itself" not in result.err
+    named = ids[0] if ids[0] is not None else "none"
+    result = cli("inspect", tmp_path / "plan.json", "--layer", named, "--format", "csv")
+    assert result.code == (2 if named == "none" else 0)
