@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lldtool.plan import Parameter, Plan, Reason, Reasons
 
@@ -79,14 +80,22 @@ def keys_of(plan: Plan) -> list[Key]:
     options = plan.constructor.paramwise_cfg
     reasons = Counter(p.reason for p in plan.parameters)  # many parameters share theirs
     explained = not any(is_unexplained(one) for one in reasons)
-    custom = options.get("custom_keys", {})
+    custom = custom_keys_of(plan)
     names = sorted(sorted(custom), key=len, reverse=True)
     others = [name for name in _PRECEDENCE if name in options]
-    others += [name for name in options if name not in (*others, "custom_keys")]
+    are_custom = isinstance(options.get("custom_keys"), dict)
+    shown = (name for name in options if not (are_custom and name == "custom_keys"))
+    others += [name for name in shown if name not in others]
     return [
         *(_custom_key(reasons, name, explained=explained) for name in names),
         *(_option(reasons, name, explained=explained) for name in others),
     ]
+
+
+def custom_keys_of(plan: Plan) -> Mapping[str, Any]:
+    """The custom keys of a plan; none where a constructor of its own takes no dict of them."""
+    keys = plan.constructor.paramwise_cfg.get("custom_keys")
+    return keys if isinstance(keys, dict) else {}
 
 
 def _custom_key(reasons: Counter[Reasons], key: str, *, explained: bool) -> Key:

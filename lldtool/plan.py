@@ -194,7 +194,7 @@ class OptimWrapper:
 
 @dataclass(frozen=True)
 class Constructor:
-    """The constructor's class and its `paramwise_cfg`.
+    """The constructor's class and its `paramwise_cfg`, a list by its indices.
 
     `bases` are the classes that it inherits from. `reads` are the options that it looked for in
     `paramwise_cfg`, there or not; None where that is not known.
@@ -204,6 +204,18 @@ class Constructor:
     paramwise_cfg: dict[str, Any] = field(default_factory=dict)
     bases: tuple[str, ...] = ()
     reads: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Name the entries of a list as `--cfg-options` does.
+
+        Raises:
+            LldtoolError: a constructor takes something else, which has no entries.
+        """
+        options = cast("object", self.paramwise_cfg)
+        if isinstance(options, list):
+            object.__setattr__(self, "paramwise_cfg", {str(i): x for i, x in enumerate(options)})
+        elif not isinstance(options, dict):
+            raise LldtoolError(f"optim_wrapper.paramwise_cfg is {options!r:.80}, no dict or list")
 
 
 @dataclass(frozen=True)

@@ -153,8 +153,14 @@ def numel_of(tensor: Any) -> int:
 
 
 def _number(group: Mapping[str, Any], setting: str) -> float | None:
-    """A setting as a float; an lr may be a tensor of one element."""
+    """A setting as a float; an lr may be a tensor of one element.
+
+    Raises:
+        LldtoolError: it is no number; torch's optimizers calculate with no text.
+    """
     value = group.get(setting)
+    if isinstance(value, str) and setting != "lr_scale":  # torch never reads that one
+        raise LldtoolError(f"the {setting} of a param group is the text {value!r:.80}")
     try:
         number = None if value is None else float(value)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lldtool.keys import Effect, Key
+from lldtool.keys import Effect, Key, custom_keys_of
 from lldtool.plan import Parameter, Plan, UntrainedParameter
 from lldtool.render.reasons import (
     beaten,
@@ -218,7 +218,7 @@ def _key_rows(plan: Plan, keys: Sequence[Key], *, values: bool) -> list[tuple[st
 
 def _value_of(plan: Plan, key: Key) -> object:
     options = plan.constructor.paramwise_cfg
-    return options.get("custom_keys", {}).get(key.name) if key.is_custom else options[key.name]
+    return (custom_keys_of(plan) if key.is_custom else options)[key.name]
 
 
 def _without(key: Key) -> str:
