@@ -14,6 +14,8 @@ from lldtool.errors import LldtoolError
 
 #: More entries than this, with aliases written out, are no config; mmengine copies them one by one.
 _MOST_ENTRIES = 1_000_000
+#: Deeper YAML ends the process: PyYAML's parser in C recurses.
+_DEEPEST = 200
 #: Tags that are Python's and plain data all the same; mmengine writes tuples as `!!python/tuple`.
 _PLAIN = (
     "none", "bool", "str", "unicode", "bytes", "int", "long", "float", "complex", "list", "tuple",
@@ -55,7 +57,20 @@ def _plain_yaml() -> Iterator[None]:
 def _plain_loader() -> type:
     import yaml
 
-    class PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class PlainLoader(safe):  # type: ignore[misc]
+        def __init__(self, stream: Any) -> None:
+            text = stream.read() if hasattr(stream, "read") else stream
+            _require_shallow(text, safe)
+            super().__init__(text)
+
+        def get_single_data(self) -> Any:
+            content = super().get_single_data()
+            if not isinstance(content, dict):
+                raise NotPlainDataError("the top level", " is no dict")
+            return content
+
         def construct_document(self, node: Any) -> Any:
             if _entries(node, {}) > _MOST_ENTRIES:
                 problem = f" stand for more than {_MOST_ENTRIES:,} entries"
@@ -72,6 +87,19 @@ def _plain_loader() -> type:
         tag = f"tag:yaml.org,2002:python/{name}"
         PlainLoader.add_constructor(tag, yaml.FullLoader.yaml_constructors[tag])
     return PlainLoader
+
+
+def _require_shallow(text: Any, loader: Any) -> None:
+    import yaml
+
+    depth = 0
+    with contextlib.suppress(yaml.YAMLError):  # raised again when it is loaded
+        for event in yaml.parse(text, Loader=loader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                line = event.start_mark.line + 1
+                raise NotPlainDataError("the nesting", f" is deeper than {_DEEPEST}", line)
 
 
 def _entries(node: Any, known: dict[int, float]) -> float:
