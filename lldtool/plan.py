@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from lldtool.errors import LldtoolError
+from lldtool.files import read_bytes
 from lldtool.text import NOT_IN_JSON, strict_json
 
 SCHEMA_VERSION = 1
@@ -533,8 +534,8 @@ def load_plan(path: str | Path) -> Plan:
         LldtoolError: the file can't be read or is no plan.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        text = read_bytes(Path(path))
+    except OSError as error:
+        reason = error.strerror or error
         raise LldtoolError(f"can't read the plan: {reason}", config=str(path)) from error
     return plan_from_json(text, source=str(path))

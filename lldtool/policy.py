@@ -18,6 +18,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from lldtool.errors import LldtoolError
+from lldtool.files import read_bytes
 from lldtool.findings import Severity
 from lldtool.rules import Rule, all_rules, codes_of
 from lldtool.source import split_package, split_revision
@@ -311,7 +312,7 @@ def _table(path: Path) -> Mapping[str, Any] | None:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         reason = error.strerror or error
         raise LldtoolError(f"can't read the settings: {reason}", config=str(path)) from error

@@ -52,6 +52,8 @@ def locate(config: str) -> Located:
         if found.path.is_dir():
             hint = _instead_of_directory(config)
             raise LldtoolError("is a directory, not a config", config=config, hint=hint)
+        if found.path.is_symlink() and not found.path.exists():
+            raise LldtoolError("is a link that leads to no file", config=config)
         if not found.path.exists():
             raise LldtoolError("no such file", config=config, hint=_meant(config, found.path))
         if not found.path.is_file():
@@ -115,10 +117,9 @@ def packaged_directory(config: str) -> Path | None:
 
 
 def _found(config: str) -> Located:
-    path = _path(config)
     name, revision = split_revision(config)
     if revision is None:
-        return Located(path)
+        return Located(_path(config))
     from lldtool.source.git import at_revision
 
     return Located(*at_revision(_path(name), revision, config))
