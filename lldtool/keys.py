@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lldtool.plan import Parameter, Plan, Reason, Reasons
 
@@ -80,11 +81,18 @@ def keys_of(plan: Plan) -> list[Key]:
     """The custom keys and options of a plan's `paramwise_cfg`, in the order of precedence."""
     options = plan.constructor.paramwise_cfg
     counts = _Counts.of(plan.parameters)
-    custom = options.get("custom_keys", {})
-    names = sorted(sorted(custom), key=len, reverse=True)
+    names = sorted(sorted(custom_keys_of(plan)), key=len, reverse=True)
     others = [name for name in _PRECEDENCE if name in options]
-    others += [name for name in options if name not in (*others, "custom_keys")]
+    are_custom = isinstance(options.get("custom_keys"), dict)
+    shown = (name for name in options if not (are_custom and name == "custom_keys"))
+    others += [name for name in shown if name not in others]
     return [*map(counts.custom_key, names), *map(counts.option, others)]
+
+
+def custom_keys_of(plan: Plan) -> Mapping[str, Any]:
+    """The custom keys of a plan; none where a constructor of its own takes no dict of them."""
+    keys = plan.constructor.paramwise_cfg.get("custom_keys")
+    return keys if isinstance(keys, dict) else {}
 
 
 @dataclass

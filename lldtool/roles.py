@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from lldtool.plan import Plan
+from lldtool.plan import LayerId, Plan
 
 STEM, BLOCK, HEAD = "stem", "block", "head"
 
@@ -25,7 +25,7 @@ class Roles:
     nor in the head, without what is not trained outside of numbered modules.
     """
 
-    labels: dict[int, str]
+    labels: dict[LayerId, str]
     blocks: frozenset[_Numbers]
     inner: frozenset[str]
 
@@ -43,13 +43,13 @@ def roles_of(plan: Plan) -> Roles:
     """
     if not plan.has_layers:
         return Roles({}, frozenset(), _inner(plan, ()))
-    layers_in: dict[str, set[int]] = defaultdict(set)  # module -> layers of its own parameters
+    layers_in: dict[str, set[LayerId]] = defaultdict(set)  # module -> layers of its own parameters
     for p in plan.parameters:
         if p.layer_id is not None:
             layers_in[_module(p.name)].add(p.layer_id)
     modules = dict.fromkeys(_module(p.name) for p in plan.every_parameter)
     numbered = {module: _numbered_modules(module) for module in modules}
-    layers_of: dict[str, set[int]] = defaultdict(set)  # numbered module -> layers of all in it
+    layers_of: dict[str, set[LayerId]] = defaultdict(set)  # numbered module -> layers of all in it
     for module, ids in layers_in.items():
         for one in numbered[module]:
             layers_of[one] |= ids
@@ -69,16 +69,16 @@ def roles_of(plan: Plan) -> Roles:
     return Roles(ends | blocks, frozenset(numbers.values()), _inner(plan, ends))
 
 
-def _ends(plan: Plan, in_blocks: Collection[int]) -> dict[int, str]:
+def _ends(plan: Plan, in_blocks: Collection[LayerId]) -> dict[LayerId, str]:
     """The layers before and after those that hold blocks."""
     if not in_blocks:
         return {}
-    lowest, highest = min(plan.layer_ids), max(plan.layer_ids)
-    stem = {lowest: STEM} if lowest < min(in_blocks) else {}
-    return stem | ({highest: HEAD} if highest > max(in_blocks) else {})
+    first, last = plan.layer_ids[0], plan.layer_ids[-1]
+    stem = {} if first in in_blocks else {first: STEM}
+    return stem | ({} if last in in_blocks else {last: HEAD})
 
 
-def _inner(plan: Plan, ends: Collection[int]) -> frozenset[str]:
+def _inner(plan: Plan, ends: Collection[LayerId]) -> frozenset[str]:
     trained = {p.name for p in plan.parameters if p.layer_id not in ends}
     untrained = (*plan.frozen, *plan.left_out)
     others = {p.name for p in untrained if any(_numbered_modules(_module(p.name)))}
@@ -105,14 +105,14 @@ _NUMBER = re.compile(r"\d+")
 
 
 def _main_sequence(
-    plan: Plan, numbered: Mapping[str, Sequence[str]], layers_of: Mapping[str, Set[int]]
+    plan: Plan, numbered: Mapping[str, Sequence[str]], layers_of: Mapping[str, Set[LayerId]]
 ) -> str | None:
     """The mask of the blocks; None where nothing numbered spreads over layers.
 
     A block is the outermost numbered module that lies in one layer: what it holds is part of it,
     and what holds it is a stage.
     """
-    spread: dict[str, set[int]] = defaultdict(set)  # mask of blocks -> the layers that they are in
+    spread: dict[str, set[LayerId]] = defaultdict(set)  # by mask of blocks
     numel: Counter[str] = Counter()
     numel_in: Counter[str] = Counter()
     for p in plan.parameters:

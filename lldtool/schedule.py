@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
-from lldtool.plan import Plan
+from lldtool.plan import LayerId, Plan
 
 #: lrs nearer to each other than this are equal to a reader; the real ones are never changed.
 _RTOL = 1e-6
@@ -63,7 +63,7 @@ class Course:
     several.
     """
 
-    layer_id: int | None
+    layer_id: LayerId | None
     parameters: tuple[str, ...]
     configured: float
     lrs: Sequence[float]

@@ -18,7 +18,7 @@ from lldtool.dryrun.config import describe
 from lldtool.dryrun.options_read import WatchedOptions
 from lldtool.dryrun.registries import registered_names, type_name, unknown_name, unknown_type
 from lldtool.dryrun.surroundings import silence
-from lldtool.errors import ConstructorError, Culprit, LldtoolError
+from lldtool.errors import ConstructorError, Culprit, LldtoolError, text_of
 
 #: Names of optimizers that exist once a package is installed -> the package.
 #: https://mmengine.readthedocs.io/en/latest/common_usage/better_optimizers.html
@@ -268,7 +268,7 @@ def constructor_error(
     optimizer = optim_wrapper.get("optimizer", None)
     optimizer = optimizer if isinstance(optimizer, dict) else {}
     constructor = type_name(optim_wrapper.get("constructor", "DefaultOptimWrapperConstructor"))
-    text, what = str(error), describe(error)
+    text, what = text_of(error), describe(error)
     crash = "training fails at startup"
     undecayed = optimizer.get("weight_decay", None) is None
     if undecayed and (

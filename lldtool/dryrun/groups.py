@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import numbers
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +14,7 @@ from lldtool.backbones import backbones_of
 from lldtool.dryrun.model import is_lazy
 from lldtool.dryrun.registries import type_name
 from lldtool.errors import LldtoolError
-from lldtool.plan import Model, Parameter, UntrainedParameter
+from lldtool.plan import LayerId, Model, Parameter, UntrainedParameter
 
 #: The settings, and what a group holds beside them: how constructors name and number their groups.
 _NO_EXTRAS = {
@@ -20,6 +23,9 @@ _NO_EXTRAS = {
 }  # fmt: skip
 
 
+_LAYER_NAME = re.compile(r"layer_([0-9]{1,18})(_|$)")
+#: Of a layer id that is a number; NaN and the infinities are none that has a place in an order.
+_LARGEST = 2**63 - 1
 #: The parameters in some group, the frozen ones in none, and the rest.
 ParametersRead = tuple[
     tuple[Parameter, ...], tuple[UntrainedParameter, ...], tuple[UntrainedParameter, ...]
@@ -154,12 +160,19 @@ def numel_of(tensor: Any) -> int:
 
 
 def _number(group: Mapping[str, Any], setting: str) -> float | None:
-    """A setting as a float; an lr may be a tensor of one element."""
+    """A setting as a float; an lr may be a tensor of one element.
+
+    Raises:
+        LldtoolError: it is no number; torch's optimizers calculate with no text.
+    """
     value = group.get(setting)
+    if isinstance(value, str) and setting != "lr_scale":  # torch never reads that one
+        raise LldtoolError(f"the {setting} of a param group is the text {value!r:.80}")
     try:
-        return None if value is None else float(value)
+        number = None if value is None else float(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise LldtoolError(f"the {setting} of a param group is no number: {value!r:.80}") from error
+    return math.nan if number != number else number  # one NaN for all, which equals itself
 
 
 def _ratio(lr: float | None, base_lr: float | None) -> float | None:
@@ -168,17 +181,23 @@ def _ratio(lr: float | None, base_lr: float | None) -> float | None:
     return lr / base_lr
 
 
-def _layer_id(group: Mapping[str, Any]) -> int | None:
-    """The depth index of a group.
+def _layer_id(group: Mapping[str, Any]) -> LayerId | None:
+    """The layer of a group, as the constructor calls it: a number, or else text.
 
     mmpretrain's groups carry `layer_id`; the merged groups of mmdet, mmseg, mmpose and mmaction2
     are called `layer_3_no_decay`.
     """
-    if "layer_id" in group:
-        return int(group["layer_id"])
-    head, _, rest = str(group.get("group_name", "")).partition("_")
-    number = rest.partition("_")[0]
-    return int(number) if head == "layer" and number.isdigit() else None
+    if "layer_id" not in group:
+        named = _LAYER_NAME.match(str(group.get("group_name", "")))
+        return int(named[1]) if named else None
+    layer_id = group["layer_id"]
+    with contextlib.suppress(TypeError, ValueError, RuntimeError):
+        layer_id = layer_id.item() if hasattr(layer_id, "item") else layer_id
+    layer_id = plain(layer_id)
+    if layer_id is None or isinstance(layer_id, str):
+        return layer_id
+    is_number = isinstance(layer_id, (int, float)) and not isinstance(layer_id, bool)
+    return layer_id if is_number and abs(layer_id) <= _LARGEST else str(layer_id)
 
 
 def _extras(group: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lldtool.errors import LldtoolError
+from lldtool.errors import LldtoolError, text_of
 
 
 def type_name(kind: Any) -> str:
@@ -19,8 +19,10 @@ def type_name(kind: Any) -> str:
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, what caused it, what caused that, and so on."""
-    while error is not None:
+    """The error, what caused it, what caused that, and so on; each once."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 
@@ -45,8 +47,8 @@ def unknown_type(error: BaseException, name: str) -> LldtoolError | None:
         error: what mmengine's `build_from_cfg` raised.
         name: the config, as the user named it.
     """
-    missed = re.search(r"(\S+) is not in the (\S+)::", str(error))
-    failed = re.search(r"Failed to get (\S+)", str(error))
+    missed = re.search(r"(\S+) is not in the (\S+)::", text_of(error))
+    failed = re.search(r"Failed to get (\S+)", text_of(error))
     if isinstance(error, KeyError) and missed:
         kind, place = missed[1].lstrip("'\""), f" in scope {missed[2]}"
     elif isinstance(error, RuntimeError) and failed:

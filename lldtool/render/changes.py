@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from lldtool.diff import LayerPair, ParameterChange, PlanDiff, StatusChange
-from lldtool.plan import Reason
+from lldtool.plan import LayerId, Reason
 from lldtool.render.cells import (
     ADDED,
     CHANGED,
@@ -193,12 +193,12 @@ def _state_row(change: StatusChange) -> tuple[str, Pair]:
 
 def _layers_and_modules(diff: PlanDiff, names: Sequence[str]) -> str:
     """`layers 0–3: patch_embed, layers.0–2`; modules alone where no layers are known."""
-    known: dict[str, int] = {}
+    known: dict[str, LayerId] = {}
     for plan in (diff.b, diff.a):
         ids = [(p.name, p.layer_id) for p in plan.parameters]
         ids += [(p.name, p.layer_id) for p in plan.frozen]
         known |= {name: layer_id for name, layer_id in ids if layer_id is not None}
-    layers = {known[name] for name in names if name in known}
+    layers = dict.fromkeys(known[name] for name in names if name in known)
     modules = _modules(diff, names)
     return f"layer{'s' * (len(layers) > 1)} {ranges(layers)}: {modules}" if layers else modules
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
@@ -10,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lldtool.keys import Effect, Key
+from lldtool.keys import Effect, Key, custom_keys_of
 from lldtool.plan import Parameter, Plan, UntrainedParameter, dump_by_line
 from lldtool.render.lines import Line, Lines
 from lldtool.render.reasons import (
@@ -24,7 +23,7 @@ from lldtool.render.reasons import (
 from lldtool.render.states import group_text, state_text, untrained
 from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.terminal import notes_table, rendered
-from lldtool.text import plural, printable, shape, value
+from lldtool.text import layer_name, plural, printable, shape, strict_json, value
 
 _SETTINGS = {"lr": "lr", "weight_decay": "weight decay"}
 
@@ -33,7 +32,7 @@ def trail(plan: Plan, p: Parameter | UntrainedParameter) -> list[tuple[str, str]
     """Label and text of each step from the state of a parameter to its settings."""
     steps = [("state", state_text(plan, p))]
     if isinstance(p, UntrainedParameter):
-        layer = [("layer", str(p.layer_id))] if p.layer_id is not None else []
+        layer = [("layer", layer_name(p.layer_id))] if p.layer_id is not None else []
         return [*steps, ("parameter", shape(p.shape)), *layer]
     steps.append(("parameter", f"{shape(p.shape)} in a {printable(p.module_type)}"))
     lr, decay = p.reason.lr, p.reason.weight_decay
@@ -42,7 +41,7 @@ def trail(plan: Plan, p: Parameter | UntrainedParameter) -> list[tuple[str, str]
         steps.append(("optimizer", printable(f"{p.optimizer}: {kind}" if kind else p.optimizer)))
     if p.layer_id is not None:
         top = f" (0 to {lr.max_layer_id - 1})" if lr.max_layer_id is not None else ""
-        steps.append(("layer", f"{p.layer_id}{top}"))
+        steps.append(("layer", f"{layer_name(p.layer_id)}{top}"))
     if not p.is_trained:
         return [*steps, ("param group", group_text(p))]
     steps.append(("lr", f"{lr_formula(plan, [p])}   {rule_text(lr)}"))
@@ -207,7 +206,7 @@ def keys_json(plan: Plan, keys: Sequence[Key]) -> str:
     """The same for a script."""
     rows = [{**asdict(key), "value": _value_of(plan, key)} for key in keys]
     content = {"schema_version": 1, "config": plan.config, "keys": rows}
-    return json.dumps(content, indent=1) + "\n"
+    return strict_json(content, indent=1) + "\n"
 
 
 def _key_rows(plan: Plan, keys: Sequence[Key], *, values: bool) -> list[tuple[str, ...]]:
@@ -222,7 +221,7 @@ def _key_rows(plan: Plan, keys: Sequence[Key], *, values: bool) -> list[tuple[st
 
 def _value_of(plan: Plan, key: Key) -> object:
     options = plan.constructor.paramwise_cfg
-    return options.get("custom_keys", {}).get(key.name) if key.is_custom else options[key.name]
+    return (custom_keys_of(plan) if key.is_custom else options)[key.name]
 
 
 def _without(key: Key) -> str:

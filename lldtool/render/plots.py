@@ -23,7 +23,7 @@ from lldtool.render.compare import Comparison
 from lldtool.render.contents import layer_contents
 from lldtool.render.schedule import row_name, which_layers
 from lldtool.schedule import Schedule, Stage
-from lldtool.text import printable, setting
+from lldtool.text import layer_name, printable, setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,13 +84,9 @@ def plan_picture(plan: Plan, form: str, *, dark: bool = False) -> bytes:
     theme = _DARK if dark else _LIGHT
     layers = plan.layers_and_frozen
     contents = [", ".join(names) for names in layer_contents(plan, plan)]
-    ids = [
-        str(layer.layer_id) if plan.has_layers else contents[i] for i, layer in enumerate(layers)
-    ]
+    ids = [layer_name(layer.layer_id) for layer in layers] if plan.has_layers else contents
     with _figure(theme, plan.config) as figure:
-        above, below = _panels(
-            figure, dict(enumerate(ids)), "layer, 0 is the stem" if plan.has_layers else ""
-        )
+        above, below = _panels(figure, dict(enumerate(ids)), _layers_title(plan))
         own = [layer.lr if layer.trained else None for layer in layers]
         _lr_axis(above, own)
         places = range(len(layers))
@@ -362,7 +358,13 @@ def _depth_bar(figure: Figure, axes: Axes, schedule: Schedule, colors: Sequence[
     bar.ax.tick_params(length=0)
     bar.ax.minorticks_off()
     bar.outline.set_visible(False)
-    bar.set_label("layer, 0 is the stem" if schedule.plan.has_layers else "")
+    bar.set_label(_layers_title(schedule.plan))
+
+
+def _layers_title(plan: Plan) -> str:
+    if not plan.has_layers:
+        return ""
+    return "layer, 0 is the stem" if plan.layer_ids[0] == 0 else "layer"
 
 
 def _legend_outside(figure: Figure, axes: Axes, heading: Sequence[str]) -> None:

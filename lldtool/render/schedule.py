@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -15,10 +12,11 @@ from rich.text import Text
 
 from lldtool.errors import LldtoolError
 from lldtool.render.contents import folded, largest_modules
+from lldtool.render.spreadsheet import csv_text
 from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.terminal import notes_table, plain_table, rendered, wrapped
 from lldtool.schedule import Course, Schedule, Stage
-from lldtool.text import lr, plural, printable, ranges
+from lldtool.text import lr, plural, printable, ranges, strict_json
 
 #: Of the JSON of a schedule.
 SCHEMA_VERSION = 1
@@ -159,14 +157,11 @@ def schedule_markdown(schedule: Schedule, points: Mapping[str, int]) -> str:
 def schedule_csv(schedule: Schedule, points: Mapping[str, int] | None) -> str:
     """A row for each layer and point, of every step where there are no points."""
     steps = range(schedule.steps) if points is None else points.values()
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["layer", "tensors", schedule.unit, "lr", "optimizer"])
+    rows: list[list[object]] = [["layer", "tensors", schedule.unit, "lr", "optimizer"]]
     for course in schedule.courses:
         name, tensors = names_of(schedule, [course]), len(course.parameters)
-        optimizer = printable(course.optimizer)
-        writer.writerows([name, tensors, i, course.lrs[i], optimizer] for i in steps)
-    return out.getvalue()
+        rows += [[name, tensors, i, course.lrs[i], course.optimizer] for i in steps]
+    return csv_text(rows)
 
 
 def schedule_json(schedule: Schedule, points: Mapping[str, int]) -> str:
@@ -198,7 +193,7 @@ def schedule_json(schedule: Schedule, points: Mapping[str, int]) -> str:
         "remarks": remarks(schedule),
         "notes": all_notes(schedule),
     }
-    return json.dumps(content, indent=2) + "\n"
+    return strict_json(content, indent=2) + "\n"
 
 
 def about(schedule: Schedule) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from lldtool.plan import Layer, Plan
 from lldtool.render.columns import layer_columns
 from lldtool.render.contents import layer_contents
+from lldtool.render.spreadsheet import csv_text
 from lldtool.render.states import state_word
 from lldtool.render.summary import header, joint, totals
-from lldtool.text import lr, printable, setting, shape
+from lldtool.text import layer_name, lr, printable, setting, shape
 
 _COLUMNS = (
     "name", "shape", "numel", "dtype", "module_type", "layer_id",
@@ -23,15 +22,11 @@ _COLUMNS = (
 
 def plan_csv(plan: Plan) -> str:
     """A row for each parameter; numbers as `repr` has them, nothing for a setting it lacks."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for p in plan.parameters:
-        row = {c: getattr(p, c) for c in _COLUMNS} | {"shape": "x".join(map(str, p.shape))}
-        row |= {key: printable(row[key]) for key in ("name", "dtype", "module_type")}
-        row["optimizer"] = printable(p.optimizer or "")
-        writer.writerow(row.values())
-    return out.getvalue()
+    rows = (
+        {c: getattr(p, c) for c in _COLUMNS} | {"shape": "x".join(map(str, p.shape))}
+        for p in plan.parameters
+    )
+    return csv_text([_COLUMNS, *(list(row.values()) for row in rows)])
 
 
 def plan_markdown(plan: Plan, *, whole: Plan | None = None, params: bool = False) -> str:
@@ -76,12 +71,12 @@ def _parameter_rows(plan: Plan) -> list[str]:
         "layer", "name", "shape", "lr", "lr_scale", "weight decay", "state",
     )  # fmt: skip
     rows: list[tuple[str, ...]] = [
-        ("" if p.layer_id is None else str(p.layer_id), printable(p.name), shape(p.shape),
+        ("" if p.layer_id is None else layer_name(p.layer_id), printable(p.name), shape(p.shape),
          lr(p.lr), setting(p.lr_scale), setting(p.weight_decay), state_word(p.state))
         for p in plan.parameters
     ]  # fmt: skip
     rows += [
-        ("" if p.layer_id is None else str(p.layer_id), printable(p.name), shape(p.shape),
+        ("" if p.layer_id is None else layer_name(p.layer_id), printable(p.name), shape(p.shape),
          "–", "–", "–", f"{state_word('frozen')}, {state_word('left out')}")
         for p in plan.frozen
     ]  # fmt: skip

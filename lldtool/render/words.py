@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from functools import partial
 
 from lldtool.diff import ConfigChange, LayerPair, ParameterChange, PlanDiff
+from lldtool.plan import LayerId
 from lldtool.render.cells import (
     ADDED,
     REMOVED,
@@ -97,7 +98,7 @@ def _of_layers(diff: PlanDiff, name: str) -> str:
     return f"{len(differing)} of {plural(len(ids), f'{shared}layer')}"
 
 
-def _layer_of(diff: PlanDiff, pair: LayerPair) -> int | None:
+def _layer_of(diff: PlanDiff, pair: LayerPair) -> LayerId | None:
     """The layer that a pair belongs to, of the side that has more of them."""
     b_first = len(diff.b.layer_ids) > len(diff.a.layer_ids)
     sides = (pair.b, pair.a) if b_first else (pair.a, pair.b)

@@ -160,7 +160,7 @@ def backbone_names(plan: Plan) -> tuple[str, ...]:
     return backbones_of(p.name for p in plan.every_parameter) if names is None else names
 
 
-def blocks_in_last_layer(backbone: Backbone, last: int) -> list[Parameter]:
+def blocks_in_last_layer(backbone: Backbone, last: float) -> list[Parameter]:
     """Blocks that sit in the last layer, where a sound depth function has none.
 
     A sequence whose last block alone is there may be meant so, and so may one that comes after

@@ -89,9 +89,9 @@ class SortedAsText(VisionTransformer):
         sequences = (s for b in subject.backbones for s in b.sequences().items())
         for name, blocks in sequences:
             depths = {
-                number: min(p.layer_id for p in members if p.layer_id is not None)
+                number: min(ids)
                 for number, members in blocks.items()
-                if any(p.layer_id is not None for p in members)
+                if (ids := [p.layer_id for p in members if isinstance(p.layer_id, (int, float))])
             }
             numbers = sorted(depths)
             pairs = itertools.pairwise(numbers)

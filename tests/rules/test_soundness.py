@@ -313,6 +313,21 @@ def test_shared_parameter_may_be_bypassed_in_the_default_constructor(check):
     assert "bypass_duplicate=True" in finding["suggestion"]
 
 
+@pytest.mark.parametrize(
+    ("lr", "options", "described"),
+    [
+        ("float('inf')", "layer_decay_rate=0.75", "optimizer.lr"),
+        ("1e-3", "layer_decay_rate=-0.75", "paramwise_cfg.layer_decay_rate"),
+        ("1e-3", "layer_decay_rate=float('nan')", "paramwise_cfg.layer_decay_rate"),
+    ],
+)
+def test_invalid_lr_is_no_other_finding(check, lr, options, described):
+    text = wrapper(LAYERS.replace("1e-3", lr), f"{options}, {SPARED % ''}")
+    (finding,) = check(MODEL + text)
+    assert (finding["code"], finding["severity"]) == ("LLD210", "error")
+    assert finding["message"].endswith(f"from {described}")
+
+
 def found(code, plan, **lists):
     """What a rule finds in a plan, which needs no config that is like it."""
     (rule,) = (rule for rule in all_rules() if rule.code == code)

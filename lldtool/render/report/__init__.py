@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lldtool.diff import diff_plans
 from lldtool.findings import Checked, Finding, Report
-from lldtool.plan import Parameter, Plan, UntrainedParameter
+from lldtool.plan import LayerId, Parameter, Plan, UntrainedParameter
 from lldtool.render.changes import sections
 from lldtool.render.columns import layer_columns
 from lldtool.render.compare import Comparison, caption, comparison_columns, letters
@@ -29,7 +29,7 @@ from lldtool.render.states import state_word
 from lldtool.render.summary import header, joint, totals
 from lldtool.render.words import summary
 from lldtool.schedule import Schedule
-from lldtool.text import lr, plural, printable, setting, shape
+from lldtool.text import layer_name, lr, plural, printable, setting, shape
 from lldtool.versions import lldtool_version
 
 if TYPE_CHECKING:
@@ -226,11 +226,11 @@ def _parameters(plan: Plan) -> dict[str, Any]:
 
 def _parameter(p: Parameter) -> dict[str, Any]:
     name, size, state = printable(p.name), shape(p.shape), state_word(p.state)
-    layer = "–" if p.layer_id is None else str(p.layer_id)
+    layer = layer_name(p.layer_id)
     reason = rule_text(p.reason.weight_decay) if p.is_trained else "–"
     decayed = "decayed" if p.weight_decay else "not decayed"
     cells = [
-        _number(p.layer_id, layer), _word(name), _word(size), _word(state),
+        _layer(p.layer_id), _word(name), _word(size), _word(state),
         _number(p.lr, lr(p.lr)), _number(p.lr_scale, lr(p.lr_scale)),
         _number(p.weight_decay, setting(p.weight_decay)), _word(reason),
     ]  # fmt: skip
@@ -241,8 +241,8 @@ def _parameter(p: Parameter) -> dict[str, Any]:
 
 
 def _parameter_in_no_group(p: UntrainedParameter, state: str) -> dict[str, Any]:
-    name, layer = printable(p.name), "–" if p.layer_id is None else str(p.layer_id)
-    cells = [_number(p.layer_id, layer), _word(name), _word(shape(p.shape)), _word(state)]
+    name, layer = printable(p.name), layer_name(p.layer_id)
+    cells = [_layer(p.layer_id), _word(name), _word(shape(p.shape)), _word(state)]
     cells += [*[_number(None)] * 3, _word("–")]
     filters = {"name": name, "layer": layer, "state": state, "decayed": "–", "reason": "–"}
     filters["optimizer"] = "–"
@@ -251,6 +251,11 @@ def _parameter_in_no_group(p: UntrainedParameter, state: str) -> dict[str, Any]:
 
 def _word(text: str) -> dict[str, Any]:
     return {"text": text, "numeric": False, "exact": None}
+
+
+def _layer(layer_id: LayerId | None) -> dict[str, Any]:
+    name = layer_name(layer_id)
+    return _word(name) if isinstance(layer_id, str) else _number(layer_id, name)
 
 
 def _number(value: float | None, text: str = "–") -> dict[str, Any]:
