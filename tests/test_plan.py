@@ -96,12 +96,12 @@ def test_json_has_the_field_names_that_scripts_rely_on():
         "left_out", "notes", "param_scheduler",
     }  # fmt: skip
     assert content["layers"] == [
-        {"layer_id": 1, "lr": 1e-3, "lr_scale": 0.5, "weight_decays": [0.05], "num_tensors": 1,
-         "num_trained": 1, "numel": 768}
+        {"layer_id": 1, "optimizer": None, "lr": 1e-3, "lr_scale": 0.5, "weight_decays": [0.05],
+         "num_tensors": 1, "num_trained": 1, "numel": 768}
     ]  # fmt: skip
     assert set(content["parameters"][0]) == {
         "name", "shape", "numel", "dtype", "module_type", "layer_id", "lr", "lr_scale",
-        "weight_decay", "group", "extras", "reason", "traits", "state",
+        "weight_decay", "group", "extras", "reason", "traits", "state", "optimizer",
     }  # fmt: skip
     assert set(content["parameters"][0]["reason"]) == {"lr", "weight_decay"}
 
