@@ -129,20 +129,30 @@ def _tree(top: Path, commit: str) -> tempfile.TemporaryDirectory[str]:
     entries = [_entry(line) for line in listed if line]
     # Links come last, so that nothing is written through one.
     entries.sort(key=lambda entry: entry.mode == _LINK)
+    files = [entry for entry in entries if entry.mode != _SUBMODULE]
     for entry in entries:
         if entry.mode == _SUBMODULE:
-            _place(tree, entry).mkdir()
-    files = [entry for entry in entries if entry.mode != _SUBMODULE]
+            _write(tree, entry, b"")
     for entry, content in zip(files, _blobs(top, files), strict=True):
-        path = _place(tree, entry)
-        if entry.mode == _LINK:
-            path.symlink_to(os.fsdecode(content))
-            continue
-        with path.open("xb") as stream:
-            stream.write(content)
-        if entry.mode == _EXECUTABLE:
-            path.chmod(0o755)
+        _write(tree, entry, content)
     return folder
+
+
+def _write(tree: Path, entry: _Entry, content: bytes) -> None:
+    try:
+        path = _place(tree, entry)
+        if entry.mode == _SUBMODULE:
+            path.mkdir()
+        elif entry.mode == _LINK:
+            path.symlink_to(os.fsdecode(content))
+        else:
+            with path.open("xb") as stream:
+                stream.write(content)
+            if entry.mode == _EXECUTABLE:
+                path.chmod(0o755)
+    except (OSError, ValueError) as error:  # two of one name, too long a name, a NUL in a link
+        reason = getattr(error, "strerror", None) or error
+        raise LldtoolError(f"git: can't write {entry.path!r:.80}: {reason}") from error
 
 
 def _entry(line: str) -> _Entry:
