@@ -1,18 +1,22 @@
-"""See what an OpenMMLab optimizer will do to every parameter, before training starts."""
+"""See what an OpenMMLab optimizer will do to every parameter, before training starts.
+
+Nothing is imported before it is asked for: Ctrl-C in the first tenth of a second of a command would
+show where Python then is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
 
-from lldtool.diff import PlanDiff, diff_plans
-from lldtool.errors import LldtoolError
-from lldtool.findings import Finding, Place, Severity
-from lldtool.plan import Layer, Parameter, Plan, Reason, Reasons, load_plan
-from lldtool.request import Request
-from lldtool.versions import lldtool_version as _lldtool_version
+    from lldtool.diff import PlanDiff, diff_plans
+    from lldtool.errors import LldtoolError
+    from lldtool.findings import Finding, Place, Severity
+    from lldtool.plan import Layer, Parameter, Plan, Reason, Reasons, load_plan
+    from lldtool.request import Request
 
 __all__ = [
     "Finding",
@@ -30,6 +34,13 @@ __all__ = [
     "dry_run",
     "load_plan",
 ]
+#: The modules of the names above.
+_MODULES = {
+    "lldtool.diff": ("PlanDiff", "diff_plans"),
+    "lldtool.errors": ("LldtoolError",),
+    "lldtool.findings": ("Finding", "Place", "Severity"),
+    "lldtool.plan": ("Layer", "Parameter", "Plan", "Reason", "Reasons", "load_plan"),
+}
 
 
 def dry_run(
@@ -55,6 +66,8 @@ def dry_run(
     Raises:
         LldtoolError: the config, its model or its constructor does not work.
     """
+    from dataclasses import replace
+
     from lldtool.dryrun import dry_run as run
 
     request = replace(
@@ -93,8 +106,13 @@ def check(
     Raises:
         LldtoolError: the config has no plan, or there is a mistake in the settings.
     """
+    from dataclasses import replace
+    from pathlib import Path
+
     from lldtool.checking import check_config, check_plan, report_of
-    from lldtool.findings import Status
+    from lldtool.errors import LldtoolError
+    from lldtool.findings import Severity, Status
+    from lldtool.plan import Plan
     from lldtool.policy import load_policy
     from lldtool.source import saved_plan
 
@@ -120,13 +138,25 @@ def check(
 
 
 def _request(config: str | Path) -> Request:
+    from lldtool.request import Request
     from lldtool.source import locate
 
     found = locate(str(config))
     return Request(path=found.path, name=str(config), checkout=found.checkout)
 
 
-def __getattr__(name: str) -> str:
+def __getattr__(name: str) -> object:
     if name == "__version__":
-        return _lldtool_version()
+        from lldtool.versions import lldtool_version
+
+        return lldtool_version()
+    for module, names in _MODULES.items():
+        if name in names:
+            import importlib
+
+            return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module 'lldtool' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

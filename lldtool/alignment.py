@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from typing import Literal
 
-from lldtool.plan import Layer, Plan
+from lldtool.plan import Layer, LayerId, Plan, layer_order
 from lldtool.roles import BLOCK, HEAD, STEM, Roles, roles_of
+from lldtool.text import layer_name
 
 #: A layer for each plan, None where it has nothing of the row.
 Row = tuple[Layer | None, ...]
@@ -36,7 +37,7 @@ class Alignment:
     rows: tuple[Row, ...]
     labels: tuple[str, ...]
     by: AlignedBy
-    depths: tuple[Mapping[int, float], ...]
+    depths: tuple[Mapping[LayerId, float], ...]
 
 
 def align(plans: Sequence[Plan]) -> list[Row]:
@@ -84,7 +85,7 @@ def _labels(
     unlike = not all(a.alike(b) for a, b in combinations(layered, 2))
     if layered and not unlike and _same_ids(rows, layered):
         ids = [next((x.layer_id for x in row if x and x.layer_id is not None), "") for row in rows]
-        return "layer_id", [str(i) for i in ids]
+        return "layer_id", [layer_name(i) for i in ids]
     labels = [_role(row, roles) for row in rows]
     has_blocks = any(label.startswith(BLOCK) for label in labels)
     return "depth" if unlike else "role" if has_blocks else "name", labels
@@ -93,7 +94,7 @@ def _labels(
 def _same_ids(rows: Iterable[Row], roles: Sequence[Roles]) -> bool:
     """Whether a layer id means the same in every plan."""
     ids = [{x.layer_id for x in row if x and x.layer_id is not None} for row in rows]
-    labels: dict[int, set[str]] = defaultdict(set)
+    labels: dict[LayerId, set[str]] = defaultdict(set)
     for layer_id, label in chain.from_iterable(own.labels.items() for own in roles):
         labels[layer_id].add(label)
     return all(len(own) <= 1 for own in ids) and all(len(own) == 1 for own in labels.values())
@@ -101,26 +102,34 @@ def _same_ids(rows: Iterable[Row], roles: Sequence[Roles]) -> bool:
 
 def _role(row: Row, roles: Sequence[Roles]) -> str:
     """The role that the plans agree on, or the only layer id; nothing where there is neither."""
-    ids = [x and x.layer_id for x in row]
+    ids = [x.layer_id if x else None for x in row]
     found = {own.labels[i] for own, i in zip(roles, ids, strict=True) if i in own.labels}
-    found = found or {f"layer {i}" for i in ids if i is not None}
+    found = found or {f"layer {layer_name(i)}" for i in ids if i is not None}
     return found.pop() if len(found) == 1 else ""
 
 
-def _relative_depths(plans: Sequence[Plan], roles: Sequence[Roles]) -> list[dict[int, float]]:
+def _relative_depths(plans: Sequence[Plan], roles: Sequence[Roles]) -> list[dict[LayerId, float]]:
     """For each plan layer id -> depth from 0, the stem, to 1, the highest layer.
 
     Plans of one model, of which each may train another part, have the same depths.
     """
     ids = [plan.layer_ids for plan in plans]
     if _are_of_one_model(plans):
-        ids = [frozenset(chain(*ids))] * len(plans)
+        ids = [layer_order(chain(*ids))] * len(plans)
     depths = []
-    for own, labels in zip(ids, (own.labels for own in roles), strict=True):
-        lowest, highest = min(own, default=0), max(own, default=0)
-        first = lowest if labels.get(lowest) == STEM else min(0, lowest)
-        depths.append({i: (i - first) / max(1, highest - first) for i in own})
+    for own, labels in zip(map(_places, ids), (own.labels for own in roles), strict=True):
+        stem = next((place for i, place in own.items() if labels.get(i) == STEM), None)
+        lowest, highest = min(own.values(), default=0), max(own.values(), default=0)
+        first = min(0, lowest) if stem is None else stem
+        depths.append({i: (place - first) / max(1, highest - first) for i, place in own.items()})
     return depths
+
+
+def _places(ids: Sequence[LayerId]) -> dict[LayerId, float]:
+    """The layers by their numbers; all by their order where one has a name."""
+    in_order: dict[LayerId, float] = {layer_id: n for n, layer_id in enumerate(ids)}
+    numbers: dict[LayerId, float] = {i: i for i in ids if not isinstance(i, str)}
+    return numbers if len(numbers) == len(ids) else in_order
 
 
 def _are_of_one_model(plans: Sequence[Plan]) -> bool:
@@ -164,14 +173,25 @@ def _joined(
     A row that is in layers of several roles, as the end of a stage can be, takes nothing up.
     """
     joined: dict[_Place, list[_Token]] = {}
+    joined_with: dict[tuple[int, int], set[_Place]] = defaultdict(set)  # plan, layer -> rows
     for place in sorted(rows, key=lambda place: (place.count(None), -len(rows[place]))):
-        agreeing = [row for row in joined if _agree(row, place)] if None in place else []
+        near = set().union(*(joined_with[at] for at in _layers_of(place))) if None in place else ()
+        agreeing = [row for row in near if _agree(row, place)]
         tokens = list(rows[place])
         if len(agreeing) == 1 and _has_one_role(agreeing[0], labels):
             tokens = joined.pop(agreeing[0]) + tokens
+            for at in _layers_of(agreeing[0]):
+                joined_with[at].remove(agreeing[0])
             place = tuple(y if x is None else x for x, y in zip(agreeing[0], place, strict=True))
         joined[place] = tokens
+        for at in _layers_of(place):
+            joined_with[at].add(place)
     return joined
+
+
+def _layers_of(row: _Place) -> list[tuple[int, int]]:
+    """The plans, and the layer of each, that a row has something of."""
+    return [(n, i) for n, i in enumerate(row) if i is not None]
 
 
 def _has_one_role(row: _Place, labels: Sequence[Sequence[str | None]]) -> bool:
@@ -206,7 +226,7 @@ def narrowed(layer: Layer | None, only: Callable[[str], bool]) -> Layer | None:
 def _in_order(
     rows: Mapping[_Place, Iterable[_Token]],
     plans: Sequence[Plan],
-    depths: Sequence[Mapping[int, float]],
+    depths: Sequence[Mapping[LayerId, float]],
     *,
     runs: bool,
 ) -> list[_Place]:
@@ -223,19 +243,19 @@ def _in_order(
         return ([i is None for i in row], max(known[row]), own) if runs else (one_sided_first, own)
 
     left = [_rows_of_layers(sorted(rows, key=key), n) for n in range(len(plans))]
+    coming = [deque(own) for own in left]
     ordered: list[_Place] = []
     while len(ordered) < len(rows):
-        near = {n: next(iter(own.items())) for n, own in enumerate(left) if own}
+        near = {n: (own[0], left[n][own[0]]) for n, own in enumerate(coming) if own}
         free = _free_rows(near)
         # Where plans contradict each other, what one of them has first.
         others = chain.from_iterable(own for _, own in near.values())
         row = min(free, key=key) if free else min(others, key=lambda row: min(known[row]))
         ordered.append(row)
-        for n, i in enumerate(row):
-            if i is not None:
-                left[n][i].remove(row)
-                if not left[n][i]:
-                    del left[n][i]
+        for n, i in _layers_of(row):
+            left[n][i].remove(row)
+            while coming[n] and not left[n][coming[n][0]]:
+                coming[n].popleft()
     return ordered
 
 
@@ -252,7 +272,7 @@ def _free_rows(near: Mapping[int, tuple[int, Sequence[_Place]]]) -> list[_Place]
 def _depths_of_rows(
     rows: Mapping[_Place, Iterable[_Token]],
     plans: Sequence[Plan],
-    depths: Sequence[Mapping[int, float]],
+    depths: Sequence[Mapping[LayerId, float]],
 ) -> dict[_Place, list[float]]:
     """The depth of each row in the plans that know it; else that of what comes next in a model."""
     known: dict[_Place, list[float]] = {}

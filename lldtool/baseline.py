@@ -13,6 +13,7 @@ from typing import Annotated
 import msgspec
 
 from lldtool.errors import LldtoolError
+from lldtool.files import read_bytes
 from lldtool.findings import Finding, Report, Status
 from lldtool.plan import dump_by_line
 from lldtool.source.discovery import stable_name
@@ -115,7 +116,7 @@ def load_baseline(path: Path) -> Baseline:
     """
     config = str(path)
     try:
-        text = path.read_bytes()
+        text = read_bytes(path)
     except OSError as error:
         reason = error.strerror or error
         raise LldtoolError(f"can't read the baseline: {reason}", config=config) from error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from lldtool.plan import Layer, Optimizer, OptimWrapper, Parameter, Plan, Untrai
 
 #: What can differ of a parameter that both plans train. Of `extras`, the other entries of its
 #: group, those count that the optimizer reads: `momentum`, not a stray `lr_mult`.
-SETTINGS = ("lr", "lr_scale", "weight_decay", "layer_id", "extras")
+SETTINGS = ("optimizer", "lr", "lr_scale", "weight_decay", "layer_id", "extras")
 #: Tells whether the parameter of a name is to be compared; None for all of them.
 Only = Callable[[str], bool] | None
 
@@ -45,7 +45,8 @@ class StatusChange(NamedTuple):
     """A parameter of both models whose state differs.
 
     `a` and `b` are states as in `plan.State`; `frozen` also where the parameter is in no param
-    group, and `left out` where it is in none though it requires a gradient.
+    group, and `left out` where it is in none though it requires a gradient. Of a parameter that
+    several optimizers have on one side, also `not in` and the one that has it there only.
     """
 
     name: str
@@ -82,14 +83,13 @@ class PlanDiff:
     """What differs between two plans; parameters are told by their names, in any order.
 
     `added` and `removed` are in the model of one side only. `compared` counts the parameters that
-    both train, `looked_at` names the `SETTINGS` that were compared. `names` are those of all
-    parameters of each pair of layers, compared or not.
+    both train, `looked_at` names the `SETTINGS` that were compared, and `only` tells which
+    parameters were.
     """
 
     a: Plan
     b: Plan
     config: tuple[ConfigChange, ...]
-    layers: tuple[LayerPair, ...]
     changed: tuple[ParameterChange, ...]
     added: tuple[Parameter | UntrainedParameter, ...]
     removed: tuple[Parameter | UntrainedParameter, ...]
@@ -97,7 +97,21 @@ class PlanDiff:
     reshaped: tuple[Reshaped, ...]
     compared: int
     looked_at: tuple[str, ...]
-    names: tuple[tuple[str, ...], ...]
+    only: Only = None
+
+    @cached_property
+    def _rows(self) -> list[tuple[Layer | None, ...]]:
+        return align([replace(plan, parameters=plan.trained) for plan in (self.a, self.b)])
+
+    @cached_property
+    def layers(self) -> tuple[LayerPair, ...]:
+        """The pairs of layers of what is trained, in the order of the layers."""
+        return tuple(_layer_pairs(self, self._rows))
+
+    @cached_property
+    def names(self) -> tuple[tuple[str, ...], ...]:
+        """The names of all parameters of each pair of layers, compared or not."""
+        return tuple(tuple(_names(x) | _names(y)) for x, y in self._rows)
 
     @cached_property
     def identical(self) -> bool:
@@ -137,15 +151,22 @@ def diff_plans(
         rtol: the relative tolerance of numbers; 0 for exactly equal.
         only: whether to compare the parameter of this name.
     """
-    in_a, in_b = _by_name(a, only), _by_name(b, only)
+    twice = _in_two_optimizers(a) | _in_two_optimizers(b)
+    in_a, in_b = _by_name(a, only, twice), _by_name(b, only, twice)
+    names_a, names_b = ({name for name, _ in side} for side in (in_a, in_b))
     looked_at = tuple(setting for setting in SETTINGS if setting not in ignore)
+    if not (a.optimizers and b.optimizers):
+        looked_at = tuple(setting for setting in looked_at if setting != "optimizer")
     read = _read_by_optimizer(a, b)
     changed, status, reshaped = list[ParameterChange](), list[StatusChange](), list[Reshaped]()
     compared = 0
-    for name, (p, status_a) in in_a.items():
-        if name not in in_b:
+    for key, (p, status_a) in in_a.items():
+        name, optimizer = key
+        if key not in in_b:
+            if name in names_b:
+                status.append(StatusChange(name, status_a, _not_in(optimizer)))
             continue
-        q, status_b = in_b[name]
+        q, status_b = in_b[key]
         if p.shape != q.shape:
             reshaped.append(Reshaped(name, p.shape, q.shape))
         if status_a != status_b:
@@ -155,39 +176,60 @@ def diff_plans(
             settings = _differing(p, q, looked_at, rtol, read)
             if settings:
                 changed.append(ParameterChange(p, q, settings))
-    rows = align([replace(plan, parameters=plan.trained) for plan in (a, b)])
-    statuses = [{name: status for name, (_, status) in side.items()} for side in (in_a, in_b)]
+    for (name, optimizer), (_, status_b) in in_b.items():
+        if optimizer is not None and name in names_a and (name, optimizer) not in in_a:
+            status.append(StatusChange(name, _not_in(optimizer), status_b))
     return PlanDiff(
         a=a,
         b=b,
         config=tuple(_config_changes(a, b, rtol)),
-        layers=tuple(_layer_pairs(rows, only, changed, statuses)),
         changed=tuple(changed),
-        added=tuple(p for name, (p, _) in in_b.items() if name not in in_a),
-        removed=tuple(p for name, (p, _) in in_a.items() if name not in in_b),
+        added=tuple(p for p, _ in in_b.values() if p.name not in names_a),
+        removed=tuple(p for p, _ in in_a.values() if p.name not in names_b),
         status=tuple(status),
         reshaped=tuple(reshaped),
         compared=compared,
         looked_at=looked_at,
-        names=tuple(tuple(_names(x) | _names(y)) for x, y in rows),
+        only=only,
     )
 
 
-def _by_name(plan: Plan, only: Only) -> dict[str, tuple[Parameter | UntrainedParameter, str]]:
+#: The name of a parameter, with its optimizer where one of the plans has it in two.
+_Key = tuple[str, str | None]
+
+
+def _in_two_optimizers(plan: Plan) -> set[str]:
+    """The names of the parameters that several optimizers have."""
+    if not plan.optimizers:
+        return set()
+    return {name for name, n in Counter(p.name for p in plan.parameters).items() if n > 1}
+
+
+def _not_in(optimizer: str | None) -> str:
+    return "left out" if optimizer is None else f"not in {optimizer}"
+
+
+def _by_name(
+    plan: Plan, only: Only, twice: Collection[str] = ()
+) -> dict[_Key, tuple[Parameter | UntrainedParameter, str]]:
     """Name -> parameter and its state, of the whole model."""
     states: list[tuple[Parameter | UntrainedParameter, str]] = [
         *((p, p.state) for p in plan.parameters),
         *((p, "frozen") for p in plan.frozen),
         *((p, "left out") for p in plan.left_out),
     ]
-    return {p.name: (p, state) for p, state in states if only is None or only(p.name)}
+    return {
+        (p.name, getattr(p, "optimizer", None) if p.name in twice else None): (p, state)
+        for p, state in states
+        if only is None or only(p.name)
+    }
 
 
 def _read_by_optimizer(a: Plan, b: Plan) -> Collection[str] | None:
     """The entries of a group that either side's optimizer reads; None where that is not known."""
-    if a.optimizer.options is None or b.optimizer.options is None:
+    if a.group_options is None or b.group_options is None:
         return None
-    return a.optimizer.options.keys() | b.optimizer.options.keys()
+    return a.group_options | b.group_options
 
 
 def _differing(
@@ -225,18 +267,19 @@ def _config_changes(a: Plan, b: Plan, rtol: float) -> Iterator[ConfigChange]:
     for path in sorted(paths, key=lambda path: parts.index(path[:2])):
         x, y = of_a.get(path), of_b.get(path)
         if not _equal(x, y, rtol):
-            acts = not any(path[: len(start)] == start for start in _THROUGH_PARAMETERS)
-            yield ConfigChange(".".join(path), x, y, acts)
+            through_parameters = any(path[: len(start)] == start for start in _THROUGH_PARAMETERS)
+            is_base = path[:2] == ("optim_wrapper", "optimizer") and path[-1] in _BASE_SETTINGS
+            yield ConfigChange(".".join(path), x, y, acts=not (through_parameters or is_base))
 
 
 #: Entries that do nothing but give parameters their settings.
 _THROUGH_PARAMETERS = (
     ("optim_wrapper", "constructor"),
     ("optim_wrapper", "paramwise_cfg"),
-    ("optim_wrapper", "optimizer", "lr"),
-    ("optim_wrapper", "optimizer", "weight_decay"),
     ("auto_scale_lr",),
 )
+#: Entries of each optimizer that do so.
+_BASE_SETTINGS = ("lr", "weight_decay")
 
 
 def _entries(plan: Plan, other: Plan) -> dict[tuple[str, ...], Any]:
@@ -283,20 +326,19 @@ def _names(layer: Layer | None) -> dict[str, None]:
     return dict.fromkeys(p.name for p in layer.parameters) if layer else {}
 
 
-def _layer_pairs(
-    rows: Iterable[tuple[Layer | None, ...]],
-    only: Only,
-    changed: Iterable[ParameterChange],
-    statuses: Sequence[Mapping[str, str]],
-) -> Iterator[LayerPair]:
-    changes = {change.a.name: change for change in changed}
+def _layer_pairs(diff: PlanDiff, rows: Iterable[tuple[Layer | None, ...]]) -> Iterator[LayerPair]:
+    changes = {change.a.name: change for change in diff.changed}
+    sides = [
+        {name: state for (name, _), (_, state) in _by_name(plan, diff.only).items()}
+        for plan in (diff.a, diff.b)
+    ]
     for row in rows:
-        x, y = row if only is None else (narrowed(layer, only) for layer in row)
+        x, y = row if diff.only is None else (narrowed(layer, diff.only) for layer in row)
         if x and y:
             own = tuple(changes[name] for name in _names(x) if name in changes)
             yield LayerPair(x, y, None, own, bool(own))
             continue
-        there = statuses[0] if x is None else statuses[1]
+        there = sides[0] if x is None else sides[1]
         by_status: dict[str, set[str]] = defaultdict(set)
         for name in _names(x or y):
             by_status[there.get(name, "absent")].add(name)

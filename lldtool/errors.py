@@ -79,6 +79,16 @@ class ConstructorError(LldtoolError):
         self.culprit = culprit
 
 
+def text_of(error: BaseException) -> str:
+    """What an exception says, nothing where its own `__str__` fails."""
+    try:
+        return str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # code of the user's
+        return ""
+
+
 @contextlib.contextmanager
 def translated(translate: Callable[[BaseException], LldtoolError]) -> Iterator[None]:
     """Whatever is raised inside, a config's `sys.exit` too, becomes an error in its terms."""

@@ -227,7 +227,8 @@ def _coded(one: Judged) -> Iterator[tuple[str, str]]:
 
 def names_of(found: Found) -> tuple[str, ...]:
     """Return the names of the parameters that a finding is about."""
-    return tuple(p.name if isinstance(p, Parameter) else p for p in found.parameters)
+    names = (p.name if isinstance(p, Parameter) else p for p in found.parameters)
+    return tuple(dict.fromkeys(names))
 
 
 def _train(number: int) -> str:
@@ -238,17 +239,20 @@ def _same_but_decay(before: Plan, after: Plan, names: Collection[str]) -> bool:
     """Whether two plans differ in the weight decay of these parameters at most."""
     old, new = _settings(before), _settings(after)
     return old.keys() == new.keys() and all(
-        (lr, extras) == (new[name][0], new[name][2]) and (name in names or decay == new[name][1])
-        for name, (lr, decay, extras) in old.items()
+        (lr, extras) == new[name, optimizer][::2]
+        and (name in names or decay == new[name, optimizer][1])
+        for (name, optimizer), (lr, decay, extras) in old.items()
     )
 
 
-def _settings(plan: Plan) -> dict[str, tuple[float | None, float | None, dict[str, Any]]]:
-    """Name -> lr, weight decay and what else the optimizer reads in the param group."""
-    options = plan.optimizer.options
+def _settings(
+    plan: Plan,
+) -> dict[tuple[str, str | None], tuple[float | None, float | None, dict[str, Any]]]:
+    """Name, optimizer -> lr, weight decay and what else that reads in the param group."""
+    options = plan.group_options
     read = None if options is None else {*options, *plan.optimizer.group_entries}
     return {
-        p.name: (
+        (p.name, p.optimizer): (
             p.lr,
             p.weight_decay,
             {key: value for key, value in p.extras.items() if read is None or key in read},

@@ -25,7 +25,7 @@ from mmengine.registry import HOOKS, OPTIMIZERS
 from lldtool.diff import PlanDiff, diff_plans
 from lldtool.dryrun.running import plan_of_runner, replaced_lrs
 from lldtool.errors import LldtoolError
-from lldtool.plan import Plan, load_plan
+from lldtool.plan import LayerId, Plan, load_plan
 from lldtool.render.diff import diff_text
 from lldtool.render.words import summary
 from lldtool.text import plural, setting
@@ -76,22 +76,23 @@ class LayerLrHook(Hook):  # type: ignore[misc]  # mmengine has no types
 
 def _groups(plan: Plan, *, few: bool) -> dict[str, int]:
     """What to log the lr of -> the index of a param group that has it, stem first."""
-    depths = sorted(plan.layer_ids)
-    names: dict[int | str, str] = {depth: f"layer_{depth:02}" for depth in depths}
-    if few and depths:
-        names = _few(depths)
+    layers = {layer_id: _scalar(layer_id, i) for i, layer_id in enumerate(plan.layer_ids)}
+    modules: dict[str, str] = {}
+    if few and layers:
+        layers = _few(layers)
     else:
-        modules = dict.fromkeys(p.top_level_module for p in plan.parameters)
-        for i, module in enumerate(modules):
-            names[module] = f"module_{i}" if _OTHER_SCALARS.search(module) else module
+        found = dict.fromkeys(p.top_level_module for p in plan.parameters)
+        for i, module in enumerate(found):
+            modules[module] = f"module_{i}" if _OTHER_SCALARS.search(module) else module
     groups: dict[str, list[int]] = defaultdict(list)
     for layer in plan.layers:
         if not layer.trained:
             continue
         first = layer.trained[0]
-        key = first.top_level_module if layer.layer_id is None else layer.layer_id
-        if key in names:
-            groups[names[key]].append(first.group)
+        layer_id, module = layer.layer_id, first.top_level_module
+        name = modules.get(module) if layer_id is None else layers.get(layer_id)
+        if name is not None:
+            groups[name].append(first.group)
     return {
         f"{name}_part{i + 1}" if i else name: group
         for name, parts in groups.items()
@@ -99,15 +100,22 @@ def _groups(plan: Plan, *, few: bool) -> dict[str, int]:
     }
 
 
-def _few(depths: list[int]) -> dict[int | str, str]:
+def _scalar(layer_id: LayerId, i: int) -> str:
+    """The name of a layer, the `i`th, in a log."""
+    if isinstance(layer_id, int):
+        return f"layer_{layer_id:02}"
+    return f"layer_{i}" if _OTHER_SCALARS.search(str(layer_id)) else f"layer_{layer_id}"
+
+
+def _few(layers: Mapping[LayerId, str]) -> dict[LayerId, str]:
     """The names of the layers that tell most, of those that are trained."""
-    first, *rest = depths
-    names: dict[int | str, str] = {first: "stem" if first == 0 else f"layer_{first:02}"}
+    first, *rest = layers
+    names = {first: "stem" if first == 0 else layers[first]}
     if len(rest) > 2:
         names[rest[len(rest) // 2 - 1]] = "middle"
     if len(rest) > 1:
         names[rest[-2]] = "last_block"
-    return names | {depths[-1]: "head"}
+    return names | {[first, *rest][-1]: "head"}
 
 
 def _lrs(wrapper: Any) -> list[float]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lldtool.plan import Parameter, Plan, Reason, Reasons
 
@@ -17,6 +18,8 @@ _PRECEDENCE = (
     "dcn_offset_lr_mult",
     "bias_lr_mult",
 )
+#: What the name of a custom key begins with in `Reason.beats` and `Reason.misses`.
+_CUSTOM_KEY = "custom_key:"
 
 
 @dataclass(frozen=True)
@@ -77,55 +80,83 @@ class Key:
 def keys_of(plan: Plan) -> list[Key]:
     """The custom keys and options of a plan's `paramwise_cfg`, in the order of precedence."""
     options = plan.constructor.paramwise_cfg
-    reasons = Counter(p.reason for p in plan.parameters)  # many parameters share theirs
-    explained = not any(is_unexplained(one) for one in reasons)
-    custom = options.get("custom_keys", {})
-    names = sorted(sorted(custom), key=len, reverse=True)
+    counts = _Counts.of(plan.parameters)
+    names = sorted(sorted(custom_keys_of(plan)), key=len, reverse=True)
     others = [name for name in _PRECEDENCE if name in options]
-    others += [name for name in options if name not in (*others, "custom_keys")]
-    return [
-        *(_custom_key(reasons, name, explained=explained) for name in names),
-        *(_option(reasons, name, explained=explained) for name in others),
-    ]
+    are_custom = isinstance(options.get("custom_keys"), dict)
+    shown = (name for name in options if not (are_custom and name == "custom_keys"))
+    others += [name for name in shown if name not in others]
+    return [*map(counts.custom_key, names), *map(counts.option, others)]
 
 
-def _custom_key(reasons: Counter[Reasons], key: str, *, explained: bool) -> Key:
-    """A custom key, by the reasons of all parameters and how many have each."""
-    name = f"custom_key:{key}"
-    looked_at = any(name in (*r.beats, *r.misses) for one in reasons for r in _each(one))
-    decided = sum(count for one, count in reasons.items() if key in _deciding_keys(one))
-    if not explained or not (looked_at or decided):
-        return Key(key, is_custom=True, matched=None, decided=None)
-    taken: Counter[str] = Counter()
-    for one, count in reasons.items():
-        if any(name in r.beats for r in _each(one)):
-            taken[_deciding_keys(one)[0]] += count
-    matched = decided + sum(taken.values())
-    return Key(key, is_custom=True, matched=matched, decided=decided, taken=dict(taken))
+def custom_keys_of(plan: Plan) -> Mapping[str, Any]:
+    """The custom keys of a plan; none where a constructor of its own takes no dict of them."""
+    keys = plan.constructor.paramwise_cfg.get("custom_keys")
+    return keys if isinstance(keys, dict) else {}
+
+
+@dataclass
+class _Counts:
+    """How many parameters entries of `paramwise_cfg` decide, and how many they match in vain.
+
+    Entries are named as in `Reason.beats`. `taken` has for each that matched in vain the custom
+    keys that decided; `looked_at` are those that some reason names. Nothing is counted where
+    something is not `explained`.
+    """
+
+    explained: bool = True
+    decided: Counter[str] = field(default_factory=Counter)
+    beaten: Counter[str] = field(default_factory=Counter)
+    taken: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    looked_at: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, parameters: Iterable[Parameter]) -> _Counts:
+        """Return the counts, made in one pass over the distinct reasons."""
+        counts = cls()
+        for reasons, number in Counter(p.reason for p in parameters).items():
+            counts.add(reasons, number)
+        return counts
+
+    def add(self, reasons: Reasons, number: int) -> None:
+        """Count so many parameters with these reasons."""
+        self.explained = self.explained and not is_unexplained(reasons)
+        both = _each(reasons)
+        deciding = [name for name in map(_entry_of, both) if name is not None]
+        beaten = {name for reason in both for name in reason.beats}
+        self.decided.update(dict.fromkeys(deciding, number))
+        self.beaten.update(dict.fromkeys(beaten, number))
+        self.looked_at.update(deciding, beaten, *(reason.misses for reason in both))
+        taker = next((name for name in deciding if name.startswith(_CUSTOM_KEY)), None)
+        if taker is not None:
+            for name in beaten:
+                self.taken[name][taker.removeprefix(_CUSTOM_KEY)] += number
+
+    def custom_key(self, key: str) -> Key:
+        """Return a custom key with its counts."""
+        name = f"{_CUSTOM_KEY}{key}"
+        if not self.explained or name not in self.looked_at:
+            return Key(key, is_custom=True, matched=None, decided=None)
+        decided, taken = self.decided[name], dict(self.taken.get(name, {}))
+        matched = decided + sum(taken.values())
+        return Key(key, is_custom=True, matched=matched, decided=decided, taken=taken)
+
+    def option(self, name: str) -> Key:
+        """Return an option with its counts; none where the constructor's rules never look at it."""
+        if not self.explained or name not in self.looked_at:
+            return Key(name, is_custom=False, matched=None, decided=None)
+        decided = self.decided[name]
+        return Key(name, is_custom=False, matched=decided + self.beaten[name], decided=decided)
 
 
 def _each(reasons: Reasons) -> tuple[Reason, Reason]:
     return reasons.weight_decay, reasons.lr
 
 
-def _deciding_keys(reasons: Reasons) -> list[str]:
-    return [r.key for r in _each(reasons) if r.rule == "custom_key" and r.key is not None]
-
-
-def _option(reasons: Counter[Reasons], name: str, *, explained: bool) -> Key:
-    """An option; not counted where the constructor's rules never look at it."""
-    decided = beaten = 0
-    for one, count in reasons.items():
-        decided += count * any(name == _option_of(r) for r in _each(one))
-        beaten += count * any(name in r.beats for r in _each(one))
-    missed = any(name in r.misses for one in reasons for r in _each(one))
-    if not explained or not (decided or beaten or missed):
-        return Key(name, is_custom=False, matched=None, decided=None)
-    return Key(name, is_custom=False, matched=decided + beaten, decided=decided)
-
-
-def _option_of(reason: Reason) -> str | None:
-    """The option that decided: a rule's own name, or what gave the rate of a layer decay."""
+def _entry_of(reason: Reason) -> str | None:
+    """What decided: a custom key, a rule's own option, or what gave the rate of a layer decay."""
+    if reason.rule == "custom_key":
+        return None if reason.key is None else f"{_CUSTOM_KEY}{reason.key}"
     if reason.rule == "layer_decay":
         return reason.key
     return reason.rule if reason.rule in _PRECEDENCE else None
@@ -156,8 +187,9 @@ def is_unexplained(reasons: Reasons) -> bool:
 
 def difference(before: Sequence[Parameter], after: Sequence[Parameter]) -> Effect:
     """What changed between the parameters of two optimizers for one model."""
-    now = {p.name: p for p in after}
-    stayed = [(p, now[p.name]) for p in before if p.name in now]
+    now = {(p.name, p.optimizer): p for p in after}
+    both = ((p, now.get((p.name, p.optimizer))) for p in before)
+    stayed = [(p, q) for p, q in both if q is not None]
     settings = [(p, q) for p, q in stayed if (p.lr, p.weight_decay) != (q.lr, q.weight_decay)]
     same = [(p, q) for p, q in stayed if (p.lr, p.weight_decay) == (q.lr, q.weight_decay)]
     layers = [1 for p, q in same if (p.layer_id, p.lr_scale) != (q.layer_id, q.lr_scale)]

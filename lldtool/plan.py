@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from lldtool.errors import LldtoolError
+from lldtool.files import read_bytes
+from lldtool.text import NOT_IN_JSON, strict_json
 
 SCHEMA_VERSION = 1
 
@@ -36,6 +38,8 @@ UPDATES_STATISTICS = "updates_statistics"
 #: not: `frozen` does not require a gradient, `frozen_by_train` no longer does once `model.train()`
 #: or `init_weights()` was called, and `zero_lr` has lr 0, which no scheduler raises.
 State = Literal["trained", "frozen", "frozen_by_train", "zero_lr"]
+#: What a constructor calls a layer: its depth, or a name.
+LayerId = int | float | str
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ class Parameter:
     are neither settings nor the optimizer's defaults. `traits` are what its modules say of it:
     `NORM`, `NO_WEIGHT_DECAY`, `FROZEN`, `FROZEN_BY_TRAIN`, `FROZEN_BY_INIT_WEIGHTS` and
     `UPDATES_STATISTICS`. `state` is derived from traits and lr where it is not given, as in a plan
-    that lldtool 0.1 saved.
+    that lldtool 0.1 saved. `optimizer` is the key of its optimizer in an OptimWrapperDict, None
+    where there is one optimizer; a parameter in two optimizers is there twice.
     """
 
     name: str
@@ -85,7 +90,7 @@ class Parameter:
     numel: int
     dtype: str
     module_type: str
-    layer_id: int | None
+    layer_id: LayerId | None
     lr: float | None
     lr_scale: float | None
     weight_decay: float | None
@@ -94,6 +99,7 @@ class Parameter:
     reason: Reasons = Reasons()
     traits: tuple[str, ...] = ()
     state: State = None  # type: ignore[assignment]  # never None once it is made
+    optimizer: str | None = None
 
     def __post_init__(self) -> None:
         """Derive the state where it is not given."""
@@ -134,7 +140,7 @@ class UntrainedParameter:
     name: str
     shape: tuple[int, ...]
     numel: int
-    layer_id: int | None = None
+    layer_id: LayerId | None = None
     traits: tuple[str, ...] = ()
 
     @property
@@ -164,8 +170,9 @@ class Model:
 class Optimizer:
     """The optimizer's class, and base lr and base weight decay as the config gives them.
 
-    `options` are the optimizer's other defaults, given in the config or not (betas, eps, …); None
-    in a plan that an lldtool saved which did not record them. `group_entries` are the other entries
+    `options` are the optimizer's other defaults, given in the config or not (betas, eps, …); of
+    several optimizers, the type and all defaults of each under its key. None in a plan that an
+    lldtool saved which did not record them. `group_entries` are the other entries
     of param groups that its code mentions, as LARS reads `lars_exclude`, or that of a scheduler or
     hook of the config; with `lr_scale` where a constructor attached it and did not apply it.
     """
@@ -191,7 +198,7 @@ class OptimWrapper:
 
 @dataclass(frozen=True)
 class Constructor:
-    """The constructor's class and its `paramwise_cfg`.
+    """The constructor's class and its `paramwise_cfg`, a list by its indices.
 
     `bases` are the classes that it inherits from. `reads` are the options that it looked for in
     `paramwise_cfg`, there or not; None where that is not known.
@@ -202,21 +209,38 @@ class Constructor:
     bases: tuple[str, ...] = ()
     reads: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        """Name the entries of a list as `--cfg-options` does.
+
+        Raises:
+            LldtoolError: a constructor takes something else, which has no entries.
+        """
+        options = cast("object", self.paramwise_cfg)
+        if isinstance(options, list):
+            object.__setattr__(self, "paramwise_cfg", {str(i): x for i, x in enumerate(options)})
+        elif not isinstance(options, dict):
+            raise LldtoolError(f"optim_wrapper.paramwise_cfg is {options!r:.80}, no dict or list")
+
 
 @dataclass(frozen=True)
 class Layer:
-    """All parameters with the same `layer_id`, lr and lr_scale.
+    """All parameters of one optimizer with the same `layer_id`, lr and lr_scale.
 
     Where the constructor knows no layers, `layer_id` is None, and a layer is what one top-level
     module holds at one lr; what is trained and what is not are two layers then. `frozen` are the
     layer's frozen parameters that are in no param group.
     """
 
-    layer_id: int | None
+    layer_id: LayerId | None
     lr: float | None
     lr_scale: float | None
     parameters: tuple[Parameter, ...]
     frozen: tuple[UntrainedParameter, ...] = ()
+
+    @property
+    def optimizer(self) -> str | None:
+        """The key of its optimizer, where there are several."""
+        return self.parameters[0].optimizer if self.parameters else None
 
     @cached_property
     def trained(self) -> tuple[Parameter, ...]:
@@ -282,7 +306,7 @@ class Plan:
         members: dict[tuple[Any, ...], list[Parameter]] = defaultdict(list)
         for p in self.parameters:
             place = _place(p) if p.layer_id is not None else (*_place(p), p.is_trained)
-            members[(*place, p.lr, p.lr_scale)].append(p)
+            members[(*place, p.lr, p.lr_scale, p.optimizer)].append(p)
         frozen = dict(self._frozen_by_place)
         layers = [
             Layer(p.layer_id, p.lr, p.lr_scale, (p, *others), tuple(frozen.pop(_place(p), ())))
@@ -290,7 +314,7 @@ class Plan:
             else Layer(None, p.lr, p.lr_scale, (p, *others))
             for p, *others in members.values()
         ]
-        return tuple(sorted(layers, key=_depth))
+        return tuple(_in_order(layers))
 
     @cached_property
     def layers_and_frozen(self) -> tuple[Layer, ...]:
@@ -304,9 +328,7 @@ class Plan:
             for place, own in self._frozen_by_place.items()
             if place not in present
         ]
-        numbered = sorted(
-            (layer for layer in (*frozen, *self.layers) if layer.layer_id is not None), key=_depth
-        )
+        numbered = _in_order(x for x in (*frozen, *self.layers) if x.layer_id is not None)
         modules = [layer for layer in self.layers if layer.layer_id is None]
         others: list[Layer] = []
         for layer in (layer for layer in frozen if layer.layer_id is None):
@@ -333,14 +355,38 @@ class Plan:
         return tuple(p for p in self.parameters if p.is_trained)
 
     @cached_property
-    def layer_ids(self) -> frozenset[int]:
-        """The layers that the constructor put parameters in; none where it knows no layers."""
-        return frozenset(p.layer_id for p in self.parameters if p.layer_id is not None)
+    def layer_ids(self) -> tuple[LayerId, ...]:
+        """The layers that the constructor put parameters in, in order; none where it knows none."""
+        return layer_order(p.layer_id for p in self.parameters)
 
     @property
     def has_layers(self) -> bool:
         """Whether the constructor gave the parameters a `layer_id`."""
         return bool(self.layer_ids)
+
+    @cached_property
+    def optimizers(self) -> dict[str, Optimizer]:
+        """The optimizers by their keys, where they are several; else empty."""
+        names = dict.fromkeys(p.optimizer for p in self.parameters if p.optimizer is not None)
+        options = self.optimizer.options or {}
+        known = {name: own for name, own in options.items() if names and isinstance(own, dict)}
+        return {
+            name: _optimizer_of(known.get(name, {})) for name in dict.fromkeys((*known, *names))
+        }
+
+    @cached_property
+    def group_options(self) -> frozenset[str] | None:
+        """The options that some optimizer has as an entry of its groups; None where not known."""
+        if self.optimizer.options is None:
+            return None
+        if self.optimizers:
+            return frozenset(name for one in self.optimizers.values() for name in one.options or ())
+        return frozenset(self.optimizer.options)
+
+    @cached_property
+    def left_out_names(self) -> frozenset[str]:
+        """The names of the parameters that require a gradient and are in no param group."""
+        return frozenset(p.name for p in self.left_out)
 
     @property
     def every_parameter(self) -> Iterator[Parameter | UntrainedParameter]:
@@ -366,14 +412,34 @@ class Plan:
         return plan_html(self)
 
 
+def _optimizer_of(options: Mapping[str, Any]) -> Optimizer:
+    """One of several optimizers, of its type and defaults."""
+    lr, weight_decay = map(options.get, ("lr", "weight_decay"))
+    return Optimizer(
+        str(options.get("type", "")),
+        lr if isinstance(lr, (int, float)) else None,
+        weight_decay if isinstance(weight_decay, (int, float)) else None,
+        {k: v for k, v in options.items() if k not in ("type", "lr", "weight_decay")},
+    )
+
+
 def _place(p: Parameter | UntrainedParameter) -> tuple[Any, ...]:
     """The layer that a parameter is in; its top-level module where no layer is known."""
     return (0, p.layer_id) if p.layer_id is not None else (1, p.top_level_module)
 
 
-def _depth(layer: Layer) -> tuple[bool, int]:
-    """Sorts by layer_id; a stable sort leaves layers without one in the model's order, last."""
-    return layer.layer_id is None, layer.layer_id or 0
+def layer_order(ids: Iterable[LayerId | None]) -> tuple[LayerId, ...]:
+    """Each layer id once: the numbers in order, then the names as they come, without None."""
+    found = [layer_id for layer_id in dict.fromkeys(ids) if layer_id is not None]
+    names = [layer_id for layer_id in found if isinstance(layer_id, str)]
+    return (*sorted(x for x in found if not isinstance(x, str)), *names)
+
+
+def _in_order(layers: Iterable[Layer]) -> list[Layer]:
+    """The layers by `layer_order`; those without an id last, as they come."""
+    unordered = list(layers)
+    place = {layer_id: i for i, layer_id in enumerate(layer_order(x.layer_id for x in unordered))}
+    return sorted(unordered, key=lambda x: len(place) if x.layer_id is None else place[x.layer_id])
 
 
 def plan_to_json(plan: Plan) -> str:
@@ -405,6 +471,7 @@ def _layer_row(layer: Layer) -> dict[str, Any]:
     decays = sorted({p.weight_decay for p in layer.parameters if p.weight_decay is not None})
     return {
         "layer_id": layer.layer_id,
+        "optimizer": layer.optimizer,
         "lr": layer.lr,
         "lr_scale": layer.lr_scale,
         "weight_decays": decays,
@@ -419,10 +486,10 @@ def dump_by_line(content: Mapping[str, Any]) -> str:
     lines = []
     for key, value in content.items():
         if isinstance(value, (list, tuple)) and value:
-            items = ",\n".join(f"  {json.dumps(item)}" for item in value)
-            lines.append(f"{json.dumps(key)}: [\n{items}\n ]")
+            items = ",\n".join(f"  {strict_json(item)}" for item in value)
+            lines.append(f"{strict_json(key)}: [\n{items}\n ]")
         else:
-            lines.append(f"{json.dumps(key)}: {json.dumps(value)}")
+            lines.append(f"{strict_json(key)}: {strict_json(value)}")
     return "{\n " + ",\n ".join(lines) + "\n}\n"
 
 
@@ -441,10 +508,13 @@ def plan_from_json(text: str | bytes, *, source: str = "plan") -> Plan:
     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         # Five times as fast as the standard library, but knows no NaN and no infinity.
         plan = msgspec.json.decode(text, type=Plan)
-        if _mentions_schema(text) and 1 <= plan.schema_version <= SCHEMA_VERSION:
+        is_read = _mentions(text, '"schema_version"') and not any(
+            _mentions(text, f'"{name}"') for name in NOT_IN_JSON
+        )
+        if is_read and 1 <= plan.schema_version <= SCHEMA_VERSION:
             return plan
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_constant=str)
     except (ValueError, RecursionError) as error:
         raise LldtoolError(f"not a saved plan: {error}", config=source) from error
     if not _has_schema(content):
@@ -459,14 +529,14 @@ def plan_from_json(text: str | bytes, *, source: str = "plan") -> Plan:
             hint="pip install --upgrade lldtool",
         )
     try:
-        return msgspec.convert(content, Plan)
+        return msgspec.convert(_with_numbers(content), Plan)
     except msgspec.ValidationError as error:
         raise LldtoolError(f"not a saved plan: {error}", config=source) from error
 
 
 def is_plan(text: str | bytes) -> bool:
     """Whether JSON is a saved plan, rather than an mmengine config in JSON or no JSON at all."""
-    if not _mentions_schema(text):
+    if not _mentions(text, '"schema_version"'):
         return False
     try:
         return _has_schema(json.loads(text))
@@ -474,10 +544,27 @@ def is_plan(text: str | bytes) -> bool:
         return False
 
 
-def _mentions_schema(text: str | bytes) -> bool:
-    """Whether there is what every saved plan has."""
-    key = '"schema_version"'
-    return key.encode() in text if isinstance(text, bytes) else key in text
+def _mentions(text: str | bytes, part: str) -> bool:
+    return part.encode() in text if isinstance(text, bytes) else part in text
+
+
+#: The fields of a plan that are numbers or lists of them, and those that hold any value.
+_NUMBERS = frozenset({"lr", "lr_scale", "weight_decay", "mult", "would_give", "auto_scale_lr"})
+_ANY_VALUES = frozenset({"paramwise_cfg", "options", "extras", "param_scheduler"})
+
+
+def _with_numbers(content: object, *, here: bool = False, below: bool = False) -> object:
+    """A plan's JSON with numbers in the place of the strings that `strict_json` writes for them."""
+    if isinstance(content, dict):
+        return {
+            key: _with_numbers(
+                value, here=below or key in _NUMBERS, below=below or key in _ANY_VALUES
+            )
+            for key, value in content.items()
+        }
+    if isinstance(content, list):
+        return [_with_numbers(item, here=here or below, below=below) for item in content]
+    return NOT_IN_JSON.get(content, content) if here and isinstance(content, str) else content
 
 
 def _has_schema(content: object) -> bool:
@@ -491,8 +578,8 @@ def load_plan(path: str | Path) -> Plan:
         LldtoolError: the file can't be read or is no plan.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        text = read_bytes(Path(path))
+    except OSError as error:
+        reason = error.strerror or error
         raise LldtoolError(f"can't read the plan: {reason}", config=str(path)) from error
     return plan_from_json(text, source=str(path))

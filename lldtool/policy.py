@@ -18,9 +18,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from lldtool.errors import LldtoolError
+from lldtool.files import read_bytes
 from lldtool.findings import Severity
 from lldtool.rules import Rule, all_rules, codes_of
-from lldtool.source import split_revision
+from lldtool.source import split_package, split_revision
 from lldtool.source.discovery import matches_any, stable_name
 
 if sys.version_info >= (3, 11):
@@ -199,7 +200,7 @@ class Policy:
             codes = selection.applied_to(codes)
         if self.per_config_ignores:
             named, revision = split_revision(config)
-            is_path = revision is None and "::" not in config
+            is_path = revision is None and split_package(config) is None
             name = stable_name(str(path) if is_path else named, self.root)
             ignored = [
                 codes_of(selector)
@@ -311,7 +312,7 @@ def _table(path: Path) -> Mapping[str, Any] | None:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         reason = error.strerror or error
         raise LldtoolError(f"can't read the settings: {reason}", config=str(path)) from error

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from lldtool.plan import Plan
+from lldtool.plan import LayerId, Plan
 
 STEM, BLOCK, HEAD = "stem", "block", "head"
 
@@ -25,7 +25,7 @@ class Roles:
     nor in the head, without what is not trained outside of numbered modules.
     """
 
-    labels: dict[int, str]
+    labels: dict[LayerId, str]
     blocks: frozenset[_Numbers]
     inner: frozenset[str]
 
@@ -41,22 +41,25 @@ def roles_of(plan: Plan) -> Roles:
     The blocks are the largest sequence of numbered modules in several layers. The lowest layer is
     the stem if it comes before all of them, the highest the head if it comes after.
     """
-    layers_of: dict[str, set[int]] = defaultdict(set)  # numbered module -> layers of its parameters
+    if not plan.has_layers:
+        return Roles({}, frozenset(), _inner(plan, ()))
+    layers_in: dict[str, set[LayerId]] = defaultdict(set)  # module -> layers of its own parameters
     for p in plan.parameters:
         if p.layer_id is not None:
-            for module in _numbered_modules(p.name):
-                layers_of[module].add(p.layer_id)
-    sequence = _main_sequence(plan, layers_of)
+            layers_in[_module(p.name)].add(p.layer_id)
+    modules = dict.fromkeys(_module(p.name) for p in plan.every_parameter)
+    numbered = {module: _numbered_modules(module) for module in modules}
+    layers_of: dict[str, set[LayerId]] = defaultdict(set)  # numbered module -> layers of all in it
+    for module, ids in layers_in.items():
+        for one in numbered[module]:
+            layers_of[one] |= ids
+    sequence = _main_sequence(plan, numbered, layers_of)
     trained = {module: ids for module, ids in layers_of.items() if _mask(module) == sequence}
     ends = _ends(plan, set().union(*trained.values()))
     numbers = {}
     if sum(map(len, trained.values())) == len(set().union(*trained.values())) == len(trained):
-        numbers = _numbers(
-            module
-            for p in plan.every_parameter
-            for module in _numbered_modules(p.name)
-            if _mask(module) == sequence
-        )
+        of_all = dict.fromkeys(one for module in modules for one in numbered[module])
+        numbers = _numbers(one for one in of_all if _mask(one) == sequence)
     blocks = {
         layer_id: f"{BLOCK} {'.'.join(map(str, numbers[module]))}"
         for module, ids in trained.items()
@@ -66,25 +69,31 @@ def roles_of(plan: Plan) -> Roles:
     return Roles(ends | blocks, frozenset(numbers.values()), _inner(plan, ends))
 
 
-def _ends(plan: Plan, in_blocks: Collection[int]) -> dict[int, str]:
+def _ends(plan: Plan, in_blocks: Collection[LayerId]) -> dict[LayerId, str]:
     """The layers before and after those that hold blocks."""
     if not in_blocks:
         return {}
-    lowest, highest = min(plan.layer_ids), max(plan.layer_ids)
-    stem = {lowest: STEM} if lowest < min(in_blocks) else {}
-    return stem | ({highest: HEAD} if highest > max(in_blocks) else {})
+    first, last = plan.layer_ids[0], plan.layer_ids[-1]
+    stem = {} if first in in_blocks else {first: STEM}
+    return stem | ({} if last in in_blocks else {last: HEAD})
 
 
-def _inner(plan: Plan, ends: Collection[int]) -> frozenset[str]:
+def _inner(plan: Plan, ends: Collection[LayerId]) -> frozenset[str]:
     trained = {p.name for p in plan.parameters if p.layer_id not in ends}
-    others = {p.name for p in (*plan.frozen, *plan.left_out) if any(_numbered_modules(p.name))}
+    untrained = (*plan.frozen, *plan.left_out)
+    others = {p.name for p in untrained if any(_numbered_modules(_module(p.name)))}
     return frozenset(trained | others)
 
 
-def _numbered_modules(name: str) -> Iterator[str]:
-    """`a.3.b.0.weight` -> `a.3`, `a.3.b.0`."""
-    parts = name.split(".")[:-1]
-    return (".".join(parts[: end + 1]) for end, part in enumerate(parts) if part.isdecimal())
+def _module(name: str) -> str:
+    """`a.3.b.0.weight` -> `a.3.b.0`."""
+    return name.rpartition(".")[0]
+
+
+def _numbered_modules(module: str) -> list[str]:
+    """`a.3.b.0.c` -> `a.3`, `a.3.b.0`."""
+    parts = module.split(".")
+    return [".".join(parts[: end + 1]) for end, part in enumerate(parts) if part.isdecimal()]
 
 
 def _mask(module: str) -> str:
@@ -95,20 +104,25 @@ def _mask(module: str) -> str:
 _NUMBER = re.compile(r"\d+")
 
 
-def _main_sequence(plan: Plan, layers_of: Mapping[str, Set[int]]) -> str | None:
+def _main_sequence(
+    plan: Plan, numbered: Mapping[str, Sequence[str]], layers_of: Mapping[str, Set[LayerId]]
+) -> str | None:
     """The mask of the blocks; None where nothing numbered spreads over layers.
 
     A block is the outermost numbered module that lies in one layer: what it holds is part of it,
     and what holds it is a stage.
     """
-    spread: dict[str, set[int]] = defaultdict(set)  # mask of blocks -> the layers that they are in
+    spread: dict[str, set[LayerId]] = defaultdict(set)  # by mask of blocks
     numel: Counter[str] = Counter()
+    numel_in: Counter[str] = Counter()
     for p in plan.parameters:
-        for module in _numbered_modules(p.name):
-            if len(layers_of[module]) == 1:
-                spread[_mask(module)] |= layers_of[module]
-                numel[_mask(module)] += p.numel
-                break
+        numel_in[_module(p.name)] += p.numel
+    for module, number in numel_in.items():
+        block = next((one for one in numbered[module] if len(layers_of[one]) == 1), None)
+        if block is not None:
+            mask = _mask(block)
+            spread[mask] |= layers_of[block]
+            numel[mask] += number
     candidates = (mask for mask, layers in spread.items() if len(layers) > 1)
     return max(candidates, key=numel.__getitem__, default=None)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
-from lldtool.plan import Plan
+from lldtool.plan import LayerId, Plan
 
 #: lrs nearer to each other than this are equal to a reader; the real ones are never changed.
 _RTOL = 1e-6
@@ -63,7 +63,7 @@ class Course:
     several.
     """
 
-    layer_id: int | None
+    layer_id: LayerId | None
     parameters: tuple[str, ...]
     configured: float
     lrs: Sequence[float]
@@ -178,7 +178,11 @@ class Schedule:
     @cached_property
     def rows(self) -> list[tuple[Course, ...]]:
         """The courses, with neighbours together that are the very same."""
-        same = groupby(self.courses, key=lambda course: array("d", course.lrs).tobytes())
+
+        def what_is_shown(course: Course) -> tuple[str, bytes]:
+            return course.optimizer, array("d", course.lrs).tobytes()
+
+        same = groupby(self.courses, what_is_shown)
         return [tuple(courses) for _, courses in same]
 
     def why_rising(self) -> Stage | None:

@@ -5,14 +5,36 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+#: The numbers that JSON lacks, by the strings that stand for them there.
+NOT_IN_JSON = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 #: What a terminal without UTF-8 gets in the place of these.
 _ASCII = str.maketrans(
     {"×": "x", "·": "|", "…": ".", "–": "-", "█": "#", "÷": "/", "→": "->", "−": "-"}
 )
 _ASCII |= str.maketrans(dict(zip("▁▂▃▄▅▆▇↑↓", "_.-=+*%^v", strict=True)))
 _ASCII |= str.maketrans({c: "#" if i > 3 else " " for i, c in enumerate("▏▎▍▌▋▊▉")})
+
+
+def strict_json(content: object, *, indent: int | None = None) -> str:
+    """JSON that every reader takes: NaN and the infinities are the strings of `NOT_IN_JSON`."""
+    encode = json.JSONEncoder(allow_nan=False, indent=indent).encode
+    try:
+        return encode(content)
+    except ValueError:  # there is such a number
+        return encode(_in_json(content))
+
+
+def _in_json(content: object) -> object:
+    if isinstance(content, float) and not math.isfinite(content):
+        return "NaN" if math.isnan(content) else "Infinity" if content > 0 else "-Infinity"
+    if isinstance(content, Mapping):
+        return {
+            _in_json(key) if isinstance(key, float) else key: _in_json(value)
+            for key, value in content.items()
+        }
+    return [_in_json(x) for x in content] if isinstance(content, (list, tuple)) else content
 
 
 def printable(text: str) -> str:
@@ -100,11 +122,20 @@ def shortened(items: Sequence[str], most: int) -> list[str]:
     return [*items[:most], *more]
 
 
-def ranges(numbers: Iterable[int], joint: str = "–") -> str:
-    """`0–4, 7`: numbers in order, neighbours as a range; two of them, `1, 2`, are none."""
-    runs: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if runs and runs[-1][-1] + 1 == number:
+def layer_name(layer_id: float | str | None) -> str:
+    """A layer as its constructor calls it."""
+    return "–" if layer_id is None else printable(str(layer_id))
+
+
+def ranges(layer_ids: Iterable[float | str], joint: str = "–") -> str:
+    """`0–4, 7`: numbers in order, neighbours as a range; two of them, `1, 2`, are none. Then names.
+
+    Only whole numbers are neighbours.
+    """
+    found = dict.fromkeys(layer_ids)
+    runs: list[list[float]] = []
+    for number in sorted(x for x in found if not isinstance(x, str)):
+        if runs and isinstance(number, int) and runs[-1][-1] + 1 == number:
             runs[-1].append(number)
         else:
             runs.append([number])
@@ -112,7 +143,8 @@ def ranges(numbers: Iterable[int], joint: str = "–") -> str:
         [f"{run[0]}{joint}{run[-1]}"] if len(run) > 2 else [str(number) for number in run]
         for run in runs
     )
-    return ", ".join(part for some in parts for part in some)
+    names = (printable(x) for x in found if isinstance(x, str))
+    return ", ".join([*(part for some in parts for part in some), *names])
 
 
 def value(content: object) -> str:

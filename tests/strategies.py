@@ -1,5 +1,6 @@
 """Plans with anything in them, for hypothesis."""
 
+import math
 from dataclasses import replace
 from typing import get_args
 
@@ -24,6 +25,7 @@ HOSTILE = [
     "|", "`", "```\n", "~~~", "**", "__", "<script>", "<!--", "-->", "&amp;", "]]>", "<![CDATA[",
     "::error::", "\n::error::x", "##[error]", "%0A", "%", ",", ":", "](x)", "![x](y)", "- ", "1. ",
     "===", "---", "> ", "# ", "    ", "\\", "{0}", "嵌入", "é", "👩‍👩‍👧", "$x$", "'", '"', "/",
+    "=1+1", "+", "-", "@SUM", "＝",
     "..", "/.mim/configs/",
 ]  # fmt: skip
 #: Any text, and more often what readers of some format take for more than text.
@@ -31,9 +33,9 @@ anything = st.lists(
     st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(codec=None), max_size=4)), max_size=6
 ).map("".join)
 
-# What JSON can hold: any text but lone surrogates, any float but NaN, which equals nothing.
+# What a plan's JSON can hold: any text but lone surrogates, any float. One NaN, which is itself.
 text = anything.map(lambda text: text.encode(errors="ignore").decode())
-floats = st.floats(allow_nan=False)
+floats = st.floats(allow_nan=False) | st.just(math.nan)
 optional_floats = st.none() | floats
 shapes = st.lists(st.integers(0, 10_000), max_size=5).map(tuple)
 json_values = st.recursive(
@@ -42,6 +44,7 @@ json_values = st.recursive(
     max_leaves=5,
 )
 options = st.none() | st.dictionaries(text, json_values, max_size=3)
+layer_ids = st.none() | st.integers(-1, 100) | st.floats(-2, 100) | text
 reasons = st.builds(
     Reason, rule=text, key=st.none() | text, mult=optional_floats, beats=st.tuples(text)
 )
@@ -52,7 +55,7 @@ parameters = st.builds(
     numel=st.integers(0, 10**12),
     dtype=text,
     module_type=text,
-    layer_id=st.none() | st.integers(-1, 100),
+    layer_id=layer_ids,
     lr=optional_floats,
     lr_scale=optional_floats,
     weight_decay=optional_floats,
@@ -66,7 +69,7 @@ untrained = st.builds(
     name=text,
     shape=shapes,
     numel=st.integers(0, 10**12),
-    layer_id=st.none() | st.integers(-1, 100),
+    layer_id=layer_ids,
 )
 plans = st.builds(
     Plan,

@@ -1,12 +1,28 @@
+import json
 import math
+from dataclasses import replace
 
 import pytest
 from conftest import make_parameter, make_plan
 from hypothesis import given
+from hypothesis import strategies as st
 from strategies import floats, plans
 
+from lldtool.diff import diff_plans
 from lldtool.errors import LldtoolError
-from lldtool.plan import UntrainedParameter, load_plan, plan_from_json, plan_to_json
+from lldtool.keys import keys_of
+from lldtool.plan import (
+    Constructor,
+    Optimizer,
+    Reason,
+    Reasons,
+    UntrainedParameter,
+    load_plan,
+    plan_from_json,
+    plan_to_json,
+)
+from lldtool.render.diff_formats import diff_json
+from lldtool.render.explain import explanation_json, keys_json
 
 
 @given(plans)
@@ -21,9 +37,58 @@ def test_a_float_keeps_its_bits(value):
     assert back.hex() == value.hex()
 
 
-def test_json_has_the_field_names_that_scripts_rely_on():
-    import json
+def strictly(text):
+    """What a reader makes of JSON that takes no bare NaN."""
 
+    def refuse(name):
+        raise ValueError(name)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@given(st.sampled_from([math.nan, math.inf, -math.inf]), st.sampled_from([True, False]))
+def test_what_json_lacks_is_a_string_that_reads_back(value, is_bare):
+    reason = Reason("custom_key", "NaN", value, ("x",), (value, 1.0))
+    parameter = make_parameter(
+        "Infinity", lr=value, lr_scale=value, weight_decay=value,
+        extras={"x": [value, {"Infinity": value}]}, reason=Reasons(reason, reason),
+    )  # fmt: skip
+    plan = make_plan(
+        parameter, optimizer=Optimizer("SGD", value, value, {"betas": [value]}),
+        constructor=Constructor("X", {"custom_keys": {"NaN": {"lr_mult": value}}}),
+        param_scheduler={"eta_min": value}, auto_scale_lr=value,
+    )  # fmt: skip
+    text = plan_to_json(plan)
+    name = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+    (row,) = strictly(text)["parameters"]
+    assert (row["lr"], row["extras"]["x"][0], row["name"]) == (name, name, "Infinity")
+    bare = text.replace(f': "{name}"', f": {name}").replace('"key": NaN', '"key": "NaN"')
+    bare = bare.replace('"name": Infinity', '"name": "Infinity"')
+    back = plan_from_json(bare if is_bare else text)
+    assert plan_to_json(back) == text
+    (p,) = back.parameters
+    assert (p.name, p.reason.lr.key) == ("Infinity", "NaN")
+    for number in (p.lr, p.extras["x"][1]["Infinity"], p.reason.lr.would_give[0]):
+        assert repr(number) == repr(value)
+
+
+def test_every_json_is_strict_and_one_nan_is_one_layer():
+    keys = {"head": {"lr_mult": math.nan}}
+    parameters = [make_parameter(f"head.{i}", layer_id=None, lr=math.nan) for i in range(2)]
+    plan = make_plan(*parameters, constructor=Constructor("X", {"custom_keys": keys}))
+    plan = plan_from_json(plan_to_json(plan))
+    assert len(plan.layers) == 1
+    changed = replace(plan, optimizer=Optimizer("AdamW", math.inf))
+    texts = [
+        diff_json(diff_plans(plan, changed)), keys_json(plan, keys_of(plan)),
+        explanation_json(plan, plan.parameters),
+    ]  # fmt: skip
+    assert all('"NaN"' in text or '"Infinity"' in text for text in map(str, texts))
+    for text in texts:
+        strictly(text)
+
+
+def test_json_has_the_field_names_that_scripts_rely_on():
     content = json.loads(plan_to_json(make_plan()))
     assert set(content) == {
         "schema_version", "config", "lldtool_version", "versions", "model", "optim_wrapper",
@@ -31,12 +96,12 @@ def test_json_has_the_field_names_that_scripts_rely_on():
         "left_out", "notes", "param_scheduler",
     }  # fmt: skip
     assert content["layers"] == [
-        {"layer_id": 1, "lr": 1e-3, "lr_scale": 0.5, "weight_decays": [0.05], "num_tensors": 1,
-         "num_trained": 1, "numel": 768}
+        {"layer_id": 1, "optimizer": None, "lr": 1e-3, "lr_scale": 0.5, "weight_decays": [0.05],
+         "num_tensors": 1, "num_trained": 1, "numel": 768}
     ]  # fmt: skip
     assert set(content["parameters"][0]) == {
         "name", "shape", "numel", "dtype", "module_type", "layer_id", "lr", "lr_scale",
-        "weight_decay", "group", "extras", "reason", "traits", "state",
+        "weight_decay", "group", "extras", "reason", "traits", "state", "optimizer",
     }  # fmt: skip
     assert set(content["parameters"][0]["reason"]) == {"lr", "weight_decay"}
 

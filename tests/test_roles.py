@@ -63,4 +63,4 @@ def test_numbered_modules_of_a_head_are_no_blocks():
 
 @given(named_plans())
 def test_any_plan_has_roles(plan):
-    assert roles_of(plan).labels.keys() <= plan.layer_ids
+    assert roles_of(plan).labels.keys() <= set(plan.layer_ids)

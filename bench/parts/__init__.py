@@ -5,6 +5,7 @@ from parts.growth import LAYERS, PARAMETERS
 from parts.plans import PLANS
 from parts.processes import PROCESSES
 from parts.schedule import SCHEDULE
+from parts.size import SIZE
 from parts.watch import WATCH
 
-PARTS = (PROCESSES, PLANS, PARAMETERS, LAYERS, CONFIGS, JOBS, ZOO, SCHEDULE, WATCH)
+PARTS = (PROCESSES, PLANS, SIZE, PARAMETERS, LAYERS, CONFIGS, JOBS, ZOO, SCHEDULE, WATCH)

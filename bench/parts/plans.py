@@ -2,20 +2,16 @@
 
 import contextlib
 import tempfile
-from dataclasses import replace
-from pathlib import Path
 
 from measure import IMPORT_TORCH, Part, lldtool
 
-from lldtool.plan import load_plan, plan_to_json
-
-SAVED = Path(__file__).parents[2] / "tests/render/plans/vit-base_layer-decay.json"
+from parts.size import SAVED, plans_of
 
 
 @contextlib.contextmanager
 def _things():
     with tempfile.TemporaryDirectory() as folder:
-        big = _big_plans(folder)
+        big = plans_of(folder, 5_000)
         yield {
             "import torch": IMPORT_TORCH,
             "--help": lldtool("--help"),
@@ -25,30 +21,6 @@ def _things():
             "diff of saved plans": lldtool("diff", SAVED, SAVED),
             "diff of saved plans, 5,000 parameters": lldtool("diff", *big, codes=(1,)),
         }
-
-
-def _big_plans(folder):
-    """Two plans with 5,000 parameters in 54 layers, of which every lr but the last differs."""
-    plan, depth, paths = load_plan(SAVED), 52, []
-    block = [p for p in plan.parameters if p.name.startswith("backbone.layers.1.")]
-    rest = [p for p in plan.parameters if ".layers." not in p.name]
-    for rate in (0.75, 0.65):
-        parameters = [
-            replace(
-                p,
-                name=p.name.replace("layers.1.", f"layers.{layer}.parts.{part}.", 1),
-                layer_id=layer + 1,
-                lr=4e-3 * rate ** (depth - layer),
-                lr_scale=rate ** (depth - layer),
-            )
-            for layer in range(depth)
-            for part in range(8)
-            for p in block
-        ]
-        parameters += [replace(p, layer_id=depth + 1 if p.layer_id else 0) for p in rest]
-        paths.append(Path(folder, f"{rate}.json"))
-        paths[-1].write_text(plan_to_json(replace(plan, parameters=tuple(parameters))))
-    return paths
 
 
 def _answer(figures):

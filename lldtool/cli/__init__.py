@@ -24,7 +24,8 @@ from lldtool.cli.report import report
 from lldtool.cli.rules import rule, rules
 from lldtool.cli.schedule import schedule
 from lldtool.cli.watch import watch
-from lldtool.errors import LldtoolError
+from lldtool.errors import LldtoolError, text_of
+from lldtool.signals import ENDING
 from lldtool.versions import lldtool_version, package_versions
 
 app = typer.Typer(
@@ -72,13 +73,13 @@ _received: list[int] = []
 def run() -> None:
     """The entry point of `lldtool` and `python -m lldtool`: `main` in a process of its own.
 
-    Ctrl-C and SIGTERM end it with 128 and their number, as a shell has it. The process ends without
-    taking torch apart piece by piece, a tenth of the time of a dry run, and without waiting for
-    threads that a config started.
+    Ctrl-C and the like end it with 128 and the signal's number, as a shell has it. The process ends
+    without taking torch apart piece by piece, a tenth of the time of a dry run, and without waiting
+    for threads that a config started.
     """
     _open_standard_streams()
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDING:
             if signal.getsignal(number) is not signal.SIG_IGN:  # by nohup, or a shell's `&`
                 signal.signal(number, _end)
         main()
@@ -132,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except LldtoolError as error:
         _fail(str(error), error.__cause__ if "--traceback" in given else None)
     except Exception as error:
-        text = f"lldtool itself failed: {type(error).__name__}: {error}"
+        text = f"lldtool itself failed: {type(error).__name__}: {text_of(error)}"
         _fail(f"{text} (--traceback shows where)", error if "--traceback" in given else None)
     sys.exit(0)
 

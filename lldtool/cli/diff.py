@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from fnmatch import fnmatchcase
 from functools import partial
@@ -119,13 +120,14 @@ def diff(
     plans = named_plans_of([a, b])
     if match is not None:
         require_like(match, [p.name for plan in plans for p in plan.every_parameter])
+    ignored = [setting.value for setting in ignore or ()]
     result = diff_plans(
         *plans,
-        ignore=[setting.value for setting in ignore or ()],
+        ignore=ignored,
         rtol=rtol,
         only=None if match is None else lambda name: fnmatchcase(name, match),
     )
-    notes = _notes(result, match=match, rtol=rtol, of_two=not edits)
+    notes = _notes(result, ignored, match=match, rtol=rtol, of_two=not edits)
     if form is Format.table:
         from lldtool.render.diff import diff_text
 
@@ -160,12 +162,19 @@ def _picture(result: PlanDiff, form: str, dark: bool) -> bytes:
     return comparison_picture(Comparison((result.a, result.b), titles, legend), form, dark=dark)
 
 
-def _notes(result: PlanDiff, *, match: str | None, rtol: float, of_two: bool) -> list[str]:
+def _notes(
+    result: PlanDiff,
+    ignored: Sequence[str],
+    *,
+    match: str | None,
+    rtol: float,
+    of_two: bool,
+) -> list[str]:
     """What was left out of the comparison, and what the plans have to say."""
     from lldtool.render.words import scheduler_notes
 
     notes = [f"only names like {match}"] if match else []
-    ignored = [name for name in SETTINGS if name not in result.looked_at]
+    ignored = [name for name in SETTINGS if name in ignored]
     notes += [f"not compared: {', '.join(ignored)}"] if ignored else []
     notes += [f"numbers count as equal up to a relative difference of {rtol:g}"] if rtol else []
     notes += scheduler_notes(result)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from lldtool.cli.progress import Bar
-from lldtool.errors import LldtoolError
+from lldtool.errors import LldtoolError, text_of
 from lldtool.request import Request
 from lldtool.source import saved_plan
 
@@ -93,7 +93,7 @@ def _in_processes(
             elif isinstance(error, LldtoolError):
                 found[index] = error
             else:
-                text = f"lldtool itself failed: {type(error).__name__}: {error}"
+                text = f"lldtool itself failed: {type(error).__name__}: {text_of(error)}"
                 found[index] = LldtoolError(text)
     return [found[i] for i in range(len(requests))]
 

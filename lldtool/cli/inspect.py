@@ -30,7 +30,7 @@ from lldtool.cli.output import Color, check_writable, emit, use_color, width, wr
 from lldtool.cli.pictures import Plot
 from lldtool.cli.plans import plan_of, require_like
 from lldtool.errors import LldtoolError
-from lldtool.plan import Parameter, Plan, UntrainedParameter, plan_to_json
+from lldtool.plan import Parameter, Plan, layer_order, plan_to_json
 
 
 class Format(str, Enum):
@@ -48,9 +48,9 @@ def inspect(
         bool, typer.Option("--params", help="List the parameters of every layer.")
     ] = False,
     layer: Annotated[
-        list[int] | None,
+        list[str] | None,
         typer.Option(
-            "--layer", metavar="N", help="Only this layer. Repeatable.", show_default=False
+            "--layer", metavar="LAYER", help="Only this layer. Repeatable.", show_default=False
         ),
     ] = None,
     match: Match = None,
@@ -124,18 +124,18 @@ def _rendered(plan: Plan, whole: Plan, form: Format, *, params: bool, colored: b
 
 
 def _narrowed(
-    plan: Plan, *, layers: Sequence[int], match: str | None, decayed: bool, undecayed: bool
+    plan: Plan, *, layers: Sequence[str], match: str | None, decayed: bool, undecayed: bool
 ) -> Plan:
     """The plan with the parameters only that the options choose."""
     everything = list(plan.every_parameter)
     kept, chosen = everything, []
     if layers:
-        known = {_layer_of(p) for p in everything}
-        unknown = [number for number in layers if number not in known]
+        known = [str(layer_id) for layer_id in layer_order(p.layer_id for p in everything)]
+        unknown = [name for name in layers if name not in known]
         if unknown:
             raise LldtoolError(_no_layer(unknown[0], known), config=plan.config)
-        kept = [p for p in kept if _layer_of(p) in layers]
-        chosen.append("layer " + ", ".join(map(str, layers)))
+        kept = [p for p in kept if p.layer_id is not None and str(p.layer_id) in layers]
+        chosen.append("layer " + ", ".join(layers))
     if match is not None:
         require_like(match, [p.name for p in everything], plan.config)
         kept = [p for p in kept if fnmatchcase(p.name, match)]
@@ -152,12 +152,7 @@ def _narrowed(
     return plan.narrowed({p.name for p in kept}, note)
 
 
-def _layer_of(p: Parameter | UntrainedParameter) -> int | None:
-    return p.layer_id
-
-
-def _no_layer(number: int, known: set[int | None]) -> str:
-    numbers = [n for n in known if n is not None]
-    if not numbers:
-        return f"no layer {number}: the constructor knows no layers"
-    return f"no layer {number}: there are layers {min(numbers)} to {max(numbers)}"
+def _no_layer(name: str, known: Sequence[str]) -> str:
+    if not known:
+        return f"no layer {name}: the constructor knows no layers"
+    return f"no layer {name}: there are layers {known[0]} to {known[-1]}"

@@ -58,12 +58,14 @@ def check_writable(output: Path | None, *input_files: Path, option: str = "--out
         if output.exists() and any(f.exists() and output.samefile(f) for f in input_files):
             raise LldtoolError("is the config itself", config=name)
         target = output if output.exists() else output.absolute().parent
+        with contextlib.suppress(FileNotFoundError):
+            output.stat()  # raises for links that lead in a circle
         if not target.exists():
             raise LldtoolError("no such directory", config=name)
         if not os.access(target, os.W_OK):
             raise LldtoolError("permission denied", config=name)
     except (OSError, ValueError) as error:  # a name too long
-        raise LldtoolError(str(error), config=name) from error
+        raise LldtoolError(getattr(error, "strerror", None) or str(error), config=name) from error
 
 
 def emit(text: str, output: Path | None, *, utf8: bool = False) -> None:

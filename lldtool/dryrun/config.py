@@ -6,23 +6,22 @@ import argparse
 import contextlib
 import linecache
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
+from lldtool.dryrun.config_files import NotPlainDataError, reading
 from lldtool.dryrun.registries import chain, describe, type_name
 from lldtool.dryrun.surroundings import ProcessExit
-from lldtool.errors import LldtoolError
+from lldtool.errors import LldtoolError, text_of
 from lldtool.plan import Optimizer
-from lldtool.source.bases import circle_of_bases
 
 
 def load_config(path: Path) -> Any:
     """Load a config with its bases and `custom_imports`; an `mmengine.Config`."""
     from mmengine.config import Config
 
-    with _straight_to_base_configs():
+    with reading():
         return Config.fromfile(str(path))
 
 
@@ -129,9 +128,9 @@ def config_error(error: BaseException, path: Path, name: str) -> LldtoolError:
     if isinstance(error, FileNotFoundError):
         missing = error.filename or describe(error)
         return LldtoolError(f"missing base or file: {missing}", config=name)
-    if isinstance(error, RecursionError) and (circle := circle_of_bases(path)):
-        files = " → ".join(file.name for file in circle)
-        return LldtoolError(f"its bases inherit each other in a circle: {files}", config=name)
+    if isinstance(error, NotPlainDataError):
+        where = _place(_file_being_read(error) or path, error.line)
+        return LldtoolError(f"{error.what}{where}{error.problem}", config=name)
     where = _user_frame(error)
     if isinstance(error, (SystemExit, ProcessExit)):
         return LldtoolError(f"the config exits{where}", config=name)
@@ -147,7 +146,7 @@ def config_error(error: BaseException, path: Path, name: str) -> LldtoolError:
 
 def delete_hint(error: BaseException) -> str | None:
     """The fix for a `_delete_=True` that mmengine left in a dict, as no base has that dict."""
-    is_left = "unexpected keyword argument '_delete_'" in str(error)
+    is_left = "unexpected keyword argument '_delete_'" in text_of(error)
     return "leave out _delete_, which has nothing inherited to replace" if is_left else None
 
 
@@ -167,13 +166,13 @@ def _place(path: Path, line: int | None) -> str:
     return f" in {path}" + (f" line {line}" if line else "")
 
 
-def _file_being_read(error: SyntaxError) -> Path | None:
-    """The config file that mmengine was parsing; `ast.parse` is not told its name.
+def _file_being_read(error: BaseException) -> Path | None:
+    """The config file that mmengine was parsing; what parses it is not told its name.
 
     Looks at mmengine's local variables. Where they have other names, the caller falls back to
     the file that the user named.
     """
-    if error.filename and Path(error.filename).is_file():
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_file():
         return Path(error.filename)
     found = None
     step = error.__traceback__
@@ -183,27 +182,3 @@ def _file_being_read(error: SyntaxError) -> Path | None:
             found = Path(value)
         step = step.tb_next
     return found
-
-
-@contextlib.contextmanager
-def _straight_to_base_configs() -> Iterator[None]:
-    """Spare mmengine the search of every metafile for a base that is a plain file.
-
-    For `mmpretrain::_base_/x.py` mmengine first reads some 85 YAML files, in vain, then takes
-    `.mim/configs/_base_/x.py`: 0.08 s for each base. The function is private: where it is gone,
-    nothing is changed.
-    """
-    from mmengine.config import config as module
-
-    search = getattr(module, "_get_external_cfg_path", None)
-    if search is None:
-        yield
-        return
-
-    def straight(package_path: str, name: str) -> Any:
-        if name.startswith("_base_/") and Path(package_path, ".mim", "configs", name).is_file():
-            raise ValueError(name)  # what mmengine's own search ends in
-        return search(package_path, name)
-
-    with mock.patch.object(module, "_get_external_cfg_path", straight):
-        yield

@@ -26,7 +26,7 @@ from lldtool.dryrun.registries import (
 )
 from lldtool.dryrun.runners import Build
 from lldtool.dryrun.surroundings import silenced
-from lldtool.errors import ConstructorError, Culprit, LldtoolError
+from lldtool.errors import ConstructorError, Culprit, LldtoolError, text_of
 
 #: Names of optimizers that exist once a package is installed -> the package.
 #: https://mmengine.readthedocs.io/en/latest/common_usage/better_optimizers.html
@@ -285,7 +285,7 @@ def constructor_error(
     optimizer = optim_wrapper.get("optimizer", None)
     optimizer = optimizer if isinstance(optimizer, dict) else {}
     constructor = type_name(optim_wrapper.get("constructor", "DefaultOptimWrapperConstructor"))
-    text, what = str(error), describe(error)
+    text, what = text_of(error), describe(error)
     crash = "training fails at startup"
     lacking = needed(error)
     if lacking is not None:

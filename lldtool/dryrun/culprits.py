@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lldtool.dryrun.registries import describe, type_name
-from lldtool.errors import Culprit
+from lldtool.errors import Culprit, text_of
 from lldtool.rules._options import KNOWN_OPTIONS, near
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, key_in
 from lldtool.text import quoted
 
 #: Runs the constructor with another `optim_wrapper`; what it raised then, or None.
@@ -29,6 +29,7 @@ _Homes = dict[tuple[str, ...], tuple[str, list[str]]]
 _MOST_STEPS, _MOST_RUNS = 10, 100
 _WRAPPER = ("optim_wrapper",)
 _OPTIMIZER = ("optim_wrapper", "optimizer")
+_CUSTOM_KEYS = (*PARAMWISE_CFG, "custom_keys")
 #: Settings that a constructor may need: a value to try in the place of a wrong one.
 _NEEDED = {"lr": 1e-3, "weight_decay": 0.0}
 #: An option that no constructor knows.
@@ -101,6 +102,7 @@ def _suspects(
     error: BaseException, wrapper: Any, reads: Collection[str], suffix: str
 ) -> Iterator[_Suspect]:
     yield from _numbers_as_text(wrapper, suffix)
+    yield from _keys_that_are_no_text(wrapper)
     yield from _unknown_arguments(error, wrapper, reads)
     yield from _options_by_other_names(wrapper, reads)
 
@@ -145,11 +147,21 @@ def _as_number(value: object) -> object:
     return int(value) if re.fullmatch(r"\s*[+-]?\d+\s*", value) else number
 
 
+def _keys_that_are_no_text(wrapper: Any) -> Iterator[_Suspect]:
+    """`custom_keys={0: …}`: constructors look for a key in names."""
+    keys = _value(wrapper, _CUSTOM_KEYS)
+    wrong = [key for key in keys if not isinstance(key, str)] if isinstance(keys, dict) else []
+    if wrong:
+        entries = [(*_CUSTOM_KEYS, str(key)) for key in wrong]
+        problem = f"custom key {wrong[0]!r} is not a string"
+        yield _Suspect(entries[0], problem, [Edit(entry, DELETE) for entry in entries])
+
+
 def _unknown_arguments(
     error: BaseException, wrapper: Any, reads: Collection[str]
 ) -> Iterator[_Suspect]:
     """An argument that a class does not take."""
-    named = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    named = re.search(r"unexpected keyword argument '(\w+)'", text_of(error))
     if named is None:
         return
     key, homes = named[1], _homes(wrapper, reads)
@@ -231,7 +243,7 @@ def _left_out(wrapper: Any, run: Run) -> tuple[str, ...] | None:
     def search(path: tuple[str, ...]) -> tuple[str, ...] | None:
         nonlocal runs
         for key, value in _value(wrapper, path).items():
-            entry = (*path, key)
+            entry = (*path, str(key))
             if entry == _OPTIMIZER and isinstance(value, dict):
                 if (found := search(entry)) is not None:
                     return found
@@ -254,12 +266,13 @@ def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
         yield path, value
         return
     for key, inner in value.items():
-        yield from _leaves(inner, (*path, key))
+        yield from _leaves(inner, (*path, str(key)))
 
 
 def _value(wrapper: Any, path: Sequence[str]) -> Any:
     for key in path[1:]:
-        wrapper = wrapper.get(key, None)
+        inside = isinstance(wrapper, dict)
+        wrapper = wrapper.get(key_in(wrapper, key), None) if inside else None
     return wrapper
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import numbers
+import re
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +14,7 @@ from lldtool.backbones import backbones_of
 from lldtool.dryrun.model import is_lazy
 from lldtool.dryrun.registries import type_name
 from lldtool.errors import LldtoolError
-from lldtool.plan import Model, Parameter, UntrainedParameter
+from lldtool.plan import LayerId, Model, Parameter, UntrainedParameter
 
 #: The settings, and what a group holds beside them: how constructors name and number their groups.
 _NO_EXTRAS = {
@@ -19,6 +23,9 @@ _NO_EXTRAS = {
 }  # fmt: skip
 
 
+_LAYER_NAME = re.compile(r"layer_([0-9]{1,18})(_|$)")
+#: Of a layer id that is a number; NaN and the infinities are none that has a place in an order.
+_LARGEST = 2**63 - 1
 #: The parameters in some group, the frozen ones in none, and the rest.
 ParametersRead = tuple[
     tuple[Parameter, ...], tuple[UntrainedParameter, ...], tuple[UntrainedParameter, ...]
@@ -41,16 +48,19 @@ def read_parameters(
 
     Returns:
         The parameters in some group, those in none that need no gradient, and the rest; each in
-        the order of `model.named_parameters()`.
+        the order of `model.named_parameters()`. One that two optimizers have is there twice.
 
     Raises:
         LldtoolError: the settings of a parameter can't be told.
     """
     # mmengine's own kind of dict makes up a value anew each time that it is asked for.
-    groups = [(o, dict(g.items())) for o in optimizers.values() for g in o.param_groups]
-    place = {id(p): i for i, (_, group) in enumerate(groups) for p in group["params"]}
-    if len(place) < sum(len(group["params"]) for _, group in groups):
-        raise LldtoolError("a parameter is in the groups of two optimizers")
+    groups = [(key, dict(g.items())) for key, o in optimizers.items() for g in o.param_groups]
+    places: dict[int, list[int]] = defaultdict(list)  # tensor -> the groups that it is in
+    for index, (key, group) in enumerate(groups):
+        for p in group["params"]:
+            if any(groups[other][0] == key for other in places[id(p)]):
+                raise LldtoolError("a parameter is twice in the groups of one optimizer")
+            places[id(p)].append(index)
     types = {
         f"{path}.{name}" if path else name: type(module).__name__
         for path, module in model.named_modules()
@@ -60,31 +70,32 @@ def read_parameters(
     frozen: list[UntrainedParameter] = []
     left_out: list[UntrainedParameter] = []
     for name, tensor in model.named_parameters():
-        index = place.get(id(tensor))
-        if index is None:
+        if id(tensor) not in places:
             own = traits.get(name, ())
             rest = UntrainedParameter(name, _shape(tensor), numel_of(tensor), traits=own)
             (left_out if tensor.requires_grad else frozen).append(rest)
-            continue
-        optimizer, group = groups[index]
-        lr = _number(group, "lr")
-        scale = _number(group, "lr_scale") if "lr_scale" in group else _ratio(lr, base_lr)
-        trained.append(
-            Parameter(
-                name=name,
-                shape=_shape(tensor),
-                numel=numel_of(tensor),
-                dtype=str(tensor.dtype).removeprefix("torch."),
-                module_type=types.get(name, ""),
-                layer_id=_layer_id(group),
-                lr=lr,
-                lr_scale=scale,
-                weight_decay=_number(group, "weight_decay"),
-                group=index,
-                extras=_extras(group, optimizer.defaults),
-                traits=traits.get(name, ()),
+        for index in places.get(id(tensor), ()):
+            key, group = groups[index]
+            defaults = optimizers[key].defaults
+            lr, base = _number(group, "lr"), _number(defaults, "lr") if key else base_lr
+            scale = _number(group, "lr_scale") if "lr_scale" in group else _ratio(lr, base)
+            trained.append(
+                Parameter(
+                    name=name,
+                    shape=_shape(tensor),
+                    numel=numel_of(tensor),
+                    dtype=str(tensor.dtype).removeprefix("torch."),
+                    module_type=types.get(name, ""),
+                    layer_id=_layer_id(group),
+                    lr=lr,
+                    lr_scale=scale,
+                    weight_decay=_number(group, "weight_decay"),
+                    group=index,
+                    extras=_extras(group, defaults),
+                    traits=traits.get(name, ()),
+                    optimizer=key or None,
+                )
             )
-        )
     return tuple(trained), tuple(frozen), tuple(left_out)
 
 
@@ -111,12 +122,14 @@ def strangers(model: Any, optimizers: Mapping[str, Any]) -> int:
 
 
 def other_defaults(optimizers: Mapping[str, Any]) -> dict[str, Any]:
-    """What the optimizer does beside lr and weight decay; of several, by their names."""
-    others = {
-        name: {k: plain(v) for k, v in one.defaults.items() if k not in ("lr", "weight_decay")}
-        for name, one in optimizers.items()
+    """What the optimizer does beside lr and weight decay; of several, all by their keys."""
+    if "" in optimizers:
+        defaults = optimizers[""].defaults.items()
+        return {k: plain(v) for k, v in defaults if k not in ("lr", "weight_decay")}
+    return {
+        key: {"type": type(one).__name__, **{k: plain(v) for k, v in one.defaults.items()}}
+        for key, one in optimizers.items()
     }
-    return others.get("", others)
 
 
 def plain(value: Any) -> Any:
@@ -147,12 +160,19 @@ def numel_of(tensor: Any) -> int:
 
 
 def _number(group: Mapping[str, Any], setting: str) -> float | None:
-    """A setting as a float; an lr may be a tensor of one element."""
+    """A setting as a float; an lr may be a tensor of one element.
+
+    Raises:
+        LldtoolError: it is no number; torch's optimizers calculate with no text.
+    """
     value = group.get(setting)
+    if isinstance(value, str) and setting != "lr_scale":  # torch never reads that one
+        raise LldtoolError(f"the {setting} of a param group is the text {value!r:.80}")
     try:
-        return None if value is None else float(value)
+        number = None if value is None else float(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise LldtoolError(f"the {setting} of a param group is no number: {value!r:.80}") from error
+    return math.nan if number != number else number  # one NaN for all, which equals itself
 
 
 def _ratio(lr: float | None, base_lr: float | None) -> float | None:
@@ -161,17 +181,23 @@ def _ratio(lr: float | None, base_lr: float | None) -> float | None:
     return lr / base_lr
 
 
-def _layer_id(group: Mapping[str, Any]) -> int | None:
-    """The depth index of a group.
+def _layer_id(group: Mapping[str, Any]) -> LayerId | None:
+    """The layer of a group, as the constructor calls it: a number, or else text.
 
     mmpretrain's groups carry `layer_id`; the merged groups of mmdet, mmseg, mmpose and mmaction2
     are called `layer_3_no_decay`.
     """
-    if "layer_id" in group:
-        return int(group["layer_id"])
-    head, _, rest = str(group.get("group_name", "")).partition("_")
-    number = rest.partition("_")[0]
-    return int(number) if head == "layer" and number.isdigit() else None
+    if "layer_id" not in group:
+        named = _LAYER_NAME.match(str(group.get("group_name", "")))
+        return int(named[1]) if named else None
+    layer_id = group["layer_id"]
+    with contextlib.suppress(TypeError, ValueError, RuntimeError):
+        layer_id = layer_id.item() if hasattr(layer_id, "item") else layer_id
+    layer_id = plain(layer_id)
+    if layer_id is None or isinstance(layer_id, str):
+        return layer_id
+    is_number = isinstance(layer_id, (int, float)) and not isinstance(layer_id, bool)
+    return layer_id if is_number and abs(layer_id) <= _LARGEST else str(layer_id)
 
 
 def _extras(group: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lldtool.dryrun.importers import OPENMMLAB
-from lldtool.errors import LldtoolError
+from lldtool.errors import LldtoolError, text_of
 
 #: More characters of an exception than this say nothing more.
 _LONGEST = 300
@@ -27,7 +27,7 @@ def type_name(kind: Any) -> str:
 
 def describe(error: BaseException) -> str:
     """`KeyError: 'lr'`: an exception in one line."""
-    lines = str(error).strip().splitlines()
+    lines = text_of(error).strip().splitlines()
     text = lines[0] if lines else ""
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]}…"
@@ -54,8 +54,10 @@ def class_named(registry: str, kind: Any) -> type | None:
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, what caused it, what caused that, and so on."""
-    while error is not None:
+    """The error, what caused it, what caused that, and so on; each once."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 
@@ -80,8 +82,8 @@ def unknown_type(error: BaseException, name: str) -> LldtoolError | None:
         error: what mmengine's `build_from_cfg` raised.
         name: the config, as the user named it.
     """
-    missed = re.search(r"(\S+) is not in the (\S+)::", str(error))
-    failed = re.search(r"Failed to get (\S+)", str(error))
+    missed = re.search(r"(\S+) is not in the (\S+)::", text_of(error))
+    failed = re.search(r"Failed to get (\S+)", text_of(error))
     if isinstance(error, KeyError) and missed:
         kind, place = missed[1].lstrip("'\""), f" in scope {missed[2]}"
     elif isinstance(error, RuntimeError) and failed:

@@ -40,14 +40,15 @@ def plan_of_runner(runner: Any) -> Plan:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     wrapper = runner.optim_wrapper
     wrappers = dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"": wrapper}
-    optimizers = {name: _at_first(one.optimizer) for name, one in wrappers.items()}
-    kinds = {name: type(one.optimizer).__name__ for name, one in wrappers.items()}
+    built = {name: one.optimizer for name, one in wrappers.items()}
+    optimizers = {name: _at_first(one) for name, one in built.items()}
+    kinds = {name: type(one).__name__ for name, one in built.items()}
     defaults = optimizers[""].defaults if "" in optimizers else {}
     optimizer = Optimizer(
         ", ".join(f"{name}: {kind}" if name else kind for name, kind in kinds.items()),
         defaults.get("lr"),
         defaults.get("weight_decay"),
-        other_defaults(optimizers),
+        other_defaults(built),
     )
     traits = training_traits(model)
     trained, frozen, left_out = read_parameters(model, optimizers, optimizer.lr, traits)

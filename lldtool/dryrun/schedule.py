@@ -34,7 +34,7 @@ from lldtool.errors import LldtoolError, translated
 from lldtool.plan import Plan
 from lldtool.request import Request
 from lldtool.schedule import Course, Length, Schedule, Stage
-from lldtool.text import plural
+from lldtool.text import layer_name, plural
 
 #: Given the steps and how many there are, the same steps again; shows how far they are.
 Progress = Callable[[Iterable[int], int], Generator[int, None, None]]
@@ -188,7 +188,8 @@ def _require_finite(courses: Sequence[Course], loop: TrainLoop) -> None:
         if all(map(math.isfinite, course.lrs)):
             continue
         step = next(i for i, lr in enumerate(course.lrs) if not math.isfinite(lr))
-        where = f"layer {course.layer_id}" if course.layer_id is not None else course.parameters[0]
+        layer = course.layer_id
+        where = course.parameters[0] if layer is None else f"layer {layer_name(layer)}"
         raise LldtoolError(f"the lr of {where} is {course.lrs[step]} in {loop.unit} {step}")
 
 

@@ -23,6 +23,7 @@ from typing import Any, TextIO
 from unittest import mock
 
 from lldtool.request import Checkout
+from lldtool.signals import ENDING
 
 #: The hosts that the last dry run's code tried to reach.
 reached_for: list[str] = []
@@ -121,7 +122,7 @@ def _signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {int(n): signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {int(n): signal.getsignal(n) for n in ENDING}
     received = []
 
     def note(number: int, frame: FrameType | None) -> None:

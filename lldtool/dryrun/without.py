@@ -21,6 +21,7 @@ from lldtool.keys import (
 )
 from lldtool.plan import Parameter, Plan
 from lldtool.request import Request
+from lldtool.rules.base import key_in
 
 #: A number that an option is changed to; the second where it has the first.
 _OTHER_NUMBERS = (0.37, 0.53)
@@ -91,25 +92,25 @@ def _effect(plan: Plan, after: tuple[Parameter, ...] | LldtoolError) -> Effect:
 
 
 def _trial(
-    training: Training, path: Path, alter: Callable[[dict[str, Any], str], None]
+    training: Training, path: Path, alter: Callable[[Any, Any], None]
 ) -> tuple[Parameter, ...] | LldtoolError:
     """What the constructor gives the parameters with an entry altered, or what it raises."""
     wrapper = copy.deepcopy(training.config.optim_wrapper)
     inside = wrapper["paramwise_cfg"]
-    for key in path[:-1]:
-        inside = inside[key]
-    alter(inside, path[-1])
+    for name in path[:-1]:
+        inside = inside[key_in(inside, name)]
+    alter(inside, key_in(inside, path[-1]))
     try:
         return training.parameters(wrapper)
     except LldtoolError as error:
         return error
 
 
-def _remove(options: dict[str, Any], key: str) -> None:
+def _remove(options: Any, key: Any) -> None:
     del options[key]
 
 
-def _change(options: dict[str, Any], key: str) -> None:
+def _change(options: Any, key: Any) -> None:
     options[key] = other_value(options[key])
 
 

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lldtool.diff import diff_plans
 from lldtool.plan import Layer
 from lldtool.render.compare import Comparison
 from lldtool.roles import BLOCK
@@ -104,9 +103,9 @@ def points_of(
 
 def decayed_otherwise(comparison: Comparison) -> list[list[int]]:
     """Return for each plan how many tensors of each row have not the first plan's weight decay."""
-    first, found = comparison.plans[0], []
-    for number, plan in enumerate(comparison.plans):
-        names = {change.a.name for change in diff_plans(first, plan).with_changed("weight_decay")}
+    found = []
+    for number, diff in enumerate(comparison.diffs):
+        names = {change.a.name for change in diff.with_changed("weight_decay")}
         layers = [row[number] for row in comparison.rows]
         own = [{p.name for p in layer.parameters} if layer else set() for layer in layers]
         found.append([len(names & there) for there in own])

@@ -11,9 +11,9 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from lldtool.diff import ConfigChange, LayerPair, ParameterChange
-from lldtool.plan import Layer
+from lldtool.plan import Layer, LayerId
 from lldtool.render.states import state_word
-from lldtool.text import lr, printable, setting, significant, value
+from lldtool.text import layer_name, lr, printable, setting, significant, value
 
 #: What a row is about: something of A only, of B only, of both but different, the same.
 REMOVED, ADDED, CHANGED, SAME = "−", "+", "~", " "
@@ -75,9 +75,7 @@ class Line:
         names = [re.sub(r"\d+", "*", name) for name in self.modules]
         a, b = self.pair.a, self.pair.b
         tensors = a and a.num_tensors, b and b.num_tensors
-        shift = None
-        if a and b and a.layer_id is not None and b.layer_id is not None:
-            shift = b.layer_id - a.layer_id
+        shift = _shift(a.layer_id if a else None, b.layer_id if b else None)
         ratio = self.lr_ratio and significant(self.lr_ratio, 9)
         scales = a and b and a.lr_scale == b.lr_scale
         return (
@@ -114,6 +112,15 @@ class Line:
         return b / a
 
 
+def _shift(a: LayerId | None, b: LayerId | None) -> object:
+    """How far a layer has moved; both names where they differ and are no numbers."""
+    if a is None or b is None:
+        return None
+    if isinstance(a, str) or isinstance(b, str):
+        return 0 if a == b else (a, b)
+    return b - a
+
+
 def ratio_text(ratio: float | None) -> str:
     """With as many digits as it takes to tell it from 1."""
     if not ratio:
@@ -126,12 +133,12 @@ def layer_ids(run: Sequence[Line]) -> Cell:
     sides = ([x.layer_id for x in side if x and x.layer_id is not None] for side in _sides(run))
     a, b = sides
     if not a or not b or a == b:
-        return _range(a or b or [None], _whole, 0)
-    return Pair(_range(a, _whole, 0), _range(b, _whole, 0))
+        return _range(a or b or [None], _layer, 0)
+    return Pair(_range(a, _layer, 0), _range(b, _layer, 0))
 
 
-def _whole(number: int | None, digits: int) -> str:
-    return "–" if number is None else str(number)
+def _layer(layer_id: LayerId | None, digits: int) -> str:
+    return layer_name(layer_id)
 
 
 def _sides(run: Sequence[Line]) -> tuple[list[Layer | None], list[Layer | None]]:
@@ -176,6 +183,11 @@ def decay_cell(change: ParameterChange) -> Pair:
     return distinct(partial(setting, a), partial(setting, b))
 
 
+def optimizer_cell(change: ParameterChange) -> Pair:
+    """The optimizer of a parameter on both sides."""
+    return Pair(*(printable(side.optimizer or "–") for side in (change.a, change.b)))
+
+
 def layer_cell(change: ParameterChange) -> Pair:
     """The layer of a parameter on both sides."""
-    return Pair(_whole(change.a.layer_id, 0), _whole(change.b.layer_id, 0))
+    return Pair(_layer(change.a.layer_id, 0), _layer(change.b.layer_id, 0))

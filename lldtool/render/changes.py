@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from lldtool.diff import LayerPair, ParameterChange, PlanDiff, StatusChange
-from lldtool.plan import Reason
+from lldtool.plan import LayerId, Reason
 from lldtool.render.cells import (
     ADDED,
     CHANGED,
@@ -25,6 +25,7 @@ from lldtool.render.cells import (
     layer_ids,
     marker_of,
     numbers,
+    optimizer_cell,
     ratio_text,
 )
 from lldtool.render.contents import folded, largest_modules, patterns
@@ -73,7 +74,8 @@ def sections(diff: PlanDiff, *, every_layer: bool, every_parameter: bool) -> lis
     if every_parameter:
         found += [_parameters(diff), _parameters_not_on_both_sides(diff)]
     else:
-        found += [_weight_decay(diff), moved_between_layers(diff), not_on_both_sides(diff)]
+        found += [moved_between_optimizers(diff), _weight_decay(diff)]
+        found += [moved_between_layers(diff), not_on_both_sides(diff)]
     found += [optimizer_settings(diff), _shapes(diff)]
     return [section for section in found if section.rows]
 
@@ -145,6 +147,14 @@ def _short_reason(reason: Reason) -> str:
     return short.get(reason.rule) or rule_text(reason)
 
 
+def moved_between_optimizers(diff: PlanDiff) -> Section:
+    """The parameters that another optimizer has, where both sides have several."""
+    groups: dict[tuple[Pair, str], list[str]] = defaultdict(list)
+    for change in diff.with_changed("optimizer"):
+        groups[optimizer_cell(change), ""].append(change.a.name)
+    return _by_change(diff, "moved between optimizers", groups, _modules)
+
+
 def moved_between_layers(diff: PlanDiff) -> Section:
     """The parameters that are in another layer, where both sides know layers."""
     groups: dict[tuple[Pair, str], list[str]] = defaultdict(list)
@@ -183,12 +193,12 @@ def _state_row(change: StatusChange) -> tuple[str, Pair]:
 
 def _layers_and_modules(diff: PlanDiff, names: Sequence[str]) -> str:
     """`layers 0–3: patch_embed, layers.0–2`; modules alone where no layers are known."""
-    known: dict[str, int] = {}
+    known: dict[str, LayerId] = {}
     for plan in (diff.b, diff.a):
         ids = [(p.name, p.layer_id) for p in plan.parameters]
         ids += [(p.name, p.layer_id) for p in plan.frozen]
         known |= {name: layer_id for name, layer_id in ids if layer_id is not None}
-    layers = {known[name] for name in names if name in known}
+    layers = dict.fromkeys(known[name] for name in names if name in known)
     modules = _modules(diff, names)
     return f"layer{'s' * (len(layers) > 1)} {ranges(layers)}: {modules}" if layers else modules
 
@@ -285,6 +295,7 @@ def _modules(diff: PlanDiff, names: Collection[str]) -> str:
 def _parameters(diff: PlanDiff) -> Section:
     """A row for each parameter of which a setting differs."""
     cells: dict[str, Callable[[ParameterChange], Cell]] = {
+        "optimizer": optimizer_cell,
         "lr": lambda c: distinct(partial(lr, c.a.lr), partial(lr, c.b.lr)),
         "lr_scale": lambda c: distinct(
             partial(significant, c.a.lr_scale), partial(significant, c.b.lr_scale)
@@ -293,9 +304,17 @@ def _parameters(diff: PlanDiff) -> Section:
         "layer_id": layer_cell,
     }
     shown = [name for name in cells if diff.with_changed(name)]
+    known: dict[tuple[str, str, str], Cell] = {}  # many parameters share theirs
+
+    def cell(c: ParameterChange, name: str) -> Cell:
+        key = (name, repr(getattr(c.a, name)), repr(getattr(c.b, name)))
+        if key not in known:
+            known[key] = cells[name](c)
+        return known[key]
+
     rows = []
     for c in diff.changed:
-        own = [cells[name](c) if name in c.settings else "" for name in shown]
+        own = [cell(c, name) if name in c.settings else "" for name in shown]
         why = _why(c) if "weight_decay" in c.settings else ""
         if any(own):
             rows.append(Row(CHANGED, (printable(c.a.name), *own, why)))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lldtool.plan import Layer, Plan
 from lldtool.render.states import untrained_word
-from lldtool.text import count, lr, setting
+from lldtool.text import count, layer_name, lr, printable, setting
 
 
 def layer_columns(plan: Plan, contents: Sequence[Sequence[str]]) -> dict[str, list[str]]:
@@ -19,8 +19,9 @@ def layer_columns(plan: Plan, contents: Sequence[Sequence[str]]) -> dict[str, li
     """
     layers = plan.layers_and_frozen
     columns = {
-        "layer": ["–" if layer.layer_id is None else str(layer.layer_id) for layer in layers],
+        "layer": [layer_name(layer.layer_id) for layer in layers],
         "contents": [", ".join(names) for names in contents],
+        "optimizer": [printable(layer.optimizer or "") for layer in layers],
         "tensors": [_tensors(layer) for layer in layers],
         "params": [count(sum(p.numel for p in layer.everything)) for layer in layers],
         "lr": _lrs(layers),
@@ -29,6 +30,8 @@ def layer_columns(plan: Plan, contents: Sequence[Sequence[str]]) -> dict[str, li
     }
     if all(layer.layer_id is None for layer in layers):
         del columns["layer"]
+    if not plan.optimizers:
+        del columns["optimizer"]
     return columns
 
 

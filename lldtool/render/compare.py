@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +15,7 @@ from lldtool.alignment import Alignment, align_roles
 from lldtool.diff import PlanDiff, diff_plans
 from lldtool.plan import Layer, Plan, dump_by_line, plan_header
 from lldtool.render.contents import folded, largest_modules, patterns
+from lldtool.render.spreadsheet import csv_text
 from lldtool.render.states import state_word, untrained_word
 from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.terminal import grid, notes_table, plain_table, rendered
@@ -59,15 +58,16 @@ class Comparison:
     @cached_property
     def decayed_otherwise(self) -> list[int]:
         """How many parameters have another weight decay than in the first plan, for each plan."""
-        return [len(diff.with_changed("weight_decay")) for diff in self._diffs]
+        return [len(diff.with_changed("weight_decay")) for diff in self.diffs]
 
     @property
     def shared(self) -> list[int]:
         """How many parameters each plan has in common with the first."""
-        return [diff.compared for diff in self._diffs]
+        return [diff.compared for diff in self.diffs]
 
     @cached_property
-    def _diffs(self) -> list[PlanDiff]:
+    def diffs(self) -> list[PlanDiff]:
+        """What each plan does otherwise than the first."""
         return [diff_plans(self.plans[0], plan) for plan in self.plans]
 
     @property
@@ -193,15 +193,13 @@ def comparison_csv(comparison: Comparison) -> str:
 
     `layer_id` is the role of a layer that has not the same id in every variant.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["layer_id", "contents", *map(printable, comparison.titles)])
+    table: list[list[object]] = [["layer_id", "contents", *comparison.titles]]
     labels = comparison.alignment.labels
     for label, contents, row in zip(labels, comparison.contents, comparison.rows, strict=True):
         lrs = (layer.lr if layer and layer.trained else "" for layer in row)
-        writer.writerow([label, contents, *lrs])
-    writer.writerow(["", _DECAYED_OTHERWISE, *comparison.decayed_otherwise])
-    return out.getvalue()
+        table.append([label, contents, *lrs])
+    table.append(["", _DECAYED_OTHERWISE, *comparison.decayed_otherwise])
+    return csv_text(table)
 
 
 def comparison_json(comparison: Comparison) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
+from rich.style import Style
 from rich.text import Text
 
 from lldtool.diff import PlanDiff
 from lldtool.render.cells import ADDED, CHANGED, REMOVED, Cell, Pair
 from lldtool.render.changes import GROUPS, LAYERS, NAMES, Row, Section, sections
+from lldtool.render.lines import Line, Lines, Pieces
 from lldtool.render.terminal import grid, notes_table, plain_table, rendered, wrapped
 from lldtool.render.words import names_of_sides, summary
 
@@ -151,32 +153,48 @@ def _groups(section: Section, width: int) -> list[RenderableType]:
 def _names(section: Section, width: int) -> list[RenderableType]:
     rest = [_rest(section, row) for row in section.rows]
     heads = [len(str(row.cells[0])) for row in section.rows]
-    fits = list(zip(heads, map(len, rest), strict=True))
-    first = max(
+    lengths = [sum(len(text) for text, _ in pieces) for pieces in rest]
+    first = _first_column(heads, lengths, width)
+    lines = list[Line]()
+    for row, pieces, head, length in zip(section.rows, rest, heads, lengths, strict=True):
+        marker, style = row.marker, _COLORS.get(row.marker, "")
+        if head <= first and first + 3 + length <= width:
+            blanks = " " * (first - head + 1)
+            name = (*_pieces(row.cells[0], marker), (blanks, ""))
+            lines.append(Line(((f"{marker} ", style),), (*name, *pieces)))
+            continue
+        for part in wrapped(str(row.cells[0]).split("."), ".", width - 2):
+            lines.append(Line(((f"{marker} ", style),), _pieces(part, row.marker)))
+            marker = " "
+        lines.append(Line((("    ", ""),), pieces))
+    return [Text(section.title, style="bold"), Lines(lines)]
+
+
+def _first_column(heads: Sequence[int], rest: Sequence[int], width: int) -> int:
+    """How wide the names are that have the most rows beside them in one line.
+
+    Args:
+        heads: the lengths of the names.
+        rest: the lengths of what is to be said about each.
+        width: of the terminal.
+    """
+    fits = Counter((head, width - 3 - length) for head, length in zip(heads, rest, strict=True))
+    return max(
         {head for head in heads if head < width} or {0},
-        key=lambda first: sum(h <= first and first + 3 + r <= width for h, r in fits),
+        key=lambda first: sum(n for (head, most), n in fits.items() if head <= first <= most),
     )
-    table = plain_table(header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for row, text, head in zip(section.rows, rest, heads, strict=True):
-        name = _text("\n".join(wrapped(str(row.cells[0]).split("."), ".", width - 2)), row.marker)
-        if head <= first and first + 3 + len(text) <= width:
-            table.add_row(_marker(row), Text.assemble(name, " " * (first - head + 1), text))
-        else:
-            table.add_row(_marker(row), Group(name, Padding(text, (0, 0, 0, 2))))
-    return [Text(section.title, style="bold"), table]
 
 
-def _rest(section: Section, row: Row) -> Text:
+def _rest(section: Section, row: Row) -> Pieces:
     """The cells but the first in a line, with their titles where they are several."""
     several = len(section.columns) > 2
-    parts = [
-        Text.assemble(f"{title} " if several and title != "reason" else "", _text(c, row.marker))
-        for title, c in zip(section.columns[1:], row.cells[1:], strict=True)
-        if str(c)
-    ]
-    return Text(" · ").join(parts)
+    found = list[tuple[str, str | Style]]()
+    for title, cell in zip(section.columns[1:], row.cells[1:], strict=True):
+        if str(cell):
+            joint = " · " if found else ""
+            label = f"{title} " if several and title != "reason" else ""
+            found += [(joint + label, ""), *_pieces(cell, row.marker)]
+    return tuple(found)
 
 
 _LAYOUTS = {LAYERS: _layers, GROUPS: _groups, NAMES: _names}
@@ -187,8 +205,12 @@ def _marker(row: Row) -> Text:
 
 
 def _text(cell: Cell, marker: str) -> Text:
+    return Text.assemble(*_pieces(cell, marker))
+
+
+def _pieces(cell: Cell, marker: str) -> Pieces:
     """A cell with A's value in red and B's in green, or in the colour of its row."""
     if isinstance(cell, Pair):
         arrow = "→ " if cell.a.endswith("\n") else " → "
-        return Text.assemble((cell.a, _COLORS[REMOVED]), arrow, (cell.b, _COLORS[ADDED]))
-    return Text(cell, style=_COLORS[marker] if marker in (ADDED, REMOVED) else "")
+        return (cell.a, _COLORS[REMOVED]), (arrow, ""), (cell.b, _COLORS[ADDED])
+    return ((cell, _COLORS[marker] if marker in (ADDED, REMOVED) else ""),)

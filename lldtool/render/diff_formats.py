@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lldtool.diff import SETTINGS, LayerPair, PlanDiff
-from lldtool.plan import dump_by_line, plan_header
+from lldtool.plan import Parameter, dump_by_line, plan_header
 from lldtool.render.cells import Cell
 from lldtool.render.changes import Section, sections
 from lldtool.render.tables import markdown, markdown_table
@@ -40,20 +40,23 @@ def diff_json(diff: PlanDiff, notes: Sequence[str] = ()) -> str:
 def _changed_json(diff: PlanDiff) -> list[dict[str, Any]]:
     """The parameters that differ, those of another state first; null for what a side lacks."""
     in_a, in_b = ({p.name: p for p in plan.parameters} for plan in (diff.a, diff.b))
-    states = {change.name: change for change in diff.status}
-    rows = []
-    for name, differs in [
-        *((name, ("state",)) for name in states),
-        *((change.a.name, change.settings) for change in diff.changed),
-    ]:
-        a, b = in_a.get(name), in_b.get(name)
-        settings = {
-            key: {"a": getattr(a, key, None), "b": getattr(b, key, None)} for key in SETTINGS
-        }
-        change = states.get(name)
-        state = {"a": change.a, "b": change.b} if change else {"a": "trained", "b": "trained"}
-        rows.append({"name": name, "state": state, **settings, "differs": differs})
-    return rows
+    trained = {"a": "trained", "b": "trained"}
+    rows = [
+        _change_json(x.name, {"a": x.a, "b": x.b}, in_a.get(x.name), in_b.get(x.name), ("state",))
+        for x in diff.status
+    ]
+    return rows + [_change_json(x.a.name, trained, x.a, x.b, x.settings) for x in diff.changed]
+
+
+def _change_json(
+    name: str,
+    state: dict[str, str],
+    a: Parameter | None,
+    b: Parameter | None,
+    differs: Sequence[str],
+) -> dict[str, Any]:
+    settings = {key: {"a": getattr(a, key, None), "b": getattr(b, key, None)} for key in SETTINGS}
+    return {"name": name, "state": state, **settings, "differs": differs}
 
 
 def _layer_json(pair: LayerPair) -> dict[str, Any]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lldtool.keys import Effect, Key
-from lldtool.plan import Parameter, Plan, UntrainedParameter
+from lldtool.keys import Effect, Key, custom_keys_of
+from lldtool.plan import Parameter, Plan, UntrainedParameter, dump_by_line
+from lldtool.render.lines import Line, Lines
 from lldtool.render.reasons import (
     beaten,
     causes,
@@ -23,7 +23,7 @@ from lldtool.render.reasons import (
 from lldtool.render.states import group_text, state_text, untrained
 from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.terminal import notes_table, rendered
-from lldtool.text import plural, printable, shape, value
+from lldtool.text import layer_name, plural, printable, shape, strict_json, value
 
 _SETTINGS = {"lr": "lr", "weight_decay": "weight decay"}
 
@@ -32,13 +32,16 @@ def trail(plan: Plan, p: Parameter | UntrainedParameter) -> list[tuple[str, str]
     """Label and text of each step from the state of a parameter to its settings."""
     steps = [("state", state_text(plan, p))]
     if isinstance(p, UntrainedParameter):
-        layer = [("layer", str(p.layer_id))] if p.layer_id is not None else []
+        layer = [("layer", layer_name(p.layer_id))] if p.layer_id is not None else []
         return [*steps, ("parameter", shape(p.shape)), *layer]
     steps.append(("parameter", f"{shape(p.shape)} in a {printable(p.module_type)}"))
     lr, decay = p.reason.lr, p.reason.weight_decay
+    if p.optimizer is not None:
+        kind = plan.optimizers[p.optimizer].type
+        steps.append(("optimizer", printable(f"{p.optimizer}: {kind}" if kind else p.optimizer)))
     if p.layer_id is not None:
         top = f" (0 to {lr.max_layer_id - 1})" if lr.max_layer_id is not None else ""
-        steps.append(("layer", f"{p.layer_id}{top}"))
+        steps.append(("layer", f"{layer_name(p.layer_id)}{top}"))
     if not p.is_trained:
         return [*steps, ("param group", group_text(p))]
     steps.append(("lr", f"{lr_formula(plan, [p])}   {rule_text(lr)}"))
@@ -60,26 +63,23 @@ def explanation_text(
     color: bool,
 ) -> str:
     """The trails of the parameters, or a line for each distinct reason where none are given."""
-    body = _causes(plan) if parameters is None else _trails(plan, parameters)
+    body = _causes(plan) if parameters is None else [Lines(_trails(plan, parameters))]
     title = Text(printable(plan.config), style="bold", overflow="fold")
     end: list[RenderableType] = [Text(), notes_table(plan.notes)] if plan.notes else []
     return rendered(Group(title, *body, *end), width=width, color=color)
 
 
-def _trails(
-    plan: Plan, parameters: Iterable[Parameter | UntrainedParameter]
-) -> list[RenderableType]:
-    parts: list[RenderableType] = []
+def _trails(plan: Plan, parameters: Iterable[Parameter | UntrainedParameter]) -> Iterator[Line]:
     for p in parameters:
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(style="dim", no_wrap=True)
-        grid.add_column(overflow="fold")
+        yield Line((), (("", ""),))
+        yield Line((), ((printable(p.name), "bold"),))
+        steps = trail(plan, p)
+        width = max(len(label) for label, _ in steps) + 4
         previous = None
-        for label, text in trail(plan, p):
-            grid.add_row(f"  {label if label != previous else ''}", Text(text))
+        for label, text in steps:
+            shown = f"  {label if label != previous else ''}"
+            yield Line(((shown.ljust(width), "dim"),), ((text, ""),))
             previous = label
-        parts += [Text(), Text(printable(p.name), style="bold", overflow="fold"), grid]
-    return parts
 
 
 def _causes(plan: Plan) -> list[RenderableType]:
@@ -150,11 +150,13 @@ def explanation_json(
     plan: Plan, parameters: Sequence[Parameter | UntrainedParameter] | None
 ) -> str:
     """The same for a script; every trail with its reasons as the plan has them."""
+    import msgspec
+
     content: dict[str, object] = {"schema_version": 1, "config": plan.config, "notes": plan.notes}
     if parameters is None:
         content["reasons"] = [
             {"setting": c.setting, "tensors": len(c.parameters), "formula": c.formula,
-             "reason": asdict(c.reason), "parameters": [p.name for p in c.parameters]}
+             "reason": c.reason, "parameters": [p.name for p in c.parameters]}
             for c in causes(plan)
         ]  # fmt: skip
         content["not_trained"] = [
@@ -163,10 +165,10 @@ def explanation_json(
         ]
     else:
         content["parameters"] = [
-            {**asdict(p), "trail": [[label.strip(), text] for label, text in trail(plan, p)]}
+            {**msgspec.to_builtins(p), "trail": [(a.strip(), b) for a, b in trail(plan, p)]}
             for p in parameters
         ]
-    return json.dumps(content, indent=1) + "\n"
+    return dump_by_line(msgspec.to_builtins(content))
 
 
 _KEY_COLUMNS = ("key or option", "matches", "decides", "without it")
@@ -204,7 +206,7 @@ def keys_json(plan: Plan, keys: Sequence[Key]) -> str:
     """The same for a script."""
     rows = [{**asdict(key), "value": _value_of(plan, key)} for key in keys]
     content = {"schema_version": 1, "config": plan.config, "keys": rows}
-    return json.dumps(content, indent=1) + "\n"
+    return strict_json(content, indent=1) + "\n"
 
 
 def _key_rows(plan: Plan, keys: Sequence[Key], *, values: bool) -> list[tuple[str, ...]]:
@@ -219,7 +221,7 @@ def _key_rows(plan: Plan, keys: Sequence[Key], *, values: bool) -> list[tuple[st
 
 def _value_of(plan: Plan, key: Key) -> object:
     options = plan.constructor.paramwise_cfg
-    return options.get("custom_keys", {}).get(key.name) if key.is_custom else options[key.name]
+    return (custom_keys_of(plan) if key.is_custom else options)[key.name]
 
 
 def _without(key: Key) -> str:

@@ -13,7 +13,7 @@ from lldtool.plan import Layer, Parameter, Plan, UntrainedParameter
 from lldtool.render.contents import NUMBER, common_module, layer_contents
 from lldtool.render.reasons import short_rule
 from lldtool.render.states import state_word
-from lldtool.text import printable, setting, shape
+from lldtool.text import layer_name, printable, setting, shape
 
 #: On terminals from this width on, a column says which rule gave the weight decay.
 _ROOM_FOR_REASONS = 100
@@ -29,9 +29,13 @@ def parameter_tables(plan: Plan, whole: Plan, width: int) -> list[RenderableType
         prefix = common_module(layer.names)
         rows = _folded(layer, prefix)
         title = Text()
-        label = "" if layer.layer_id is None else f"layer {layer.layer_id}"
+        label = "" if layer.layer_id is None else f"layer {layer_name(layer.layer_id)}"
+        if label and layer.optimizer is not None:
+            label += f" of {printable(layer.optimizer)}"
         title.append(label or ", ".join(contents), style="bold")
         title.append(f"  {printable(prefix) or ', '.join(contents)}" if label else "")
+        if not label and layer.optimizer is not None:
+            title.append(f"  {printable(layer.optimizer)}", style="dim")
         if not layer.trained:
             title.append("  not trained", style="dim")
         else:

@@ -21,9 +21,9 @@ from lldtool.plan import Layer, Plan
 from lldtool.render.axis import axis_of, decayed_otherwise, points_of
 from lldtool.render.compare import Comparison
 from lldtool.render.contents import layer_contents
-from lldtool.render.schedule import names_of, which_layers
+from lldtool.render.schedule import row_name, which_layers
 from lldtool.schedule import Schedule, Stage
-from lldtool.text import printable, setting
+from lldtool.text import layer_name, printable, setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,13 +84,9 @@ def plan_picture(plan: Plan, form: str, *, dark: bool = False) -> bytes:
     theme = _DARK if dark else _LIGHT
     layers = plan.layers_and_frozen
     contents = [", ".join(names) for names in layer_contents(plan, plan)]
-    ids = [
-        str(layer.layer_id) if plan.has_layers else contents[i] for i, layer in enumerate(layers)
-    ]
+    ids = [layer_name(layer.layer_id) for layer in layers] if plan.has_layers else contents
     with _figure(theme, plan.config) as figure:
-        above, below = _panels(
-            figure, dict(enumerate(ids)), "layer, 0 is the stem" if plan.has_layers else ""
-        )
+        above, below = _panels(figure, dict(enumerate(ids)), _layers_title(plan))
         own = [layer.lr if layer.trained else None for layer in layers]
         _lr_axis(above, own)
         places = range(len(layers))
@@ -151,7 +147,7 @@ def schedule_picture(schedule: Schedule, form: str, *, dark: bool = False) -> by
                 color=theme.alarm if rises else color,
                 linewidth=2.0 if rises else 1.1,
                 zorder=3 if rises else 2,
-                label=_label(names_of(schedule, row), _LONGEST_LABEL),
+                label=_label(row_name(schedule, row), _LONGEST_LABEL),
             )
         axes.set_xlim(0, _time(schedule, schedule.steps))
         axes.set_xlabel("iteration" if schedule.steps_per_epoch is None else "epoch")
@@ -357,12 +353,18 @@ def _depth_bar(figure: Figure, axes: Axes, schedule: Schedule, colors: Sequence[
     norm = BoundaryNorm([i - 0.5 for i in range(number + 1)], number)
     bar = figure.colorbar(ScalarMappable(norm, ListedColormap(colors)), ax=axes, pad=0.01)
     chosen = range(0, number, -(-number // 8))
-    names = [_label(names_of(schedule, schedule.rows[i]), _LONGEST_LABEL) for i in chosen]
+    names = [_label(row_name(schedule, schedule.rows[i]), _LONGEST_LABEL) for i in chosen]
     bar.set_ticks(chosen, labels=names)
     bar.ax.tick_params(length=0)
     bar.ax.minorticks_off()
     bar.outline.set_visible(False)
-    bar.set_label("layer, 0 is the stem" if schedule.plan.has_layers else "")
+    bar.set_label(_layers_title(schedule.plan))
+
+
+def _layers_title(plan: Plan) -> str:
+    if not plan.has_layers:
+        return ""
+    return "layer, 0 is the stem" if plan.layer_ids[0] == 0 else "layer"
 
 
 def _legend_outside(figure: Figure, axes: Axes, heading: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lldtool.plan import Parameter, Plan, Reason
-from lldtool.text import printable, setting, value
+from lldtool.text import layer_name, printable, setting, value
 
 #: Option -> why a parameter is not of the kind that it is for.
 _NOT_OF_THE_KIND = {
@@ -28,7 +28,7 @@ def lr_formula(plan: Plan, parameters: Sequence[Parameter]) -> str:
     factors = _factors(reason, plan.optimizer.lr)
     if reason.rule == "layer_decay" and reason.key is not None:
         rate = plan.constructor.paramwise_cfg.get(reason.key)
-        layer = first.layer_id if len(parameters) == 1 else "layer"
+        layer = layer_name(first.layer_id) if len(parameters) == 1 else "layer"
         depth = f"{reason.max_layer_id}−{layer}−1"
         factors = [setting(plan.optimizer.lr), f"{value(rate)}^({depth})"]
     if plan.auto_scale_lr != 1:

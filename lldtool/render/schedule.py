@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -15,10 +12,11 @@ from rich.text import Text
 
 from lldtool.errors import LldtoolError
 from lldtool.render.contents import folded, largest_modules
+from lldtool.render.spreadsheet import csv_text
 from lldtool.render.tables import markdown, markdown_table
 from lldtool.render.terminal import notes_table, plain_table, rendered, wrapped
 from lldtool.schedule import Course, Schedule, Stage
-from lldtool.text import lr, plural, printable, ranges
+from lldtool.text import lr, plural, printable, ranges, strict_json
 
 #: Of the JSON of a schedule.
 SCHEMA_VERSION = 1
@@ -27,7 +25,15 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 _COURSE, _NAMES = (8, 24), 16
 #: Titles of columns.
 _MARKS, _LOWEST, _COURSE_TITLE, _HIGHEST = "", "min", "course", "max"
-_STYLES = {"layer": "bold", "contents": "", _LOWEST: "dim", _COURSE_TITLE: "cyan", _HIGHEST: "dim"}
+_OPTIMIZER = "optimizer"
+_STYLES = {
+    "layer": "bold",
+    "contents": "",
+    _OPTIMIZER: "",
+    _LOWEST: "dim",
+    _COURSE_TITLE: "cyan",
+    _HIGHEST: "dim",
+}
 #: What is left out first where there is no room.
 _OPTIONAL = ("75%", "25%", "50%")
 #: The marks of what deserves a look.
@@ -111,7 +117,7 @@ def _table(columns: Mapping[str, Sequence[str]]) -> Table:
     for title in columns:
         table.add_column(
             title,
-            justify="left" if title in ("contents", _COURSE_TITLE) else "right",
+            justify="left" if title in ("contents", _OPTIMIZER, _COURSE_TITLE) else "right",
             no_wrap=title != "contents",
             overflow="fold",
             style=_STYLES.get(title, "green"),
@@ -141,7 +147,7 @@ def schedule_markdown(schedule: Schedule, points: Mapping[str, int]) -> str:
     lines = [f"### {markdown(schedule.plan.config)}", ""]
     lines += [markdown(" · ".join(about(schedule))), ""]
     rows = list(zip(*columns.values(), strict=True))
-    left = (_MARKS, "contents")
+    left = (_MARKS, "contents", _OPTIMIZER)
     lines += markdown_table(list(columns), rows, right=[t for t in columns if t not in left])
     lines += ["", *(f"{markdown(line)}  " for line in remarks(schedule))]
     lines += [f"\n> {markdown(note)}" for note in all_notes(schedule)]
@@ -151,13 +157,11 @@ def schedule_markdown(schedule: Schedule, points: Mapping[str, int]) -> str:
 def schedule_csv(schedule: Schedule, points: Mapping[str, int] | None) -> str:
     """A row for each layer and point, of every step where there are no points."""
     steps = range(schedule.steps) if points is None else points.values()
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["layer", "tensors", schedule.unit, "lr"])
+    rows: list[list[object]] = [["layer", "tensors", schedule.unit, "lr", "optimizer"]]
     for course in schedule.courses:
         name, tensors = names_of(schedule, [course]), len(course.parameters)
-        writer.writerows([name, tensors, i, course.lrs[i]] for i in steps)
-    return out.getvalue()
+        rows += [[name, tensors, i, course.lrs[i], course.optimizer] for i in steps]
+    return csv_text(rows)
 
 
 def schedule_json(schedule: Schedule, points: Mapping[str, int]) -> str:
@@ -189,7 +193,7 @@ def schedule_json(schedule: Schedule, points: Mapping[str, int]) -> str:
         "remarks": remarks(schedule),
         "notes": all_notes(schedule),
     }
-    return json.dumps(content, indent=2) + "\n"
+    return strict_json(content, indent=2) + "\n"
 
 
 def about(schedule: Schedule) -> list[str]:
@@ -270,6 +274,12 @@ def names_of(schedule: Schedule, courses: Sequence[Course]) -> str:
     return ", ".join([ranges(ids)] * bool(ids) + folded(modules))
 
 
+def row_name(schedule: Schedule, row: Sequence[Course]) -> str:
+    """The names of a row of the table; with its optimizer, of several."""
+    names = names_of(schedule, row)
+    return f"{printable(row[0].optimizer)}: {names}" if schedule.plan.optimizers else names
+
+
 def all_notes(schedule: Schedule) -> list[str]:
     """What else is to be said, of the schedule and of the plan."""
     return [*schedule.notes, *schedule.plan.notes]
@@ -284,6 +294,8 @@ def schedule_columns(schedule: Schedule, points: Mapping[str, int]) -> dict[str,
     rows = schedule.rows
     columns = {_MARKS: [_marks(schedule, row[0]) for row in rows]}
     columns[_names_title(schedule)] = [names_of(schedule, row) for row in rows]
+    if schedule.plan.optimizers:
+        columns[_OPTIMIZER] = [printable(row[0].optimizer) for row in rows]
     for title, step in points.items():
         columns[title] = [lr(row[0].lrs[step]) for row in rows]
     if "start" in points:

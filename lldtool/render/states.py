@@ -20,7 +20,7 @@ _LATE = "which sets requires_grad to False after the optimizer is built"
 
 def state_word(state: str) -> str:
     """A state as a reader is shown it: `frozen by train()`."""
-    return _WORDS.get(state, state)
+    return _WORDS.get(state) or printable(state)
 
 
 def counted_word(p: Parameter) -> str:
@@ -40,7 +40,7 @@ def untrained_word(layer: Layer) -> str:
 def state_text(plan: Plan, p: Parameter | UntrainedParameter) -> str:
     """`trained`, or why a parameter is not: `frozen: requires_grad is False`."""
     if isinstance(p, UntrainedParameter):
-        if p in plan.left_out:
+        if p.name in plan.left_out_names:
             return "not in the optimizer, though it requires a gradient"
         return "frozen: requires_grad is False; not in the optimizer"
     if FROZEN_BY_INIT_WEIGHTS in p.traits and p.state == "frozen_by_train":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from lldtool.plan import Parameter, Plan, UntrainedParameter
+from lldtool.plan import Optimizer, Parameter, Plan, UntrainedParameter
 from lldtool.render.states import counted_word
 from lldtool.text import count, plural, printable, setting, value
 
@@ -16,19 +16,27 @@ def header(plan: Plan) -> list[tuple[str, list[str]]]:
     if plan.model.backbone:
         size = count(plan.model.backbone_numel or 0)
         model.append(f"backbone {plan.model.backbone}, {size}")
-    optimizer = [plan.optimizer.type]
-    if plan.optimizer.lr is not None:
-        optimizer.append(f"lr {setting(plan.optimizer.lr)}")
-    if plan.optimizer.weight_decay is not None:
-        optimizer.append(f"weight decay {setting(plan.optimizer.weight_decay)}")
+    optimizers = [
+        _optimizer(one, f"{key}: {one.type or 'optimizer'}") for key, one in plan.optimizers.items()
+    ] or [_optimizer(plan.optimizer, plan.optimizer.type)]
     lines = [
         ("config", [plan.config]),
         ("model", model),
-        ("optimizer", [*optimizer, plan.optim_wrapper.type]),
+        *(("optimizer", [*items, plan.optim_wrapper.type]) for items in optimizers),
         ("constructor", [plan.constructor.type]),
         *_paramwise(plan),
     ]
     return [(label, [printable(item) for item in items]) for label, items in lines]
+
+
+def _optimizer(optimizer: Optimizer, title: str) -> list[str]:
+    """The optimizer and its base settings."""
+    items = [title]
+    if optimizer.lr is not None:
+        items.append(f"lr {setting(optimizer.lr)}")
+    if optimizer.weight_decay is not None:
+        items.append(f"weight decay {setting(optimizer.weight_decay)}")
+    return items
 
 
 def joint(label: str) -> str:
@@ -71,12 +79,13 @@ def _custom_settings(settings: object) -> str:
 
 def totals(plan: Plan) -> list[str]:
     """The lines under the table, without the notes."""
-    decayed = [p for p in plan.trained if p.weight_decay]
-    undecayed = [p for p in plan.trained if not p.weight_decay]
+    trained = list({p.name: p for p in plan.trained}.values())  # of two optimizers once
+    decayed = [p for p in trained if p.weight_decay]
+    undecayed = [p for p in trained if not p.weight_decay]
     settings = {(p.lr, p.weight_decay) for p in plan.trained}
     groups = {p.group for p in plan.parameters}
     lines = [
-        f"{plural(len(plan.trained), 'tensor')} trained, {_elements(plan.trained)} parameters: "
+        f"{plural(len(trained), 'tensor')} trained, {_elements(trained)} parameters: "
         f"{len(decayed):,} decayed ({_elements(decayed)}), "
         f"{len(undecayed):,} not ({_elements(undecayed)})",
     ]
@@ -90,6 +99,10 @@ def totals(plan: Plan) -> list[str]:
     for state, rest in (("frozen", plan.frozen), ("left out", plan.left_out)):
         if rest:
             lines.append(_not_in_the_optimizer(state, rest))
+    if len(trained) < len(plan.trained):
+        shared = len(plan.trained) - len(trained)
+        verb = "is" if shared == 1 else "are"
+        lines.append(f"{plural(shared, 'tensor')} {verb} in several optimizers, and shown in each")
     if settings:
         lines.append(
             f"{plural(len(settings), 'distinct setting')} of lr and weight decay "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,26 +9,24 @@ from collections.abc import Iterable, Sequence
 from lldtool.plan import Layer, Plan
 from lldtool.render.columns import layer_columns
 from lldtool.render.contents import layer_contents
+from lldtool.render.spreadsheet import csv_text
 from lldtool.render.states import state_word
 from lldtool.render.summary import header, joint, totals
-from lldtool.text import lr, printable, setting, shape
+from lldtool.text import layer_name, lr, printable, setting, shape
 
 _COLUMNS = (
     "name", "shape", "numel", "dtype", "module_type", "layer_id",
-    "lr", "lr_scale", "weight_decay", "group", "state",
+    "lr", "lr_scale", "weight_decay", "group", "state", "optimizer",
 )  # fmt: skip
 
 
 def plan_csv(plan: Plan) -> str:
     """A row for each parameter; numbers as `repr` has them, nothing for a setting it lacks."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for p in plan.parameters:
-        row = {c: getattr(p, c) for c in _COLUMNS} | {"shape": "x".join(map(str, p.shape))}
-        row |= {key: printable(row[key]) for key in ("name", "dtype", "module_type")}
-        writer.writerow(row.values())
-    return out.getvalue()
+    rows = (
+        {c: getattr(p, c) for c in _COLUMNS} | {"shape": "x".join(map(str, p.shape))}
+        for p in plan.parameters
+    )
+    return csv_text([_COLUMNS, *(list(row.values()) for row in rows)])
 
 
 def plan_markdown(plan: Plan, *, whole: Plan | None = None, params: bool = False) -> str:
@@ -58,7 +54,7 @@ def _layer_rows(plan: Plan, whole: Plan) -> list[str]:
     layers = plan.layers_and_frozen
     if any(len(layer.trained) < len(layer.names) for layer in layers):
         columns["state"] = [_state(layer) for layer in layers]
-    left = ("contents", "weight decay", "state")
+    left = ("contents", "optimizer", "weight decay", "state")
     rows = [[" ".join(cell.split()) for cell in row] for row in zip(*columns.values(), strict=True)]
     return markdown_table(list(columns), rows, right=[t for t in columns if t not in left])
 
@@ -71,18 +67,25 @@ def _state(layer: Layer) -> str:
 
 
 def _parameter_rows(plan: Plan) -> list[str]:
-    titles = ("layer", "name", "shape", "lr", "lr_scale", "weight decay", "state")
-    rows = [
-        ("" if p.layer_id is None else str(p.layer_id), printable(p.name), shape(p.shape),
+    titles: tuple[str, ...] = (
+        "layer", "name", "shape", "lr", "lr_scale", "weight decay", "state",
+    )  # fmt: skip
+    rows: list[tuple[str, ...]] = [
+        ("" if p.layer_id is None else layer_name(p.layer_id), printable(p.name), shape(p.shape),
          lr(p.lr), setting(p.lr_scale), setting(p.weight_decay), state_word(p.state))
         for p in plan.parameters
     ]  # fmt: skip
     rows += [
-        ("" if p.layer_id is None else str(p.layer_id), printable(p.name), shape(p.shape),
+        ("" if p.layer_id is None else layer_name(p.layer_id), printable(p.name), shape(p.shape),
          "–", "–", "–", f"{state_word('frozen')}, {state_word('left out')}")
         for p in plan.frozen
     ]  # fmt: skip
-    return markdown_table(titles, rows, right=[t for t in titles if t not in ("name", "state")])
+    if plan.optimizers:
+        titles = (*titles, "optimizer")
+        keys = [*(printable(p.optimizer or "") for p in plan.parameters), *["–"] * len(plan.frozen)]
+        rows = [(*row, key) for row, key in zip(rows, keys, strict=True)]
+    left = ("name", "state", "optimizer")
+    return markdown_table(titles, rows, right=[t for t in titles if t not in left])
 
 
 def markdown_table(

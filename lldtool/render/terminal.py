@@ -139,7 +139,7 @@ def _layer_table(plan: Plan, whole: Plan, width: int) -> Table:
         columns = _after("lr_scale", _BARS, _bars(plan.layers_and_frozen, bar), columns)
     table = plain_table()
     for title in columns:
-        left = title in ("contents", "weight decay", _BARS)
+        left = title in ("contents", "optimizer", "weight decay", _BARS)
         table.add_column(
             title,
             justify="left" if left else "right",

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from functools import partial
 
 from lldtool.diff import ConfigChange, LayerPair, ParameterChange, PlanDiff
+from lldtool.plan import LayerId
 from lldtool.render.cells import (
     ADDED,
     REMOVED,
@@ -23,6 +24,7 @@ from lldtool.render.changes import (
     MOST_GROUPS,
     TITLES,
     moved_between_layers,
+    moved_between_optimizers,
     not_on_both_sides,
     optimizer_settings,
     states,
@@ -33,6 +35,7 @@ from lldtool.text import count, plural, printable
 #: More sentences about entries of the config than these are cut.
 _MOST_SENTENCES = 8
 _WORDS = {
+    "optimizer": "optimizer differs",
     "lr": "lr differs",
     "lr_scale": "lr_scale differs",
     "weight_decay": "weight decay differs",
@@ -95,7 +98,7 @@ def _of_layers(diff: PlanDiff, name: str) -> str:
     return f"{len(differing)} of {plural(len(ids), f'{shared}layer')}"
 
 
-def _layer_of(diff: PlanDiff, pair: LayerPair) -> int | None:
+def _layer_of(diff: PlanDiff, pair: LayerPair) -> LayerId | None:
     """The layer that a pair belongs to, of the side that has more of them."""
     b_first = len(diff.b.layer_ids) > len(diff.a.layer_ids)
     sides = (pair.b, pair.a) if b_first else (pair.a, pair.b)
@@ -124,7 +127,8 @@ def in_words(diff: PlanDiff) -> list[str]:
     sentences = [f"{r.cells[0]}: {r.cells[1]} tensors, {r.cells[2]}" for r in states(diff).rows]
     sentences += [*entries, *_lr_in_words(diff), *_weight_decay_in_words(diff)]
     sentences += [f"{r.cells[0]}: {r.cells[2]}" for r in not_on_both_sides(diff).rows]
-    for section in (moved_between_layers(diff), optimizer_settings(diff)):
+    moved = (moved_between_optimizers(diff), moved_between_layers(diff))
+    for section in (*moved, optimizer_settings(diff)):
         sentences += [f"{section.title}, {r.cells[0]}: {r.cells[2]}" for r in section.rows]
     return sentences
 

@@ -49,6 +49,14 @@ class Backbone:
 
     def block(self, name: str) -> tuple[str, int] | None:
         """The sequence and the number of the block that a parameter is in."""
+        return self._places[name] if name in self._places else self._place(name)
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[str, int] | None]:
+        """Name of a parameter -> its block; rules ask for it again and again."""
+        return {p.name: self._place(p.name) for p in self.parameters}
+
+    def _place(self, name: str) -> tuple[str, int] | None:
         found = _BLOCK.match(self._inside(name))
         if found is None:
             return None
@@ -57,7 +65,7 @@ class Backbone:
             return None
         return self._whole(sequence), int(number)
 
-    @property
+    @cached_property
     def in_blocks(self) -> list[Parameter]:
         """The parameters that are in blocks."""
         return [p for p in self.parameters if self.block(p.name) is not None]
@@ -152,7 +160,7 @@ def backbone_names(plan: Plan) -> tuple[str, ...]:
     return backbones_of(p.name for p in plan.every_parameter) if names is None else names
 
 
-def blocks_in_last_layer(backbone: Backbone, last: int) -> list[Parameter]:
+def blocks_in_last_layer(backbone: Backbone, last: float) -> list[Parameter]:
     """Blocks that sit in the last layer, where a sound depth function has none.
 
     A sequence whose last block alone is there may be meant so, and so may one that comes after

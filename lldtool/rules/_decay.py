@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from lldtool.findings import Severity
 from lldtool.plan import NO_WEIGHT_DECAY, Parameter
@@ -48,12 +49,17 @@ def decayed(subject: Subject, kind: str, noun: str) -> Iterator[Found]:
         verb = "gets" if len(parameters) == 1 else "get"
         why = _why(subject, at, parameters)
         message = f"{plural(len(parameters), noun)} {verb} weight decay {decays}{why}"
-        options = () if is_key(at) else _EXCLUDED_BY[kind][0]
-        fixes = [
-            *([Edit((*PARAMWISE_CFG, option), 0.0)] for option in options),
-            *ways_by_key(subject, parameters, at, decay_mult=0.0),
-        ]
+        fixes = partial(_fixes, subject, kind, parameters, at)
         yield Found(message, at, parameters, fixes, severity, only_decay=True)
+
+
+def _fixes(
+    subject: Subject, kind: str, parameters: Sequence[Parameter], at: tuple[str, ...]
+) -> list[list[Edit]]:
+    """Return edits of the options and custom keys that may exclude parameters of a kind."""
+    options = () if is_key(at) else _EXCLUDED_BY[kind][0]
+    by_option = [[Edit((*PARAMWISE_CFG, option), 0.0)] for option in options]
+    return by_option + ways_by_key(subject, parameters, at, decay_mult=0.0)
 
 
 def cause(p: Parameter) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import re
 import string
 from collections import Counter, defaultdict
@@ -32,6 +33,11 @@ _EMBEDDING = re.compile(
 _TABLE_CLASS = re.compile(r".*Embedding.*")
 
 Member = TypeVar("Member")
+
+
+def is_valid_setting(value: float | None) -> bool:
+    """Whether an lr or weight decay is one that a training can have; None is none."""
+    return value is None or (math.isfinite(value) and value >= 0)
 
 
 def is_norm(p: Parameter) -> bool:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import inspect
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from typing import Any, ClassVar
 
-from lldtool.errors import ConstructorError
+from lldtool.errors import ConstructorError, LldtoolError
 from lldtool.findings import Severity
 from lldtool.keys import Effects, Key, keys_of
 from lldtool.plan import Parameter, Plan
-from lldtool.rules._parameters import NameIndex, kind_of
+from lldtool.rules._blocks import Backbone, backbones
+from lldtool.rules._parameters import NameIndex, is_valid_setting, kind_of
 
 #: The keys that lead to the options of the constructor.
 PARAMWISE_CFG = ("optim_wrapper", "paramwise_cfg")
@@ -39,20 +40,32 @@ class Edit:
     value: Any
 
     def apply_to(self, config: dict[str, Any]) -> None:
-        """Change a config, or the parts of it that are to be changed."""
+        """Change a config, or the parts of it that are to be changed.
+
+        Raises:
+            LldtoolError: the config has a list where the path goes on with a name.
+        """
         *path, last = self.path
         inside: Any = config
-        for key in path:
-            if isinstance(inside, list):
-                inside = inside[int(key)]
-                continue
-            if not isinstance(inside.get(key, None), (dict, list)):
+        for name in path:
+            key = key_in(inside, name)
+            if not isinstance(inside, list) and not isinstance(inside.get(key), (dict, list)):
                 inside[key] = {}
             inside = inside[key]
-        if self.value is DELETE:
-            inside.pop(int(last) if isinstance(inside, list) else last, None)
-        else:
-            inside[int(last) if isinstance(inside, list) else last] = self.value
+        key = key_in(inside, last)
+        if self.value is not DELETE:
+            inside[key] = self.value
+        elif isinstance(inside, list) or key in inside:
+            del inside[key]
+
+
+def key_in(entries: list[Any] | dict[Any, Any], name: str) -> Any:  # noqa: ANN401
+    """The key of an entry, which need not be a string; the index in a list."""
+    if not isinstance(entries, list):
+        return next((key for key in entries if str(key) == name), name)
+    if not name.isdecimal() or int(name) >= len(entries):
+        raise LldtoolError(f"a list has no entry {name!r}")
+    return int(name)
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,8 @@ class Found:
     """A finding, as a rule makes it: about what, and which entry of the config is to blame.
 
     `at` are the keys that lead to that entry; where there is none, to what it would be in.
-    `instead` are possible fixes, best first; the first one that works is suggested.
+    `instead` are possible fixes, best first, or a function that returns them, called only where
+    fixes are tried; the first one that works is suggested.
     `severity` is given where it is not the rule's own. `changes_nothing` is true where a fix is
     known to leave the plan as it is, and need not be tried; `only_decay` where it must change the
     weight decay of these parameters and nothing else; `may_uncover` where it is right though other
@@ -86,7 +100,7 @@ class Found:
     message: str
     at: tuple[str, ...]
     parameters: Sequence[Parameter] | Sequence[str] = ()
-    instead: Sequence[Fix | Sequence[Edit]] = ()
+    instead: Sequence[Fix | Sequence[Edit]] | Callable[[], Sequence[Sequence[Edit]]] = ()
     severity: Severity | None = None
     changes_nothing: bool = False
     only_decay: bool = False
@@ -96,7 +110,8 @@ class Found:
     @property
     def fixes(self) -> Sequence[Fix]:
         """The possible fixes, best first."""
-        return [one if isinstance(one, Fix) else Fix(one) for one in self.instead]
+        found = self.instead() if callable(self.instead) else self.instead
+        return [one if isinstance(one, Fix) else Fix(one) for one in found]
 
 
 @dataclass(frozen=True)
@@ -131,8 +146,17 @@ class Subject:
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
-        """The parameters that are trained."""
-        return self.plan.trained
+        """The parameters that are trained, but those of which LLD210 reports a setting."""
+        return tuple(
+            p
+            for p in self.plan.trained
+            if is_valid_setting(p.lr) and is_valid_setting(p.weight_decay)
+        )
+
+    @cached_property
+    def backbones(self) -> Sequence[Backbone]:
+        """The backbones of the model, with those of their parameters that are trained."""
+        return backbones(self.plan, self.parameters)
 
     @cached_property
     def by_kind(self) -> Mapping[str, Sequence[Parameter]]:

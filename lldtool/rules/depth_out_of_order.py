@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules._blocks import backbones
 from lldtool.rules.base import Example, Found, Rule, Subject
 from lldtool.text import plural
 
@@ -87,13 +86,12 @@ class SortedAsText(VisionTransformer):
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Neighbours in a sequence of blocks whose depths fall, a finding for each sequence."""
-        for name, blocks in (
-            s for b in backbones(subject.plan, subject.parameters) for s in b.sequences().items()
-        ):
+        sequences = (s for b in subject.backbones for s in b.sequences().items())
+        for name, blocks in sequences:
             depths = {
-                number: min(p.layer_id for p in members if p.layer_id is not None)
+                number: min(ids)
                 for number, members in blocks.items()
-                if any(p.layer_id is not None for p in members)
+                if (ids := [p.layer_id for p in members if isinstance(p.layer_id, (int, float))])
             }
             numbers = sorted(depths)
             pairs = itertools.pairwise(numbers)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules._blocks import Backbone, backbones
+from lldtool.rules._blocks import Backbone
 from lldtool.rules._depth import Ladder, depth_option, has_lr_asked_for, ladder
 from lldtool.rules.base import Example, Found, Rule, Subject
 from lldtool.text import significant
@@ -117,7 +117,7 @@ class CountsTwice(VisionTransformer):
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Backbones whose last block is several empty layers below what comes next."""
-        for backbone in backbones(subject.plan, subject.parameters):
+        for backbone in subject.backbones:
             found = ladder(backbone)
             below = [scale for scale in found.scales if scale < 1] if found else []
             if found is None or found.blocks is None or not below:
@@ -132,11 +132,7 @@ def _found(subject: Subject, found: Ladder, blocks: int, steps: int) -> Found:
     last = max(scale for scale in found.scales if scale < 1)
     option = depth_option(subject, blocks, steps)
     says = option.says if option else f"the constructor counts {blocks + steps - 1}"
-    inside = {
-        p.name
-        for backbone in backbones(subject.plan, subject.parameters)
-        for p in backbone.parameters
-    }
+    inside = {p.name for backbone in subject.backbones for p in backbone.parameters}
     head = [p.lr_scale for p in subject.parameters if p.name not in inside and p.lr_scale]
     beside = f", next to the head's {significant(max(head), 2)}" if head else ""
     return Found(

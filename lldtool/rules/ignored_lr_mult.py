@@ -8,6 +8,7 @@ from typing import ClassVar
 from lldtool.findings import Severity
 from lldtool.plan import Parameter
 from lldtool.rules._decay import custom_keys
+from lldtool.rules._parameters import grouped_by
 from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
 from lldtool.text import plural
 
@@ -69,8 +70,9 @@ optim_wrapper = dict(
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Keys with an lr of their own for parameters that get theirs from the layer."""
+        by_key = grouped_by(filter(_has_lr_of_layer_alone, subject.parameters), _key)
         for key, entry in custom_keys(subject):
-            found = [p for p in subject.parameters if _is_deaf_to(key, p)]
+            found = by_key.get((key,), [])
             for option in ("lr_mult", "lr"):
                 if option not in entry or not found:
                     continue
@@ -84,7 +86,10 @@ optim_wrapper = dict(
                 )
 
 
-def _is_deaf_to(key: str, p: Parameter) -> bool:
-    """Whether a key decides for the parameter, and the layer alone gives it its lr."""
-    decay = p.reason.weight_decay
-    return decay.rule == "custom_key" and decay.key == key and p.reason.lr.rule == "layer_decay"
+def _has_lr_of_layer_alone(p: Parameter) -> bool:
+    """Whether a custom key decides for the parameter, and the layer alone gives it its lr."""
+    return p.reason.weight_decay.rule == "custom_key" and p.reason.lr.rule == "layer_decay"
+
+
+def _key(p: Parameter) -> tuple[str, ...]:
+    return (p.reason.weight_decay.key or "",)

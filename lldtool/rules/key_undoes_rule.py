@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import ClassVar
 
 from lldtool.findings import Severity
@@ -95,7 +96,7 @@ optim_wrapper = dict(
                 f"{plural(len(parameters), 'tensor')} would get no weight decay without it",
                 at,
                 parameters,
-                ways_by_key(subject, parameters, at, decay_mult=0.0),
+                partial(ways_by_key, subject, parameters, at, decay_mult=0.0),
                 only_decay=True,
             )
 

@@ -10,6 +10,7 @@ from lldtool.plan import Parameter
 from lldtool.rules._blocks import backbones
 from lldtool.rules._depth import has_lr_asked_for
 from lldtool.rules._options import near, rate_option
+from lldtool.rules._parameters import is_valid_setting
 from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
 from lldtool.text import setting
 
@@ -128,8 +129,8 @@ class OtherNames(VisionTransformer):
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """One lr for all blocks, in every backbone."""
-        blocks = _blocks(subject)
-        if not subject.decays_by_layer or not blocks or any(map(_differ, blocks)):
+        blocks = _blocks(subject) if subject.decays_by_layer else []
+        if not blocks or any(map(_differ, blocks)):
             return
         lr = " or ".join(dict.fromkeys(setting(members[0].lr) for members in blocks))
         at, why, instead = _cause(subject)
@@ -142,7 +143,8 @@ def _blocks(subject: Subject) -> list[list[Parameter]]:
     given = [
         p
         for p in subject.plan.parameters
-        if p.is_trained or (p.state == "zero_lr" and not has_lr_asked_for(p))
+        if (p.is_trained and is_valid_setting(p.lr))
+        or (p.state == "zero_lr" and not has_lr_asked_for(p))
     ]
     return [
         backbone.in_blocks

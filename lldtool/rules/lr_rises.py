@@ -171,7 +171,7 @@ def _time(scheduler: Mapping[str, Any], end: float) -> str:
 
 
 def _layers(below: list[Parameter]) -> str:
-    ids = {p.layer_id for p in below if p.layer_id is not None}
+    ids = dict.fromkeys(p.layer_id for p in below if p.layer_id is not None)
     return f" in layer{'s' if len(ids) > 1 else ''} {ranges(ids, ' to ')}" if ids else ""
 
 

@@ -86,7 +86,7 @@ optim_wrapper = dict(
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Layers that update their statistics and have no weight that trains, by backbone."""
-        trained = {p.name for p in subject.parameters}
+        trained = {p.name for p in subject.plan.trained}
         updating = [
             p
             for p in subject.plan.every_parameter

@@ -70,7 +70,7 @@ class Frozen(BaseModel):
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Parameters that do not train in the groups of an optimizer, and none else."""
-        if subject.parameters:
+        if subject.plan.trained:
             return
         without_lr = any(p.state == "zero_lr" for p in subject.plan.parameters)
         what = "is frozen or has lr 0" if without_lr else "is frozen"

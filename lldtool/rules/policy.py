@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import ClassVar
 
 from lldtool.findings import Severity
@@ -110,7 +111,8 @@ must-decay = ["head.fc.weight"]
                 found = [p for _, p in pairs]
                 verb = "gets" if len(found) == 1 else "get"
                 message = f"{plural(len(found), 'tensor')} {verb} {words} {pattern!r}"
-                ways = ways_by_key(subject, found, tuple(at), decay_mult=1.0 - is_decayed)
+                mult = 1.0 - is_decayed
+                ways = partial(ways_by_key, subject, found, tuple(at), decay_mult=mult)
                 yield Found(message, tuple(at), found, ways, only_decay=True)
 
 

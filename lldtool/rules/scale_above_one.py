@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules._blocks import backbones
 from lldtool.rules._depth import DepthOption, depth_option, has_lr_asked_for, ladder
 from lldtool.rules._options import rate_option
 from lldtool.rules.base import PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
@@ -94,7 +93,7 @@ optim_wrapper = dict(
 
 def _too_shallow(subject: Subject) -> tuple[int, DepthOption] | None:
     """How many blocks there are, and the option that says there are fewer."""
-    for found in filter(None, map(ladder, backbones(subject.plan, subject.parameters))):
+    for found in filter(None, map(ladder, subject.backbones)):
         steps = found.steps(found.scales[-1], 1.0)
         if found.blocks is not None and steps is not None and steps < 0:
             option = depth_option(subject, found.blocks, steps)

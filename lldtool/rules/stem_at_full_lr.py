@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.plan import Parameter
-from lldtool.rules._blocks import Backbone, backbones, blocks_in_last_layer
+from lldtool.plan import Parameter, Plan
+from lldtool.rules._blocks import Backbone, blocks_in_last_layer
 from lldtool.rules._depth import has_lr_asked_for, ladder
 from lldtool.rules.base import Example, Found, Rule, Subject
 from lldtool.text import plural, significant
@@ -89,14 +89,18 @@ optim_wrapper = dict(
 
     def check(self, subject: Subject) -> Iterator[Found]:
         """Stem and blocks of a backbone that learn as fast as the head."""
-        for backbone in backbones(subject.plan, subject.parameters):
-            if any(p.layer_id is None for p in backbone.parameters):
+        for backbone in subject.backbones:
+            if not all(isinstance(p.layer_id, (int, float)) for p in backbone.parameters):
                 yield from _above_the_blocks(backbone)
             elif len({p.layer_id for p in backbone.parameters}) > 1:
-                yield from _in_last_layer(backbone, max(subject.plan.layer_ids))
+                yield from _in_last_layer(backbone, _last(subject.plan))
 
 
-def _in_last_layer(backbone: Backbone, last: int) -> Iterator[Found]:
+def _last(plan: Plan) -> float:
+    return max(layer_id for layer_id in plan.layer_ids if not isinstance(layer_id, str))
+
+
+def _in_last_layer(backbone: Backbone, last: float) -> Iterator[Found]:
     for part, found in (
         ("the stem", backbone.stem()),
         ("blocks", blocks_in_last_layer(backbone, last)),

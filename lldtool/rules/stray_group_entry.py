@@ -83,13 +83,14 @@ optim_wrapper = dict(
     def check(self, subject: Subject) -> Iterator[Found]:
         """Entries of custom keys that are no option and no setting of the optimizer."""
         plan = subject.plan
-        if "custom_keys" in ignored(subject) or plan.optimizer.options is None:
+        if "custom_keys" in ignored(subject) or plan.group_options is None:
             return
-        settings = {"lr", "weight_decay", "lr_mult", "decay_mult", *plan.optimizer.options}
+        settings = {"lr", "weight_decay", "lr_mult", "decay_mult", *plan.group_options}
         settings.update(plan.optimizer.group_entries)
         for key, entry in custom_keys(subject):
-            found = [p for p in subject.parameters if key in p.name]
-            for option in (o for o in entry if o not in settings):
+            strays = [option for option in entry if option not in settings]
+            found = [p for p in subject.parameters if key in p.name] if strays else []
+            for option in strays:
                 if not found or not _is_known_to_do_nothing(subject, option):
                     continue
                 at = (*PARAMWISE_CFG, "custom_keys", key, option)

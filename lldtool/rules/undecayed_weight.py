@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import ClassVar
 
 from lldtool.findings import Severity
@@ -93,12 +94,13 @@ optim_wrapper = dict(
         for at, parameters in grouped_by(found, cause).items():
             verb = "gets" if len(parameters) == 1 else "get"
             base = setting(subject.plan.optimizer.weight_decay)
+            ways = partial(ways_by_key, subject, parameters, at, decay_mult=1.0)
             yield Found(
                 f"{plural(len(parameters), 'weight')} {verb} no weight decay from {at[-1]!r}; "
                 f"the base weight decay is {base}",
                 at,
                 parameters,
-                ways_by_key(subject, parameters, at, decay_mult=1.0) if is_key(at) else [],
+                ways if is_key(at) else (),
                 Severity.info if _is_path(at, parameters) else None,
                 only_decay=True,
             )

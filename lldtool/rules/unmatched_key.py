@@ -111,9 +111,7 @@ optim_wrapper = dict(
         if "custom_keys" in ignored(subject):
             return
         names = [p.name for p in subject.plan.every_parameter]
-        unmatched = [
-            (key, entry) for key, entry in custom_keys(subject) if _is_unmatched(subject, key)
-        ]
+        unmatched = _unmatched(subject)
         for members in grouped_by(unmatched, lambda one: _cause(one[0], names)).values():
             keys = dict(members)
             why, fixes = _explained(subject, keys, names)
@@ -128,22 +126,22 @@ optim_wrapper = dict(
             )
 
 
-def _is_unmatched(subject: Subject, key: str) -> bool:
-    matched = next(one.matched for one in subject.keys if one.is_custom and one.name == key)
-    if matched or any(key in name for name in _unexplained(subject, matched)):
-        return False
-    # A constructor may read keys in a way of its own.
-    return subject.effects.removed.get(("custom_keys", key), Effect()) == Effect()
-
-
-def _unexplained(subject: Subject, matched: int | None) -> list[str]:
-    """The names that a key may be part of, for all that the reasons say: those not in a group.
-
-    Where reasons say nothing, all names, with the dot that mmengine puts before some.
-    """
-    everything = [f".{p.name}" for p in subject.plan.every_parameter]
-    untrained = [p.name for p in (*subject.plan.frozen, *subject.plan.left_out)]
-    return everything if matched is None else untrained
+def _unmatched(subject: Subject) -> list[tuple[str, dict[str, object]]]:
+    """The custom keys that match no name, and their entries."""
+    plan, removed = subject.plan, subject.effects.removed
+    matched = {key.name: key.matched for key in subject.keys if key.is_custom}
+    # Where reasons say nothing a key may be part of any name, with the dot that mmengine puts
+    # before some; else of a name in no group.
+    everything = "\n".join(f".{p.name}" for p in plan.every_parameter)
+    in_no_group = "\n".join(p.name for p in (*plan.frozen, *plan.left_out))
+    return [
+        (key, entry)
+        for key, entry in custom_keys(subject)
+        if not matched[key]
+        and key not in (everything if matched[key] is None else in_no_group)
+        # A constructor may read keys in a way of its own.
+        and removed.get(("custom_keys", key), Effect()) == Effect()
+    ]
 
 
 def _cause(key: str, names: Sequence[str]) -> tuple[str, ...]:

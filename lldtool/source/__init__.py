@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib.util
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +52,12 @@ def locate(config: str) -> Located:
         if found.path.is_dir():
             hint = _instead_of_directory(config)
             raise LldtoolError("is a directory, not a config", config=config, hint=hint)
+        if found.path.is_symlink() and not found.path.exists():
+            raise LldtoolError("is a link that leads to no file", config=config)
         if not found.path.exists():
             raise LldtoolError("no such file", config=config, hint=_meant(config, found.path))
+        if not found.path.is_file():
+            raise LldtoolError("is not a regular file", config=config)
     except (OSError, ValueError, RuntimeError) as error:  # too long, with a NUL, no such ~user
         raise LldtoolError(f"no such file: {error}", config=config) from error
     if found.path.suffix not in CONFIG_SUFFIXES:
@@ -90,10 +95,21 @@ def split_revision(config: str) -> tuple[str, str | None]:
     return (split[1], split[2]) if split else (config, None)
 
 
+def split_package(config: str) -> tuple[str, str] | None:
+    """`mmpretrain::mae/x.py` -> `mmpretrain` and `mae/x.py`; None for the path of a file."""
+    package, separator, name = config.partition("::")
+    if not separator or os.sep in package or "/" in package:
+        return None
+    with contextlib.suppress(OSError, ValueError):  # no file can be so called
+        if Path(config).exists():
+            return None
+    return package, name
+
+
 def packaged_directory(config: str) -> Path | None:
     """`mmpretrain::mae` -> the directory in the package's installed configs, if there is one."""
-    package, separator, name = config.partition("::")
-    folders = _config_folders(package) if separator else []
+    package, name = split_package(config) or ("", "")
+    folders = _config_folders(package)
     # A file comes first, as in `locate`.
     is_file = any((folder / f"{name}.py").is_file() for folder in folders if name)
     found = (folder / name for folder in folders if (folder / name).is_dir())
@@ -101,18 +117,17 @@ def packaged_directory(config: str) -> Path | None:
 
 
 def _found(config: str) -> Located:
-    path = _path(config)
     name, revision = split_revision(config)
     if revision is None:
-        return Located(path)
+        return Located(_path(config))
     from lldtool.source.git import at_revision
 
     return Located(*at_revision(_path(name), revision, config))
 
 
 def _path(config: str) -> Path:
-    package, separator, name = config.partition("::")
-    return _packaged(config, package, name) if separator else Path(config).expanduser()
+    packaged = split_package(config)
+    return _packaged(config, *packaged) if packaged else Path(config).expanduser()
 
 
 def _packaged(config: str, package: str, name: str) -> Path:
@@ -144,8 +159,8 @@ def _config_folders(package: str) -> list[Path]:
 
 def _meant(config: str, path: Path) -> str | None:
     """A hint at a config of nearly this name: where it was looked for, or in the same package."""
-    package, separator, name = config.partition("::")
-    if separator:
+    if packaged := split_package(config):
+        package, name = packaged
         names = [n for folder in _config_folders(package) for n in _configs_below(folder)]
         same = [n for n in names if Path(n).stem == Path(name).stem]
         near = same or difflib.get_close_matches(f"{name.removesuffix('.py')}.py", names, n=1)

@@ -13,7 +13,7 @@ from pathlib import Path
 from lldtool.errors import LldtoolError
 from lldtool.findings import Place
 from lldtool.source import locate
-from lldtool.source.files import File, read
+from lldtool.source.files import File
 
 
 def bases_of(file: File) -> Iterator[tuple[Path, Place]]:
@@ -24,21 +24,6 @@ def bases_of(file: File) -> Iterator[tuple[Path, Place]]:
     for statement in base_imports(file):
         for path in imported_base(statement, file.path):
             yield path, file.place(statement)
-
-
-def circle_of_bases(path: Path) -> list[Path]:
-    """The files of which each inherits the next, where the last is the first; empty without one."""
-    done: set[Path] = set()
-
-    def follow(path: Path, above: list[Path]) -> list[Path]:
-        if path in above:
-            return [*above[above.index(path) :], path]
-        file = None if path in done else read(path)
-        done.add(path)
-        bases = bases_of(file) if file is not None else ()
-        return next(filter(None, (follow(base, [*above, path]) for base, _ in bases)), [])
-
-    return follow(path, [])
 
 
 def base_names(file: File) -> Iterator[tuple[str, Place]]:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from lldtool.errors import LldtoolError
-from lldtool.source import CONFIG_SUFFIXES, packaged_directory, split_revision
+from lldtool.source import CONFIG_SUFFIXES, packaged_directory, split_package, split_revision
 
 #: What a config has, itself or from a base.
 _NEEDED = frozenset({"model", "optim_wrapper"})
@@ -108,8 +108,8 @@ def stable_name(config: str, root: Path | None) -> str:
 
     A revision stays. None for the root is the working directory.
     """
-    if "::" in config:
-        package, _, name = config.partition("::")
+    if packaged := split_package(config):
+        package, name = packaged
         return f"{package}::{os.path.normpath(name)}"
     try:
         path, revision = split_revision(config)
@@ -171,7 +171,7 @@ def _hash(config: str) -> int:
 def _directory(argument: str) -> Path | None:
     """The directory that an argument names, if it names one."""
     try:
-        if "::" in argument:
+        if split_package(argument):
             return packaged_directory(argument)
         path = Path(argument).expanduser()
         return path if argument and path.is_dir() else None

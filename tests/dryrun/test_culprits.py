@@ -62,6 +62,10 @@ FIXED = {
         wrapper(ADAMW, "paramwise_cfg=dict(custom_keys={'head': dict(lr_mult='10')}), "),
         "lr_mult", QUOTED,
     ),
+    "key that is no string": (
+        wrapper(ADAMW, "paramwise_cfg=dict(custom_keys={0: dict(lr_mult=2.)}), "), "0",
+        "custom key 0 is not a string",
+    ),
     "rate": (
         wrapper(ADAMW, f"{LAYER_DECAY}, paramwise_cfg=dict(layer_decay_rate='0.75'), "),
         "layer_decay_rate", QUOTED,

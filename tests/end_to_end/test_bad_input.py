@@ -1,11 +1,15 @@
 """Whatever a config does, the user gets one line that names it, and exit code 2."""
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from conftest import TINY_VIT, lldtool_process
+from conftest import ROOT, TINY_VIT, lldtool_process
+
+PLAN = ROOT / "tests" / "render" / "plans" / "resnet50_lr-mult.json"
 
 BAD_CONFIGS = {
     "syntax_error": ("a = 1\nb = = 2\n", r"syntax error in .*config\.py line 2"),
@@ -18,6 +22,30 @@ BAD_CONFIGS = {
     "circle": (
         "_base_ = ['./config.py']\n",
         r"bases inherit each other in a circle: config\.py → ",
+    ),
+    "lazy_circle": (
+        "from mmengine.config import read_base\nwith read_base():\n    from .config import *\n",
+        r"bases inherit each other in a circle: config\.py → config\.py",
+    ),
+    "cause_is_itself": (
+        "a = ValueError('a')\na.__cause__ = a\nraise a",
+        r"ValueError: a in config\.py line 3",
+    ),
+    "causes_in_a_circle": (
+        "a, b = ValueError('a'), KeyError('b')\na.__cause__, b.__context__ = b, a\nraise a",
+        r"ValueError: a in config\.py line 3",
+    ),
+    "message_raises": (
+        "class Odd(Exception):\n    def __str__(self): raise SystemExit(3)\nraise Odd('x')",
+        r"config\.py: Odd in config\.py line 3",
+    ),
+    "message_is_no_text": (
+        "class Odd(Exception):\n    def __str__(self): return None\nraise Odd('x')",
+        r"config\.py: Odd in config\.py line 3",
+    ),
+    "message_is_large": (
+        "class Odd(Exception):\n    def __str__(self): return 'x' * 10**7\nraise Odd('x')",
+        r"Odd: x+… in config\.py line 3",
     ),
     "no_model": (
         "optim_wrapper = dict(optimizer=dict(type='SGD', lr=1))",
@@ -232,6 +260,59 @@ def test_bad_arguments_are_one_line_and_exit_code_2(arguments, message, cli, pro
     assert (result.code, result.out) == (2, "")
     assert len(result.err.strip().splitlines()) == 1, result.err
     assert re.search(message, result.err), result.err
+
+
+def in_a_pipe_or_circle(cli, *arguments):
+    """The error of arguments that name a pipe or a link to itself; neither is waited for."""
+    os.mkfifo("pipe.py")
+    os.mkfifo("pipe.json")
+    Path("circle.py").symlink_to("circle.py")
+    Path("config.py").write_text(TINY_VIT)
+    Path("inherits.py").write_text("_base_ = ['pipe.py']\n")
+    Path("inherits_circle.py").write_text("_base_ = ['circle.py']\n")
+    Path("plan.json").write_text(PLAN.read_text())
+    result = cli(*arguments)
+    assert (result.code, result.out) == (2, "")
+    (line,) = result.err.splitlines()
+    return line.removeprefix("error: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("inspect pipe.py", "pipe.py: is not a regular file"),
+        ("diff plan.json pipe.json", "pipe.json: is not a regular file"),
+        ("inspect inherits.py", "inherits.py: .*pipe.py is not a regular file"),
+        ("check plan.json --baseline pipe.json", "pipe.json: can't read .*: it is a named pipe"),
+        ("check plan.json --config pipe.json", "pipe.json: can't read .*: it is a named pipe"),
+        ("inspect circle.py", "circle.py: is a link that leads to no file"),
+        ("inspect inherits_circle.py", "Too many levels of symbolic links"),
+        ("check plan.json --baseline circle.py", "circle.py: can't read the baseline: Too many"),
+        ("check plan.json --config circle.py", "circle.py: can't read the settings: Too many"),
+        ("inspect plan.json -o circle.py", "--output circle.py: Too many levels of symbolic"),
+        ("inspect plan.json -o circle.py/x", "--output circle.py/x: Too many levels of symbolic"),
+        ("inspect plan.json --save-svg circle.py", "--save-svg circle.py: Too many levels"),
+        ("report plan.json -o circle.py", "--output circle.py: Too many levels of symbolic"),
+        ("check plan.json --write-baseline circle.py", "--write-baseline circle.py: Too many"),
+    ],
+)
+def test_pipes_and_links_in_a_circle_are_one_line(arguments, message, cli, project):
+    assert re.search(message, in_a_pipe_or_circle(cli, *arguments.split()))
+
+
+def test_settings_that_nobody_named_are_no_pipe(cli, project):
+    os.mkfifo("lldtool.toml")
+    Path("plan.json").write_text(PLAN.read_text())
+    assert cli("check", "plan.json").err == ""
+
+
+@pytest.mark.parametrize(
+    "command", ["inspect", "check", "explain", "diff a::b.py", "compare a::b.py"]
+)
+def test_two_colons_in_the_name_of_a_file(command, cli, project):
+    Path("a::b.py").write_text(TINY_VIT)
+    result = cli(*command.split(), "a::b.py")
+    assert (result.err, "a::b.py" in result.out) == ("", True)
 
 
 def test_output_is_checked_before_the_work(cli, project):

@@ -91,6 +91,17 @@ def test_where_nothing_can_be_written(folder, project, cli, monkeypatch):
     assert sorted(project.iterdir()) == before
 
 
+@pytest.mark.parametrize("name", WRITING)
+def test_links_that_lead_in_a_circle_are_one_line(name, tmp_path):
+    path = tmp_path / "out.svg"
+    path.symlink_to("out.svg")
+    result = lldtool_process(*writing(name, path))
+    assert (result.code, result.out) == (2, "")
+    assert is_one_line(result.err)
+    assert "Too many levels of symbolic links" in result.err
+    assert path.is_symlink()
+
+
 def test_permission_denied_is_said_before_the_work(cli, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
     result = cli("inspect", "nowhere.json", "--output", "plan.txt")
@@ -266,7 +277,7 @@ def is_ended_by(number, process, folder):
     assert not [*folder.glob(".out.txt*")]
 
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -308,6 +319,42 @@ def test_a_signal_ends_a_dry_run_that_started_over(number, project):
     (project / "out.txt").write_text("old")
     with running(project, "inspect", "hangs.py", "-o", "out.txt") as process:
         is_ended_by(number, process, project)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_takes_the_tree_of_a_revision_away(number, project, monkeypatch):
+    (project / "hangs.py").write_text(
+        TINY_VIT + HANGS.replace("'ready'", repr(str(project / "ready")))
+    )
+    (project / "out.txt").write_text("old")
+    for command in ("init -q", "add -A", "-c user.name=n -c user.email=e commit -q -m one"):
+        subprocess.run(["git", *command.split()], cwd=project, check=True)
+    (project / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(project / "tmp"))
+    with running(project, "inspect", "hangs.py@HEAD", "-o", "out.txt") as process:
+        assert [*(project / "tmp").glob("lldtool-*")]
+        is_ended_by(number, process, project)
+    assert not [*(project / "tmp").glob("lldtool-*")]
+
+
+@pytest.mark.parametrize("module", ["dataclasses", "lldtool.plan", "typer", "lldtool.cli.check"])
+def test_ctrl_c_during_the_imports_is_quiet(module, project):
+    """Sent by what Python asks for each module first, as soon as lldtool itself runs."""
+    (project / "sitecustomize.py").write_text(f"""
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(name, path=None, target=None):
+        if name == {module!r} and 'lldtool' in sys.modules:
+            open('interrupted', 'w').close()
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting)
+""")
+    path = os.pathsep.join((str(project), str(ROOT)))
+    done = lldtool_process("inspect", "good.py", cwd=project, PYTHONPATH=path)
+    assert (project / "interrupted").exists()
+    assert (done.code, done.out, done.err) == (-signal.SIGINT, "", "")
 
 
 def test_a_config_may_not_ignore_ctrl_c_for_long(project):

@@ -153,16 +153,27 @@ def test_an_amp_wrapper_built_by_position(plan_of):
     assert {p["lr"] for p in plan["parameters"]} == {9.0}
 
 
-def test_a_parameter_in_two_optimizers_is_an_error(tmp_path):
+def test_a_parameter_in_two_optimizers_is_shown_in_both(plan_of):
     head, config = with_constructor(
         "one, two = (OptimWrapper(torch.optim.SGD(model.parameters(), lr=lr)) for lr in (1, 2)); "
         "return OptimWrapperDict(a=one, b=two)"
+    )
+    plan = plan_of("self.fc = nn.Linear(2, 3)", head, config)
+    assert [(p["name"], p["optimizer"], p["lr"]) for p in plan["parameters"]] == [
+        ("fc.weight", "a", 1.0), ("fc.weight", "b", 2.0),
+        ("fc.bias", "a", 1.0), ("fc.bias", "b", 2.0),
+    ]  # fmt: skip
+
+
+def test_a_parameter_twice_in_one_optimizer_is_an_error(tmp_path):
+    head, config = with_constructor(
+        "return OptimWrapper(torch.optim.SGD([*model.parameters()] * 2, lr=1))"
     )
     (tmp_path / "net.py").write_text(head + NET.format(body="self.fc = nn.Linear(2, 3)"))
     (tmp_path / "config.py").write_text(config)
     result = lldtool_process("inspect", "config.py", cwd=tmp_path)
     assert result.code == 2
-    assert "a parameter is in the groups of two optimizers" in result.err
+    assert "a parameter is twice in the groups of one optimizer" in result.err
     assert result.err.startswith("error: config.py: ")
 
 
@@ -235,3 +246,94 @@ def test_a_deeply_nested_json_is_one_line(tmp_path):
     result = lldtool_process("inspect", "deep.json", cwd=tmp_path)
     assert result.code == 2
     assert len(result.err.splitlines()) == 1
+
+
+CONSTRUCTOR = """
+import torch
+from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class Own(DefaultOptimWrapperConstructor):
+    def add_params(self, params, module, prefix='', **kwargs):
+        for number, (name, tensor) in enumerate(module.named_parameters()):
+            params.append(dict(params=[tensor], lr=self.base_lr / (number + 1), {entry}))
+"""
+OWN = CONFIG.replace(
+    "lr=0.1, weight_decay=0.01)", "lr=0.1), constructor='Own', paramwise_cfg=dict(own=1)"
+)
+STACK = "self.body = nn.Sequential(*(nn.Linear(2, 2, bias=False) for _ in range(3)))"
+
+
+@pytest.mark.parametrize(
+    ("entry", "ids"),
+    [
+        ("layer_id=2.5 - number", [0.5, 1.5, 2.5]),
+        ("layer_id=torch.tensor(number)", [0, 1, 2]),
+        ("layer_id=['stem', 'body', 'head'][number]", ["stem", "body", "head"]),
+        ("layer_id=['2', 10, 9][number]", [9, 10, "2"]),
+        ("layer_id=[3, None, 1][number]", [1, 3, None]),
+        ("layer_id=(number, 'x')", ["[0, 'x']", "[1, 'x']", "[2, 'x']"]),
+        ("layer_id=float('nan')", ["nan", "nan", "nan"]),
+        ("group_name=f'layer_{2 - number}_decay'", [0, 1, 2]),
+        ("group_name=['layer_²', 'layer_x', 'layer_' + '9' * 5000][number]", [None, None, None]),
+    ],
+)
+def test_a_layer_is_what_the_constructor_calls_it(entry, ids, plan_of, cli, tmp_path):
+    plan = plan_of(STACK, CONSTRUCTOR.replace("{entry}", entry), OWN)
+    assert [layer["layer_id"] for layer in plan["layers"]] == ids
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    for command in (
+        "inspect PLAN", "inspect PLAN --params --format markdown", "explain PLAN",
+        "explain PLAN *", "diff PLAN PLAN", "compare PLAN PLAN", "report PLAN", "check PLAN",
+    ):  # fmt: skip
+        result = cli(*command.replace("PLAN", str(tmp_path / "plan.json")).split())
+        assert result.code in (0, 1), result.err
+        assert "itself" not in result.err
+    named = ids[0] if ids[0] is not None else "none"
+    result = cli("inspect", tmp_path / "plan.json", "--layer", named, "--format", "csv")
+    assert result.code == (2 if named == "none" else 0)
+
+
+TAKES_ANY = """
+from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class Own(DefaultOptimWrapperConstructor):
+    def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
+        super().__init__(optim_wrapper_cfg, dict(any=1))
+        options = paramwise_cfg or {}
+        self.keys = options if isinstance(options, list) else options.get('custom_keys', ())
+
+    def add_params(self, params, module, prefix='', **kwargs):
+        for name, tensor in module.named_parameters():
+            lr = 0.5 if any(str(key) in name for key in self.keys) else 0.1
+            params.append(dict(params=[tensor], lr=lr))
+"""
+
+
+@pytest.mark.parametrize(
+    "options", ["['body.1', 'head']", "dict(custom_keys=['body.1'])", "dict(custom_keys={1: {}})"]
+)
+def test_a_constructor_may_take_what_mmengines_own_refuses(options, plan_of, tmp_path):
+    config = OWN.replace("dict(own=1)", options)
+    plan = plan_of(STACK, TAKES_ANY, config)
+    assert [p["lr"] for p in plan["parameters"]] == [0.1, 0.5, 0.1]
+    checked = lldtool_process("check", "config.py", "--format", "json", cwd=tmp_path)
+    assert json.loads(checked.out)["configs"][0]["error"] is None
+    keys = lldtool_process("explain", "config.py", "--keys", "--format", "json", cwd=tmp_path)
+    settings = [key["effect"]["settings"] for key in json.loads(keys.out)["keys"]]
+    assert settings[:1] == [1]
+
+
+@pytest.mark.parametrize("setting", ["lr", "weight_decay"])
+def test_a_setting_of_a_group_that_is_text_is_one_line(setting, tmp_path):
+    """torch takes the group, and its step fails."""
+    net = CONSTRUCTOR.replace("lr=self.base_lr / (number + 1), {entry}", f"{setting}='0.1'")
+    body = NET.replace("{body}", STACK)
+    (tmp_path / "net.py").write_text(net + body)
+    (tmp_path / "config.py").write_text(OWN)
+    result = lldtool_process("inspect", "config.py", cwd=tmp_path)
+    assert (result.code, result.out) == (2, "")
+    assert result.err == f"error: config.py: the {setting} of a param group is the text '0.1'\n"

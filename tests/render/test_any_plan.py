@@ -148,6 +148,9 @@ def test_csv(command, a, b):
     assert_no_control_character(made)
     header, *rows = csv.reader(made.splitlines(), strict=True)
     assert {len(row) for row in rows} <= {len(header)}
+    for cell in [*header, *(cell for row in rows for cell in row)]:
+        if cell.startswith(("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")):
+            float(cell)  # a number, no formula
 
 
 @pytest.mark.parametrize("command", JSON)
@@ -156,3 +159,4 @@ def test_json(command, a, b):
     made = JSON[command](a, b)
     assert_no_control_character(made)
     assert json.dumps(a.config) in made
+    json.loads(made, parse_constant=pytest.fail)

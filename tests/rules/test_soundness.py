@@ -313,6 +313,21 @@ def test_shared_parameter_may_be_bypassed_in_the_default_constructor(check):
     assert "bypass_duplicate=True" in finding["suggestion"]
 
 
+@pytest.mark.parametrize(
+    ("lr", "options", "described"),
+    [
+        ("float('inf')", "layer_decay_rate=0.75", "optimizer.lr"),
+        ("1e-3", "layer_decay_rate=-0.75", "paramwise_cfg.layer_decay_rate"),
+        ("1e-3", "layer_decay_rate=float('nan')", "paramwise_cfg.layer_decay_rate"),
+    ],
+)
+def test_invalid_lr_is_no_other_finding(check, lr, options, described):
+    text = wrapper(LAYERS.replace("1e-3", lr), f"{options}, {SPARED % ''}")
+    (finding,) = check(MODEL + text)
+    assert (finding["code"], finding["severity"]) == ("LLD210", "error")
+    assert finding["message"].endswith(f"from {described}")
+
+
 def found(code, plan, **lists):
     """What a rule finds in a plan, which needs no config that is like it."""
     (rule,) = (rule for rule in all_rules() if rule.code == code)
@@ -458,7 +473,7 @@ def test_what_decays_a_norm_is_told(reason, at, why):
     assert one.at == ("optim_wrapper", *at)
     assert one.message == f"1 norm tensor gets weight decay 0.05{why}"
     by_key = "custom_keys" in at
-    assert one.instead[0] == [
+    assert one.fixes[0].edits == [
         Edit((*one.at, "decay_mult") if by_key else (*CFG, "norm_decay_mult"), 0.0)
     ]
 
@@ -798,10 +813,10 @@ def test_a_key_that_names_a_module_from_the_root_leaves_no_doubt(key, severity):
     assert (
         one.message == f"2 weights get no weight decay from {key!r}; the base weight decay is 0.05"
     )
-    assert one.instead[:2] == [
+    assert [fix.edits for fix in one.fixes[:2]] == [
         [Edit((*one.at, "decay_mult"), 1.0)], [Edit(one.at, DELETE)]
     ]  # fmt: skip
-    (longer,) = one.instead[2]  # as mmengine tries the longer key first
+    (longer,) = one.fixes[2].edits  # as mmengine tries the longer key first
     assert len(longer.path[-1]) > len(key)
 
 

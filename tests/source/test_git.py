@@ -144,6 +144,21 @@ def test_a_name_with_an_at_sign_is_a_name(tmp_path, monkeypatch):
     assert locate("x@1.py").checkout is None
 
 
+def test_a_name_with_two_colons_is_a_name(repository):
+    write(repository / "a::b.py", CONFIG)
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "colons")
+    assert locate("a::b.py@HEAD").path.read_text() == CONFIG
+
+
+def test_names_of_lldtools_own_are_files_like_others(repository):
+    write(repository / "configs" / ".lldtool-index" / "x.py", CONFIG)
+    write(repository / ".lldtool-index", "no index")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "names")
+    assert locate("configs/.lldtool-index/x.py@HEAD").path.read_text() == CONFIG
+
+
 def test_a_tree_is_written_once_and_goes_with_the_process(repository):
     script = (
         "from lldtool.source import locate\n"

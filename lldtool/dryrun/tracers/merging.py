@@ -54,7 +54,7 @@ def _traces(setup: Setup, option: str, undecayed: Callable[[Parameter], bool]) -
     assert setup.base_lr is not None
     traces = {}
     for p in setup.parameters:
-        if p.layer_id is None:
+        if not isinstance(p.layer_id, int):
             continue
         lr, scale = layer_decay(setup, option, p.layer_id, max_layer_id)
         decay, reason = setup.base_weight_decay, Reason("base")

@@ -5,7 +5,6 @@ https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from lldtool.render.findings.shared import (
     place_to_annotate,
 )
 from lldtool.rules import Rule
-from lldtool.text import printable
+from lldtool.text import printable, strict_json
 from lldtool.versions import lldtool_version
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -73,7 +72,7 @@ def report_sarif(report: Report, rules: Sequence[Rule]) -> str:
         "results": _results(report.findings, known),
     }
     content = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(encodable(content), indent=2) + "\n"
+    return strict_json(encodable(content), indent=2) + "\n"
 
 
 def _rule(rule: Rule) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lldtool.diff import diff_plans
 from lldtool.findings import Checked, Finding, Report
-from lldtool.plan import Parameter, Plan, UntrainedParameter
+from lldtool.plan import LayerId, Parameter, Plan, UntrainedParameter
 from lldtool.render.changes import sections
 from lldtool.render.columns import layer_columns
 from lldtool.render.compare import Comparison, caption, comparison_columns, letters
@@ -29,7 +29,7 @@ from lldtool.render.states import state_word
 from lldtool.render.summary import header, joint, totals
 from lldtool.render.words import summary
 from lldtool.schedule import Schedule
-from lldtool.text import lr, plural, printable, setting, shape
+from lldtool.text import layer_name, lr, plural, printable, setting, shape
 from lldtool.versions import lldtool_version
 
 if TYPE_CHECKING:
@@ -37,7 +37,17 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent
 #: Titles of columns that are no numbers.
-_WORDS = ("", "contents", "weight decay", "value", "change", "parameters", "reason", "name")
+_WORDS = (
+    "",
+    "contents",
+    "weight decay",
+    "value",
+    "change",
+    "parameters",
+    "reason",
+    "name",
+    "optimizer",
+)
 
 
 @dataclass(frozen=True)
@@ -195,9 +205,14 @@ def _parameters(plan: Plan) -> dict[str, Any]:
     rows += [_parameter_in_no_group(p, state_word("frozen")) for p in plan.frozen]
     rows += [_parameter_in_no_group(p, state_word("left out")) for p in plan.left_out]
     names = {"layer": "Layer", "state": "State", "decayed": "Weight decay", "reason": "Reason"}
+    names["optimizer"] = "Optimizer"
     options = {name: list(dict.fromkeys(r["filters"][name] for r in rows)) for name in names}
-    words = ("name", "shape", "state", "reason")
-    titles = ("layer", "name", "shape", "state", "lr", "lr_scale", "weight decay", "reason")
+    words = ("name", "shape", "state", "reason", "optimizer")
+    titles = ["layer", "name", "shape", "state", "lr", "lr_scale", "weight decay", "reason"]
+    if plan.optimizers:
+        titles.append("optimizer")
+        for row in rows:
+            row["cells"].append(_word(row["filters"]["optimizer"]))
     return {
         "columns": [{"title": title, "numeric": title not in words} for title in titles],
         "filters": [
@@ -211,29 +226,36 @@ def _parameters(plan: Plan) -> dict[str, Any]:
 
 def _parameter(p: Parameter) -> dict[str, Any]:
     name, size, state = printable(p.name), shape(p.shape), state_word(p.state)
-    layer = "–" if p.layer_id is None else str(p.layer_id)
+    layer = layer_name(p.layer_id)
     reason = rule_text(p.reason.weight_decay) if p.is_trained else "–"
     decayed = "decayed" if p.weight_decay else "not decayed"
     cells = [
-        _number(p.layer_id, layer), _word(name), _word(size), _word(state),
+        _layer(p.layer_id), _word(name), _word(size), _word(state),
         _number(p.lr, lr(p.lr)), _number(p.lr_scale, lr(p.lr_scale)),
         _number(p.weight_decay, setting(p.weight_decay)), _word(reason),
     ]  # fmt: skip
     decayed = decayed if p.is_trained else "–"
     filters = {"name": name, "layer": layer, "state": state, "decayed": decayed, "reason": reason}
+    filters["optimizer"] = "–" if p.optimizer is None else printable(p.optimizer)
     return {"filters": filters, "cells": cells, "faint": not p.is_trained}
 
 
 def _parameter_in_no_group(p: UntrainedParameter, state: str) -> dict[str, Any]:
-    name, layer = printable(p.name), "–" if p.layer_id is None else str(p.layer_id)
-    cells = [_number(p.layer_id, layer), _word(name), _word(shape(p.shape)), _word(state)]
+    name, layer = printable(p.name), layer_name(p.layer_id)
+    cells = [_layer(p.layer_id), _word(name), _word(shape(p.shape)), _word(state)]
     cells += [*[_number(None)] * 3, _word("–")]
     filters = {"name": name, "layer": layer, "state": state, "decayed": "–", "reason": "–"}
+    filters["optimizer"] = "–"
     return {"filters": filters, "cells": cells, "faint": True}
 
 
 def _word(text: str) -> dict[str, Any]:
     return {"text": text, "numeric": False, "exact": None}
+
+
+def _layer(layer_id: LayerId | None) -> dict[str, Any]:
+    name = layer_name(layer_id)
+    return _word(name) if isinstance(layer_id, str) else _number(layer_id, name)
 
 
 def _number(value: float | None, text: str = "–") -> dict[str, Any]:

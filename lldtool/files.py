@@ -1,0 +1,19 @@
+"""Reading the files that a user names."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        OSError: it can't be read, or is a named pipe, which may never be written to. What a shell
+            puts in the place of `<(command)` has no name and is read.
+    """
+    if Path(os.path.realpath(path)).is_fifo():
+        raise OSError(errno.EINVAL, "it is a named pipe", str(path))
+    return path.read_bytes()
