@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from unittest import mock
@@ -32,7 +31,7 @@ def random_state() -> tuple[object, ...]:
     import numpy
     import torch
 
-    of_numpy = pickle.dumps(numpy.random.get_state())
+    of_numpy = [numpy.asarray(part).tobytes() for part in numpy.random.get_state()]
     return random.getstate(), of_numpy, torch.get_rng_state().numpy().tobytes()
 
 

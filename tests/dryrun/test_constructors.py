@@ -8,10 +8,10 @@ import pytest
 from conftest import lldtool_process, reference, settings
 
 import lldtool
-from lldtool.dryrun import dry_run_keys, dry_runs
+from lldtool.dryrun import dry_run_keys
 from lldtool.dryrun.schedule import dry_run_schedule
 from lldtool.dryrun.session import in_fresh_process
-from lldtool.dryrun.several import plan
+from lldtool.dryrun.several import plan, plans
 from lldtool.errors import LldtoolError
 from lldtool.request import Request
 from lldtool.schedule import Length
@@ -80,7 +80,7 @@ def test_plans_made_together_are_those_made_alone(folder, name):
     path = folder / f"{name}.py"
     edit = "optim_wrapper.optimizer.lr=0.5"
     requests = [Request(path, name), Request(path, name, edits=(edit,)), Request(path, name)]
-    one, other, again = dry_runs(requests)
+    one, other, again = in_fresh_process(plans, *requests)
     alone, edited = (in_fresh_process(plan, request) for request in requests[:2])
     assert settings(one) == settings(again) == settings(alone)
     assert settings(other) == settings(edited)
