@@ -42,7 +42,7 @@ class Comparison:
 
     @cached_property
     def contents(self) -> list[str]:
-        """What is in each row."""
+        """What is in each row, and the optimizers that have it where there are several."""
         names = [
             list(dict.fromkeys(p.name for layer in row if layer for p in layer.parameters))
             for row in self.rows
@@ -53,7 +53,9 @@ class Comparison:
             x if len(x) <= _MOST_NAMES else min(x, patterns(own, every, _MOST_NAMES), key=len)
             for x, own in zip(modules, names, strict=True)
         ]
-        return [", ".join(own) for own in shown]
+        return [
+            ", ".join(own) + _optimizers(row) for own, row in zip(shown, self.rows, strict=True)
+        ]
 
     @cached_property
     def decayed_otherwise(self) -> list[int]:
@@ -74,6 +76,12 @@ class Comparison:
     def notes(self) -> list[str]:
         """What the plans have to say, once."""
         return list(dict.fromkeys(note for plan in self.plans for note in plan.notes))
+
+
+def _optimizers(row: Sequence[Layer | None]) -> str:
+    """` (generator)`: the optimizers of a row in the order of the plans; empty with one each."""
+    names = dict.fromkeys(layer.optimizer for layer in row if layer and layer.optimizer)
+    return f" ({' → '.join(names)})" if names else ""
 
 
 #: More names than this in a row are written as patterns, where that makes them fewer.
@@ -209,7 +217,7 @@ def comparison_json(comparison: Comparison) -> str:
     def values(row: Sequence[Layer | None], name: str) -> list[Any]:
         return [layer and getattr(layer, name) for layer in row]
 
-    names = ("layer_id", "lr", "lr_scale", "num_tensors", "num_trained")
+    names = ("layer_id", "lr", "lr_scale", "optimizer", "num_tensors", "num_trained")
     content = {
         "schema_version": 1,
         "variants": [

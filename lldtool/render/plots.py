@@ -79,7 +79,7 @@ _DARK = _Theme(
 def plan_picture(plan: Plan, form: str, *, dark: bool = False) -> bytes:
     """lr per layer, and how many tensors of each are decayed and how many not.
 
-    What is not trained is grey.
+    What is not trained is grey. Each of several optimizers has a marker of its own.
     """
     theme = _DARK if dark else _LIGHT
     layers = plan.layers_and_frozen
@@ -94,7 +94,19 @@ def plan_picture(plan: Plan, form: str, *, dark: bool = False) -> bytes:
         _shade_untrained(above, layers, theme)
         if plan.has_layers:
             above.plot(places, lrs, color=theme.faint, zorder=1)
-        above.scatter(places, lrs, c=_depth_colors(len(layers), theme), zorder=2)
+        colors, names = (
+            _depth_colors(len(layers), theme),
+            dict.fromkeys(x.optimizer for x in layers),
+        )
+        for number, name in enumerate(names):
+            own_places = [place for place in places if layers[place].optimizer == name]
+            above.scatter(
+                own_places, [lrs[place] for place in own_places],
+                c=[colors[place] for place in own_places], zorder=2,
+                marker=_MARKERS[number % len(_MARKERS)], label=_label(name or "", _LONGEST_LABEL),
+            )  # fmt: skip
+        if plan.optimizers:
+            _legend_above(above)
         decayed = [sum(bool(p.weight_decay) for p in layer.trained) for layer in layers]
         others = [layer.num_trained - n for layer, n in zip(layers, decayed, strict=True)]
         untrained = [len(layer.everything) - layer.num_trained for layer in layers]
