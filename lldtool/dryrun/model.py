@@ -14,7 +14,7 @@ from lldtool.dryrun.config import delete_hint
 from lldtool.dryrun.importers import importing_frames
 from lldtool.dryrun.imports import stand_ins
 from lldtool.dryrun.outside import needed
-from lldtool.dryrun.registries import chain, describe, type_name, unknown_type
+from lldtool.dryrun.registries import chain, describe, needs_package, type_name, unknown_type
 from lldtool.dryrun.scaling import part
 from lldtool.dryrun.values import UninitialisedReads
 from lldtool.errors import LldtoolError
@@ -254,13 +254,9 @@ def model_error(error: BaseException, name: str) -> LldtoolError:
         return unknown
     building = _type_being_built(error)
     subject = f"building {building}" if building else "building the model"
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        package = error.name.partition(".")[0]
-        return LldtoolError(
-            f"{subject} needs the package {package!r}, which is not installed",
-            config=name,
-            hint="pip install mmcv, or mmcv-lite" if package == "mmcv" else None,
-        )
+    lacking_package = needs_package(error, subject)
+    if lacking_package is not None:
+        return lacking_package
     imported = importing_frames(error.__traceback__)[:1]
     if imported:
         package = imported[0].f_globals["__name__"].partition(".")[0]

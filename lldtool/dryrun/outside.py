@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 
+from lldtool.dryrun.importers import importing_frames
 from lldtool.dryrun.imports import origin, stand_ins
 from lldtool.dryrun.registries import chain
 from lldtool.dryrun.surroundings import NetworkBlockedError
@@ -27,6 +28,8 @@ def needed(error: BaseException | None) -> str | None:
             return "needs the network"
         if _NO_GPU.search(str(one)):
             return "needs a GPU"
+        if isinstance(one, ModuleNotFoundError) and importing_frames(one.__traceback__):
+            return f"needs the package {one.name!r}, which is not installed"
     frames = list(traceback.walk_tb(error.__traceback__)) if error is not None else []
     for frame, _ in frames[-1:]:
         named = [frame.f_globals.get(name) for name in frame.f_code.co_names]

@@ -149,5 +149,19 @@ def import_scope(scope: str, where: str = "") -> None:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing == module or (missing == scope and scope not in OPENMMLAB):
             return
-        reason = "is not installed" if missing == scope else f"does not import: {describe(error)}"
-        raise LldtoolError(f"the package {scope!r}{where} {reason}", certain=False) from error
+        subject = f"the package {scope!r}{where}"
+        if missing == scope:
+            raise LldtoolError(f"{subject} is not installed") from error
+        text = f"{subject} does not import: {describe(error)}"
+        raise needs_package(error, subject) or LldtoolError(text, certain=False) from error
+
+
+def needs_package(error: BaseException, subject: str) -> LldtoolError | None:
+    """The error for a package that this needs and that is missing; None for another error."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return None
+    package = error.name.partition(".")[0]
+    hint = "pip install mmcv, or mmcv-lite" if package == "mmcv" else None
+    return LldtoolError(
+        f"{subject} needs the package {package!r}, which is not installed", hint=hint
+    )

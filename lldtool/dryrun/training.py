@@ -110,7 +110,10 @@ class Training:
             LldtoolError: lldtool can't tell what the constructor's optimizers hold.
         """
         wrapper = self.config.optim_wrapper
-        kind, trusted = constructor.constructor_class(wrapper), leaves_nothing_behind(wrapper)
+        with translated(
+            lambda error: constructor.constructor_error(error, wrapper, self.request.name)
+        ):
+            kind, trusted = constructor.constructor_class(wrapper), leaves_nothing_behind(wrapper)
         run = self._run_again if self.is_trial else self._run_first
         made = run(wrapper, is_watched=trusted, is_traced=explained)
         frozen, parameters, reads = made.frozen, made.parameters, made.reads
