@@ -7,7 +7,7 @@ import copy
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,7 +65,7 @@ class Training:
     config: Any
     model: Any
     notes: Sequence[str]
-    uninitialised: UninitialisedReads
+    uninitialised: UninitialisedReads = field(default_factory=UninitialisedReads)
     missing_checkpoints: Sequence[str] = ()
     is_trial: bool = False
 

@@ -28,10 +28,13 @@ def random_state() -> tuple[object, ...]:
     """The states of the generators of random numbers that code usually draws from."""
     import random
 
-    import numpy
     import torch
 
-    of_numpy = [numpy.asarray(part).tobytes() for part in numpy.random.get_state()]
+    of_numpy: list[bytes] = []
+    with contextlib.suppress(ImportError):  # where a config has cleared the module path
+        import numpy
+
+        of_numpy = [numpy.asarray(part).tobytes() for part in numpy.random.get_state()]
     return random.getstate(), of_numpy, torch.get_rng_state().numpy().tobytes()
 
 

@@ -23,6 +23,14 @@ def project(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def heeded_signals():
+    """Signals that a shell or nohup has this process ignore are not ignored by its children."""
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def is_one_line(text):
     return len(text.splitlines()) == 1 and text.startswith("error: ")
 

@@ -248,7 +248,7 @@ def test_a_deeply_nested_json_is_one_line(tmp_path):
     assert len(result.err.splitlines()) == 1
 
 
-CONSTRUCTOR = """
+NUMBERED = """
 import torch
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
@@ -280,7 +280,7 @@ STACK = "self.body = nn.Sequential(*(nn.Linear(2, 2, bias=False) for _ in range(
     ],
 )
 def test_a_layer_is_what_the_constructor_calls_it(entry, ids, plan_of, cli, tmp_path):
-    plan = plan_of(STACK, CONSTRUCTOR.replace("{entry}", entry), OWN)
+    plan = plan_of(STACK, NUMBERED.replace("{entry}", entry), OWN)
     assert [layer["layer_id"] for layer in plan["layers"]] == ids
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     for command in (
@@ -330,7 +330,7 @@ def test_a_constructor_may_take_what_mmengines_own_refuses(options, plan_of, tmp
 @pytest.mark.parametrize("setting", ["lr", "weight_decay"])
 def test_a_setting_of_a_group_that_is_text_is_one_line(setting, tmp_path):
     """torch takes the group, and its step fails."""
-    net = CONSTRUCTOR.replace("lr=self.base_lr / (number + 1), {entry}", f"{setting}='0.1'")
+    net = NUMBERED.replace("lr=self.base_lr / (number + 1), {entry}", f"{setting}='0.1'")
     body = NET.replace("{body}", STACK)
     (tmp_path / "net.py").write_text(net + body)
     (tmp_path / "config.py").write_text(OWN)
