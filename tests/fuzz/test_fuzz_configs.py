@@ -94,7 +94,7 @@ def _of_mmengine(paths):
     answers, rest = {}, [str(path) for path in paths]
     while rest:
         done = subprocess.run(
-            [sys.executable, str(REFERENCE), "--skip-init", "--cautious", *rest[:100]],
+            [sys.executable, str(REFERENCE), "--skip-init", "--cautious", *rest[:25]],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
         )  # fmt: skip
         for line in done.stdout.decode().splitlines():
