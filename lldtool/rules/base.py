@@ -17,6 +17,7 @@ from lldtool.keys import Effects, Key, keys_of
 from lldtool.plan import Parameter, Plan
 from lldtool.rules._blocks import Backbone, backbones
 from lldtool.rules._parameters import NameIndex, is_valid_setting, kind_of
+from lldtool.rules.examples import Example
 
 #: The keys that lead to the options of the constructor.
 PARAMWISE_CFG = ("optim_wrapper", "paramwise_cfg")
@@ -112,21 +113,6 @@ class Found:
         """The possible fixes, best first."""
         found = self.instead() if callable(self.instead) else self.instead
         return [one if isinstance(one, Fix) else Fix(one) for one in found]
-
-
-@dataclass(frozen=True)
-class Example:
-    """Config text that a rule passes or finds something in.
-
-    It follows on a config with a small model of this name, see `lldtool/rules/models.py`.
-    `module` is the source of a module that the config imports, and `settings` are settings of
-    lldtool's, in TOML.
-    """
-
-    text: str
-    model: str = "vit"
-    module: str = ""
-    settings: str = ""
 
 
 @dataclass(frozen=True)

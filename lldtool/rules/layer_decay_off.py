@@ -11,7 +11,8 @@ from lldtool.rules._blocks import backbones
 from lldtool.rules._depth import has_lr_asked_for
 from lldtool.rules._options import near, rate_option
 from lldtool.rules._parameters import is_valid_setting
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Found, Rule, Subject
+from lldtool.rules.examples import ADAMW, LAYER_DECAY, NO_RATE, RECIPE, Example
 from lldtool.text import setting
 
 
@@ -32,87 +33,19 @@ class LayerDecayOff(Rule):
     name = "layer-decay-off"
     severity = Severity.error
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    paramwise_cfg=dict(
-        norm_decay_mult=0.0))
-""",
-            model="swin",
-        ),
+        Example(RECIPE),
+        Example(ADAMW, {"norm_decay_mult": 0.0}, model="swin"),
     ]
     finds: ClassVar = [
+        Example(NO_RATE),
+        Example(NO_RATE, {"norm_decay_mult": 0.0}),
+        Example(NO_RATE, {"decay_rate": 0.75}),
+        Example(NO_RATE, {"layer_decay_rte": 0.75}),
+        Example(LAYER_DECAY, {"layer_decay_rate": 1.0}),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor')
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        norm_decay_mult=0.0))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        decay_rate=0.75))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rte=0.75))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=1.0))
-""",
-        ),
-        Example(
-            """\
-custom_imports = dict(imports=['my_code'])
-model['backbone']['type'] = 'OtherNames'
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0))
-""",
+            LAYER_DECAY,
+            {"norm_decay_mult": 0.0},
+            config={"model.backbone.type": "OtherNames"},
             module="""\
 from mmpretrain.models import VisionTransformer
 from mmpretrain.registry import MODELS

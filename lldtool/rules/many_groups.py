@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.rules.base import Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, SGD, Example
 from lldtool.text import plural
 
 
@@ -27,24 +28,10 @@ class ManyGroups(Rule):
     severity = Severity.info
     by_default = False
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4))
-""",
-        ),
+        Example(SGD, model="vit"),
     ]
     finds: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0))
-""",
-        ),
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from lldtool.findings import Severity
 from lldtool.rules._options import ignored
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, RECIPE, Example
 
 
 class ShadowedKey(Rule):
@@ -24,37 +25,18 @@ class ShadowedKey(Rule):
     name = "shadowed-key"
     severity = Severity.warning
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
+        Example(RECIPE),
     ]
     finds: ClassVar = [
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            'backbone.cls_token': dict(decay_mult=0.0),
-        }))
-""",
+            LAYER_DECAY,
+            {
+                "norm_decay_mult": 0.0,
+                "custom_keys": {
+                    ".cls_token": {"decay_mult": 0.0},
+                    "backbone.cls_token": {"decay_mult": 0.0},
+                },
+            },
         ),
     ]
 

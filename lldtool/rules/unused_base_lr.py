@@ -9,7 +9,8 @@ from typing import ClassVar
 from lldtool.findings import Severity
 from lldtool.rules._decay import custom_keys
 from lldtool.rules._depth import has_lr_asked_for
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, SGD, Example
 from lldtool.text import setting
 
 #: Where the base lr is.
@@ -33,54 +34,13 @@ class UnusedBaseLr(Rule):
     name = "unused-base-lr"
     severity = Severity.warning
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'head': dict(lr_mult=10)}))
-""",
-            model="resnet",
-        ),
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),
+        Example(SGD, {"custom_keys": {"head": {"lr_mult": 10}}}),
     ]
     finds: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'': dict(lr=0.01)}))
-""",
-            model="resnet",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'.': dict(lr_mult=0.5)}))
-""",
-            model="resnet",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'backbone': dict(lr_mult=0.1), 'head': dict(lr_mult=10)}))
-""",
-            model="resnet",
-        ),
+        Example(SGD, {"custom_keys": {"": {"lr": 0.01}}}),
+        Example(SGD, {"custom_keys": {".": {"lr_mult": 0.5}}}),
+        Example(SGD, {"custom_keys": {"backbone": {"lr_mult": 0.1}, "head": {"lr_mult": 10}}}),
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
