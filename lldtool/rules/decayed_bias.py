@@ -19,9 +19,9 @@ class DecayedBias(Rule):
     and `v_bias` of BEiT and an `in_proj_bias` get weight decay all the same.
 
     It is an error where the config says that biases are to be excluded: it excludes some of them,
-    or names an option or key that would. It is a warning where the config only names a
-    constructor of layer-wise decay, whose recipes exclude them. Otherwise weight decay for all
-    tensors may be meant: that is information with AdamW and its kin, and no finding with SGD.
+    or names an option or key that would. It is a warning where the config only names a constructor
+    of layer-wise decay, whose recipes exclude them. Otherwise weight decay for all tensors may be
+    meant: that is only information with AdamW and its relatives, and not reported with SGD.
 
     Ignore it where a paper's recipe applies weight decay to biases. Otherwise write
     `bias_decay_mult=0.0`, `flat_decay_mult=0.0` for all tensors of one dimension, or a custom key

@@ -14,15 +14,15 @@ from lldtool.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
 class DecayedEmbedding(Rule):
     """A position embedding, a token, or a table of relative positions gets weight decay.
 
-    A token is added to a layer's input or stands beside it; it is not a weight that multiplies
-    it. timm, MAE and Swin exclude `pos_embed`, `cls_token` and the relative-position tables, and
-    say so in the model's `no_weight_decay()` and `no_weight_decay_keywords()`, which lldtool
-    goes by. BEiT applies weight decay to its tables, and mmpretrain's configs follow its authors.
+    A token is added to a layer's input or stands beside it; it is not a weight that multiplies it.
+    timm, MAE and Swin exclude `pos_embed`, `cls_token` and the relative-position tables, and say
+    so in the model's `no_weight_decay()` and `no_weight_decay_keywords()`, which lldtool follows.
+    BEiT applies weight decay to its tables, and mmpretrain's configs follow its authors.
 
     It is a warning where the config says that embeddings are to be excluded: it excludes some of
     them, or names an option or key that would; also where it names a constructor of layer-wise
-    decay, whose recipes exclude them. Otherwise weight decay for all tensors may be meant: that
-    is information with AdamW and its kin, and no finding with SGD.
+    decay, whose recipes exclude them. Otherwise weight decay for all tensors may be meant: that is
+    only information with AdamW and its relatives, and not reported with SGD.
 
     Ignore it where a paper's recipe applies weight decay to them. Otherwise write a custom key
     with `decay_mult=0.0`.

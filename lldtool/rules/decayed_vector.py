@@ -20,8 +20,8 @@ class DecayedVector(Rule):
 
     It is a warning where the config says that vectors are to be excluded: it excludes some of
     them, or names an option or key that would; also where it names a constructor of layer-wise
-    decay, whose recipes exclude them. Otherwise weight decay for all tensors may be meant: that
-    is information with AdamW and its kin, and no finding with SGD.
+    decay, whose recipes exclude them. Otherwise weight decay for all tensors may be meant: that is
+    only information with AdamW and its relatives, and not reported with SGD.
 
     Ignore it where a paper's recipe applies weight decay to them. Otherwise write
     `flat_decay_mult=0.0`, or a custom key with `decay_mult=0.0`.

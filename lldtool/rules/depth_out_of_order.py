@@ -16,12 +16,12 @@ class DepthOutOfOrder(Rule):
     """A later block of a sequence has a lower layer_id than an earlier one.
 
     Layer decay is meant to give the first blocks the smallest lr. Where the numbers of a
-    constructor or a `get_layer_depth` run backwards or jump back, as with names sorted as text
-    or a hierarchical backbone that is counted as a flat one, some deep block is held back and
-    some early one is not.
+    constructor or a `get_layer_depth` run backwards or jump back, as with names sorted as text or
+    a hierarchical backbone that is counted as a flat one, some deep block is held back and some
+    early one is not.
 
-    Mend the depth function, or give the constructor the `num_layers` and the backbone that it
-    was written for.
+    Fix the depth function, or give the constructor the `num_layers` and the backbone that it was
+    written for.
     """
 
     code = "LLD204"
@@ -54,7 +54,7 @@ class SortedAsText(VisionTransformer):
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """Neighbours in a sequence of blocks whose depths fall, a finding for each sequence."""
+        """Yield a finding for each sequence of blocks in which a layer_id falls."""
         sequences = (s for b in subject.backbones for s in b.sequences().items())
         for name, blocks in sequences:
             depths = {

@@ -14,13 +14,13 @@ from lldtool.text import plural
 class FrozenLater(Rule):
     """The model freezes parameters in `train()`, after the optimizer was given them.
 
-    The runner builds the optimizer first and calls `model.train()` later. What `frozen_stages`
-    or a `train()` of the model's own freezes then stays in the optimizer. It gets no gradient, so
-    an optimizer leaves it as it is, weight decay or not; but it is in the param groups, in their
-    log and in the checkpoint, and whoever counts them takes it for trained.
+    The runner builds the optimizer first and calls `model.train()` later. A parameter that
+    `frozen_stages` or the model's own `train()` freezes then stays in the optimizer. It gets no
+    gradient, so the optimizer does not change it, weight decay or not; but it is in the param
+    groups, in their logs and in the checkpoint, and is counted as trained.
 
-    Freeze it when the model is built, in `__init__`, or ignore it where only the counting is
-    wrong.
+    Freeze it when the model is built, in `__init__`, or ignore the finding where only the count
+    matters.
     """
 
     code = "LLD404"

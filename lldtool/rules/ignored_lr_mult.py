@@ -15,14 +15,13 @@ from lldtool.text import plural
 
 
 class IgnoredLrMult(Rule):
-    """A custom key has an `lr_mult` or an `lr`, and the constructor does nothing with it.
+    """A custom key has an `lr_mult` or an `lr`, and the constructor ignores it.
 
     mmpretrain's layer-decay constructor computes the lr from the depth alone and copies
     `lr_mult` into the param group, where no optimizer reads it: a head that was to learn ten
     times as fast does not.
 
-    Delete it. For another lr of one part, a constructor of your own is needed, or mmengine's
-    default one.
+    Delete it. To give one part another lr, use mmengine's default constructor or write your own.
     """
 
     code = "LLD306"

@@ -17,16 +17,16 @@ from lldtool.text import setting
 
 
 class LayerDecayOff(Rule):
-    """A layer-decay constructor is named, and the backbone has one lr all the same.
+    """The config names a layer-decay constructor, but every backbone layer gets the same lr.
 
-    Without `layer_decay_rate` the rate is 1, and a misspelt or foreign name for it is ignored
-    without a word; with an empty `paramwise_cfg` the constructor does nothing at all; and a
-    model whose blocks its `get_layer_depth` does not recognise has them all in the last layer.
-    Each is a training with the full lr in the first layers of a pretrained backbone. The
-    message says which it is.
+    Without `layer_decay_rate` the rate is 1, and a misspelt name, or another constructor's name
+    for it, is ignored without a message. With an empty `paramwise_cfg` the constructor does
+    nothing at all. A `get_layer_depth` that does not recognise the blocks puts them all in the
+    last layer. In each case the first layers of a pretrained backbone train with the full lr.
+    The message says which case it is.
 
-    Ignore it where the rate is 1 on purpose; then mmengine's default constructor says so
-    better.
+    Ignore it where the rate is 1 on purpose; mmengine's default constructor would make that
+    clearer.
     """
 
     code = "LLD201"
@@ -66,9 +66,9 @@ class OtherNames(VisionTransformer):
         if not blocks or any(map(_differ, blocks)):
             return
         lr = " or ".join(dict.fromkeys(setting(members[0].lr) for members in blocks))
-        at, why, instead = _cause(subject)
+        at, why, fixes = _cause(subject)
         message = f"no layer decay: all blocks have lr {lr}, {why}"
-        yield Found(message, at, (), instead, may_uncover=True)
+        yield Found(message, at, (), fixes, may_uncover=True)
 
 
 def _blocks(subject: Subject) -> list[list[Parameter]]:
@@ -92,7 +92,7 @@ def _differ(members: list[Parameter]) -> bool:
 
 
 def _cause(subject: Subject) -> tuple[tuple[str, ...], str, list[list[Edit]]]:
-    """Which entry is to blame, why, and what to write instead."""
+    """Return the entry to blame, the reason, and possible fixes."""
     options = subject.paramwise_cfg
     name = rate_option(subject.plan.constructor)
     if not options:

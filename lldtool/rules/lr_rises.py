@@ -27,7 +27,7 @@ class LrRises(Rule):
     holds for `PolyLR`, which has no such option.
 
     It is a warning where another scheduler takes the lr down again after this one. An `eta_min`
-    above every lr with a scheduler after it is the peak of a cyclic schedule, and no finding.
+    above every lr with a scheduler after it is the peak of a cyclic schedule, and is not reported.
 
     Ignore it where the floor is meant for every layer. Otherwise write `eta_min_ratio`, or a
     lower `eta_min`.

@@ -17,10 +17,10 @@ class ManyGroups(Rule):
     OpenMMLab's constructors make one param group per parameter. An optimizer steps group by
     group, and fused or foreach kernels work within a group: with 152 groups of a ViT-B that
     hold 28 distinct settings, a step takes longer than it must. It changes no result, so this
-    is information, and off by default.
+    is only information, and off by default.
 
-    Ignore it unless the step of the optimizer is a cost that you see in a profile. There is no
-    option against it in mmpretrain; a constructor of your own can merge groups.
+    Ignore it unless the optimizer step shows up in a profile. mmpretrain has no option to merge
+    groups; a constructor of your own can.
     """
 
     code = "LLD406"

@@ -14,10 +14,10 @@ from lldtool.rules.examples import LAYER_DECAY, RECIPE, Example
 class ParameterInTwoGroups(Rule):
     """A parameter is in two param groups, which torch refuses.
 
-    A tensor that two modules share is visited twice. Training fails at startup.
+    The constructor visits a tensor that two modules share twice. Training fails at startup.
 
-    With mmengine's default constructor write `bypass_duplicate=True` in `paramwise_cfg`;
-    layer-decay constructors do not know that option.
+    With mmengine's default constructor, set `bypass_duplicate=True` in `paramwise_cfg`;
+    layer-decay constructors do not have that option.
     """
 
     code = "LLD402"

@@ -17,7 +17,7 @@ class ParameterLeftOut(Rule):
     The constructor left it out: gradients are computed for it in every step, and it never
     changes.
 
-    Freeze it with `requires_grad = False` if that is meant. Else mend the constructor.
+    Freeze it with `requires_grad = False` if that is meant. Otherwise fix the constructor.
     """
 
     code = "LLD403"

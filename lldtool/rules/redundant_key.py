@@ -15,12 +15,11 @@ from lldtool.rules.examples import LAYER_DECAY, RECIPE, Example
 class RedundantKey(Rule):
     """Leaving a custom key out changes nothing.
 
-    Decided by running the constructor without it: every parameter keeps its settings, as the
-    options or other keys give it the same. It does no harm, so this is information; but a key
-    that is there for nothing often was meant for something.
+    lldtool runs the constructor without the key: every parameter keeps its settings, because
+    options or other keys set the same. The key does no harm, so this is only information, but
+    a key without effect was often meant to have one.
 
-    Delete it, or find out with `lldtool explain --keys` what else gives these parameters their
-    settings.
+    Delete the key, or run `lldtool explain --keys` to see what else sets these parameters.
     """
 
     code = "LLD303"

@@ -16,10 +16,10 @@ from lldtool.text import plural, significant
 class ScaleAboveOne(Rule):
     """Layer decay gives some parameter more than the base lr.
 
-    `lr_scale` is rate^(max_layer_id − layer_id − 1): a rate above 1 turns the decay around, and
-    so does a `num_layers` that is smaller than the backbone's depth, for the constructors that
-    are told it. An `lr_mult` above 1 in a custom key, as for a new head, says what it does and
-    is not reported.
+    `lr_scale` is rate^(max_layer_id − layer_id − 1): a rate above 1 reverses the decay, and so
+    does a `num_layers` smaller than the backbone's depth, for the constructors that have that
+    option. An `lr_mult` above 1 in a custom key, as for a new head, is explicit and is not
+    reported.
 
     Ignore it where the first layers are meant to learn fastest.
     """

@@ -12,13 +12,13 @@ from lldtool.rules.examples import LAYER_DECAY, RECIPE, Example
 
 
 class ShadowedKey(Rule):
-    """All that a custom key matches is taken by longer keys.
+    """Longer keys override every match of a custom key.
 
-    The longest key that is part of a name decides alone, and nothing of the shorter ones is
-    merged in. A key whose every match has a longer key does nothing.
+    The longest key that is part of a name applies alone; the options of shorter keys are not
+    merged in. A key has no effect where a longer key overrides each of its matches.
 
-    Ignore it in a file that several models share. Else delete it, or write its options to the
-    longer keys too.
+    Ignore it in a file that several models share. Otherwise delete it, or add its options to the
+    longer keys.
     """
 
     code = "LLD302"

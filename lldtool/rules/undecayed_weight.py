@@ -24,7 +24,7 @@ class UndecayedWeight(Rule):
     config asks for.
 
     A key that names a module from the root, such as `head` or `backbone.conv1`, is clearly meant
-    for that module, and is information.
+    for that module, and is only information.
 
     Depthwise kernels that `dwconv_decay_mult` excludes are not reported, nor are embeddings, nor
     what `no-decay` or `may-decay` names. Ignore it where a part is excluded on purpose.

@@ -36,7 +36,7 @@ class UnmatchedKey(Rule):
 
     Keys that differ only in their numbers, and those of blocks that the model does not have, are
     one finding. A key that names a token or a position embedding which this model does not have
-    does no harm, and is information.
+    does no harm, and is only information.
 
     Ignore it in a file that several models share. Otherwise delete the key, or write the name
     that the model has; `lldtool inspect --params` lists them.

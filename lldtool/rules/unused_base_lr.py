@@ -20,14 +20,14 @@ _BASE_LR = ("optim_wrapper", "optimizer", "lr")
 class UnusedBaseLr(Rule):
     """No parameter trains at `optimizer.lr`: `paramwise_cfg` gives each one another lr.
 
-    A custom key with an `lr` takes no notice of the base lr, and one with an `lr_mult` that
-    matches every name multiplies it for all. The lr that stands in the optimizer, that a log or a
-    paper's table is compared with and that a sweep changes, is then not the lr of anything.
+    A custom key with an `lr` ignores the base lr, and an `lr_mult` whose key matches every name
+    multiplies it for all of them. Then no parameter has the lr that the optimizer names, that a
+    log or a paper's table is compared with, and that a sweep changes.
 
-    It is information where several keys give different multiples, as 0.1 for the backbone and 10
-    for the head: there the base lr still decides.
+    It is only information where several keys set different multiples, such as 0.1 for the backbone
+    and 10 for the head: there the base lr still scales every lr.
 
-    Write the lr that is meant in `optimizer.lr`.
+    Set `optimizer.lr` to the lr that is meant.
     """
 
     code = "LLD209"
