@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import keyword
 import math
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,6 +17,8 @@ _ASCII = str.maketrans(
 )
 _ASCII |= str.maketrans(dict(zip("▁▂▃▄▅▆▇↑↓", "_.-=+*%^v", strict=True)))
 _ASCII |= str.maketrans({c: "#" if i > 3 else " " for i, c in enumerate("▏▎▍▌▋▊▉")})
+#: The most characters of a config's dict or list that is written in one line.
+_WIDTH = 60
 
 
 def strict_json(content: object, *, indent: int | None = None) -> str:
@@ -161,3 +165,29 @@ def value(content: object) -> str:
 def quoted(content: object) -> str:
     """A value of a config in an error: numbers short, anything else as Python writes it."""
     return setting(content) if isinstance(content, (int, float)) else repr(content)
+
+
+def literal(value: object) -> str:
+    """A value as OpenMMLab's configs write it, over several lines where it is long."""
+    if isinstance(value, Mapping):
+        is_call = all(map(is_name, value))
+        opening, closing = ("dict(", ")") if is_call else ("{", "}")
+        keys = [f"{key}=" if is_call else f"{key!r}: " for key in value]
+        items = [key + literal(item) for key, item in zip(keys, value.values(), strict=True)]
+    elif isinstance(value, list):
+        opening, closing = "[", "]"
+        items = [literal(item) for item in value]
+    elif isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
+    else:
+        return repr(value)
+    line = f"{opening}{', '.join(items)}{closing}"
+    if len(line) <= _WIDTH:
+        return line
+    inside = "".join(f"{item},\n" for item in items)
+    return f"{opening}\n{textwrap.indent(inside, '    ')}{closing}"
+
+
+def is_name(key: object) -> bool:
+    """Whether a key can be written as a keyword argument."""
+    return isinstance(key, str) and key.isidentifier() and not keyword.iskeyword(key)

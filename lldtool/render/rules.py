@@ -52,7 +52,6 @@ def rule_markdown(rule: Rule, *, level: int) -> str:
 
 
 def _example(example: Example) -> str:
-    about = f"With the model `{example.model}`:\n\n"
     module = f"```python\n# my_code.py\n{example.module}```\n\n" if example.module else ""
     settings = f"```toml\n[tool.lldtool]\n{example.settings}```\n\n" if example.settings else ""
-    return f"{about}{settings}{module}```python\n{example.text}```\n"
+    return f"{settings}{module}```python\n{example.text}```\n"

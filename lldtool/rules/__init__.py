@@ -9,7 +9,8 @@ import importlib
 import inspect
 import pkgutil
 
-from lldtool.rules.base import Edit, Example, Found, Rule, Subject
+from lldtool.rules.base import Edit, Found, Rule, Subject
+from lldtool.rules.examples import Example
 
 __all__ = ["Edit", "Example", "Found", "Rule", "Subject", "all_rules", "codes_of"]
 

@@ -1,4 +1,4 @@
-"""What a rule is given, and what it answers."""
+"""The input of a rule, a `Subject`, and its output, `Found` findings with their fixes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lldtool.keys import Effects, Key, keys_of
 from lldtool.plan import Parameter, Plan
 from lldtool.rules._blocks import Backbone, backbones
 from lldtool.rules._parameters import NameIndex, is_valid_setting, kind_of
+from lldtool.rules.examples import Example
 
 #: The keys that lead to the options of the constructor.
 PARAMWISE_CFG = ("optim_wrapper", "paramwise_cfg")
@@ -115,23 +116,8 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Example:
-    """Config text that a rule passes or finds something in.
-
-    It follows on a config with a small model of this name, see `lldtool/rules/models.py`.
-    `module` is the source of a module that the config imports, and `settings` are settings of
-    lldtool's, in TOML.
-    """
-
-    text: str
-    model: str = "vit"
-    module: str = ""
-    settings: str = ""
-
-
-@dataclass(frozen=True)
 class Subject:
-    """What rules look at: the plan of one config, and what only running it tells.
+    """The input of the rules: the plan of one config, and the effects of altering its entries.
 
     `effects` has what altering entries of `paramwise_cfg` does, where that was tried; nothing for
     a saved plan, which has no constructor to run. `no_decay`, `must_decay` and `may_decay` are the
@@ -201,11 +187,11 @@ class Rule:
     finds: ClassVar[Sequence[Example]] = ()
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """What the rule has against a plan."""
+        """Yield what the rule finds in a plan."""
         yield from ()
 
     def check_error(self, error: ConstructorError) -> Iterator[Found]:
-        """What the rule makes of a constructor that raised."""
+        """Yield what the rule finds in a constructor that raised."""
         yield from ()
 
     @property

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from lldtool.errors import ConstructorError
 from lldtool.findings import Severity
-from lldtool.rules.base import DELETE, Edit, Example, Found, Rule
+from lldtool.rules.base import DELETE, Edit, Found, Rule
+from lldtool.rules.examples import ADAMW, LAYER_DECAY, NO_RATE, RECIPE, Example
 
 
 class ConstructorRaises(Rule):
@@ -29,46 +30,15 @@ class ConstructorRaises(Rule):
     name = "constructor-raises"
     severity = Severity.error
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
+        Example(RECIPE),
     ]
     finds: ClassVar = [
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(layer_decay_rate=0.75))
-""",
+            LAYER_DECAY,
+            config={"optim_wrapper.optimizer": {"_delete_": True, "type": "AdamW", "lr": 1e-3}},
         ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr='1e-3', weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0.0))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05, layer_decay_rate=0.75),
-    constructor='LearningRateDecayOptimWrapperConstructor')
-""",
-        ),
+        Example(ADAMW, {"norm_decay_mult": 0.0}, config={"optim_wrapper.optimizer.lr": "1e-3"}),
+        Example(NO_RATE, config={"optim_wrapper.optimizer.layer_decay_rate": 0.75}),
     ]
 
     def check_error(self, error: ConstructorError) -> Iterator[Found]:

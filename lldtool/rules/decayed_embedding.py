@@ -7,21 +7,22 @@ from typing import ClassVar
 
 from lldtool.findings import Severity
 from lldtool.rules._decay import decayed
-from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.rules.base import Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
 
 
 class DecayedEmbedding(Rule):
     """A position embedding, a token, or a table of relative positions gets weight decay.
 
-    A token is added to a layer's input or stands beside it; it is not a weight that multiplies
-    it. timm, MAE and Swin exclude `pos_embed`, `cls_token` and the relative-position tables, and
-    say so in the model's `no_weight_decay()` and `no_weight_decay_keywords()`, which lldtool
-    goes by. BEiT applies weight decay to its tables, and mmpretrain's configs follow its authors.
+    A token is added to a layer's input or stands beside it; it is not a weight that multiplies it.
+    timm, MAE and Swin exclude `pos_embed`, `cls_token` and the relative-position tables, and say
+    so in the model's `no_weight_decay()` and `no_weight_decay_keywords()`, which lldtool follows.
+    BEiT applies weight decay to its tables, and mmpretrain's configs follow its authors.
 
     It is a warning where the config says that embeddings are to be excluded: it excludes some of
     them, or names an option or key that would; also where it names a constructor of layer-wise
-    decay, whose recipes exclude them. Otherwise weight decay for all tensors may be meant: that
-    is information with AdamW and its kin, and no finding with SGD.
+    decay, whose recipes exclude them. Otherwise weight decay for all tensors may be meant: that is
+    only information with AdamW and its relatives, and not reported with SGD.
 
     Ignore it where a paper's recipe applies weight decay to them. Otherwise write a custom key
     with `decay_mult=0.0`.
@@ -31,65 +32,19 @@ class DecayedEmbedding(Rule):
     name = "decayed-embedding"
     severity = Severity.warning
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4))
-""",
-            model="resnet",
-        ),
+        Example(RECIPE),
+        Example(SGD),
     ]
     finds: ClassVar = [
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0, "flat_decay_mult": 0.0}),
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0, "flat_decay_mult": 0.0}, model="beit"),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        flat_decay_mult=0.0))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        flat_decay_mult=0.0))
-""",
-            model="beit",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={'.absolute_pos_embed': dict(decay_mult=0.0)}))
-""",
+            LAYER_DECAY,
+            {
+                "norm_decay_mult": 0.0,
+                "flat_decay_mult": 0.0,
+                "custom_keys": {".absolute_pos_embed": {"decay_mult": 0.0}},
+            },
             model="swin",
         ),
     ]

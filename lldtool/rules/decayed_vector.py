@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from lldtool.findings import Severity
 from lldtool.rules._decay import decayed
-from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.rules.base import Found, Rule, Subject
+from lldtool.rules.examples import ADAMW, LAYER_DECAY, RECIPE, Example
 
 
 class DecayedVector(Rule):
@@ -19,8 +20,8 @@ class DecayedVector(Rule):
 
     It is a warning where the config says that vectors are to be excluded: it excludes some of
     them, or names an option or key that would; also where it names a constructor of layer-wise
-    decay, whose recipes exclude them. Otherwise weight decay for all tensors may be meant: that
-    is information with AdamW and its kin, and no finding with SGD.
+    decay, whose recipes exclude them. Otherwise weight decay for all tensors may be meant: that is
+    only information with AdamW and its relatives, and not reported with SGD.
 
     Ignore it where a paper's recipe applies weight decay to them. Otherwise write
     `flat_decay_mult=0.0`, or a custom key with `decay_mult=0.0`.
@@ -30,56 +31,22 @@ class DecayedVector(Rule):
     name = "decayed-vector"
     severity = Severity.warning
     passes: ClassVar = [
+        Example(RECIPE),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.8,
-        norm_decay_mult=0.0,
-        flat_decay_mult=0.0))
-""",
+            LAYER_DECAY,
+            {"layer_decay_rate": 0.8, "norm_decay_mult": 0.0, "flat_decay_mult": 0.0},
             model="beit",
         ),
     ]
     finds: ClassVar = [
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.8,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0))
-""",
+            LAYER_DECAY,
+            {"layer_decay_rate": 0.8, "norm_decay_mult": 0.0, "bias_decay_mult": 0.0},
             model="convnext",
         ),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    paramwise_cfg=dict(
-        flat_decay_mult=0.0,
-        custom_keys={'backbone.layers.2': dict(lr_mult=0.1)}))
-""",
+            ADAMW,
+            {"flat_decay_mult": 0.0, "custom_keys": {"backbone.layers.2": {"lr_mult": 0.1}}},
             model="beit",
         ),
     ]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.rules.base import Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, RECIPE, Example
 from lldtool.text import plural
 
 
@@ -15,58 +16,26 @@ class DepthOutOfOrder(Rule):
     """A later block of a sequence has a lower layer_id than an earlier one.
 
     Layer decay is meant to give the first blocks the smallest lr. Where the numbers of a
-    constructor or a `get_layer_depth` run backwards or jump back, as with names sorted as text
-    or a hierarchical backbone that is counted as a flat one, some deep block is held back and
-    some early one is not.
+    constructor or a `get_layer_depth` run backwards or jump back, as with names sorted as text or
+    a hierarchical backbone that is counted as a flat one, some deep block is held back and some
+    early one is not.
 
-    Mend the depth function, or give the constructor the `num_layers` and the backbone that it
-    was written for.
+    Fix the depth function, or give the constructor the `num_layers` and the backbone that it was
+    written for.
     """
 
     code = "LLD204"
     name = "depth-out-of-order"
     severity = Severity.error
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.8,
-        norm_decay_mult=0.0))
-""",
-            model="convnext",
-        ),
+        Example(RECIPE),
+        Example(LAYER_DECAY, {"layer_decay_rate": 0.8, "norm_decay_mult": 0.0}, model="convnext"),
     ]
     finds: ClassVar = [
         Example(
-            """\
-custom_imports = dict(imports=['my_code'])
-model['backbone']['type'] = 'SortedAsText'
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0))
-""",
+            LAYER_DECAY,
+            {"norm_decay_mult": 0.0},
+            config={"model.backbone.type": "SortedAsText"},
             module="""\
 from mmpretrain.models import VisionTransformer
 from mmpretrain.registry import MODELS
@@ -85,7 +54,7 @@ class SortedAsText(VisionTransformer):
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:
-        """Neighbours in a sequence of blocks whose depths fall, a finding for each sequence."""
+        """Yield a finding for each sequence of blocks in which a layer_id falls."""
         sequences = (s for b in subject.backbones for s in b.sequences().items())
         for name, blocks in sequences:
             depths = {

@@ -10,7 +10,8 @@ from typing import ClassVar
 from lldtool.findings import Severity
 from lldtool.rules._blocks import Backbone
 from lldtool.rules._depth import Ladder, depth_option, has_lr_asked_for, ladder
-from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.rules.base import Found, Rule, Subject
+from lldtool.rules.examples import ADAMW, LAYER_DECAY, Example
 from lldtool.text import significant
 
 #: The last block may be this many layers below what comes next: a final norm may have a layer.
@@ -37,39 +38,14 @@ class DepthTooLarge(Rule):
     name = "depth-too-large"
     severity = Severity.error
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.8,
-        norm_decay_mult=0.0))
-""",
-            model="convnext",
-        ),
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),
+        Example(LAYER_DECAY, {"layer_decay_rate": 0.8, "norm_decay_mult": 0.0}, model="convnext"),
     ]
     finds: ClassVar = [
         Example(
-            """\
-custom_imports = dict(imports=['my_code'])
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='ByName',
-    paramwise_cfg=dict(
-        decay_rate=0.8,
-        num_layers=24))
-""",
+            ADAMW,
+            {"decay_rate": 0.8, "num_layers": 24},
+            config={"optim_wrapper.constructor": "ByName"},
             module="""\
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
@@ -90,16 +66,9 @@ class ByName(DefaultOptimWrapperConstructor):
 """,
         ),
         Example(
-            """\
-custom_imports = dict(imports=['my_code'])
-model['backbone']['type'] = 'CountsTwice'
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0))
-""",
+            LAYER_DECAY,
+            {"norm_decay_mult": 0.0},
+            config={"model.backbone.type": "CountsTwice"},
             module="""\
 from mmpretrain.models import VisionTransformer
 from mmpretrain.registry import MODELS

@@ -6,55 +6,35 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.rules.base import Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, RECIPE, Example
 from lldtool.text import plural
 
 
 class FrozenLater(Rule):
     """The model freezes parameters in `train()`, after the optimizer was given them.
 
-    The runner builds the optimizer first and calls `model.train()` later. What `frozen_stages`
-    or a `train()` of the model's own freezes then stays in the optimizer. It gets no gradient, so
-    an optimizer leaves it as it is, weight decay or not; but it is in the param groups, in their
-    log and in the checkpoint, and whoever counts them takes it for trained.
+    The runner builds the optimizer first and calls `model.train()` later. A parameter that
+    `frozen_stages` or the model's own `train()` freezes then stays in the optimizer. It gets no
+    gradient, so the optimizer does not change it, weight decay or not; but it is in the param
+    groups, in their logs and in the checkpoint, and is counted as trained.
 
-    Freeze it when the model is built, in `__init__`, or ignore it where only the counting is
-    wrong.
+    Freeze it when the model is built, in `__init__`, or ignore the finding where only the count
+    matters.
     """
 
     code = "LLD404"
     name = "frozen-later"
     severity = Severity.warning
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
+        Example(RECIPE),
     ]
     finds: ClassVar = [
         Example(
-            """\
-model['backbone']['frozen_stages'] = 1
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0))
-""",
+            LAYER_DECAY,
+            {"norm_decay_mult": 0.0},
             model="swin",
+            config={"model.backbone.frozen_stages": 1},
         ),
     ]
 

@@ -9,63 +9,30 @@ from lldtool.findings import Severity
 from lldtool.plan import Parameter
 from lldtool.rules._decay import custom_keys
 from lldtool.rules._parameters import grouped_by
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
 from lldtool.text import plural
 
 
 class IgnoredLrMult(Rule):
-    """A custom key has an `lr_mult` or an `lr`, and the constructor does nothing with it.
+    """A custom key has an `lr_mult` or an `lr`, and the constructor ignores it.
 
     mmpretrain's layer-decay constructor computes the lr from the depth alone and copies
     `lr_mult` into the param group, where no optimizer reads it: a head that was to learn ten
     times as fast does not.
 
-    Delete it. For another lr of one part, a constructor of your own is needed, or mmengine's
-    default one.
+    Delete it. To give one part another lr, use mmengine's default constructor or write your own.
     """
 
     code = "LLD306"
     name = "ignored-lr-mult"
     severity = Severity.error
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'head': dict(lr_mult=10)}))
-""",
-            model="resnet",
-        ),
+        Example(RECIPE),
+        Example(SGD, {"custom_keys": {"head": {"lr_mult": 10}}}),
     ]
     finds: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        custom_keys={'head': dict(lr_mult=10.0)}))
-""",
-        ),
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {"head": {"lr_mult": 10.0}}}),
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:

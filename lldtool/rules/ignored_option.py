@@ -15,7 +15,8 @@ from lldtool.rules._options import (
     removal_text,
     same_meaning,
 )
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Fix, Found, Rule, Subject
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Fix, Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, NO_RATE, RECIPE, SGD, Example
 
 #: Constructors of layer decay, and what they call the rate: mmpretrain's, mmpose's, and that of
 #: mmdet, mmseg and mmaction2.
@@ -45,61 +46,13 @@ class IgnoredOption(Rule):
     name = "ignored-option"
     severity = Severity.error
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        bias_lr_mult=2.0))
-""",
-            model="resnet",
-        ),
+        Example(RECIPE),
+        Example(SGD, {"bias_lr_mult": 2.0}),
     ]
     finds: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        dwconv_decay_mult=0.0))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        decay_rate=0.75))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75))
-""",
-            model="resnet",
-        ),
+        Example(LAYER_DECAY, {"dwconv_decay_mult": 0.0}),
+        Example(NO_RATE, {"decay_rate": 0.75}),
+        Example(SGD, {"layer_decay_rate": 0.75}),
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:

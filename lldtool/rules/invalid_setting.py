@@ -9,7 +9,8 @@ from typing import ClassVar
 from lldtool.findings import Severity
 from lldtool.plan import Parameter
 from lldtool.rules._parameters import is_valid_setting
-from lldtool.rules.base import PARAMWISE_CFG, Example, Found, Rule, Subject
+from lldtool.rules.base import PARAMWISE_CFG, Found, Rule, Subject
+from lldtool.rules.examples import ADAMW, LAYER_DECAY, SGD, Example
 from lldtool.text import plural, setting
 
 #: The settings, as a message calls them.
@@ -32,46 +33,20 @@ class InvalidSetting(Rule):
     severity = Severity.error
     passes: ClassVar = [
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.0),
-    clip_grad=dict(max_norm=float('inf')),
-    paramwise_cfg=dict(
-        custom_keys={'head': dict(lr_mult=10, decay_mult=0.0)}))
-""",
-            model="resnet",
+            SGD,
+            {"custom_keys": {"head": {"lr_mult": 10, "decay_mult": 0.0}}},
+            config={
+                "optim_wrapper.optimizer.weight_decay": 0.0,
+                "optim_wrapper.clip_grad": {"max_norm": float("inf")},
+            },
         ),
     ]
     finds: ClassVar = [
+        Example(LAYER_DECAY, config={"optim_wrapper.optimizer.lr": float("inf")}),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=float('inf'), weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75))
-""",
+            ADAMW, {"custom_keys": {"head": {"lr_mult": float("nan")}, "ln1": {"decay_mult": -1.0}}}
         ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    paramwise_cfg=dict(
-        custom_keys={
-            'head': dict(lr_mult=float('nan')),
-            'ln1': dict(decay_mult=-1.0),
-        }))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        bias_lr_mult=-2.0))
-""",
-            model="resnet",
-        ),
+        Example(SGD, {"bias_lr_mult": -2.0}),
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:

@@ -10,7 +10,8 @@ from lldtool.findings import Severity
 from lldtool.plan import Parameter
 from lldtool.rules._decay import ways_by_key
 from lldtool.rules._parameters import grouped_by, matches
-from lldtool.rules.base import PARAMWISE_CFG, Example, Found, Rule, Subject
+from lldtool.rules.base import PARAMWISE_CFG, Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
 from lldtool.text import plural
 
 
@@ -30,53 +31,13 @@ class KeyUndoesRule(Rule):
     name = "key-undoes-rule"
     severity = Severity.warning
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'backbone.layer4': dict(lr_mult=0.1)}))
-""",
-            model="resnet",
-        ),
+        Example(RECIPE),
+        Example(SGD, {"custom_keys": {"backbone.layer4": {"lr_mult": 0.1}}}),
     ]
     finds: ClassVar = [
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {"backbone.layers": {}}}),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        custom_keys={'backbone.layers': dict()}))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        norm_decay_mult=0.0,
-        custom_keys={'backbone.layer4': dict(lr_mult=0.1)}))
-""",
-            model="resnet",
+            SGD, {"norm_decay_mult": 0.0, "custom_keys": {"backbone.layer4": {"lr_mult": 0.1}}}
         ),
     ]
 

@@ -11,108 +11,41 @@ from lldtool.rules._blocks import backbones
 from lldtool.rules._depth import has_lr_asked_for
 from lldtool.rules._options import near, rate_option
 from lldtool.rules._parameters import is_valid_setting
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Found, Rule, Subject
+from lldtool.rules.examples import ADAMW, LAYER_DECAY, NO_RATE, RECIPE, Example
 from lldtool.text import setting
 
 
 class LayerDecayOff(Rule):
-    """A layer-decay constructor is named, and the backbone has one lr all the same.
+    """The config names a layer-decay constructor, but every backbone layer gets the same lr.
 
-    Without `layer_decay_rate` the rate is 1, and a misspelt or foreign name for it is ignored
-    without a word; with an empty `paramwise_cfg` the constructor does nothing at all; and a
-    model whose blocks its `get_layer_depth` does not recognise has them all in the last layer.
-    Each is a training with the full lr in the first layers of a pretrained backbone. The
-    message says which it is.
+    Without `layer_decay_rate` the rate is 1, and a misspelt name, or another constructor's name
+    for it, is ignored without a message. With an empty `paramwise_cfg` the constructor does
+    nothing at all. A `get_layer_depth` that does not recognise the blocks puts them all in the
+    last layer. In each case the first layers of a pretrained backbone train with the full lr.
+    The message says which case it is.
 
-    Ignore it where the rate is 1 on purpose; then mmengine's default constructor says so
-    better.
+    Ignore it where the rate is 1 on purpose; mmengine's default constructor would make that
+    clearer.
     """
 
     code = "LLD201"
     name = "layer-decay-off"
     severity = Severity.error
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    paramwise_cfg=dict(
-        norm_decay_mult=0.0))
-""",
-            model="swin",
-        ),
+        Example(RECIPE),
+        Example(ADAMW, {"norm_decay_mult": 0.0}, model="swin"),
     ]
     finds: ClassVar = [
+        Example(NO_RATE),
+        Example(NO_RATE, {"norm_decay_mult": 0.0}),
+        Example(NO_RATE, {"decay_rate": 0.75}),
+        Example(NO_RATE, {"layer_decay_rte": 0.75}),
+        Example(LAYER_DECAY, {"layer_decay_rate": 1.0}),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor')
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        norm_decay_mult=0.0))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        decay_rate=0.75))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rte=0.75))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=1.0))
-""",
-        ),
-        Example(
-            """\
-custom_imports = dict(imports=['my_code'])
-model['backbone']['type'] = 'OtherNames'
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0))
-""",
+            LAYER_DECAY,
+            {"norm_decay_mult": 0.0},
+            config={"model.backbone.type": "OtherNames"},
             module="""\
 from mmpretrain.models import VisionTransformer
 from mmpretrain.registry import MODELS
@@ -133,9 +66,9 @@ class OtherNames(VisionTransformer):
         if not blocks or any(map(_differ, blocks)):
             return
         lr = " or ".join(dict.fromkeys(setting(members[0].lr) for members in blocks))
-        at, why, instead = _cause(subject)
+        at, why, fixes = _cause(subject)
         message = f"no layer decay: all blocks have lr {lr}, {why}"
-        yield Found(message, at, (), instead, may_uncover=True)
+        yield Found(message, at, (), fixes, may_uncover=True)
 
 
 def _blocks(subject: Subject) -> list[list[Parameter]]:
@@ -159,7 +92,7 @@ def _differ(members: list[Parameter]) -> bool:
 
 
 def _cause(subject: Subject) -> tuple[tuple[str, ...], str, list[list[Edit]]]:
-    """Which entry is to blame, why, and what to write instead."""
+    """Return the entry to blame, the reason, and possible fixes."""
     options = subject.paramwise_cfg
     name = rate_option(subject.plan.constructor)
     if not options:

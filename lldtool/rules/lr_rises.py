@@ -8,11 +8,14 @@ from typing import Any, ClassVar
 from lldtool.findings import Severity
 from lldtool.plan import Parameter
 from lldtool.rules._schedulers import lr_schedulers
-from lldtool.rules.base import DELETE, Edit, Example, Fix, Found, Rule, Subject
+from lldtool.rules.base import DELETE, Edit, Fix, Found, Rule, Subject
+from lldtool.rules.examples import RECIPE, SGD, Example
 from lldtool.text import lr, plural, ranges
 
 #: Schedulers that take the lr to a value of their own, whatever it was before.
 _TO_A_VALUE = ("Cosine", "Poly", "OneCycle")
+#: The scheduler of the examples, which set its floor.
+_COSINE = {"type": "CosineAnnealingLR", "T_max": 100}
 
 
 class LrRises(Rule):
@@ -24,7 +27,7 @@ class LrRises(Rule):
     holds for `PolyLR`, which has no such option.
 
     It is a warning where another scheduler takes the lr down again after this one. An `eta_min`
-    above every lr with a scheduler after it is the peak of a cyclic schedule, and no finding.
+    above every lr with a scheduler after it is the peak of a cyclic schedule, and is not reported.
 
     Ignore it where the floor is meant for every layer. Otherwise write `eta_min_ratio`, or a
     lower `eta_min`.
@@ -34,90 +37,37 @@ class LrRises(Rule):
     name = "lr-rises"
     severity = Severity.error
     passes: ClassVar = [
+        Example(RECIPE, config={"param_scheduler": {**_COSINE, "eta_min_ratio": 1e-3}}),
+        Example(RECIPE, config={"param_scheduler": {**_COSINE, "eta_min": 1e-6}}),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-param_scheduler = dict(type='CosineAnnealingLR', eta_min_ratio=1e-3, T_max=100)
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-param_scheduler = dict(type='CosineAnnealingLR', eta_min=1e-6, T_max=100)
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4))
-param_scheduler = [
-    dict(type='CosineAnnealingLR', eta_min=1.0, T_max=40, end=40),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, T_max=60, begin=40, end=100)]
-""",
-            model="resnet",
+            SGD,
+            config={
+                "param_scheduler": [
+                    {**_COSINE, "eta_min": 1.0, "T_max": 40, "end": 40},
+                    {**_COSINE, "eta_min": 1e-5, "T_max": 60, "begin": 40, "end": 100},
+                ]
+            },
         ),
     ]
     finds: ClassVar = [
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-3, end=5),
-    dict(type='CosineAnnealingLR', eta_min=1e-4, begin=5, T_max=95)]
-""",
+            RECIPE,
+            config={
+                "param_scheduler": [
+                    {"type": "LinearLR", "start_factor": 1e-3, "end": 5},
+                    {**_COSINE, "eta_min": 1e-4, "T_max": 95, "begin": 5},
+                ]
+            },
         ),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'backbone': dict(lr_mult=1e-4)}))
-param_scheduler = dict(type='PolyLR', eta_min=1e-4, end=100)
-""",
-            model="resnet",
+            SGD,
+            {"custom_keys": {"backbone": {"lr_mult": 1e-4}}},
+            config={"param_scheduler": {"type": "PolyLR", "eta_min": 1e-4, "end": 100}},
         ),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'backbone': dict(lr_mult=0.0)}))
-param_scheduler = dict(type='CosineAnnealingLR', eta_min=1e-4, T_max=100)
-""",
-            model="resnet",
+            SGD,
+            {"custom_keys": {"backbone": {"lr_mult": 0.0}}},
+            config={"param_scheduler": {**_COSINE, "eta_min": 1e-4}},
         ),
     ]
 

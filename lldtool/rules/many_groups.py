@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.rules.base import Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, SGD, Example
 from lldtool.text import plural
 
 
@@ -16,10 +17,10 @@ class ManyGroups(Rule):
     OpenMMLab's constructors make one param group per parameter. An optimizer steps group by
     group, and fused or foreach kernels work within a group: with 152 groups of a ViT-B that
     hold 28 distinct settings, a step takes longer than it must. It changes no result, so this
-    is information, and off by default.
+    is only information, and off by default.
 
-    Ignore it unless the step of the optimizer is a cost that you see in a profile. There is no
-    option against it in mmpretrain; a constructor of your own can merge groups.
+    Ignore it unless the optimizer step shows up in a profile. mmpretrain has no option to merge
+    groups; a constructor of your own can.
     """
 
     code = "LLD406"
@@ -27,24 +28,10 @@ class ManyGroups(Rule):
     severity = Severity.info
     by_default = False
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4))
-""",
-        ),
+        Example(SGD, model="vit"),
     ]
     finds: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0))
-""",
-        ),
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:

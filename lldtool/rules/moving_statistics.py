@@ -10,7 +10,8 @@ from lldtool.findings import Severity
 from lldtool.plan import UPDATES_STATISTICS, Parameter, UntrainedParameter
 from lldtool.rules._blocks import backbone_names
 from lldtool.rules._parameters import grouped_by
-from lldtool.rules.base import Edit, Example, Found, Rule, Subject
+from lldtool.rules.base import Edit, Found, Rule, Subject
+from lldtool.rules.examples import SGD, Example
 from lldtool.text import plural
 
 #: Copies of another module that follow it, statistics and all, by a part of the name.
@@ -36,52 +37,17 @@ class MovingStatistics(Rule):
     name = "moving-statistics"
     severity = Severity.warning
     passes: ClassVar = [
+        Example(SGD, config={"model.backbone.frozen_stages": 4}),
         Example(
-            """\
-model['backbone']['frozen_stages'] = 4
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4))
-""",
-            model="resnet",
-        ),
-        Example(
-            """\
-model['backbone']['norm_eval'] = True
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'backbone': dict(lr_mult=0)}))
-""",
-            model="resnet",
+            SGD,
+            {"custom_keys": {"backbone": {"lr_mult": 0}}},
+            config={"model.backbone.norm_eval": True},
         ),
     ]
     finds: ClassVar = [
-        Example(
-            """\
-model['backbone']['norm_cfg'] = dict(type='BN', requires_grad=False)
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4))
-""",
-            model="resnet",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'backbone': dict(lr_mult=0)}))
-""",
-            model="resnet",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'backbone.layer1': dict(lr_mult=0)}))
-""",
-            model="resnet",
-        ),
+        Example(SGD, config={"model.backbone.norm_cfg": {"type": "BN", "requires_grad": False}}),
+        Example(SGD, {"custom_keys": {"backbone": {"lr_mult": 0}}}),
+        Example(SGD, {"custom_keys": {"backbone.layer1": {"lr_mult": 0}}}),
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from lldtool.errors import ConstructorError
 from lldtool.findings import Severity
-from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.rules.base import Found, Rule, Subject
+from lldtool.rules.examples import RECIPE, SGD, Example
 
 
 class NothingTrainable(Rule):
@@ -25,31 +26,12 @@ class NothingTrainable(Rule):
     name = "nothing-trainable"
     severity = Severity.error
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
+        Example(RECIPE),
     ]
     finds: ClassVar = [
         Example(
-            """\
-custom_imports = dict(imports=['my_code'])
-model = dict(type='Frozen')
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4))
-""",
+            SGD,
+            config={"model": {"_delete_": True, "type": "Frozen"}},
             module="""\
 import torch
 from mmengine.model import BaseModel

@@ -7,51 +7,30 @@ from typing import ClassVar
 
 from lldtool.errors import ConstructorError
 from lldtool.findings import Severity
-from lldtool.rules.base import PARAMWISE_CFG, Edit, Example, Found, Rule
+from lldtool.rules.base import PARAMWISE_CFG, Edit, Found, Rule
+from lldtool.rules.examples import LAYER_DECAY, RECIPE, Example
 
 
 class ParameterInTwoGroups(Rule):
     """A parameter is in two param groups, which torch refuses.
 
-    A tensor that two modules share is visited twice. Training fails at startup.
+    The constructor visits a tensor that two modules share twice. Training fails at startup.
 
-    With mmengine's default constructor write `bypass_duplicate=True` in `paramwise_cfg`;
-    layer-decay constructors do not know that option.
+    With mmengine's default constructor, set `bypass_duplicate=True` in `paramwise_cfg`;
+    layer-decay constructors do not have that option.
     """
 
     code = "LLD402"
     name = "parameter-in-two-groups"
     severity = Severity.error
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
+        Example(RECIPE),
     ]
     finds: ClassVar = [
         Example(
-            """\
-custom_imports = dict(imports=['my_code'])
-model['head']['type'] = 'TiedHead'
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0))
-""",
+            LAYER_DECAY,
+            {"norm_decay_mult": 0.0},
+            config={"model.head.type": "TiedHead"},
             module="""\
 import torch
 from mmpretrain.models import LinearClsHead

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.rules.base import Found, Rule, Subject
+from lldtool.rules.examples import ADAMW, RECIPE, Example
 from lldtool.text import plural
 
 
@@ -16,39 +17,20 @@ class ParameterLeftOut(Rule):
     The constructor left it out: gradients are computed for it in every step, and it never
     changes.
 
-    Freeze it with `requires_grad = False` if that is meant. Else mend the constructor.
+    Freeze it with `requires_grad = False` if that is meant. Otherwise fix the constructor.
     """
 
     code = "LLD403"
     name = "parameter-left-out"
     severity = Severity.error
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
+        Example(RECIPE),
     ]
     finds: ClassVar = [
         Example(
-            """\
-custom_imports = dict(imports=['my_code'])
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='BackboneOnly',
-    paramwise_cfg=dict(norm_decay_mult=0.0))
-""",
+            ADAMW,
+            {"norm_decay_mult": 0.0},
+            config={"optim_wrapper.constructor": "BackboneOnly"},
             module="""\
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS

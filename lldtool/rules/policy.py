@@ -10,7 +10,8 @@ from lldtool.findings import Severity
 from lldtool.plan import Parameter
 from lldtool.rules._decay import cause, ways_by_key
 from lldtool.rules._parameters import grouped_by, matches
-from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.rules.base import Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, RECIPE, Example
 from lldtool.text import plural
 
 
@@ -28,37 +29,9 @@ class PolicyBroken(Rule):
     name = "policy"
     severity = Severity.error
     passes: ClassVar = [
+        Example(RECIPE),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
+            RECIPE,
             settings="""\
 no-decay = ["*.pos_embed", "type:LayerNorm"]
 must-decay = ["*.ffn.*.weight"]
@@ -67,29 +40,15 @@ must-decay = ["*.ffn.*.weight"]
     ]
     finds: ClassVar = [
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        flat_decay_mult=0.0))
-""",
+            LAYER_DECAY,
+            {"norm_decay_mult": 0.0, "flat_decay_mult": 0.0},
             settings="""\
 no-decay = ["*.pos_embed", "type:LayerNorm"]
 """,
         ),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        flat_decay_mult=0.0,
-        custom_keys={'head': dict(decay_mult=0.0)}))
-""",
+            LAYER_DECAY,
+            {"flat_decay_mult": 0.0, "custom_keys": {"head": {"decay_mult": 0.0}}},
             settings="""\
 must-decay = ["head.fc.weight"]
 """,

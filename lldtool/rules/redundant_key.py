@@ -8,52 +8,29 @@ from typing import ClassVar
 from lldtool.findings import Severity
 from lldtool.keys import Effect
 from lldtool.rules._options import ignored
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, RECIPE, Example
 
 
 class RedundantKey(Rule):
     """Leaving a custom key out changes nothing.
 
-    Decided by running the constructor without it: every parameter keeps its settings, as the
-    options or other keys give it the same. It does no harm, so this is information; but a key
-    that is there for nothing often was meant for something.
+    lldtool runs the constructor without the key: every parameter keeps its settings, because
+    options or other keys set the same. The key does no harm, so this is only information, but
+    a key without effect was often meant to have one.
 
-    Delete it, or find out with `lldtool explain --keys` what else gives these parameters their
-    settings.
+    Delete the key, or run `lldtool explain --keys` to see what else sets these parameters.
     """
 
     code = "LLD303"
     name = "redundant-key"
     severity = Severity.info
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
+        Example(RECIPE),
     ]
     finds: ClassVar = [
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        custom_keys={'.ln1': dict(decay_mult=0.0)}))
-""",
+            LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {".ln1": {"decay_mult": 0.0}}}
         ),
     ]
 

@@ -8,17 +8,18 @@ from typing import ClassVar
 from lldtool.findings import Severity
 from lldtool.rules._depth import DepthOption, depth_option, has_lr_asked_for, ladder
 from lldtool.rules._options import rate_option
-from lldtool.rules.base import PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.rules.base import PARAMWISE_CFG, Edit, Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
 from lldtool.text import plural, significant
 
 
 class ScaleAboveOne(Rule):
     """Layer decay gives some parameter more than the base lr.
 
-    `lr_scale` is rate^(max_layer_id − layer_id − 1): a rate above 1 turns the decay around, and
-    so does a `num_layers` that is smaller than the backbone's depth, for the constructors that
-    are told it. An `lr_mult` above 1 in a custom key, as for a new head, says what it does and
-    is not reported.
+    `lr_scale` is rate^(max_layer_id − layer_id − 1): a rate above 1 reverses the decay, and so
+    does a `num_layers` smaller than the backbone's depth, for the constructors that have that
+    option. An `lr_mult` above 1 in a custom key, as for a new head, is explicit and is not
+    reported.
 
     Ignore it where the first layers are meant to learn fastest.
     """
@@ -27,42 +28,11 @@ class ScaleAboveOne(Rule):
     name = "scale-above-one"
     severity = Severity.error
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'head': dict(lr_mult=10)}))
-""",
-            model="resnet",
-        ),
+        Example(RECIPE),
+        Example(SGD, {"custom_keys": {"head": {"lr_mult": 10}}}),
     ]
     finds: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=1.25))
-""",
-        ),
+        Example(LAYER_DECAY, {"layer_decay_rate": 1.25}),
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from lldtool.findings import Severity
 from lldtool.rules._schedulers import lr_schedulers
-from lldtool.rules.base import Edit, Example, Found, Rule, Subject
+from lldtool.rules.base import Edit, Found, Rule, Subject
+from lldtool.rules.examples import RECIPE, SGD, Example
 
 
 class ScheduleErasesDecay(Rule):
@@ -26,59 +27,30 @@ class ScheduleErasesDecay(Rule):
     name = "schedule-erases-decay"
     severity = Severity.error
     passes: ClassVar = [
+        Example(RECIPE, config={"param_scheduler": {"type": "CosineAnnealingLR", "T_max": 100}}),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-param_scheduler = dict(type='CosineAnnealingLR', T_max=100)
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4))
-param_scheduler = dict(type='OneCycleLR', eta_max=0.1, total_steps=100)
-""",
-            model="resnet",
+            SGD,
+            config={"param_scheduler": {"type": "OneCycleLR", "eta_max": 0.1, "total_steps": 100}},
         ),
     ]
     finds: ClassVar = [
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-param_scheduler = dict(type='OneCycleLR', eta_max=1e-3, total_steps=100, by_epoch=True)
-""",
+            RECIPE,
+            config={
+                "param_scheduler": {
+                    "type": "OneCycleLR",
+                    "eta_max": 1e-3,
+                    "total_steps": 100,
+                    "by_epoch": True,
+                }
+            },
         ),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'head': dict(lr_mult=10)}))
-param_scheduler = [dict(type='OneCycleLR', eta_max=0.1, total_steps=100)]
-""",
-            model="resnet",
+            SGD,
+            {"custom_keys": {"head": {"lr_mult": 10}}},
+            config={
+                "param_scheduler": [{"type": "OneCycleLR", "eta_max": 0.1, "total_steps": 100}]
+            },
         ),
     ]
 

@@ -7,54 +7,36 @@ from typing import ClassVar
 
 from lldtool.findings import Severity
 from lldtool.rules._options import ignored
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, RECIPE, Example
 
 
 class ShadowedKey(Rule):
-    """All that a custom key matches is taken by longer keys.
+    """Longer keys override every match of a custom key.
 
-    The longest key that is part of a name decides alone, and nothing of the shorter ones is
-    merged in. A key whose every match has a longer key does nothing.
+    The longest key that is part of a name applies alone; the options of shorter keys are not
+    merged in. A key has no effect where a longer key overrides each of its matches.
 
-    Ignore it in a file that several models share. Else delete it, or write its options to the
-    longer keys too.
+    Ignore it in a file that several models share. Otherwise delete it, or add its options to the
+    longer keys.
     """
 
     code = "LLD302"
     name = "shadowed-key"
     severity = Severity.warning
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
+        Example(RECIPE),
     ]
     finds: ClassVar = [
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            'backbone.cls_token': dict(decay_mult=0.0),
-        }))
-""",
+            LAYER_DECAY,
+            {
+                "norm_decay_mult": 0.0,
+                "custom_keys": {
+                    ".cls_token": {"decay_mult": 0.0},
+                    "backbone.cls_token": {"decay_mult": 0.0},
+                },
+            },
         ),
     ]
 

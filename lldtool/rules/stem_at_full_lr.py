@@ -9,7 +9,8 @@ from lldtool.findings import Severity
 from lldtool.plan import Parameter, Plan
 from lldtool.rules._blocks import Backbone, blocks_in_last_layer
 from lldtool.rules._depth import has_lr_asked_for, ladder
-from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.rules.base import Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, RECIPE, Example
 from lldtool.text import plural, significant
 
 
@@ -34,57 +35,12 @@ class StemAtFullLr(Rule):
     name = "stem-at-full-lr"
     severity = Severity.warning
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.8,
-        norm_decay_mult=0.0))
-""",
-            model="swin",
-        ),
+        Example(RECIPE),
+        Example(LAYER_DECAY, {"layer_decay_rate": 0.8, "norm_decay_mult": 0.0}, model="swin"),
     ]
     finds: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0))
-""",
-            model="vit-distilled",
-        ),
-        Example(
-            """\
-model['backbone']['pre_norm'] = True
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0))
-""",
-        ),
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0}, model="vit-distilled"),
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0}, config={"model.backbone.pre_norm": True}),
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:

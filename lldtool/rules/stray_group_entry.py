@@ -8,7 +8,8 @@ from typing import ClassVar
 from lldtool.findings import Severity
 from lldtool.rules._decay import custom_keys
 from lldtool.rules._options import ignored, near
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Fix, Found, Rule, Subject
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Fix, Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
 from lldtool.text import plural
 
 
@@ -29,55 +30,16 @@ class StrayGroupEntry(Rule):
     name = "stray-group-entry"
     severity = Severity.warning
     passes: ClassVar = [
+        Example(RECIPE),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        custom_keys={'head.fc.weight': dict(eps=1e-6)}))
-""",
+            LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {"head.fc.weight": {"eps": 1e-6}}}
         ),
     ]
     finds: ClassVar = [
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        custom_keys={'.cls_token': dict(decay_mul=0.0)}))
-""",
+            LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {".cls_token": {"decay_mul": 0.0}}}
         ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'backbone.bn1': dict(decay_mul=0.0)}))
-""",
-            model="resnet",
-        ),
+        Example(SGD, {"custom_keys": {"backbone.bn1": {"decay_mul": 0.0}}}),
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:

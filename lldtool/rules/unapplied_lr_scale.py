@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lldtool.findings import Severity
-from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.rules.base import Found, Rule, Subject
+from lldtool.rules.examples import ADAMW, LAYER_DECAY, Example
 from lldtool.text import plural, setting, significant
 
 
@@ -28,25 +29,11 @@ class UnappliedLrScale(Rule):
     name = "unapplied-lr-scale"
     severity = Severity.error
     passes: ClassVar = [
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0))
-""",
-        ),
-        Example(
-            """\
-custom_imports = dict(imports=['my_code'])
-custom_hooks = [dict(type='ScaleLr')]
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='AsInBEiT',
-    paramwise_cfg=dict(decay_rate=0.65))
-""",
+            ADAMW,
+            {"decay_rate": 0.65},
+            config={"custom_hooks": [{"type": "ScaleLr"}], "optim_wrapper.constructor": "AsInBEiT"},
             module="""\
 from mmengine.hooks import Hook
 from mmengine.optim import DefaultOptimWrapperConstructor
@@ -72,13 +59,9 @@ class AsInBEiT(DefaultOptimWrapperConstructor):
     ]
     finds: ClassVar = [
         Example(
-            """\
-custom_imports = dict(imports=['my_code'])
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='AsInBEiT',
-    paramwise_cfg=dict(decay_rate=0.65))
-""",
+            ADAMW,
+            {"decay_rate": 0.65},
+            config={"optim_wrapper.constructor": "AsInBEiT"},
             module="""\
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS

@@ -10,7 +10,8 @@ from lldtool.findings import Severity
 from lldtool.plan import Parameter
 from lldtool.rules._decay import cause, is_key, ways_by_key
 from lldtool.rules._parameters import grouped_by, is_in_embedding, matches
-from lldtool.rules.base import Example, Found, Rule, Subject
+from lldtool.rules.base import Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
 from lldtool.text import plural, setting
 
 
@@ -23,7 +24,7 @@ class UndecayedWeight(Rule):
     config asks for.
 
     A key that names a module from the root, such as `head` or `backbone.conv1`, is clearly meant
-    for that module, and is information.
+    for that module, and is only information.
 
     Depthwise kernels that `dwconv_decay_mult` excludes are not reported, nor are embeddings, nor
     what `no-decay` or `may-decay` names. Ignore it where a part is excluded on purpose.
@@ -34,54 +35,14 @@ class UndecayedWeight(Rule):
     name = "undecayed-weight"
     severity = Severity.warning
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0))
-""",
-            model="resnet",
-        ),
+        Example(RECIPE),
+        Example(SGD, {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0}),
     ]
     finds: ClassVar = [
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        custom_keys={'.ffn': dict(decay_mult=0.0)}))
-""",
+            LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {".ffn": {"decay_mult": 0.0}}}
         ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'conv1': dict(decay_mult=0.0)}))
-""",
-            model="resnet",
-        ),
+        Example(SGD, {"custom_keys": {"conv1": {"decay_mult": 0.0}}}),
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from lldtool.findings import Severity
 from lldtool.rules._options import KNOWN_OPTIONS, already_set, ignored, near, removal_text
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Fix, Found, Rule, Subject
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Fix, Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
 
 #: Not an option, but what mmengine takes out of a dict that replaces an inherited one.
 _OF_MMENGINES = "_delete_"
@@ -29,43 +30,11 @@ class UnknownOption(Rule):
     name = "unknown-option"
     severity = Severity.error
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
+        Example(RECIPE),
     ]
     finds: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mul=0.0))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        norm_decy_mult=0.0))
-""",
-            model="resnet",
-        ),
+        Example(LAYER_DECAY, {"norm_decay_mul": 0.0}),
+        Example(SGD, {"norm_decy_mult": 0.0}),
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:

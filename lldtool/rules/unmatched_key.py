@@ -13,7 +13,8 @@ from lldtool.keys import Effect
 from lldtool.rules._decay import custom_keys
 from lldtool.rules._options import ignored, near_part
 from lldtool.rules._parameters import covering_keys, grouped_by, is_embedding_name
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Fix, Found, Rule, Subject
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Fix, Found, Rule, Subject
+from lldtool.rules.examples import ADAMW, LAYER_DECAY, RECIPE, SGD, Example
 from lldtool.text import plural, ranges
 
 _PATH = (*PARAMWISE_CFG, "custom_keys")
@@ -35,7 +36,7 @@ class UnmatchedKey(Rule):
 
     Keys that differ only in their numbers, and those of blocks that the model does not have, are
     one finding. A key that names a token or a position embedding which this model does not have
-    does no harm, and is information.
+    does no harm, and is only information.
 
     Ignore it in a file that several models share. Otherwise delete the key, or write the name
     that the model has; `lldtool inspect --params` lists them.
@@ -45,64 +46,23 @@ class UnmatchedKey(Rule):
     name = "unmatched-key"
     severity = Severity.warning
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        }))
-""",
-        ),
+        Example(RECIPE),
     ]
     finds: ClassVar = [
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0,
-        custom_keys={'.cls_tokn': dict(decay_mult=0.0)}))
-""",
+            LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {".cls_tokn": {"decay_mult": 0.0}}}
         ),
+        Example(SGD, {"custom_keys": {".cls_token": {"decay_mult": 0.0}}}),
+        Example(SGD, {"custom_keys": {"backbone.layer0": {"lr_mult": 0.0}}}),
         Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'.cls_token': dict(decay_mult=0.0)}))
-""",
-            model="resnet",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'backbone.layer0': dict(lr_mult=0.0)}))
-""",
-            model="resnet",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    paramwise_cfg=dict(
-        custom_keys={
-            'backbone.layers.11.': dict(lr_mult=0.1),
-            'backbone.layers.12.': dict(lr_mult=0.2),
-            'backbone.layers.13.': dict(lr_mult=0.3),
-        }))
-""",
+            ADAMW,
+            {
+                "custom_keys": {
+                    "backbone.layers.11.": {"lr_mult": 0.1},
+                    "backbone.layers.12.": {"lr_mult": 0.2},
+                    "backbone.layers.13.": {"lr_mult": 0.3},
+                }
+            },
         ),
     ]
 

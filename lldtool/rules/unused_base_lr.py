@@ -9,7 +9,8 @@ from typing import ClassVar
 from lldtool.findings import Severity
 from lldtool.rules._decay import custom_keys
 from lldtool.rules._depth import has_lr_asked_for
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Example, Found, Rule, Subject
+from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Found, Rule, Subject
+from lldtool.rules.examples import LAYER_DECAY, SGD, Example
 from lldtool.text import setting
 
 #: Where the base lr is.
@@ -19,68 +20,27 @@ _BASE_LR = ("optim_wrapper", "optimizer", "lr")
 class UnusedBaseLr(Rule):
     """No parameter trains at `optimizer.lr`: `paramwise_cfg` gives each one another lr.
 
-    A custom key with an `lr` takes no notice of the base lr, and one with an `lr_mult` that
-    matches every name multiplies it for all. The lr that stands in the optimizer, that a log or a
-    paper's table is compared with and that a sweep changes, is then not the lr of anything.
+    A custom key with an `lr` ignores the base lr, and an `lr_mult` whose key matches every name
+    multiplies it for all of them. Then no parameter has the lr that the optimizer names, that a
+    log or a paper's table is compared with, and that a sweep changes.
 
-    It is information where several keys give different multiples, as 0.1 for the backbone and 10
-    for the head: there the base lr still decides.
+    It is only information where several keys set different multiples, such as 0.1 for the backbone
+    and 10 for the head: there the base lr still scales every lr.
 
-    Write the lr that is meant in `optimizer.lr`.
+    Set `optimizer.lr` to the lr that is meant.
     """
 
     code = "LLD209"
     name = "unused-base-lr"
     severity = Severity.warning
     passes: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    constructor='LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(
-        layer_decay_rate=0.75,
-        norm_decay_mult=0.0))
-""",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'head': dict(lr_mult=10)}))
-""",
-            model="resnet",
-        ),
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),
+        Example(SGD, {"custom_keys": {"head": {"lr_mult": 10}}}),
     ]
     finds: ClassVar = [
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'': dict(lr=0.01)}))
-""",
-            model="resnet",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'.': dict(lr_mult=0.5)}))
-""",
-            model="resnet",
-        ),
-        Example(
-            """\
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(
-        custom_keys={'backbone': dict(lr_mult=0.1), 'head': dict(lr_mult=10)}))
-""",
-            model="resnet",
-        ),
+        Example(SGD, {"custom_keys": {"": {"lr": 0.01}}}),
+        Example(SGD, {"custom_keys": {".": {"lr_mult": 0.5}}}),
+        Example(SGD, {"custom_keys": {"backbone": {"lr_mult": 0.1}, "head": {"lr_mult": 10}}}),
     ]
 
     def check(self, subject: Subject) -> Iterator[Found]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import keyword
 import re
-import textwrap
 import tokenize
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +12,7 @@ from lldtool.findings import Place
 from lldtool.rules.base import DELETE, Edit
 from lldtool.source.entries import Container
 from lldtool.source.places import Sources
+from lldtool.text import is_name, literal
 
 
 def config_text(edits: Sequence[Edit], sources: Sources) -> str | None:
@@ -102,8 +101,8 @@ class _Language:
         if self._suffix != ".py":
             return self._data(key, value)
         if self._sources.is_pure_python and isinstance(value, dict):
-            return f"{key}.merge({_literal(value)})"
-        return f"{key} = {_literal(value)}"
+            return f"{key}.merge({literal(value)})"
+        return f"{key} = {literal(value)}"
 
     def entry(self, key: str, value: object, inside: Sequence[str]) -> str:
         """An entry of this dict: `key=value,` of a call, or `'key': value,` of a display."""
@@ -112,16 +111,14 @@ class _Language:
         if self._suffix != ".py":
             return self._data(key, value) + ("," if _begins_with_brace(found.value) else "")
         if not found.is_call:
-            return f"{key!r}: {_literal(value)},"
-        return (
-            f"{key}={_literal(value)}," if _is_name(key) else f"**{{{key!r}: {_literal(value)}}},"
-        )
+            return f"{key!r}: {literal(value)},"
+        return f"{key}={literal(value)}," if is_name(key) else f"**{{{key!r}: {literal(value)}}},"
 
     def _data(self, key: str, value: object) -> str:
         """As JSON; YAML takes that as well, but wants a dot in a number with an exponent."""
         if self._suffix == ".json":
             return f"{json.dumps(key)}: {json.dumps(value)}"
-        name = key if _is_name(key) else json.dumps(key)
+        name = key if is_name(key) else json.dumps(key)
         return f"{name}: {_EXPONENT_ONLY.sub(_with_dot, json.dumps(value))}"
 
 
@@ -138,26 +135,3 @@ def _begins_with_brace(value: Place) -> bool:
     with tokenize.open(value.file) as file:
         line = file.read().split("\n")[value.line - 1]
     return line[value.column - 1 :].startswith("{")
-
-
-def _literal(value: object, room: int = 60) -> str:
-    """A value as OpenMMLab's configs write it, over several lines where it is long."""
-    if isinstance(value, dict):
-        is_call = all(map(_is_name, value))
-        opening, closing = ("dict(", ")") if is_call else ("{", "}")
-        keys = [f"{key}=" if is_call else f"{key!r}: " for key in value]
-        items = [key + _literal(item, room) for key, item in zip(keys, value.values(), strict=True)]
-    elif isinstance(value, list):
-        opening, closing = "[", "]"
-        items = [_literal(item, room) for item in value]
-    else:
-        return repr(value)
-    line = f"{opening}{', '.join(items)}{closing}"
-    if len(line) <= room:
-        return line
-    inside = "".join(f"{item},\n" for item in items)
-    return f"{opening}\n{textwrap.indent(inside, '    ')}{closing}"
-
-
-def _is_name(key: object) -> bool:
-    return isinstance(key, str) and key.isidentifier() and not keyword.iskeyword(key)

@@ -15,7 +15,6 @@ from lldtool.policy import load_policy
 from lldtool.render.rules import rules_markdown
 from lldtool.request import Request
 from lldtool.rules import all_rules
-from lldtool.rules.models import model_config
 
 #: What has no plan.
 RAISING = {"LLD401", "LLD402"}
@@ -47,7 +46,7 @@ def check(request, tmp_path):
 
     def checked(rule, example, text=None):
         path = tmp_path / "config.py"
-        path.write_text(model_config(example.model) + example.text if text is None else text)
+        path.write_text(example.text if text is None else text)
         (tmp_path / "my_code.py").write_text(example.module)
         settings = tmp_path / "lldtool.toml"
         settings.write_text(example.settings)
@@ -107,7 +106,7 @@ def test_what_a_rule_suggests_makes_the_finding_go(check, rule, example):
         left = {p for f in after.findings for p in f.parameters}
         assert left.isdisjoint(finding.parameters)
         assert finding.message not in [f.message for f in after.findings]
-        path.write_text(model_config(example.model) + example.text)
+        path.write_text(example.text)
 
 
 def test_every_rule_has_a_page_and_examples():

@@ -1,0 +1,120 @@
+"""The rules' examples: named base configs with small models, and what differs from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
+
+from lldtool.text import literal
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A config that examples start from: a name in `MODELS`, and its `optim_wrapper`."""
+
+    model: str
+    optim_wrapper: Config
+
+
+@dataclass(frozen=True)
+class Example:
+    """A config that a rule passes or finds something in, as what differs from a base.
+
+    `paramwise_cfg` has options of `optim_wrapper.paramwise_cfg`; `config` has other entries, named
+    as in `--cfg-options`: `{"model.backbone.depth": 18}`. Both are merged into the base as mmengine
+    merges a config into its `_base_`, `_delete_` included. `model` replaces the base's model.
+    `module` is the source of a module `my_code` that the config imports; `settings` are lldtool's
+    settings, in TOML.
+    """
+
+    base: Base
+    paramwise_cfg: Config = field(default_factory=dict)
+    _: KW_ONLY
+    model: str = ""
+    config: Config = field(default_factory=dict)
+    module: str = ""
+    settings: str = ""
+
+    @property
+    def text(self) -> str:
+        """The whole config."""
+        config: Config = {
+            **({"custom_imports": {"imports": ["my_code"]}} if self.module else {}),
+            "default_scope": "mmpretrain",
+            "model": MODELS[self.model or self.base.model],
+            "optim_wrapper": self.base.optim_wrapper,
+        }
+        for path, value in self.config.items():
+            config = _merged(config, _nested(path, value))
+        if self.paramwise_cfg:
+            config = _merged(config, _nested("optim_wrapper.paramwise_cfg", self.paramwise_cfg))
+        return "".join(f"{name} = {literal(value)}\n" for name, value in config.items())
+
+
+def _nested(path: str, value: object) -> Config:
+    """`a.b` -> `{"a": {"b": value}}`."""
+    name, _, rest = path.partition(".")
+    return {name: _nested(rest, value) if rest else value}
+
+
+def _merged(base: Any, change: Any) -> Any:  # noqa: ANN401
+    """The base with a change: dicts are merged, anything else is replaced."""
+    if not isinstance(change, Mapping):
+        return change
+    if not isinstance(base, Mapping) or "_delete_" in change:
+        return {key: value for key, value in change.items() if key != "_delete_"}
+    return {**base, **{key: _merged(base.get(key), value) for key, value in change.items()}}
+
+
+def _classifier(in_channels: int, **backbone: object) -> Config:
+    head = {"type": "LinearClsHead", "num_classes": 10, "in_channels": in_channels}
+    return {"type": "ImageClassifier", "backbone": backbone, "head": head}
+
+
+_DEIT = {"arch": "deit-tiny", "img_size": 32, "patch_size": 16}
+_THREE_BLOCKS = {"embed_dims": 64, "num_layers": 3, "num_heads": 2, "feedforward_channels": 64}
+
+MODELS = {
+    "vit": _classifier(192, type="VisionTransformer", **_DEIT),
+    "vit-distilled": _classifier(192, type="DistilledVisionTransformer", **_DEIT),
+    "beit": _classifier(
+        64,
+        type="BEiTViT",
+        arch=_THREE_BLOCKS,
+        img_size=32,
+        patch_size=16,
+        use_abs_pos_emb=False,
+        use_rel_pos_bias=True,
+    ),
+    "swin": _classifier(768, type="SwinTransformer", arch="tiny", img_size=64, window_size=2),
+    "convnext": _classifier(320, type="ConvNeXt", arch="atto"),
+    "convnext-v2": _classifier(
+        320, type="ConvNeXt", arch="atto", use_grn=True, layer_scale_init_value=0.0
+    ),
+    "resnet": _classifier(2048, type="ResNet", depth=50, num_stages=4),
+}
+
+_SGD = {"optimizer": {"type": "SGD", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}}
+_ADAMW = {"optimizer": {"type": "AdamW", "lr": 1e-3, "weight_decay": 0.05}}
+_LAYER_DECAY = {**_ADAMW, "constructor": "LearningRateDecayOptimWrapperConstructor"}
+_WITH_RATE = {"layer_decay_rate": 0.75}
+_NO_DECAY = {
+    "norm_decay_mult": 0.0,
+    "bias_decay_mult": 0.0,
+    "flat_decay_mult": 0.0,
+    "custom_keys": {".cls_token": {"decay_mult": 0.0}, ".pos_embed": {"decay_mult": 0.0}},
+}
+
+#: A ResNet with SGD: one lr and one weight decay for all parameters.
+SGD = Base("resnet", _SGD)
+#: A ViT with AdamW: one lr and one weight decay for all parameters.
+ADAMW = Base("vit", _ADAMW)
+#: A ViT with a layer-decay constructor that has no rate.
+NO_RATE = Base("vit", _LAYER_DECAY)
+#: A ViT with layer-wise lr decay and one weight decay for all parameters.
+LAYER_DECAY = Base("vit", {**_LAYER_DECAY, "paramwise_cfg": _WITH_RATE})
+#: A ViT with a recipe for fine-tuning, in which no rule finds anything.
+RECIPE = Base("vit", {**_LAYER_DECAY, "paramwise_cfg": {**_WITH_RATE, **_NO_DECAY}})
