@@ -38,6 +38,7 @@ WARM = (
     "lldtool.dryrun.tracers.mmpretrain",
     "email.policy",
     "encodings.unicode_escape",
+    "numpy.random",
     "resource",
     "mmpretrain.registry",  # and what comes after may be missing
     "mmpretrain.models",
