@@ -14,6 +14,7 @@ import functools
 import gc
 import importlib
 import os
+import select
 import signal
 import socket
 import sys
@@ -178,11 +179,22 @@ def _guard(connection: int) -> NoReturn:
         if pid == 0:
             _stand_alone()
             answer_call(connection, connection)
+        _wait(pid, connection)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         with contextlib.suppress(OSError):  # nobody wants to know any more
             send(connection, ("exit", code) if code >= 0 else ("signal", -code))
     finally:
         os._exit(1)
+
+
+def _wait(pid: int, connection: int) -> None:
+    """Wait until the worker ends or nobody waits for its answer any more; then end it."""
+    with contextlib.suppress(AttributeError, OSError):  # not every system has these
+        events = select.poll()
+        events.register(os.pidfd_open(pid), select.POLLIN)
+        events.register(connection, select.POLLRDHUP)
+        if connection in dict(events.poll()):
+            _kill(pid)
 
 
 def _send_not_started(connection: int, error: OSError) -> None:
