@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from types import TracebackType
@@ -95,16 +97,18 @@ class Fleet(ThreadPoolExecutor):
 
 
 @contextlib.contextmanager
-def dask_executor(address: str) -> Iterator[Executor]:
+def dask_executor(address: str, patience: float) -> Iterator[Executor]:
     """An executor whose calls run on a Dask cluster; submit `in_worker` to it.
 
     Paths must be the same there, environment and module path are those of the Dask workers.
 
     Args:
         address: of the scheduler, as `tcp://host:8786`.
+        patience: how many seconds the cluster may be without a worker.
 
     Raises:
-        LldtoolError: `distributed` is not installed, or no scheduler answers, or not any more.
+        LldtoolError: `distributed` is not installed, or no scheduler answers, or not any more, or
+            the cluster has no worker.
     """
     try:
         distributed = importlib.import_module("distributed")
@@ -115,13 +119,42 @@ def dask_executor(address: str) -> Iterator[Executor]:
         client = distributed.Client(address, timeout=DASK_TIMEOUT)
     except (OSError, ValueError) as error:
         raise LldtoolError(f"no Dask scheduler answers at {address}") from error
+    is_through, has_no_worker = threading.Event(), threading.Event()
     with quiet(), client, client.get_executor(pure=False) as executor:
+
+        def give_up() -> None:
+            if _lacks_workers(client, patience, is_through):
+                has_no_worker.set()
+                executor.shutdown(wait=False)  # which cancels the futures
+
+        threading.Thread(target=give_up, daemon=True).start()
         try:
             yield executor
         except CancelledError as error:
+            if has_no_worker.is_set():
+                message = f"the Dask cluster at {address} has had no worker for {patience:g} s"
+                hint = "a larger --dask-timeout waits longer"
+                raise LldtoolError(message, hint=hint) from error
             raise LldtoolError(f"the Dask scheduler at {address} is gone") from error
         finally:
+            is_through.set()
             executor.shutdown(wait=False)  # after Ctrl-C nobody waits for what still runs
+
+
+def _lacks_workers(client: Any, patience: float, is_through: threading.Event) -> bool:
+    """Wait until a cluster has had no worker for some seconds, or all is done, which is false."""
+    last_seen = time.monotonic()
+    while not is_through.wait(min(1, patience)):
+        try:
+            has_workers = bool(client.nthreads())
+        except Exception:  # the scheduler is gone
+            return False
+        now = time.monotonic()
+        if has_workers:
+            last_seen = now
+        elif now - last_seen > patience:
+            return True
+    return False
 
 
 #: Makes the calls that come to a Dask worker.
