@@ -1,6 +1,8 @@
 """Stand-ins: harmless while modules are imported, never a wrong answer."""
 
+import fcntl
 import importlib.metadata
+import os
 import shutil
 import subprocess
 import sys
@@ -58,11 +60,16 @@ def site_package(tmp_path, monkeypatch):
         path.write_text(textwrap.dedent(text))
         made.append(path)
 
-    yield write
-    for path in dict.fromkeys(made):
-        path.unlink()
-        if path.stem == "__init__":
-            shutil.rmtree(path.parent)
+    folder = os.open(site.getsitepackages()[0], os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # tests that run at the same time use the same names
+        yield write
+        for path in dict.fromkeys(made):
+            path.unlink()
+            if path.stem == "__init__":
+                shutil.rmtree(path.parent)
+    finally:
+        os.close(folder)
 
 
 def test_a_speed_stand_in_that_is_used_leads_to_the_real_import(project):
