@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lldtool.cli.fleets import of_each
+from lldtool.cli.fleets import DASK_TIMEOUT, Cluster, of_each
 from lldtool.cli.options import (
     AllowNetwork,
     AutoScaleLr,
@@ -131,6 +131,13 @@ def check(
             help="Dry-run the configs on this Dask cluster.",
         ),
     ] = None,
+    dask_timeout: Annotated[
+        float,
+        typer.Option(
+            "--dask-timeout", metavar="SECONDS", min=0.1, show_default=False,
+            help=f"How long to wait while the cluster has no worker. Default: {DASK_TIMEOUT:g}.",
+        ),
+    ] = DASK_TIMEOUT,
     cfg_options: CfgOptions = None,
     device: Device = "cpu",
     auto_scale_lr: AutoScaleLr = False,
@@ -182,7 +189,7 @@ def check(
         names,
         requests(cfg_options, device, auto_scale_lr, world_size, allow_network),
         policy,
-        dask,
+        None if dask is None else Cluster(dask, dask_timeout),
     )
     whole = report_of(outcomes, policy)
     if new_baseline is not None:
@@ -210,7 +217,10 @@ def _codes(given: Sequence[str] | None) -> list[str] | None:
 
 
 def _outcomes(
-    names: Sequence[str], request_of: Callable[[str], Request], policy: Policy, dask: str | None
+    names: Sequence[str],
+    request_of: Callable[[str], Request],
+    policy: Policy,
+    dask: Cluster | None,
 ) -> list[Outcome]:
     """What was found in each, in their order."""
     from lldtool.checking import check_config, check_plan

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from lldtool.cli.progress import Bar
 from lldtool.errors import LldtoolError, text_of
@@ -22,6 +22,17 @@ Result = TypeVar("Result")
 Task = Callable[[Request], Result]
 #: Seconds that a config may take, when the settings do not say.
 TIMEOUT = 120.0
+#: Seconds that a Dask cluster may be without a worker.
+DASK_TIMEOUT = 60.0
+
+
+class Cluster(NamedTuple):
+    """A Dask cluster."""
+
+    #: Of its scheduler.
+    address: str
+    #: How many seconds it may be without a worker.
+    timeout: float
 
 
 def of_each(
@@ -33,7 +44,7 @@ def of_each(
     failed: Callable[[str, LldtoolError], Result],
     title: str,
     policy: Policy,
-    dask: str | None = None,
+    dask: Cluster | None = None,
 ) -> list[Result]:
     """What there is to say of each config or saved plan, in their order.
 
@@ -45,10 +56,10 @@ def of_each(
         failed: says it of one that neither could be done with.
         title: of the progress bar.
         policy: has how many at a time, and how long each may take.
-        dask: the address of a Dask scheduler to have it done there.
+        dask: a Dask cluster to have it done there.
 
     Raises:
-        LldtoolError: the cluster can't be reached.
+        LldtoolError: the cluster can't be reached, or has no worker.
     """
     found: dict[int, Result] = {}
     requests: dict[int, Request] = {}
@@ -77,7 +88,7 @@ def _in_processes(
     title: str,
     jobs: int | None,
     timeout: float,
-    dask: str | None,
+    dask: Cluster | None,
 ) -> list[Result | LldtoolError]:
     """What the task makes of each config, in a process of its own, or what went wrong."""
     if not requests:
@@ -100,7 +111,7 @@ def _in_processes(
 
 @contextlib.contextmanager
 def _executor(
-    dask: str | None, jobs: int, timeout: float
+    dask: Cluster | None, jobs: int, timeout: float
 ) -> Iterator[Callable[[Task[Result], Request], Future[Result]]]:
     """A function that has a task called with a request, in a process of its own."""
     from lldtool.dryrun.fleet import Fleet, dask_executor, in_worker
@@ -115,5 +126,5 @@ def _executor(
         future: Future[Result] = executor.submit(in_worker, task, (there,), timeout)
         return future
 
-    with dask_executor(dask) as executor:
+    with dask_executor(dask.address, dask.timeout) as executor:
         yield submit

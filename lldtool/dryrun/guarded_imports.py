@@ -50,9 +50,9 @@ class GuardedImports(importlib.abc.MetaPathFinder):
             if name:
                 try:
                     _run_guarded(sys.modules[name], line)
-                except KeyboardInterrupt:
+                except KeyboardInterrupt:  # what each signal that ends lldtool raises
                     raise
-                except BaseException:
+                except BaseException:  # an exit or `StandInUsed` too: it goes on without, as before
                     pass
 
 

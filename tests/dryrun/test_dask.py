@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -87,10 +88,11 @@ def test_configs_run_on_the_workers_as_they_do_here(address, tmp_path):
     for name, (code, _) in BAD.items():
         (tmp_path / f"{name}.py").write_text(f"_base_ = []\n\n{code}\n{TINY_VIT}")
     bad = {name: request(tmp_path / f"{name}.py", f"{name}.py") for name in BAD}
-    with dask_executor(address) as executor:
+    with dask_executor(address, 60) as executor:
         executor._client.wait_for_workers(2, timeout=30)
         # The servers that processes are forked from, one beside each worker.
-        servers = [executor.submit(in_worker, os.getppid, (), TIMEOUT) for _ in range(20)]
+        find = "__import__('psutil').Process().parents()[1].pid"
+        servers = [executor.submit(in_worker, eval, (find,), TIMEOUT) for _ in range(20)]
         assert len({server.result(50) for server in servers}) == 2
         failing = {
             name: executor.submit(in_worker, dry_run, (one,), TIMEOUT) for name, one in bad.items()
@@ -162,9 +164,36 @@ def test_a_cluster_that_goes_away_while_configs_are_checked(tmp_path, monkeypatc
         processes[-1].kill()  # it still runs the configs that nobody waits for
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_cluster_without_a_worker_is_an_error_in_time(tmp_path, monkeypatch, workers):
+    """Be it that none has come, or that the only one was killed."""
+    monkeypatch.chdir(tmp_path)
+    Path("waits.py").write_text(TINY_VIT + ONCE.format(tmp_path / "began"))
+    Path("good.py").write_text(TINY_VIT)
+    with cluster(tmp_path, *[("--no-nanny", "--nthreads", "1")] * workers) as (address, processes):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lldtool", "check", "waits.py", "good.py", "--dask", address,
+             "--dask-timeout", "2"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        if workers:
+            assert eventually(Path("began").exists, 60)
+            time.sleep(3)  # longer than it may be without, were there none
+            assert process.poll() is None
+            processes[1].kill()
+        out, err = process.communicate(timeout=30)
+    message = f"error: the Dask cluster at {address} has had no worker for 2 s"
+    assert err == f"{message} (a larger --dask-timeout waits longer)\n"
+    assert (process.returncode, out) == (2, "")
+
+
 def test_without_dask_the_mend_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(LldtoolError, match=r"pip install 'lldtool\[dask\]'"), dask_executor("x:1"):
+    with (
+        pytest.raises(LldtoolError, match=r"pip install 'lldtool\[dask\]'"),
+        dask_executor("x:1", 60),
+    ):
         pass
 
 
@@ -175,6 +204,6 @@ def test_no_scheduler_answers(monkeypatch, capfd):
         address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"
     for one in (address, "nonsense://x", "tcp://no.such.host.invalid:1"):
         with pytest.raises(LldtoolError, match=f"no Dask scheduler answers at {one}"):  # noqa: SIM117
-            with dask_executor(one):
+            with dask_executor(one, 60):
                 pass
     assert capfd.readouterr().err == ""

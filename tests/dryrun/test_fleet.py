@@ -8,6 +8,7 @@ import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from conftest import (
     lldtool_process,
 )
 
-from lldtool.dryrun import dry_run, fleet
+from lldtool.dryrun import dry_run, workers
 from lldtool.dryrun.fleet import Fleet
 from lldtool.errors import ConstructorError, LldtoolError
 from lldtool.plan import plan_from_json, plan_to_json
@@ -174,7 +175,8 @@ def processes_under(*parents):
 
 
 def server_of(one):
-    return one._processes._process.pid
+    """The process that forks: the parent of the parent of one that makes a call."""
+    return one.submit(eval, "__import__('psutil').Process().parents()[1].pid").result(60)
 
 
 @pytest.mark.parametrize("code", CODE)
@@ -199,23 +201,10 @@ def test_what_a_config_does_is_its_own_error_only(warm, write, code, tmp_path):
     assert [path.name for path in tmp_path.glob("core*")] == []
 
 
-#: A server on a machine of 3 GB; to fill a real one takes a minute.
-SMALL = """
-from lldtool.dryrun import fork_server
-fork_server._available_memory = lambda: 3 << 30
-fork_server.main()
-"""
-
-
 def test_a_config_that_takes_all_memory_is_ended(write, monkeypatch):
     text = "x = []\nwhile True: x.append(b'x' * (1 << 25))"
-    monkeypatch.setattr(
-        fleet, "_python_module",
-        lambda *_: subprocess.Popen(
-            [sys.executable, "-c", SMALL], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            start_new_session=True, cwd=ROOT,
-        ),
-    )  # fmt: skip
+    # Filling the memory of a real machine takes a minute.
+    monkeypatch.setattr(workers, "available_memory", lambda: 3 << 30)
     with Fleet(2, 120) as one:
         bad = one.submit(dry_run, write("x.py", f"_base_ = []\n{text}\n{TINY_VIT}"))
         good = one.submit(dry_run, write("good.py", TINY_VIT))
@@ -271,7 +260,7 @@ def test_starting_over_ends_with_the_timeout(warm, write):
     )
     future = warm.submit(dry_run, write("x.py", f"_base_ = []\n{code}\n{TINY_VIT}"))
     server = server_of(warm)
-    assert eventually(lambda: len(processes_under(server)) == 3)
+    assert eventually(lambda: len(processes_under(server)) == 4)
     assert MESSAGES["took longer"] in message(future)
     assert eventually(lambda: processes_under(server) == {server})
 
@@ -348,26 +337,74 @@ def test_no_more_run_than_there_are_jobs_and_each_in_a_process_of_its_own(tasks)
     assert most == 2
 
 
-def test_a_server_that_is_killed_is_every_pending_calls_error_and_replaced():
-    with Fleet(1, 60) as one:
-        one.submit(os.getpid).result()
+#: Ways for a config to harm the process that forks for all of them, and its own parent.
+HARM = ["SIGKILL", "SIGTERM", "SIGSTOP", "SIGINT", "SIGSEGV"]
+
+
+@pytest.mark.parametrize("generation", [0, 1], ids=["parent", "server"])
+@pytest.mark.parametrize("number", HARM)
+def test_a_config_that_signals_its_ancestors_harms_no_other(write, number, generation, tasks):
+    code = f"""
+import os, psutil, signal, time
+os.kill(psutil.Process().parents()[{generation}].pid, signal.{number})
+time.sleep(1)
+del os, psutil, signal, time
+"""
+    bad = write("x.py", f"_base_ = []\n{code}\n{TINY_VIT}")
+    good = write("good.py", TINY_VIT)
+    with Fleet(2, 20) as one:
         server = server_of(one)
-        futures = [one.submit(time.sleep, 600) for _ in range(3)]
-        assert eventually(lambda: len(processes_under(server)) == 2)
+        futures = [one.submit(dry_run, config) for config in (bad, good, bad, good, good)]
+        errors = [message(future) for future in futures]
+        assert [errors[i] for i in (1, 3, 4)] == [None] * 3
+        survives = generation == 1 or number == "SIGSTOP"
+        expected = None if survives else "x.py: the parent of its process was killed"
+        assert [errors[0], errors[2]] == [expected] * 2
+        assert one.submit(os.getpid).result(60)
+        new = server_of(one)
+        assert (new != server) == (generation == 1 and number in ("SIGKILL", "SIGSTOP", "SIGSEGV"))
+        assert eventually(lambda: processes_under(new) == {new})
+        assert eventually(lambda: new == server or not processes_under(server))
+
+
+def test_a_config_that_signals_its_parents_group_harms_no_other(warm, write):
+    code = "import os\nos.killpg(os.getpgid(os.getppid()), 9)\nimport time\ntime.sleep(600)\n"
+    bad = warm.submit(dry_run, write("x.py", f"_base_ = []\n{code}{TINY_VIT}"))
+    good = warm.submit(dry_run, write("good.py", TINY_VIT))
+    assert message(bad) == "x.py: the parent of its process was killed"
+    assert message(good) is None
+
+
+def test_calls_that_run_outlive_a_killed_server():
+    with Fleet(2, 60) as one:
+        server = server_of(one)
+        running = one.submit(time.sleep, 1)
+        assert eventually(lambda: len(processes_under(server)) == 3)
         left = processes_under(server)
         os.kill(server, signal.SIGKILL)
-        expected = "the process that configs run in ended early, with SIGKILL"
-        assert [message(future) for future in futures] == [expected] * 3
+        assert server_of(one) != server
+        assert running.result(60) is None
         assert eventually(lambda: not processes_under(*left))
-        assert one.submit(os.getppid).result(60) == server_of(one) != server
+
+
+def test_a_server_that_never_starts_a_call_is_an_error(monkeypatch, tmp_path):
+    """Not one that waits for ever, and not one for each call anew."""
+    (tmp_path / "sitecustomize.py").write_text("""
+import os, sys
+if "lldtool.dryrun.fork_server" in sys.orig_argv: os.abort()
+""")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with Fleet(2, 60) as one:
+        futures = [one.submit(os.getpid) for _ in range(20)]
+        expected = "the process that configs run in ended early, with SIGABRT"
+        assert {message(future) for future in futures} == {expected}
 
 
 def test_cancelling_ends_what_runs():
     one = Fleet(1, None)
-    one.submit(os.getpid).result()
     server = server_of(one)
     futures = [one.submit(time.sleep, 600) for _ in range(3)]
-    assert eventually(lambda: len(processes_under(server)) == 2)
+    assert eventually(lambda: len(processes_under(server)) == 3)
     start = time.monotonic()
     one.shutdown(cancel_futures=True)
     assert time.monotonic() - start < 2
@@ -389,45 +426,70 @@ def test_a_waiting_call_can_be_cancelled():
 def test_shutdown_waits_for_what_runs_and_ends_the_server():
     with Fleet(2, None) as one:
         futures = [one.submit(time.sleep, 0.2) for _ in range(4)]
-        one.submit(os.getpid).result()
         server = server_of(one)
     assert all(future.done() for future in futures)
     assert not processes_under(server)
 
 
 def test_a_fleet_without_calls_starts_nothing():
-    with Fleet(2, None) as one:
-        assert one._processes is None
+    before = processes_under(os.getpid())
+    with Fleet(2, None):
+        assert processes_under(os.getpid()) == before
 
 
 PARENT = """
-import sys, time
+import sys, time, psutil
 from lldtool.dryrun.fleet import Fleet
 from lldtool.dryrun import dry_run
 if __name__ == "__main__":
     with Fleet(2, None) as fleet:
         futures = [fleet.submit(time.sleep, 600) for _ in range(3)]
-        print(fleet._processes._process.pid, flush=True)
+        while not (started := psutil.Process().children()):
+            time.sleep(0.01)
+        print(started[0].pid, flush=True)
         assert "torch" not in sys.modules
-        futures[0].result()
+        while not futures[0].done():  # Python can miss a signal as it starts to wait for a lock
+            time.sleep(0.05)
 """
 
 
-@pytest.mark.parametrize("after", [0, 4])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_left_of_a_parent_that_ends(tmp_path, number, after):
-    """After 0 s the server still imports, after 4 it has forked."""
+@contextmanager
+def parent_of(tmp_path):
+    """A process that has a fleet, and the id of its server."""
     (tmp_path / "parent.py").write_text(PARENT)
     parent = subprocess.Popen(
         [sys.executable, str(tmp_path / "parent.py")], text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     server = int(parent.stdout.readline())
-    if after:
-        assert eventually(lambda: len(processes_under(server)) == 3, 20)
-    os.killpg(parent.pid, number)  # as a terminal does
-    errors = parent.communicate(timeout=10)[1]
-    assert eventually(lambda: not processes_under(parent.pid, server), 10)
+    try:
+        yield parent, server
+    finally:
+        for pid in processes_under(parent.pid, server):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_nothing_is_left_when_a_parent_and_its_server_are_killed(tmp_path):
+    with parent_of(tmp_path) as (parent, server):
+        assert eventually(lambda: len(processes_under(server)) == 5, 20)
+        left = processes_under(parent.pid)
+        os.kill(parent.pid, signal.SIGSTOP)  # it shall not notice
+        os.kill(server, signal.SIGKILL)
+        parent.kill()
+        parent.communicate(timeout=10)
+        assert eventually(lambda: not processes_under(*left), 10)
+
+
+@pytest.mark.parametrize("after", [0, 4])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_of_a_parent_that_ends(tmp_path, number, after):
+    """After 0 s the server still imports, after 4 it has forked."""
+    with parent_of(tmp_path) as (parent, server):
+        if after:
+            assert eventually(lambda: len(processes_under(server)) == 5, 20)
+        os.killpg(parent.pid, number)  # as a terminal does
+        errors = parent.communicate(timeout=10)[1]
+        assert eventually(lambda: not processes_under(parent.pid, server), 10)
     if number == signal.SIGINT:
         assert errors.count("Traceback") == 1
         assert errors.strip().endswith("KeyboardInterrupt")
@@ -443,7 +505,7 @@ def test_the_parent_stays_light():
 
 
 def test_where_nothing_forks_each_call_gets_a_new_process(monkeypatch, write):
-    monkeypatch.setattr(fleet, "CAN_FORK", False)
+    monkeypatch.setattr(workers, "CAN_FORK", False)
     codes = ["", *(CODE[name][0] for name in ("raises", "really exits", "segfaults", "prints"))]
     with Fleet(2, 60) as one:
         futures = [

@@ -1,6 +1,8 @@
 """Stand-ins: harmless while modules are imported, never a wrong answer."""
 
+import fcntl
 import importlib.metadata
+import os
 import shutil
 import subprocess
 import sys
@@ -58,11 +60,16 @@ def site_package(tmp_path, monkeypatch):
         path.write_text(textwrap.dedent(text))
         made.append(path)
 
-    yield write
-    for path in made:
-        path.unlink()
-        if path.stem == "__init__":
-            shutil.rmtree(path.parent)
+    folder = os.open(site.getsitepackages()[0], os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # tests that run at the same time use the same names
+        yield write
+        for path in dict.fromkeys(made):
+            path.unlink()
+            if path.stem == "__init__":
+                shutil.rmtree(path.parent)
+    finally:
+        os.close(folder)
 
 
 def test_a_speed_stand_in_that_is_used_leads_to_the_real_import(project):
@@ -289,6 +296,28 @@ def test_a_guarded_import_is_due_again_once_there_is_a_stand_in(
         """,
     )
     folder = project(net="import lldtool_test_lib3 as lib\n" + NET.format(size="lib.Pool(2).size"))
+    result = lldtool_process("inspect", "config.py", cwd=folder)
+    assert result.code == 0, result.err
+    assert "stand-in took the place of lldtool_test_ops._ext, which is not installed" in result.out
+
+
+@pytest.mark.parametrize("ending", ["sys.exit(3)", "os._exit(3)", "operators.ext.run()", "1 / 0"])
+def test_a_guarded_import_that_ends_otherwise_the_second_time_is_done_without(
+    project, site_package, without_compiled_part, ending
+):
+    site_package(
+        "lldtool_test_ops.__init__",
+        f"""
+        import os, sys
+        try:
+            import lldtool_test_ops.operators as operators
+            {ending}
+        except ImportError:
+            operators = None
+        """,
+    )
+    site_package("lldtool_test_lib3", "import lldtool_test_ops, lldtool_test_ops.operators")
+    folder = project(net="import lldtool_test_lib3\n" + NET.format(size=2))
     result = lldtool_process("inspect", "config.py", cwd=folder)
     assert result.code == 0, result.err
     assert "stand-in took the place of lldtool_test_ops._ext, which is not installed" in result.out

@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -375,18 +376,47 @@ def test_a_config_may_not_ignore_ctrl_c_for_long(project):
         is_ended_by(signal.SIGINT, process, project)
 
 
-@pytest.mark.parametrize("victim", ["worker", "server"])
+@pytest.mark.parametrize("victim", ["worker", "its parent", "server"])
 def test_kill_9_of_what_a_check_started(victim, project):
-    """A worker is that config's error alone; the process that forks is everyone's."""
-    of = {"worker": "getpid", "server": "getppid"}[victim]
-    (project / "hangs.py").write_text(
-        f"{TINY_VIT}import os\nprint(os.{of}(), file=open('pid', 'w'))\n{HANGS}"
-    )
-    with running(project, "check", "hangs.py", "good.py", "--format", "json", "-j", 1) as process:
-        os.kill(int((project / "pid").read_text()), signal.SIGKILL)
+    """A worker and its parent are that config's error alone, a server is nobody's."""
+    (project / "waits.py").write_text(f"""{TINY_VIT}
+import os, psutil, time
+print(os.getpid(), *(one.pid for one in psutil.Process().parents()), file=open('pids', 'w'))
+open('ready', 'w').close()
+while os.path.exists('ready'): time.sleep(0.01)
+del os, psutil, time
+""")
+    with running(project, "check", "waits.py", "good.py", "--format", "json", "-j", 1) as process:
+        pids = (project / "pids").read_text().split()
+        os.kill(int(pids[("worker", "its parent", "server").index(victim)]), signal.SIGKILL)
+        (project / "ready").unlink()
         out, err = process.communicate(timeout=60)
     errors = [one["error"] for one in json.loads(out)["configs"]]
-    ended = "the process that configs run in ended early, with SIGKILL"
-    expected = {"worker": ["was killed, out of memory?", None], "server": [ended, ended]}[victim]
-    assert (process.returncode, err, errors) == (2, "", expected)
+    expected = {
+        "worker": "was killed, out of memory?",
+        "its parent": "the parent of its process was killed",
+        "server": None,
+    }[victim]
+    assert (process.returncode, err, errors) == (2 if expected else 1, "", [expected, None])
+    assert eventually(lambda: not processes_with("LLDTOOL_TEST", str(project)))
+
+
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM", "SIGSTOP"])
+def test_a_config_that_signals_its_parent_is_its_own_error_in_time(number, project):
+    (project / "bad.py").write_text(
+        f"{TINY_VIT}import os, signal, time\nos.kill(os.getppid(), signal.{number})\n"
+        "time.sleep(600)\n"
+    )
+    goods = [f"good{index}.py" for index in range(4)]
+    for name in goods:
+        (project / name).write_text(TINY_VIT)
+    arguments = ("check", "bad.py", *goods, "--timeout", 5, "--format", "json")
+    start = time.monotonic()
+    result = lldtool_process(*arguments, cwd=project, LLDTOOL_TEST=str(project))
+    assert time.monotonic() - start < 40
+    errors = [one["error"] for one in json.loads(result.out)["configs"]]
+    stopped = "took longer than 5 s (a larger timeout allows more)"
+    killed = "the parent of its process was killed"
+    assert errors == [stopped if number == "SIGSTOP" else killed, *[None] * 4]
+    assert (result.code, result.err) == (2, "")
     assert eventually(lambda: not processes_with("LLDTOOL_TEST", str(project)))
