@@ -5,8 +5,6 @@ What enters is TOML and the command line's values; a mistake in either is one `L
 
 from __future__ import annotations
 
-import difflib
-import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +19,16 @@ from lldtool.errors import LldtoolError
 from lldtool.files import read_bytes
 from lldtool.findings import Severity
 from lldtool.rules import Rule, all_rules, codes_of
+from lldtool.selectors import (
+    did_you_mean,
+    from_root,
+    is_path_pattern,
+    matches_path,
+    selector_words,
+    specificity,
+)
 from lldtool.source import split_package, split_revision
-from lldtool.source.discovery import matches_any, stable_name
+from lldtool.source.discovery import stable_name
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -161,7 +167,7 @@ class Selection:
         steps = [(selector, True) for selector in (*(self.select or ()), *self.extend_select)]
         steps += [(selector, False) for selector in self.ignore]
         chosen = codes if self.select is None else frozenset()
-        for selector, is_on in sorted(steps, key=lambda step: _specificity(step[0])):
+        for selector, is_on in sorted(steps, key=lambda step: specificity(step[0])):
             chosen = chosen | codes_of(selector) if is_on else chosen - codes_of(selector)
         return chosen
 
@@ -205,7 +211,8 @@ class Policy:
             ignored = [
                 codes_of(selector)
                 for glob, selectors in self.per_config_ignores.items()
-                if matches_any([glob], name)
+                # As ruff has it, `!` is for all configs but these.
+                if matches_path([glob.removeprefix("!")], name) != glob.startswith("!")
                 for selector in selectors
             ]
             codes = codes.difference(*ignored)
@@ -214,7 +221,7 @@ class Policy:
     def severity_of(self, rule: Rule) -> Severity:
         """The user's severity of a rule, the most specific one, or else the rule's own."""
         given = [selector for selector in self.severity if rule.code in codes_of(selector)]
-        return self.severity[max(given, key=_specificity)] if given else rule.severity
+        return self.severity[max(given, key=specificity)] if given else rule.severity
 
     def overridden(
         self,
@@ -239,6 +246,7 @@ class Policy:
         _require_rules(select or (), "--select")
         _require_rules(extend_select, "--extend-select")
         _require_rules(ignore, "--ignore")
+        _require_globs(exclude, "--exclude")
         chosen = None if select is None else tuple(select)
         said = Selection(chosen, tuple(extend_select), tuple(ignore))
         values: dict[str, Any] = {
@@ -247,7 +255,7 @@ class Policy:
         return replace(
             self,
             selections=(*self.selections, said),
-            exclude=(*self.exclude, *(_from_root(glob, self.root) for glob in exclude)),
+            exclude=(*self.exclude, *(from_root(glob, self.root) for glob in exclude)),
             **{name: value for name, value in values.items() if value is not None},
         )
 
@@ -284,10 +292,8 @@ def settings_schema() -> dict[str, Any]:
     """The JSON schema of the settings, for editors."""
     _, components = msgspec.json.schema_components([Settings], ref_template="#/$defs/{name}")
     schema = components.pop("Settings")
-    rules = all_rules()
-    prefixes = {rule.code[:end] for rule in rules for end in range(3, len(rule.code) + 1)}
-    names = ["ALL", *sorted(prefixes), *(rule.name for rule in rules)]
-    components["Selector"] = {"description": "A rule, or several.", "enum": names}
+    words = selector_words(all_rules())
+    components["Selector"] = {"description": "A rule, or several.", "enum": words}
     selector = {"$ref": "#/$defs/Selector"}
     properties = schema["properties"]
     for key in ("select", "extend-select", "ignore"):
@@ -334,6 +340,12 @@ def _policy(table: Mapping[str, Any], path: Path) -> Policy:
     _require_rules(settings.extend_select, "extend-select", str(path))
     _require_rules(settings.ignore, "ignore", str(path))
     _require_rules(settings.severity, "severity", str(path))
+    for name, globs in (
+        ("include", settings.include),
+        ("exclude", settings.exclude),
+        ("per-config-ignores", settings.per_config_ignores),
+    ):
+        _require_globs(globs, name, str(path))
     for glob, selectors in settings.per_config_ignores.items():
         _require_rules(selectors, f"per-config-ignores.{glob!r}", str(path))
     return Policy(
@@ -366,7 +378,7 @@ def _mistake(table: Mapping[str, Any], config: str) -> LldtoolError:
     for key in table:
         if key not in known:
             outer = "in this file, settings stand at the top level, without [tool.lldtool]"
-            hint = outer if key == "tool" else _near(key, known)
+            hint = outer if key == "tool" else did_you_mean(key, known)
             return LldtoolError(f"unknown setting {key!r}", config=config, hint=hint)
     # An entry at a time, as msgspec does not say which entry of a table it is about.
     entries = [
@@ -383,7 +395,7 @@ def _mistake(table: Mapping[str, Any], config: str) -> LldtoolError:
     if problem.startswith("Invalid enum value"):
         words = [severity.value for severity in Severity]
         message = f"{name}: {value!r} is none of {', '.join(words)}"
-        return LldtoolError(message, config=config, hint=_near(str(value), words))
+        return LldtoolError(message, config=config, hint=did_you_mean(str(value), words))
     index = re.search(r"\[\d+\]", where)
     problem = re.sub(r"`(\w+)`", lambda word: _WORDS.get(word[1], f"a {word[1]}"), problem)
     place = f"{name}{index[0] if index else ''}"
@@ -409,29 +421,16 @@ def _require_rules(selectors: Iterable[str], place: str, config: str | None = No
     if unknown is not None:
         # The beginning of a code means several rules.
         codes = [rule.code for rule in all_rules() if len(rule.code) == len(unknown)]
-        names = ["ALL", *codes, *(rule.name for rule in all_rules())]
-        message = f"{place}: there is no rule {unknown!r}"
-        raise LldtoolError(message, config=config, hint=_near(unknown, names))
+        hint = did_you_mean(unknown, ["ALL", *codes, *(rule.name for rule in all_rules())])
+        raise LldtoolError(f"{place}: there is no rule {unknown!r}", config=config, hint=hint)
 
 
-def _specificity(selector: str) -> int:
-    """As ruff has it: ALL, then a short prefix, a longer one, and one rule by code or name."""
-    word = selector.upper()
-    if word == "ALL":
-        return 0
-    return len(word) if word.startswith("LLD") else len("LLD101")
+def _require_globs(globs: Iterable[str], place: str, config: str | None = None) -> None:
+    """See to it that each is a path pattern.
 
-
-def _near(word: str, choices: Sequence[str]) -> str | None:
-    """A hint at the choice that may have been meant, in whatever case and with _ for -."""
-    plain = {choice.upper(): choice for choice in choices}
-    near = difflib.get_close_matches(word.upper().replace("_", "-"), plain, n=1, cutoff=0.7)
-    return f"did you mean {plain[near[0]]}?" if near else None
-
-
-def _from_root(glob: str, root: Path | None) -> str:
-    """A glob relative to the working directory, relative to the root."""
-    if root is None or "/" not in glob.rstrip("/"):
-        return glob
-    slash = "/" if glob.endswith("/") else ""
-    return Path(os.path.relpath(glob, root)).as_posix() + slash
+    Raises:
+        LldtoolError: one is not.
+    """
+    broken = next((glob for glob in globs if not is_path_pattern(glob)), None)
+    if broken is not None:
+        raise LldtoolError(f"{place}: {broken!r} is not a glob", config=config)

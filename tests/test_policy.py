@@ -215,6 +215,15 @@ def test_a_rule_ignored_for_some_configs_holds_for_others(load, tmp_path, monkey
     assert codes(policy, "mmpretrain::beit/x.py") == BY_DEFAULT
 
 
+def test_a_glob_with_an_exclamation_mark_ignores_rules_for_all_other_configs(
+    load, tmp_path, monkeypatch
+):
+    policy = load('per-config-ignores = {"!configs/new/**" = ["LLD1"]}')
+    monkeypatch.chdir(tmp_path)
+    assert codes(policy, "configs/new/a.py") == BY_DEFAULT
+    assert codes(policy, "configs/old/a.py") == BY_DEFAULT - DECAY
+
+
 def test_a_config_at_a_revision_is_known_by_its_own_path(load, tmp_path, monkeypatch):
     policy = load('per-config-ignores = {"legacy/*.py" = ["LLD1"]}')
     monkeypatch.chdir(tmp_path)
@@ -274,6 +283,10 @@ def test_lists_arrive_as_they_are_written(load):
         ("select = 1979-05-27", "select: expected a list, got a date"),
         ("include-base = 1", "include-base: expected true or false, got a whole number"),
         ("exclude = ['']", "exclude[0]: expected a string of length >= 1"),
+        ("exclude = ['a', '[z-a]']", "exclude: '[z-a]' is not a glob"),
+        ("include = ['!']", "include: '!' is not a glob"),
+        ("per-config-ignores = {'[z-a]' = ['LLD1']}",
+         "per-config-ignores: '[z-a]' is not a glob"),
         ("no-decay = [['a']]", "no-decay[0]: expected a string, got a list"),
         ("severity = 'error'", "severity: expected a table, got a string"),
         ("severity = {LLD101 = 'eror'}",
@@ -423,9 +436,11 @@ Rules are named by code (`LLD101`), by the beginning of codes (`LLD1`), by name 
 all at once (`ALL`), in upper or lower case. Of several that are about the same rule, the most
 specific wins, whichever list it is in; among equals `ignore` does.
 
-In globs of paths, `*` is for what is within a part, `**` for any number of parts. A glob without a
-slash is for any part of a path; one that ends with a slash is for directories. What is for a
-directory is for all that it holds.
+Globs of paths are lines of a `.gitignore`: `*` matches within a part, `**` any number of parts. A
+glob without a slash matches any part of a path; one that ends with a slash matches directories.
+What matches a directory matches all that it holds. In `include` and `exclude` the last glob that
+matches decides, and one that begins with `!` takes configs out again. In `per-config-ignores`, such
+a glob stands for every other config.
 
 ## Each of them, once
 
