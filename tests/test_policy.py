@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from lldtool.errors import LldtoolError
 from lldtool.findings import Severity
-from lldtool.policy import Policy, load_policy, settings_schema
+from lldtool.policy import Policy, load_policy
 from lldtool.rules import all_rules
+from lldtool.settings import settings_schema
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -180,6 +181,43 @@ def test_other_values_of_the_command_line_win_where_they_are_given(load):
     other = policy.overridden(fail_on=Severity.info, timeout=1.5, jobs=1, include_base=False)
     assert (other.fail_on, other.timeout, other.jobs) == (Severity.info, 1.5, 1)
     assert other.include_base is False
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"jobs": 0}, "--jobs: expected a whole number >= 1"),
+        ({"jobs": 5000}, "--jobs: expected a whole number <= 4096"),
+        ({"timeout": 0.0}, "--timeout: expected a number > 0.0"),
+        ({"timeout": float("nan")}, "--timeout: expected a number > 0.0"),
+        ({"timeout": float("inf")}, "--timeout: expected a number <= 1000000.0"),
+        ({"exclude": ["a", ""]}, "--exclude[1]: expected a string of length >= 1"),
+        ({"exclude": ["!"]}, "--exclude: '!' is not a glob"),
+        ({"select": "LLD1"}, "--select: expected a list, got a string"),
+        ({"fail_on": "warn"},
+         "--fail-on: 'warn' is none of error, warning, info (did you mean warning?)"),
+        ({"job": 1}, "unknown setting '--job' (did you mean jobs?)"),
+    ],
+)  # fmt: skip
+def test_the_limits_of_the_file_are_those_of_the_command_line(values, said):
+    with pytest.raises(LldtoolError) as raised:
+        Policy().overridden(**values)
+    assert str(raised.value) == said
+
+
+def test_each_setting_arrives_from_the_file_and_from_the_command_line(load):
+    for key, entry in settings_schema()["properties"].items():
+        (example,) = entry["examples"]
+        name = key.replace("-", "_")
+        if not isinstance(example, dict):
+            policy = load(f"{key} = {json.dumps(example)}")
+            expected = tuple(example) if isinstance(example, list) else example
+            assert getattr(policy, name) == expected
+            assert getattr(Policy().overridden(**{name: example}), name) == expected
+        else:
+            entries = ", ".join(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in example.items())
+            policy = load(f"{key} = {{{entries}}}")
+            assert list(getattr(policy, name)) == list(example)
 
 
 def test_exclude_on_the_command_line_is_relative_to_the_working_directory(

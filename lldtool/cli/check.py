@@ -107,14 +107,14 @@ def check(
     jobs: Annotated[
         int | None,
         typer.Option(
-            "--jobs", "-j", metavar="N", min=1, show_default=False,
+            "--jobs", "-j", metavar="N", show_default=False,
             help="Configs at a time. Default: as many as there are cores.",
         ),
     ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(
-            "--timeout", metavar="SECONDS", min=0.1, show_default=False,
+            "--timeout", metavar="SECONDS", show_default=False,
             help="What one config may take. Default: 120.",
         ),
     ] = None,
@@ -153,9 +153,9 @@ def check(
 
     policy = load_policy(Path.cwd(), settings).overridden(
         select=_selectors(select),
-        extend_select=_selectors(extend_select) or (),
-        ignore=_selectors(ignore) or (),
-        exclude=exclude or (),
+        extend_select=_selectors(extend_select),
+        ignore=_selectors(ignore),
+        exclude=exclude,
         include_base=include_base,
         fail_on=fail_on,
         timeout=timeout,
