@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from lldtool.errors import LldtoolError
 from lldtool.findings import Severity
-from lldtool.policy import Policy, load_policy, settings_schema
+from lldtool.policy import Policy, load_policy
 from lldtool.rules import all_rules
+from lldtool.settings import settings_schema
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -182,6 +183,43 @@ def test_other_values_of_the_command_line_win_where_they_are_given(load):
     assert other.include_base is False
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"jobs": 0}, "--jobs: expected a whole number >= 1"),
+        ({"jobs": 5000}, "--jobs: expected a whole number <= 4096"),
+        ({"timeout": 0.0}, "--timeout: expected a number > 0.0"),
+        ({"timeout": float("nan")}, "--timeout: expected a number > 0.0"),
+        ({"timeout": float("inf")}, "--timeout: expected a number <= 1000000.0"),
+        ({"exclude": ["a", ""]}, "--exclude[1]: expected a string of length >= 1"),
+        ({"exclude": ["!"]}, "--exclude: '!' is not a glob"),
+        ({"select": "LLD1"}, "--select: expected a list, got a string"),
+        ({"fail_on": "warn"},
+         "--fail-on: 'warn' is none of error, warning, info (did you mean warning?)"),
+        ({"job": 1}, "unknown setting '--job' (did you mean jobs?)"),
+    ],
+)  # fmt: skip
+def test_the_limits_of_the_file_are_those_of_the_command_line(values, said):
+    with pytest.raises(LldtoolError) as raised:
+        Policy().overridden(**values)
+    assert str(raised.value) == said
+
+
+def test_each_setting_arrives_from_the_file_and_from_the_command_line(load):
+    for key, entry in settings_schema()["properties"].items():
+        (example,) = entry["examples"]
+        name = key.replace("-", "_")
+        if not isinstance(example, dict):
+            policy = load(f"{key} = {json.dumps(example)}")
+            expected = tuple(example) if isinstance(example, list) else example
+            assert getattr(policy, name) == expected
+            assert getattr(Policy().overridden(**{name: example}), name) == expected
+        else:
+            entries = ", ".join(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in example.items())
+            policy = load(f"{key} = {{{entries}}}")
+            assert list(getattr(policy, name)) == list(example)
+
+
 def test_exclude_on_the_command_line_is_relative_to_the_working_directory(
     load, tmp_path, monkeypatch
 ):
@@ -213,6 +251,15 @@ def test_a_rule_ignored_for_some_configs_holds_for_others(load, tmp_path, monkey
         assert codes(policy, f"{tmp_path}/configs/legacy/a.py") == BY_DEFAULT - DECAY
     assert codes(policy, "mmpretrain::mae/benchmarks/x.py") == set()
     assert codes(policy, "mmpretrain::beit/x.py") == BY_DEFAULT
+
+
+def test_a_glob_with_an_exclamation_mark_ignores_rules_for_all_other_configs(
+    load, tmp_path, monkeypatch
+):
+    policy = load('per-config-ignores = {"!configs/new/**" = ["LLD1"]}')
+    monkeypatch.chdir(tmp_path)
+    assert codes(policy, "configs/new/a.py") == BY_DEFAULT
+    assert codes(policy, "configs/old/a.py") == BY_DEFAULT - DECAY
 
 
 def test_a_config_at_a_revision_is_known_by_its_own_path(load, tmp_path, monkeypatch):
@@ -274,6 +321,10 @@ def test_lists_arrive_as_they_are_written(load):
         ("select = 1979-05-27", "select: expected a list, got a date"),
         ("include-base = 1", "include-base: expected true or false, got a whole number"),
         ("exclude = ['']", "exclude[0]: expected a string of length >= 1"),
+        ("exclude = ['a', '[z-a]']", "exclude: '[z-a]' is not a glob"),
+        ("include = ['!']", "include: '!' is not a glob"),
+        ("per-config-ignores = {'[z-a]' = ['LLD1']}",
+         "per-config-ignores: '[z-a]' is not a glob"),
         ("no-decay = [['a']]", "no-decay[0]: expected a string, got a list"),
         ("severity = 'error'", "severity: expected a table, got a string"),
         ("severity = {LLD101 = 'eror'}",
@@ -423,9 +474,11 @@ Rules are named by code (`LLD101`), by the beginning of codes (`LLD1`), by name 
 all at once (`ALL`), in upper or lower case. Of several that are about the same rule, the most
 specific wins, whichever list it is in; among equals `ignore` does.
 
-In globs of paths, `*` is for what is within a part, `**` for any number of parts. A glob without a
-slash is for any part of a path; one that ends with a slash is for directories. What is for a
-directory is for all that it holds.
+Globs of paths are lines of a `.gitignore`: `*` matches within a part, `**` any number of parts. A
+glob without a slash matches any part of a path; one that ends with a slash matches directories.
+What matches a directory matches all that it holds. In `include` and `exclude` the last glob that
+matches decides, and one that begins with `!` takes configs out again. In `per-config-ignores`, such
+a glob stands for every other config.
 
 ## Each of them, once
 

@@ -107,14 +107,14 @@ def check(
     jobs: Annotated[
         int | None,
         typer.Option(
-            "--jobs", "-j", metavar="N", min=1, show_default=False,
+            "--jobs", "-j", metavar="N", show_default=False,
             help="Configs at a time. Default: as many as there are cores.",
         ),
     ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(
-            "--timeout", metavar="SECONDS", min=0.1, show_default=False,
+            "--timeout", metavar="SECONDS", show_default=False,
             help="What one config may take. Default: 120.",
         ),
     ] = None,
@@ -151,18 +151,18 @@ def check(
     `lldtool rules` lists them. Runs each config's own code, in a process of its own. Exit code 0:
     nothing found that is as bad as --fail-on, 1: something is, 2: a config could not be checked.
     """
-    if "" in (configs or ()) or (select is not None and not _codes(select)):
-        raise typer.BadParameter("an empty CONFIG, or a --select without rules")
+    if "" in (configs or ()):
+        raise typer.BadParameter("an empty CONFIG")
     from lldtool.baseline import baseline_json, load_baseline
     from lldtool.checking import report_of
     from lldtool.policy import load_policy
     from lldtool.source.discovery import discover, parse_shard, shard
 
     policy = load_policy(Path.cwd(), settings).overridden(
-        select=_codes(select),
-        extend_select=_codes(extend_select) or (),
-        ignore=_codes(ignore) or (),
-        exclude=exclude or (),
+        select=_selectors(select),
+        extend_select=_selectors(extend_select),
+        ignore=_selectors(ignore),
+        exclude=exclude,
         include_base=include_base,
         fail_on=fail_on,
         timeout=timeout,
@@ -211,9 +211,11 @@ def check(
     raise typer.Exit(0 if exit_zero and report.exit_code == 1 else report.exit_code)
 
 
-def _codes(given: Sequence[str] | None) -> list[str] | None:
-    """`--select LLD1,LLD201`, as ruff takes it."""
-    return [code for text in given for code in text.split(",") if code] if given else None
+def _selectors(given: Sequence[str] | None) -> list[str] | None:
+    """`--select LLD1,LLD201 --select LLD3` -> all three. An empty text stays, as no rule's."""
+    from lldtool.selectors import split_selectors
+
+    return [one for text in given for one in split_selectors(text) or [text]] if given else None
 
 
 def _outcomes(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import Annotated
 
@@ -27,9 +26,10 @@ from lldtool.cli.options import (
 )
 from lldtool.cli.output import Color, check_writable, emit, use_color, width
 from lldtool.cli.pictures import Plot
-from lldtool.cli.plans import named_plans_of, require_like
+from lldtool.cli.plans import named_plans_of, require_match
 from lldtool.diff import SETTINGS, PlanDiff, diff_plans
 from lldtool.errors import LldtoolError
+from lldtool.selectors import matching_pattern
 
 
 class Format(str, Enum):
@@ -118,14 +118,17 @@ def diff(
     picture = Plot(plot, dark)
     picture.check(output, a.path, b.path)
     plans = named_plans_of([a, b])
+    matched: set[str] | None = None
     if match is not None:
-        require_like(match, [p.name for plan in plans for p in plan.every_parameter])
+        everything = [p for plan in plans for p in plan.every_parameter]
+        require_match(match, everything)
+        matched = {p.name for p in everything if matching_pattern([match], p)}
     ignored = [setting.value for setting in ignore or ()]
     result = diff_plans(
         *plans,
         ignore=ignored,
         rtol=rtol,
-        only=None if match is None else lambda name: fnmatchcase(name, match),
+        only=None if matched is None else matched.__contains__,
     )
     notes = _notes(result, ignored, match=match, rtol=rtol, of_two=not edits)
     if form is Format.table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from fnmatch import fnmatchcase
 from typing import Annotated
 
 import typer
@@ -22,10 +21,11 @@ from lldtool.cli.options import (
     requests,
 )
 from lldtool.cli.output import Color, check_writable, emit, say, use_color, width
-from lldtool.cli.plans import near_name, plan_of
+from lldtool.cli.plans import no_parameter, plan_of
 from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, Plan
 from lldtool.request import Request
+from lldtool.selectors import anywhere, matching_pattern
 from lldtool.source import saved_plan
 
 
@@ -41,7 +41,10 @@ def explain(
     config: ConfigArgument,
     patterns: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATTERN...", help="Globs, or parts of names.", show_default=False),
+        typer.Argument(
+            metavar="PATTERN...", show_default=False,
+            help="Globs or parts of names; type:GLOB for the class of their module.",
+        ),
     ] = None,
     keys: Annotated[
         bool, typer.Option("--keys", help="What each custom key and option does, and if at all.")
@@ -73,7 +76,8 @@ def explain(
         emit(_keys(request, form, colored=colored), output)
         return
     plan = plan_of(request)
-    chosen = [p for p in plan.parameters if any(_is_like(p.name, one) for one in patterns or ())]
+    wanted = [anywhere(pattern) for pattern in patterns or ()]
+    chosen = [p for p in plan.parameters if matching_pattern(wanted, p)]
     if chosen or not patterns:
         emit(_reasons(plan, chosen or None, form, colored=colored), output)
     problems = [problem for one in patterns or () if (problem := _problem(plan, one))]
@@ -115,21 +119,13 @@ def _keys(request: Request, form: Format, *, colored: bool) -> str:
 
 
 def _problem(plan: Plan, pattern: str) -> LldtoolError | None:
-    """Why there is nothing to explain about a pattern; None where some parameter is like it."""
-    if any(_is_like(p.name, pattern) for p in plan.parameters):
+    """Why there is nothing to explain about a pattern; None where it matches some parameter."""
+    wanted = [anywhere(pattern)]
+    if any(matching_pattern(wanted, p) for p in plan.parameters):
         return None
-    if any(_is_like(p.name, pattern) for p in plan.frozen):
+    if any(matching_pattern(wanted, p) for p in plan.frozen):
         return LldtoolError(f"{pattern}: frozen, in no param group", config=plan.config)
-    if any(_is_like(p.name, pattern) for p in plan.left_out):
+    if any(matching_pattern(wanted, p) for p in plan.left_out):
         message = f"{pattern}: the constructor left it out, it is in no param group"
         return LldtoolError(message, config=plan.config)
-    message = f"no parameter's name is like {pattern!r}"
-    hint = near_name(pattern, [p.name for p in plan.every_parameter])
-    return LldtoolError(message, config=plan.config, hint=hint)
-
-
-def _is_like(name: str, pattern: str) -> bool:
-    """A glob over the whole name, or a part of it."""
-    if any(sign in pattern for sign in "*?["):
-        return fnmatchcase(name, pattern)
-    return pattern in name
+    return no_parameter(pattern, [*plan.every_parameter], plan.config)

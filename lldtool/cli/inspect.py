@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -28,9 +27,10 @@ from lldtool.cli.options import (
 )
 from lldtool.cli.output import Color, check_writable, emit, use_color, width, write_whole
 from lldtool.cli.pictures import Plot
-from lldtool.cli.plans import plan_of, require_like
+from lldtool.cli.plans import plan_of, require_match
 from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, Plan, layer_order, plan_to_json
+from lldtool.selectors import matching_pattern
 
 
 class Format(str, Enum):
@@ -137,8 +137,8 @@ def _narrowed(
         kept = [p for p in kept if p.layer_id is not None and str(p.layer_id) in layers]
         chosen.append("layer " + ", ".join(layers))
     if match is not None:
-        require_like(match, [p.name for p in everything], plan.config)
-        kept = [p for p in kept if fnmatchcase(p.name, match)]
+        require_match(match, everything, plan.config)
+        kept = [p for p in kept if matching_pattern([match], p)]
         chosen.append(f"names like {match}")
     if decayed or undecayed:
         trained = (p for p in kept if isinstance(p, Parameter) and p.is_trained)

@@ -32,8 +32,11 @@ CfgOptions = Annotated[
 ]
 Match = Annotated[
     str | None,
-    typer.Option("--match", metavar="GLOB", help="Only these names.", show_default=False),
-]
+    typer.Option(
+        "--match", metavar="GLOB", show_default=False,
+        help="Only parameters whose name matches; type:GLOB for the class of their module.",
+    ),
+]  # fmt: skip
 EpochLength = Annotated[
     int | None,
     typer.Option(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
 from lldtool.errors import LldtoolError
-from lldtool.plan import Plan
+from lldtool.plan import Parameter, Plan, UntrainedParameter
 from lldtool.request import Request
+from lldtool.selectors import anywhere, matching_pattern
 from lldtool.source import saved_plan
 
 
@@ -56,20 +56,27 @@ def named_plans_of(requests: Sequence[Request]) -> list[Plan]:
     ]
 
 
-def require_like(pattern: str, names: Sequence[str], config: str | None = None) -> None:
-    """See to it that some name is like a glob.
+def require_match(
+    pattern: str, parameters: Sequence[Parameter | UntrainedParameter], config: str | None = None
+) -> None:
+    """See to it that a pattern matches some parameter.
 
     Raises:
-        LldtoolError: none is; with the pattern or the name that may have been meant.
+        LldtoolError: it matches none; with the pattern or the name that may have been meant.
     """
-    if any(fnmatchcase(name, pattern) for name in names):
-        return
-    inside = any(pattern in name for name in names)
-    hint = f"did you mean '*{pattern}*'?" if inside else near_name(pattern, names)
-    raise LldtoolError(f"no parameter's name is like {pattern!r}", config=config, hint=hint)
+    if not any(matching_pattern([pattern], p) for p in parameters):
+        raise no_parameter(pattern, parameters, config)
 
 
-def near_name(pattern: str, names: Sequence[str]) -> str | None:
-    """A hint at the parameter whose name is nearest to a pattern that none is like."""
-    near = difflib.get_close_matches(pattern, names, n=1, cutoff=0.4)
-    return f"did you mean {near[0]}?" if near else None
+def no_parameter(
+    pattern: str, parameters: Sequence[Parameter | UntrainedParameter], config: str | None = None
+) -> LldtoolError:
+    """Return the error for a pattern that matches no parameter."""
+    names = [p.name for p in parameters]
+    if any(pattern in name for name in names):
+        hint: str | None = f"did you mean {anywhere(pattern)!r}?"
+    else:
+        classes = {f"type:{p.module_type}" for p in parameters if isinstance(p, Parameter)}
+        near = difflib.get_close_matches(pattern, [*names, *sorted(classes)], n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else None
+    return LldtoolError(f"no parameter's name is like {pattern!r}", config=config, hint=hint)

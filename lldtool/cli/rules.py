@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,11 +34,11 @@ def rule(
 
 def _rule(name: str) -> Rule:
     from lldtool.rules import all_rules
+    from lldtool.selectors import ONE_RULE, did_you_mean, selects, specificity
 
-    known = {key: one for one in all_rules() for key in (one.code, one.name)}
-    found = known.get(name.upper(), known.get(name.lower()))
-    if found is None:
-        near = difflib.get_close_matches(name, [*known, *map(str.lower, known)], n=1)
-        hint = f"did you mean {near[0]}?" if near else "lldtool rules lists them"
-        raise LldtoolError(f"there is no rule {name!r}", hint=hint)
-    return found
+    known = all_rules()
+    found = [rule for rule in known if selects(name, rule)]
+    if specificity(name) == ONE_RULE and found:
+        return found[0]
+    hint = did_you_mean(name, (word for rule in known for word in (rule.code, rule.name)))
+    raise LldtoolError(f"there is no rule {name!r}", hint=hint or "lldtool rules lists them")

@@ -11,6 +11,7 @@ import pkgutil
 
 from lldtool.rules.base import Edit, Found, Rule, Subject
 from lldtool.rules.examples import Example
+from lldtool.selectors import selects
 
 __all__ = ["Edit", "Example", "Found", "Rule", "Subject", "all_rules", "codes_of"]
 
@@ -29,11 +30,5 @@ def all_rules() -> tuple[Rule, ...]:
 
 
 def codes_of(selector: str) -> frozenset[str]:
-    """Return the codes that a code, a prefix of codes, a name or ALL selects, in any case."""
-    word = selector.upper()
-    prefix = word if word.startswith("LLD") else None
-    return frozenset(
-        rule.code
-        for rule in all_rules()
-        if word in ("ALL", rule.name.upper()) or (prefix and rule.code.startswith(prefix))
-    )
+    """Return the codes of the rules that a selector includes."""
+    return frozenset(rule.code for rule in all_rules() if selects(selector, rule))

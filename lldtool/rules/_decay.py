@@ -8,8 +8,9 @@ from functools import partial
 
 from lldtool.findings import Severity
 from lldtool.plan import NO_WEIGHT_DECAY, Parameter
-from lldtool.rules._parameters import covering_keys, grouped_by, is_embedding_name, matches
+from lldtool.rules._parameters import covering_keys, grouped_by, is_embedding_name
 from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, Found, Subject
+from lldtool.selectors import matching_pattern
 from lldtool.text import plural, setting
 
 #: Kind of parameter -> the options that exclude it from weight decay, and what a custom key has in
@@ -38,7 +39,7 @@ def decayed(subject: Subject, kind: str, noun: str) -> Iterator[Found]:
     """
     members = subject.by_kind[kind]
     exempt = (*subject.may_decay, *subject.must_decay)
-    found = [p for p in members if p.weight_decay and p.lr != 0 and not matches(exempt, p)]
+    found = [p for p in members if p.weight_decay and p.lr != 0 and not matching_pattern(exempt, p)]
     severity = None
     if not _is_meant_to_be_excluded(subject, kind, members):
         severity = Severity.warning if subject.decays_by_layer else Severity.info

@@ -8,7 +8,6 @@ import re
 import string
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TypeVar
 
@@ -99,19 +98,6 @@ _KINDS: dict[str, Callable[[Parameter], bool]] = {
 def _sizes(p: Parameter) -> list[int]:
     """The dimensions that are more than 1."""
     return [size for size in p.shape if size != 1]
-
-
-def matches(patterns: Iterable[str], p: Parameter) -> str | None:
-    """The first of the user's patterns that the parameter is like, or None.
-
-    A pattern is a glob of the full name, or `type:` and a glob of the module's class.
-    """
-    for pattern in patterns:
-        is_type = pattern.startswith("type:")
-        text = p.module_type if is_type else p.name
-        if fnmatchcase(text, pattern.removeprefix("type:") if is_type else pattern):
-            return pattern
-    return None
 
 
 def grouped_by(

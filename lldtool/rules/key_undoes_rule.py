@@ -9,9 +9,10 @@ from typing import ClassVar
 from lldtool.findings import Severity
 from lldtool.plan import Parameter
 from lldtool.rules._decay import ways_by_key
-from lldtool.rules._parameters import grouped_by, matches
+from lldtool.rules._parameters import grouped_by
 from lldtool.rules.base import PARAMWISE_CFG, Found, Rule, Subject
 from lldtool.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.selectors import matching_pattern
 from lldtool.text import plural
 
 
@@ -44,7 +45,7 @@ class KeyUndoesRule(Rule):
     def check(self, subject: Subject) -> Iterator[Found]:
         """Yield a finding for each key that gives weight decay to what an option excludes."""
         exempt = (*subject.may_decay, *subject.must_decay)
-        found = [p for p in subject.parameters if _undone(p) and not matches(exempt, p)]
+        found = [p for p in subject.parameters if _undone(p) and not matching_pattern(exempt, p)]
         for (key,), decided in grouped_by(found, _key).items():
             without = subject.effects.undecayed.get(("custom_keys", key))
             parameters = [p for p in decided if without is None or p.name in without]

@@ -9,9 +9,10 @@ from typing import ClassVar
 from lldtool.findings import Severity
 from lldtool.plan import Parameter
 from lldtool.rules._decay import cause, ways_by_key
-from lldtool.rules._parameters import grouped_by, matches
+from lldtool.rules._parameters import grouped_by
 from lldtool.rules.base import Found, Rule, Subject
 from lldtool.rules.examples import LAYER_DECAY, RECIPE, Example
+from lldtool.selectors import matching_pattern
 from lldtool.text import plural
 
 
@@ -64,7 +65,7 @@ must-decay = ["head.fc.weight"]
             broken = [
                 (pattern, p)
                 for p in subject.parameters
-                if bool(p.weight_decay) is is_decayed and (pattern := matches(patterns, p))
+                if bool(p.weight_decay) is is_decayed and (pattern := matching_pattern(patterns, p))
             ]
             for (pattern, *at), pairs in grouped_by(broken, _pattern_and_cause).items():
                 found = [p for _, p in pairs]

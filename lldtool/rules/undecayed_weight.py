@@ -9,9 +9,10 @@ from typing import ClassVar
 from lldtool.findings import Severity
 from lldtool.plan import Parameter
 from lldtool.rules._decay import cause, is_key, ways_by_key
-from lldtool.rules._parameters import grouped_by, is_in_embedding, matches
+from lldtool.rules._parameters import grouped_by, is_in_embedding
 from lldtool.rules.base import Found, Rule, Subject
 from lldtool.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.selectors import matching_pattern
 from lldtool.text import plural, setting
 
 
@@ -51,7 +52,7 @@ class UndecayedWeight(Rule):
             return
         exempt = (*subject.no_decay, *subject.may_decay)
         weights = subject.by_kind["weight"]
-        found = [p for p in weights if _is_undecayed(p) and not matches(exempt, p)]
+        found = [p for p in weights if _is_undecayed(p) and not matching_pattern(exempt, p)]
         for at, parameters in grouped_by(found, cause).items():
             verb = "gets" if len(parameters) == 1 else "get"
             base = setting(subject.plan.optimizer.weight_decay)

@@ -9,12 +9,12 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from lldtool.errors import LldtoolError
+from lldtool.selectors import matches_path
 from lldtool.source import CONFIG_SUFFIXES, packaged_directory, split_package, split_revision
 
 #: What a config has, itself or from a base.
@@ -119,41 +119,6 @@ def stable_name(config: str, root: Path | None) -> str:
     return name if revision is None else f"{name}@{revision}"
 
 
-def matches_any(globs: Iterable[str], name: str, *, is_directory: bool = False) -> bool:
-    """Whether some glob is for a name as `stable_name` has it, or for a directory that it is in.
-
-    As in .gitignore, a glob without a slash is for any part of the name, `*` for what is within a
-    part, `**` for any number of parts, and a slash at the end for directories.
-    """
-    parts = PurePosixPath(name).parts
-    return any(_matches(glob, parts, is_directory) for glob in globs)
-
-
-def _matches(glob: str, parts: Sequence[str], is_directory: bool) -> bool:
-    if glob.endswith("/") and not is_directory:
-        parts = parts[:-1]
-    wanted = [part for part in glob.split("/") if part not in ("", ".")]
-    if "/" not in glob.rstrip("/"):
-        wanted.insert(0, "**")
-    reached = _past_stars({0}, wanted)
-    for part in parts:
-        behind = {
-            i + (wanted[i] != "**") for i in reached - {len(wanted)} if fnmatchcase(part, wanted[i])
-        }
-        reached = _past_stars(behind, wanted)
-        if len(wanted) in reached:
-            return True
-    return False
-
-
-def _past_stars(reached: set[int], wanted: Sequence[str]) -> set[int]:
-    """How many parts of a glob may be behind, where `**` may be for none."""
-    for i, part in enumerate(wanted):
-        if i in reached and part == "**":
-            reached.add(i + 1)
-    return reached
-
-
 def _relative(path: Path, root: Path) -> str:
     """The path from the root, with .. where it is not inside, neither as named nor really."""
     inside = Path(os.path.relpath(path, root))
@@ -219,13 +184,13 @@ def _paths(
             skipped
             or (path.name == "_base_" and not include_base)
             or _text(path / "pyvenv.cfg")  # a virtual environment
-            or matches_any(exclude, name, is_directory=True)
+            or matches_path(exclude, name, is_directory=True)
         )
 
     def takes(path: Path) -> bool:
         name = stable_name(_named(path, folder, argument), root)
-        wanted = matches_any(include, name) if include else True
-        return wanted and not matches_any(exclude, name) and _is_config(path)
+        wanted = matches_path(include, name) if include else True
+        return wanted and not matches_path(exclude, name) and _is_config(path)
 
     for at, folders, files in os.walk(folder):
         folders[:] = [name for name in sorted(folders) if enters(Path(at, name))]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lldtool.findings import Place
+from lldtool.selectors import split_selectors
 from lldtool.source.files import File
 
 
@@ -38,7 +39,7 @@ def suppressions_in(file: File) -> Iterator[Suppression]:
     comments = _comments if file.path.suffix == ".py" else _yaml_comments
     for line, column, comment in comments(file.text):
         for match in _IGNORE.finditer(comment):
-            codes = tuple(code.upper() for code in re.findall(r"[\w-]+", match[1] or ""))
+            codes = split_selectors((match[1] or "").upper())
             start, end = column + match.start() + 1, column + match.end() + 1
             yield Suppression(file.path, line, codes, Place(file.path, line, start, line, end))
 

@@ -94,6 +94,7 @@ def test_what_a_constructor_raises_is_a_finding_and_an_error(cli, configs):
         (["--select", "LLD1,unknown-option"], ["LLD101", "LLD304"]),
         (["--select", "lld101,Unknown-Option"], ["LLD101", "LLD304"]),
         (["--ignore", "LLD3"], ["LLD101"]),
+        (["--ignore", "LLD3, LLD2", "--ignore", "lld4 LLD0,"], ["LLD101"]),
         (["--extend-select", "many-groups"], ["LLD101", "LLD304", "LLD406"]),
     ],
 )
@@ -207,6 +208,9 @@ def test_several_formats_at_once(cli, configs, monkeypatch):
         ("--format", "json=configs/a.py"),
         ("--format", "json=x", "--format", "text=x"),
         ("--select", ""),
+        ("--ignore", ""),
+        ("--extend-select", "LLD1", "--extend-select", " , "),
+        ("--exclude", "!"),
         ("",),
         ("--baseline", "none.json"),
         ("--fail-on", "bad"),

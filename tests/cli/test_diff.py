@@ -194,6 +194,14 @@ def test_match_narrows_the_comparison(cli):
     assert "only names like backbone.layers.3.*" in result.out
 
 
+def test_match_takes_classes_of_modules(cli):
+    both = [cli("diff", VIT, TRAPS, "--match", m, "--format", "json").out
+            for m in ("*.ln*", "type:LayerNorm")]  # fmt: skip
+    by_name, by_class = (json.loads(out) for out in both)
+    assert by_class["compared"] == by_name["compared"]
+    assert by_class["changed"] == by_name["changed"] != []
+
+
 def test_rtol_forgives(cli, tmp_path):
     other = tmp_path / "other.json"
     other.write_text(VIT.read_text().replace('"lr": 0.004,', '"lr": 0.0040001,'))

@@ -19,6 +19,12 @@ def test_a_pattern_is_a_glob(cli):
     assert len(found["parameters"]) == 13
 
 
+def test_a_pattern_takes_classes_of_modules(cli):
+    found = json.loads(cli("explain", VIT, "type:*Norm", "--format", "json").out)
+    assert {"backbone.ln1.weight"} < {p["name"] for p in found["parameters"]}
+    assert all(".ln" in p["name"] for p in found["parameters"])
+
+
 def test_patterns_add_up(cli):
     found = json.loads(cli("explain", VIT, "cls_token", "pos_embed", "--format", "json").out)
     assert [p["name"] for p in found["parameters"]] == ["backbone.cls_token", "backbone.pos_embed"]

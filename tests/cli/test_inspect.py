@@ -52,6 +52,14 @@ def test_match_is_a_glob_over_the_whole_name(cli):
     assert len(found) == 13
 
 
+def test_match_takes_classes_of_modules(cli):
+    every = names(cli("inspect", VIT, "--format", "csv"))
+    norms = names(cli("inspect", VIT, "--match", "type:LayerNorm", "--format", "csv"))
+    assert norms == [name for name in every if ".ln" in name]
+    result = cli("inspect", VIT, "--match", "type:LayerNrm")
+    assert (result.code, "did you mean type:LayerNorm?" in result.err) == (2, True)
+
+
 def test_decayed_and_undecayed_share_out_the_parameters(cli):
     decayed = names(cli("inspect", VIT, "--decayed", "--format", "csv"))
     undecayed = names(cli("inspect", VIT, "--undecayed", "--format", "csv"))

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lldtool.errors import LldtoolError
+from lldtool.selectors import is_path_pattern, matches_path
 from lldtool.source import locate
-from lldtool.source.discovery import discover, matches_any, parse_shard, shard, stable_name
+from lldtool.source.discovery import discover, parse_shard, shard, stable_name
 
 BOTH = "model = dict(type='X')\noptim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))\n"
 MODEL, SCHEDULE = BOTH.splitlines(keepends=True)
@@ -284,18 +285,29 @@ def test_all_configs_of_a_package_are_those_that_train():
         ("**/b/*.py", "a/b/c/x.py", False),
         ("**", "x.py", True),
         ("../o/*", "../o/x.py", True),
+        ("./a", "a/x.py", True),
+        ("./a", "b/a/x.py", False),
+        ("a/.//b/", "a/b/x.py", True),
+        (".", "a/x.py", True),
         ("a/[xy].py", "a/y.py", True),
         ("A", "a/x.py", False),
         ("**/" * 40 + "z", "/".join("a" * 60), False),
     ],
 )
 def test_a_glob_is_for_parts_of_a_name(glob, name, expected):
-    assert matches_any(["none", glob], name) is expected
+    assert matches_path(["none", glob], name) is expected
 
 
 @given(st.text("ab*?[]!-/.\\", max_size=12), st.text("ab/.", max_size=12))
 def test_no_glob_breaks_the_matching(glob, name):
-    assert matches_any([glob], name) in (True, False)
+    if is_path_pattern(glob):
+        assert matches_path([glob], name) in (True, False)
+
+
+def test_the_last_glob_that_matches_decides(tree):
+    tree(dict.fromkeys(("c/old_a.py", "c/old_b.py", "c/x.py", "d/old_b.py"), BOTH))
+    assert found(".", exclude=["old_*", "!/c/old_b.py"]) == ["c/old_b.py", "c/x.py"]
+    assert found(".", include=["c", "!x.py"]) == ["c/old_a.py", "c/old_b.py"]
 
 
 def test_a_name_is_the_same_from_everywhere(tree, monkeypatch):
