@@ -27,6 +27,8 @@ FAKED = ("torchvision", "mmcv._ext", "xtcocotools", "json_tricks", "munkres")
 FAKED += ("mmaction.models.localizers.drn",)  # not in the wheel of mmaction2 1.2.0
 
 
+#: mmpretrain's hooks that set lrs.
+SETTING_LRS = ("SimSiamHook",)
 #: What a config may take of a cautious reference.
 CAUTIOUS_SECONDS, CAUTIOUS_BYTES = 30, 16 << 30
 
@@ -133,6 +135,7 @@ def built(path):
 
 def schedule(path, epoch_length):
     from mmengine.hooks import ParamSchedulerHook
+    from mmengine.registry import HOOKS
     from mmengine.runner import BaseLoop, Runner
 
     class Loop(BaseLoop):
@@ -153,8 +156,14 @@ def schedule(path, epoch_length):
         configured = config.get("param_scheduler", None)
         runner.param_schedulers = configured and runner.build_param_scheduler(configured)
         hook, groups = ParamSchedulerHook(), wrapper.optimizer.param_groups
+        custom = config.get("custom_hooks", None) or ()
+        setting = [HOOKS.build(one) for one in custom if one.get("type") in SETTING_LRS]
         lrs = [array.array("d") for _ in groups]
         for step in range(iters):
+            for one in setting:
+                if step == 0 or ("max_iters" not in config.train_cfg and step % epoch_length == 0):
+                    one.before_train_epoch(runner)
+                one.before_train_iter(runner, step)
             for column, group in zip(lrs, groups, strict=True):
                 column.append(group["lr"])
             hook.after_train_iter(runner, step)
