@@ -1,8 +1,8 @@
 """The configs of the installed mmpretrain that are measured."""
 
-from lldtool.source import locate
-from lldtool.source.discovery import discover
-from lldtool.source.places import Sources
+from lldtool.config import locate
+from lldtool.config.discovery import discover
+from lldtool.config.locations import Sources
 
 CONSTRUCTOR = "LearningRateDecayOptimWrapperConstructor"
 VIT_S = "mmpretrain::deit/deit-small_4xb256_in1k.py"

@@ -12,18 +12,19 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from lldtool.diff import PlanDiff, diff_plans
+    from lldtool.analysis.diff import PlanDiff, diff_plans
+    from lldtool.config.location import Location
+    from lldtool.config.request import Request
     from lldtool.errors import LldtoolError
-    from lldtool.findings import Finding, Place, Severity
+    from lldtool.lint.diagnostics import Finding, Severity
     from lldtool.plan import Layer, Parameter, Plan, Reason, Reasons, load_plan
-    from lldtool.request import Request
 
 __all__ = [
     "Finding",
     "Layer",
     "LldtoolError",
+    "Location",
     "Parameter",
-    "Place",
     "Plan",
     "PlanDiff",
     "Reason",
@@ -36,9 +37,10 @@ __all__ = [
 ]
 #: The modules of the names above.
 _MODULES = {
-    "lldtool.diff": ("PlanDiff", "diff_plans"),
+    "lldtool.analysis.diff": ("PlanDiff", "diff_plans"),
+    "lldtool.config.location": ("Location",),
     "lldtool.errors": ("LldtoolError",),
-    "lldtool.findings": ("Finding", "Place", "Severity"),
+    "lldtool.lint.diagnostics": ("Finding", "Severity"),
     "lldtool.plan": ("Layer", "Parameter", "Plan", "Reason", "Reasons", "load_plan"),
 }
 
@@ -78,6 +80,7 @@ def dry_run(
         world_size=world_size,
         allow_network=allow_network,
     )
+    _show_plans_in_notebooks()
     return run(request)
 
 
@@ -109,12 +112,12 @@ def check(
     from dataclasses import replace
     from pathlib import Path
 
-    from lldtool.checking import check_config, check_plan, report_of
+    from lldtool.config import saved_plan
     from lldtool.errors import LldtoolError
-    from lldtool.findings import Severity, Status
+    from lldtool.lint.diagnostics import Severity, Status
+    from lldtool.lint.engine import check_config, check_plan, report_of
+    from lldtool.lint.policy import load_policy
     from lldtool.plan import Plan
-    from lldtool.policy import load_policy
-    from lldtool.source import saved_plan
 
     if fail_on is not None and fail_on not in {one.value for one in Severity}:
         raise LldtoolError(f"fail_on is {fail_on!r}, and not error, warning or info")
@@ -138,11 +141,23 @@ def check(
 
 
 def _request(config: str | Path) -> Request:
-    from lldtool.request import Request
-    from lldtool.source import locate
+    from lldtool.config import locate
+    from lldtool.config.request import Request
 
     found = locate(str(config))
     return Request(path=found.path, name=str(config), checkout=found.checkout)
+
+
+def _show_plans_in_notebooks() -> None:
+    """Have Jupyter show a plan as the table that `lldtool inspect` prints."""
+    from lldtool.plan import Plan
+
+    def plan_html(plan: Plan) -> str:
+        from lldtool.output.report import plan_html
+
+        return plan_html(plan)
+
+    Plan._repr_html_ = plan_html  # type: ignore[attr-defined]
 
 
 def __getattr__(name: str) -> object:
@@ -154,6 +169,7 @@ def __getattr__(name: str) -> object:
         if name in names:
             import importlib
 
+            _show_plans_in_notebooks()
             return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module 'lldtool' has no attribute {name!r}")
 

@@ -22,12 +22,12 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, OPTIMIZERS
 
-from lldtool.diff import PlanDiff, diff_plans
+from lldtool.analysis.diff import PlanDiff, diff_plans
 from lldtool.dryrun.running import plan_of_runner, replaced_lrs
 from lldtool.errors import LldtoolError
+from lldtool.output.diff_table import diff_text
+from lldtool.output.words import summary
 from lldtool.plan import LayerId, Plan, load_plan
-from lldtool.render.diff import diff_text
-from lldtool.render.words import summary
 from lldtool.text import plural, setting
 
 #: Columns of the diff in the log.

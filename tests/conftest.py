@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from lldtool.cli import main
+from lldtool.config import locate
 from lldtool.plan import (
     Constructor,
     Model,
@@ -25,7 +26,6 @@ from lldtool.plan import (
     Plan,
     UntrainedParameter,
 )
-from lldtool.source import locate
 
 # A shell that runs the tests in the background ignores Ctrl-C, and so would all that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -2,7 +2,7 @@
 
 import re
 
-from lldtool.source.places import Sources
+from lldtool.config.locations import Sources
 
 WHERE = re.compile(r"# in (?P<inside>.*?)(?:, (?P<what>instead of|delete) (?P<old>'.*'))?")
 

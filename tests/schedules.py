@@ -4,7 +4,7 @@ import math
 
 from conftest import make_parameter, make_plan
 
-from lldtool.schedule import Course, Schedule, Stage
+from lldtool.analysis.lr_curves import Course, Schedule, Stage
 
 EPOCHS, LENGTH, WARM_UP, FLOOR = 10, 10, 20, 1e-4
 

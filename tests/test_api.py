@@ -6,12 +6,12 @@ import pytest
 from conftest import TINY_VIT
 
 import lldtool
-from lldtool.checking import survey
-from lldtool.policy import Policy
-from lldtool.request import Request
-from lldtool.schedule import Length
+from lldtool.analysis.lr_curves import Length
+from lldtool.config.request import Request
+from lldtool.lint.engine import survey
+from lldtool.lint.policy import Policy
 
-PLAN = "tests/render/plans/vit-base_layer-decay.json"
+PLAN = "tests/output/plans/vit-base_layer-decay.json"
 DECAYED = TINY_VIT.replace(
     "layer_decay_rate=0.75",
     "layer_decay_rate=0.75, norm_decay_mult=0.0, custom_keys={'head.fc.bias': dict(decay_mult=0.)}",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lldtool.backbones import backbones_of
+from lldtool.plan.backbones import backbones_of
 
 
 def blocks(sequence, number=3):

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from lldtool.diff import diff_plans
-from lldtool.fixes import judge
-from lldtool.keys import keys_of
+from lldtool.analysis.diff import diff_plans
+from lldtool.analysis.keys import keys_of
+from lldtool.lint.fixes import judge
+from lldtool.lint.policy import Policy
+from lldtool.lint.rules import all_rules
+from lldtool.output.comparison import Comparison, comparison_text
+from lldtool.output.diff_table import diff_text
+from lldtool.output.explanation import explanation_text, keys_text
+from lldtool.output.terminal import plan_text
 from lldtool.plan import Constructor, Reason, Reasons, load_plan
-from lldtool.policy import Policy
-from lldtool.render.compare import Comparison, comparison_text
-from lldtool.render.diff import diff_text
-from lldtool.render.explain import explanation_text, keys_text
-from lldtool.render.terminal import plan_text
-from lldtool.rules import all_rules
 
-SAVED = load_plan(Path(__file__).parent / "render/plans/vit-base_layer-decay.json")
+SAVED = load_plan(Path(__file__).parent / "output/plans/vit-base_layer-decay.json")
 BLOCK = [p for p in SAVED.parameters if p.name.startswith("backbone.layers.1.")]
 OTHERS = [p for p in SAVED.parameters if ".layers." not in p.name]
 #: Numbers of blocks, of 12 parameters each.

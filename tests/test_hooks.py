@@ -18,12 +18,12 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import lldtool
+from lldtool.analysis.lr_curves import Length
+from lldtool.config.request import Request
 from lldtool.dryrun.running import plan_of_runner
-from lldtool.dryrun.schedule import dry_run_schedule
+from lldtool.dryrun.stepping import dry_run_schedule
 from lldtool.hooks import LayerLrHook, PlanGuardHook
 from lldtool.plan import plan_to_json
-from lldtool.request import Request
-from lldtool.schedule import Length
 
 SCHEDULE = """
 train_cfg = dict(by_epoch=True, max_epochs=2)

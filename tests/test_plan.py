@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import floats, plans
 
-from lldtool.diff import diff_plans
+from lldtool.analysis.diff import diff_plans
+from lldtool.analysis.keys import keys_of
 from lldtool.errors import LldtoolError
-from lldtool.keys import keys_of
+from lldtool.output.diff_formats import diff_json
+from lldtool.output.explanation import explanation_json, keys_json
 from lldtool.plan import (
     Constructor,
     Optimizer,
@@ -21,8 +23,6 @@ from lldtool.plan import (
     plan_from_json,
     plan_to_json,
 )
-from lldtool.render.diff_formats import diff_json
-from lldtool.render.explain import explanation_json, keys_json
 
 
 @given(plans)

@@ -9,9 +9,9 @@ from pathlib import Path
 from configs import VIT_H, path_of
 from measure import IMPORT_TORCH, Part, Sample, lldtool
 
-from lldtool.dryrun.schedule import dry_run_schedule
-from lldtool.request import Request
-from lldtool.schedule import Length
+from lldtool.analysis.lr_curves import Length
+from lldtool.config.request import Request
+from lldtool.dryrun.stepping import dry_run_schedule
 
 #: Iterations an epoch of ImageNet with the config's batch size on 8 GPUs.
 EPOCH_LENGTH = 1251

@@ -9,7 +9,7 @@ from measure import Part, lldtool
 
 from lldtool.plan import load_plan, plan_to_json
 
-SAVED = Path(__file__).parents[2] / "tests/render/plans/vit-base_layer-decay.json"
+SAVED = Path(__file__).parents[2] / "tests/output/plans/vit-base_layer-decay.json"
 #: Numbers of parameters.
 SIZES = (1_000, 10_000, 50_000)
 DEPTH = 52

@@ -14,16 +14,16 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lldtool.cli.check import check
-from lldtool.cli.compare import compare
-from lldtool.cli.diff import diff
-from lldtool.cli.explain import explain
-from lldtool.cli.inspect import inspect
+from lldtool.cli.commands.check import check
+from lldtool.cli.commands.compare import compare
+from lldtool.cli.commands.diff import diff
+from lldtool.cli.commands.explain import explain
+from lldtool.cli.commands.inspect import inspect
+from lldtool.cli.commands.report import report
+from lldtool.cli.commands.rules import rule, rules
+from lldtool.cli.commands.schedule import schedule
+from lldtool.cli.commands.watch import watch
 from lldtool.cli.output import say
-from lldtool.cli.report import report
-from lldtool.cli.rules import rule, rules
-from lldtool.cli.schedule import schedule
-from lldtool.cli.watch import watch
 from lldtool.errors import LldtoolError, text_of
 from lldtool.signals import ENDING
 from lldtool.versions import lldtool_version, package_versions

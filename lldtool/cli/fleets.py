@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from lldtool.cli.progress import Bar
+from lldtool.config import saved_plan
+from lldtool.config.request import Request
 from lldtool.errors import LldtoolError, text_of
-from lldtool.request import Request
-from lldtool.source import saved_plan
 
 if TYPE_CHECKING:
+    from lldtool.lint.policy import Policy
     from lldtool.plan import Plan
-    from lldtool.policy import Policy
 
 Result = TypeVar("Result")
 Task = Callable[[Request], Result]
@@ -114,7 +114,7 @@ def _executor(
     dask: Cluster | None, jobs: int, timeout: float
 ) -> Iterator[Callable[[Task[Result], Request], Future[Result]]]:
     """A function that has a task called with a request, in a process of its own."""
-    from lldtool.dryrun.fleet import Fleet, dask_executor, in_worker
+    from lldtool.workers.pool import Fleet, dask_executor, in_worker
 
     if dask is None:
         with Fleet(jobs, timeout) as fleet:

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from lldtool.analysis.lr_curves import Length
 from lldtool.cli.output import Color
-from lldtool.request import Request
-from lldtool.schedule import Length
-from lldtool.source import locate
+from lldtool.config import locate
+from lldtool.config.request import Request
 
 ConfigArgument = Annotated[
     str,

@@ -6,11 +6,11 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lldtool.config import saved_plan
+from lldtool.config.request import Request
+from lldtool.config.selectors import anywhere, matching_pattern
 from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, Plan, UntrainedParameter
-from lldtool.request import Request
-from lldtool.selectors import anywhere, matching_pattern
-from lldtool.source import saved_plan
 
 
 def plan_of(request: Request) -> Plan:

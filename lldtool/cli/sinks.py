@@ -14,7 +14,7 @@ from lldtool.cli.output import Color, say, use_color, width
 from lldtool.errors import LldtoolError
 
 if TYPE_CHECKING:
-    from lldtool.findings import Report
+    from lldtool.lint.diagnostics import Report
 
 #: What GitHub takes of a step's summary, in bytes.
 _GITHUB_SUMMARY = 1024 * 1024
@@ -33,10 +33,10 @@ class Format(str, Enum):
 
 #: Imported when they are asked for.
 _WRITERS = {
-    Format.json: ("lldtool.render.findings.as_json", "report_json"),
-    Format.github: ("lldtool.render.findings.github", "report_github"),
-    Format.junit: ("lldtool.render.findings.junit", "report_junit"),
-    Format.markdown: ("lldtool.render.findings.markdown", "report_markdown"),
+    Format.json: ("lldtool.output.diagnostics.as_json", "report_json"),
+    Format.github: ("lldtool.output.diagnostics.github", "report_github"),
+    Format.junit: ("lldtool.output.diagnostics.junit", "report_junit"),
+    Format.markdown: ("lldtool.output.diagnostics.markdown", "report_markdown"),
 }
 
 
@@ -79,12 +79,12 @@ def sinks(formats: Sequence[str], output: Path | None) -> list[Sink]:
 def rendered(report: Report, sink: Sink, color: Color) -> str:
     """The report in a sink's form."""
     if sink.form is Format.text:
-        from lldtool.render.findings.text import report_text
+        from lldtool.output.diagnostics.text import report_text
 
         return report_text(report, width=width(), color=use_color(color, sink.file))
     if sink.form is Format.sarif:
-        from lldtool.render.findings.sarif import report_sarif
-        from lldtool.rules import all_rules
+        from lldtool.lint.rules import all_rules
+        from lldtool.output.diagnostics.sarif import report_sarif
 
         return report_sarif(report, all_rules())
     module, function = _WRITERS[sink.form]
@@ -97,7 +97,7 @@ def append_github_summary(report: Report, to: Sequence[Sink]) -> None:
     file = os.environ.get("GITHUB_STEP_SUMMARY")
     if not file or all(sink.form is not Format.github for sink in to):
         return
-    from lldtool.render.findings.markdown import report_markdown
+    from lldtool.output.diagnostics.markdown import report_markdown
 
     try:
         with Path(file).open("a", encoding="utf-8", errors="backslashreplace") as summary:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lldtool.analysis.keys import Key
+from lldtool.config.request import Request
 from lldtool.dryrun.session import run
-from lldtool.keys import Key
 from lldtool.plan import Plan
-from lldtool.request import Request
 
 
 def dry_run(request: Request) -> Plan:
@@ -40,6 +40,6 @@ def dry_run_keys(request: Request) -> tuple[Plan, list[Key]]:
 
 
 def _plan_and_keys(request: Request) -> tuple[Plan, list[Key]]:
-    from lldtool.dryrun.without import plan_and_keys
+    from lldtool.dryrun.key_effects import plan_and_keys
 
     return plan_and_keys(request)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
+from lldtool.dryrun.environment import NetworkBlockedError, reached_for, silenced
 from lldtool.dryrun.registries import chain
-from lldtool.dryrun.surroundings import NetworkBlockedError, reached_for, silenced
 from lldtool.text import quoted
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lldtool.dryrun.config_files import NotPlainDataError, reading
+from lldtool.dryrun.environment import ProcessExit
 from lldtool.dryrun.registries import chain, describe, type_name
-from lldtool.dryrun.surroundings import ProcessExit
 from lldtool.errors import LldtoolError, text_of
 from lldtool.plan import Optimizer
 

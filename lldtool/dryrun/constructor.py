@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
+from lldtool.dryrun.environment import silenced
 from lldtool.dryrun.options_read import WatchedOptions
 from lldtool.dryrun.outside import needed
 from lldtool.dryrun.registries import (
@@ -25,7 +26,6 @@ from lldtool.dryrun.registries import (
     unknown_type,
 )
 from lldtool.dryrun.runners import Build
-from lldtool.dryrun.surroundings import silenced
 from lldtool.errors import ConstructorError, Culprit, LldtoolError, text_of
 
 #: Names of optimizers that exist once a package is installed -> the package.

@@ -15,10 +15,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lldtool.analysis.option_names import KNOWN_OPTIONS, near
+from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit, key_in
 from lldtool.dryrun.registries import describe, type_name
 from lldtool.errors import Culprit, text_of
-from lldtool.rules._options import KNOWN_OPTIONS, near
-from lldtool.rules.base import DELETE, PARAMWISE_CFG, Edit, key_in
 from lldtool.text import quoted
 
 #: Runs the constructor with another `optim_wrapper`; what it raised then, or None.

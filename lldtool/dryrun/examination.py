@@ -9,16 +9,16 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
+from lldtool.analysis.keys import Effects
+from lldtool.analysis.lr_curves import Length, Schedule
+from lldtool.config.edit import Edit
+from lldtool.config.request import Request
 from lldtool.dryrun.files_read import noting_files
-from lldtool.dryrun.schedule import schedule_of
+from lldtool.dryrun.key_effects import effects_of
 from lldtool.dryrun.session import run
+from lldtool.dryrun.stepping import schedule_of
 from lldtool.dryrun.training import Training, start_of_training
-from lldtool.dryrun.without import effects_of
-from lldtool.keys import Effects
 from lldtool.plan import Plan
-from lldtool.request import Request
-from lldtool.rules.base import Edit
-from lldtool.schedule import Length, Schedule
 
 Result = TypeVar("Result")
 #: The parts of a config that `Examination.edited` can change.

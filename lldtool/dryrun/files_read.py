@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lldtool.config import CONFIG_SUFFIXES
+from lldtool.config.request import Request
 from lldtool.dryrun.importers import LIBRARIES
 from lldtool.errors import LldtoolError
-from lldtool.request import Request
-from lldtool.source import CONFIG_SUFFIXES
 
 Result = TypeVar("Result")
 #: Where no file of the user's own is.

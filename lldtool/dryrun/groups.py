@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from lldtool.backbones import backbones_of
 from lldtool.dryrun.model import is_lazy
 from lldtool.dryrun.registries import type_name
 from lldtool.errors import LldtoolError
 from lldtool.plan import LayerId, Model, Parameter, UntrainedParameter
+from lldtool.plan.backbones import backbones_of
 
 #: The settings, and what a group holds beside them: how constructors name and number their groups.
 _NO_EXTRAS = {

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, BinaryIO, TypeVar
 
+from lldtool.dryrun.environment import reached_for
 from lldtool.dryrun.imports import stand_ins
-from lldtool.dryrun.surroundings import reached_for
 from lldtool.errors import LldtoolError
 
 Result = TypeVar("Result")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
+from lldtool.config.request import Request
 from lldtool.dryrun import torch_parts
 from lldtool.dryrun.config import delete_hint
 from lldtool.dryrun.importers import importing_frames
@@ -18,7 +19,6 @@ from lldtool.dryrun.registries import chain, describe, needs_package, type_name,
 from lldtool.dryrun.scaling import part
 from lldtool.dryrun.values import UninitialisedReads
 from lldtool.errors import LldtoolError
-from lldtool.request import Request
 
 #: Tensors up to this many elements are initialised all the same: code that builds a model may
 #: read a scalar back, and they cost nothing.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lldtool.dryrun.schedule import schedule_of
+from lldtool.dryrun.stepping import schedule_of
 from lldtool.dryrun.train_loop import assumed_length, train_loop
 from lldtool.dryrun.training import Training
 from lldtool.plan import Plan

@@ -6,9 +6,9 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+from lldtool.config.request import Request
 from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter
-from lldtool.request import Request
 from lldtool.text import quoted
 
 

@@ -12,14 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from lldtool.config.request import Request
 from lldtool.dryrun import package_lookup, torch_parts
-from lldtool.dryrun.explain import tracers
+from lldtool.dryrun.environment import NetworkBlockedError, shielded
 from lldtool.dryrun.imports import StandInUsed, real_imports_wanted, stand_ins
 from lldtool.dryrun.registries import chain
-from lldtool.dryrun.surroundings import NetworkBlockedError, shielded
+from lldtool.dryrun.tracing import tracers
 from lldtool.dryrun.values import ValuesNeeded
 from lldtool.errors import LldtoolError
-from lldtool.request import Request
 from lldtool.versions import installed_version, lldtool_version, package_versions
 
 Result = TypeVar("Result")

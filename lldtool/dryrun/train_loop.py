@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lldtool.analysis.lr_curves import Length
+from lldtool.config.request import Request
 from lldtool.dryrun.registries import class_named, type_name
 from lldtool.dryrun.scaling import part, train_batch_size
 from lldtool.errors import LldtoolError
-from lldtool.request import Request
-from lldtool.schedule import Length
 from lldtool.text import plural, quoted
 
 #: As much as mmengine takes for the end of all trainings.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lldtool.config.request import Checkout, Request
 from lldtool.dryrun import config as configs
 from lldtool.dryrun import constructor, package_lookup
 from lldtool.dryrun import model as models
@@ -22,7 +23,7 @@ from lldtool.dryrun.construction import (
     leaves_nothing_behind,
 )
 from lldtool.dryrun.edits import apply_edits, apply_overrides
-from lldtool.dryrun.explain import with_reasons
+from lldtool.dryrun.environment import in_tree, reached_for, silenced
 from lldtool.dryrun.groups import model_header, plain
 from lldtool.dryrun.importers import user_modules
 from lldtool.dryrun.imports import stand_ins
@@ -32,7 +33,7 @@ from lldtool.dryrun.proof import Inputs, Run, proven, settings_of
 from lldtool.dryrun.registries import import_scope, type_name
 from lldtool.dryrun.runners import unfollowed
 from lldtool.dryrun.scaling import auto_scale, part, scaled
-from lldtool.dryrun.surroundings import in_tree, reached_for, silenced
+from lldtool.dryrun.tracing import with_reasons
 from lldtool.dryrun.traits import traits_of
 from lldtool.dryrun.values import UninitialisedReads, ValuesNeeded
 from lldtool.errors import LldtoolError, translated
@@ -45,7 +46,6 @@ from lldtool.plan import (
     Plan,
     UntrainedParameter,
 )
-from lldtool.request import Checkout, Request
 from lldtool.text import quoted
 from lldtool.versions import lldtool_version, package_versions
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
+from lldtool.dryrun.environment import silenced
 from lldtool.dryrun.model import Untouched, ValueRead
-from lldtool.dryrun.surroundings import silenced
 from lldtool.plan import (
     FROZEN,
     FROZEN_BY_INIT_WEIGHTS,

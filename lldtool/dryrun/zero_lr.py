@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lldtool.config.request import Request
 from lldtool.dryrun.param_schedulers import (
     after_step,
     build_schedulers,
@@ -15,7 +16,6 @@ from lldtool.dryrun.param_schedulers import (
 )
 from lldtool.dryrun.train_loop import assumed_length, train_loop
 from lldtool.errors import LldtoolError, translated
-from lldtool.request import Request
 
 #: Options of mmengine's schedulers that are absolute values; all others multiply what is there.
 _ABSOLUTE = ("eta_max", "eta_min", "min_value")

@@ -6,9 +6,9 @@ import pytest
 from conftest import ROOT, SAMPLES
 
 import lldtool
-from lldtool.cli.compare import swept
+from lldtool.cli.commands.compare import swept
 from lldtool.errors import LldtoolError
-from lldtool.render.compare import letters
+from lldtool.output.comparison import letters
 
 VIT = ROOT / "tests" / "render" / "plans" / "vit-base_layer-decay.json"
 TRAPS = VIT.with_name("traps.json")

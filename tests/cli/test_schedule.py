@@ -7,7 +7,7 @@ from conftest import ROOT, SAMPLES
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((ROOT / "tests/render/plans/resnet50.json",), "a saved plan has no schedulers to step"),
+        ((ROOT / "tests/output/plans/resnet50.json",), "a saved plan has no schedulers to step"),
         ((SAMPLES / "resnet50.py", "--at", "0,x"), "--at 0,x: expected numbers with commas"),
         ((SAMPLES / "resnet50.py", "--at", "9" * 5000), "expected numbers with commas"),
         (

@@ -283,7 +283,7 @@ def test_keys_scroll_what_is_longer_than_the_terminal(watched):
 
 
 def test_a_saved_plan_is_watched_too(tmp_path):
-    plan = (ROOT / "tests/render/plans/vit-base_layer-decay.json").read_text()
+    plan = (ROOT / "tests/output/plans/vit-base_layer-decay.json").read_text()
     (tmp_path / "plan.json").write_text(plan)
     terminal = Terminal("watch", "plan.json", cwd=tmp_path)
     try:

@@ -8,13 +8,13 @@ import pytest
 from conftest import lldtool_process, reference, settings
 
 import lldtool
+from lldtool.analysis.lr_curves import Length
+from lldtool.config.request import Request
 from lldtool.dryrun import dry_run_keys
-from lldtool.dryrun.schedule import dry_run_schedule
 from lldtool.dryrun.session import in_fresh_process
 from lldtool.dryrun.several import plan, plans
+from lldtool.dryrun.stepping import dry_run_schedule
 from lldtool.errors import LldtoolError
-from lldtool.request import Request
-from lldtool.schedule import Length
 
 #: Those that go by values of the parameters, or by random numbers.
 BY_VALUE = [

@@ -4,9 +4,9 @@ import pytest
 from conftest import TINY_VIT
 from pasting import pasted
 
-from lldtool.checking import check_config
-from lldtool.policy import Policy
-from lldtool.request import Request
+from lldtool.config.request import Request
+from lldtool.lint.engine import check_config
+from lldtool.lint.policy import Policy
 
 #: A constructor as mmdet's and mmseg's, which need `decay_rate`.
 OWN = """

@@ -8,12 +8,12 @@ import pytest
 from conftest import SAMPLES, layer_decay_configs, make_parameter, unexplained
 
 import lldtool
+from lldtool.config.request import Request
 from lldtool.dryrun import dry_run_keys, explain
-from lldtool.dryrun.explain import Setup, Trace, traced, with_reasons
 from lldtool.dryrun.tracers import merging
 from lldtool.dryrun.tracers import mmengine as default
+from lldtool.dryrun.tracing import Setup, Trace, traced, with_reasons
 from lldtool.plan import Reason, Reasons
-from lldtool.request import Request
 
 
 @pytest.mark.parametrize("name", layer_decay_configs())

@@ -6,10 +6,10 @@ from mmengine.hooks import Hook
 from runners import runner_of
 
 import lldtool
-from lldtool.dryrun.schedule import dry_run_schedule
+from lldtool.analysis.lr_curves import Length
+from lldtool.config.request import Request
+from lldtool.dryrun.stepping import dry_run_schedule
 from lldtool.errors import LldtoolError
-from lldtool.request import Request
-from lldtool.schedule import Length
 from tests.conftest import TINY_VIT
 
 MODULE = """

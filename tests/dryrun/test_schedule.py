@@ -12,9 +12,9 @@ from mmengine.hooks import Hook
 from runners import runner_of, two_optimizers
 
 import lldtool
-from lldtool.dryrun.schedule import dry_run_schedule
-from lldtool.request import Request
-from lldtool.schedule import Length
+from lldtool.analysis.lr_curves import Length
+from lldtool.config.request import Request
+from lldtool.dryrun.stepping import dry_run_schedule
 from tests.conftest import ROOT, TINY_VIT
 
 COSINE = """

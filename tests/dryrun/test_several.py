@@ -10,9 +10,9 @@ import pytest
 from conftest import ROOT, SAMPLES, TINY_VIT, lldtool_process, settings
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
+from lldtool.config import locate
+from lldtool.config.request import Request
 from lldtool.dryrun import dry_runs, model
-from lldtool.request import Request
-from lldtool.source import locate
 
 RATE = "optim_wrapper.paramwise_cfg.layer_decay_rate"
 
@@ -162,7 +162,7 @@ def test_what_one_config_does_does_not_work_on_another(write, meddling):
         "from pathlib import Path\n"
         "from lldtool.dryrun import dry_runs\n"
         "from lldtool.plan import plan_to_json\n"
-        "from lldtool.request import Request\n"
+        "from lldtool.config.request import Request\n"
         "requests = [Request(Path(p), p, own_process=True) for p in sys.argv[1:]]\n"
         "print(json.dumps([json.loads(plan_to_json(p)) for p in dry_runs(requests)]))"
     )

@@ -346,7 +346,9 @@ def test_a_signal_takes_the_tree_of_a_revision_away(number, project, monkeypatch
     assert not [*(project / "tmp").glob("lldtool-*")]
 
 
-@pytest.mark.parametrize("module", ["dataclasses", "lldtool.plan", "typer", "lldtool.cli.check"])
+@pytest.mark.parametrize(
+    "module", ["dataclasses", "lldtool.plan", "typer", "lldtool.cli.commands.check"]
+)
 def test_ctrl_c_during_the_imports_is_quiet(module, project):
     """Sent by what Python asks for each module first, as soon as lldtool itself runs."""
     (project / "sitecustomize.py").write_text(f"""

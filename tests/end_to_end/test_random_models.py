@@ -12,9 +12,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from lldtool.config.request import Request
 from lldtool.dryrun.training import Training
 from lldtool.errors import LldtoolError
-from lldtool.request import Request
 
 # Names that contain each other, and that keys will contain.
 NAMES = ["a", "ab", "abc", "norm", "bias", "head", "conv_offset", "n"]

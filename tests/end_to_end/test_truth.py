@@ -4,7 +4,7 @@ import pytest
 from conftest import SAMPLES, layer_decay_configs, reference, settings
 
 import lldtool
-from lldtool.source import locate
+from lldtool.config import locate
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,9 @@ def test_initialisation_changes_no_setting(sample_reference):
     "name", ["swin-tiny.py", "resnet50_lr-mult.py", "vit-small_pure-python.py"]
 )
 def test_real_imports_give_the_same_plan(name):
+    from lldtool.config.request import Request
     from lldtool.dryrun.session import start_over
     from lldtool.dryrun.several import plan
-    from lldtool.request import Request
 
     path = SAMPLES / name
     real = start_over(plan, Request(path, str(path)))

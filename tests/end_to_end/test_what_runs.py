@@ -203,7 +203,7 @@ def _revision(inputs):
 
 @runs_of("the repository of a `config.py@revision`")
 def _repository(inputs):
-    """`tests/source/test_git_traps.py` has a test of each."""
+    """`tests/config/test_git_traps.py` has a test of each."""
     repository(inputs)
     program = inputs.folder / "program"
     program.write_text(f"#!/bin/sh\ntouch '{inputs.folder / 'ran-program'}'\ncat\n")

@@ -3,17 +3,17 @@
 import contextlib
 import io
 
-from lldtool.checking import check_config, report_of
 from lldtool.cli import main
-from lldtool.policy import Policy
-from lldtool.render.findings.as_json import report_json
-from lldtool.render.findings.github import report_github
-from lldtool.render.findings.junit import report_junit
-from lldtool.render.findings.markdown import report_markdown
-from lldtool.render.findings.sarif import report_sarif
-from lldtool.render.findings.text import report_text
-from lldtool.request import Request
-from lldtool.rules import all_rules
+from lldtool.config.request import Request
+from lldtool.lint.engine import check_config, report_of
+from lldtool.lint.policy import Policy
+from lldtool.lint.rules import all_rules
+from lldtool.output.diagnostics.as_json import report_json
+from lldtool.output.diagnostics.github import report_github
+from lldtool.output.diagnostics.junit import report_junit
+from lldtool.output.diagnostics.markdown import report_markdown
+from lldtool.output.diagnostics.sarif import report_sarif
+from lldtool.output.diagnostics.text import report_text
 
 
 def run(arguments):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from conftest import SAMPLES, layer_decay_configs
 
-from lldtool.source import locate
+from lldtool.config import locate
 
 #: What of a config decides its optimizer.
 KEPT = ("default_scope", "model", "optim_wrapper", "param_scheduler", "train_cfg")

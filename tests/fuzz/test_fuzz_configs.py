@@ -15,9 +15,9 @@ from conftest import REFERENCE, settings
 from fuzz import commands
 from fuzz.mutations import configs
 
-from lldtool.dryrun.fleet import Fleet
 from lldtool.errors import LldtoolError
 from lldtool.plan import plan_from_json
+from lldtool.workers.pool import Fleet
 
 SEED = os.environ.get("LLDTOOL_FUZZ_SEED", "1")
 #: Seconds that a command may take.

@@ -8,8 +8,8 @@ from fuzz.sweeps import NUMBERS, sweep
 from hypothesis import strategies as st
 from strategies import HOSTILE
 
+from lldtool.config import git, locate
 from lldtool.errors import LldtoolError
-from lldtool.source import git, locate
 
 CONFIG = "config.py"
 REGULAR, EXECUTABLE, LINK, FOLDER, SUBMODULE = b"100644", b"100755", b"120000", b"40000", b"160000"

@@ -11,7 +11,7 @@ from fuzz.sweeps import NUMBERS, fine, sweep
 from hypothesis import strategies as st
 from strategies import json_values
 
-SAVED = sorted((ROOT / "tests/render/plans").glob("*.json"))
+SAVED = sorted((ROOT / "tests/output/plans").glob("*.json"))
 #: What is done with one; whether by name or by file, each reads it anew.
 COMMANDS = [
     ("inspect",), ("inspect", "--params", "--format", "markdown"), ("inspect", "--format", "csv"),

@@ -10,7 +10,7 @@ from fuzz.sweeps import NUMBERS, fine, sweep
 from hypothesis import strategies as st
 from strategies import HOSTILE, json_values
 
-from lldtool.settings import settings_schema
+from lldtool.lint.settings import settings_schema
 
 PLAN = ROOT / "tests" / "render" / "plans" / "traps.json"
 EXAMPLES = {key: entry["examples"][0] for key, entry in settings_schema()["properties"].items()}

@@ -11,12 +11,12 @@ from collections import Counter
 import pytest
 from conftest import ROOT, reference, settings
 
+from lldtool.analysis.lr_curves import Length
+from lldtool.config import locate
+from lldtool.config.request import Request
 from lldtool.dryrun import dry_run
-from lldtool.dryrun.schedule import dry_run_schedule
+from lldtool.dryrun.stepping import dry_run_schedule
 from lldtool.errors import LldtoolError
-from lldtool.request import Request
-from lldtool.schedule import Length
-from lldtool.source import locate
 from lldtool.versions import package_versions
 
 pytestmark = pytest.mark.zoo

@@ -10,17 +10,17 @@ from functools import partial
 import pytest
 from conftest import ROOT
 
-from lldtool.checking import check_config, report_of
-from lldtool.dryrun.fleet import Fleet
-from lldtool.findings import Report, Severity
-from lldtool.policy import Policy
-from lldtool.render.findings.markdown import report_markdown
-from lldtool.request import Request
-from lldtool.rules import all_rules
-from lldtool.source import locate
-from lldtool.source.discovery import discover
-from lldtool.source.places import Sources
+from lldtool.config import locate
+from lldtool.config.discovery import discover
+from lldtool.config.locations import Sources
+from lldtool.config.request import Request
+from lldtool.lint.diagnostics import Report, Severity
+from lldtool.lint.engine import check_config, report_of
+from lldtool.lint.policy import Policy
+from lldtool.lint.rules import all_rules
+from lldtool.output.diagnostics.markdown import report_markdown
 from lldtool.versions import package_versions
+from lldtool.workers.pool import Fleet
 
 pytestmark = pytest.mark.zoo
 PAGE = ROOT / "docs" / "zoo-findings.md"

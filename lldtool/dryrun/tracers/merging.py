@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lldtool.dryrun.explain import Setup, Trace, layer_decay
+from lldtool.dryrun.tracing import Setup, Trace, layer_decay
 from lldtool.plan import Parameter, Reason, Reasons
 
 #: Not decayed, but compared with the full name: `backbone.pos_embed` is.

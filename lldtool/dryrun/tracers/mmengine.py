@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lldtool.dryrun.explain import (
+from lldtool.dryrun.tracing import (
     Setup,
     Trace,
     base_lr,

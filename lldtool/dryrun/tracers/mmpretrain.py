@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from lldtool.dryrun.explain import (
+from lldtool.dryrun.tracing import (
     Setup,
     Trace,
     base_weight_decay,

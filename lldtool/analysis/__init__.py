@@ -1,0 +1,1 @@
+"""Plans -> what they say: differences, key effects, lr curves, layer roles."""

@@ -1,0 +1,347 @@
+"""Plan × Plan -> PlanDiff: what differs in what two configs do. Plain data, no torch."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from lldtool.analysis.alignment import align, narrowed
+from lldtool.plan import Layer, Optimizer, OptimWrapper, Parameter, Plan, UntrainedParameter
+
+#: What can differ of a parameter that both plans train. Of `extras`, the other entries of its
+#: group, those count that the optimizer reads: `momentum`, not a stray `lr_mult`.
+SETTINGS = ("optimizer", "lr", "lr_scale", "weight_decay", "layer_id", "extras")
+#: Tells whether the parameter of a name is to be compared; None for all of them.
+Only = Callable[[str], bool] | None
+
+
+class ConfigChange(NamedTuple):
+    """An entry of the config, by its dotted key, that the two sides have not in common.
+
+    None is also what a side has that lacks the entry. `acts` tells whether training differs by it
+    beyond what parameters and their settings show: an entry of `paramwise_cfg` works through those
+    alone.
+    """
+
+    key: str
+    a: Any
+    b: Any
+    acts: bool
+
+
+class ParameterChange(NamedTuple):
+    """A parameter that both train, and which of `SETTINGS` differ."""
+
+    a: Parameter
+    b: Parameter
+    settings: tuple[str, ...]
+
+
+class StatusChange(NamedTuple):
+    """A parameter of both models whose state differs.
+
+    `a` and `b` are states as in `plan.State`; `frozen` also where the parameter is in no param
+    group, and `left out` where it is in none though it requires a gradient. Of a parameter that
+    several optimizers have on one side, also `not in` and the one that has it there only.
+    """
+
+    name: str
+    a: str
+    b: str
+
+
+class Reshaped(NamedTuple):
+    """A parameter of both models that has another shape."""
+
+    name: str
+    a: tuple[int, ...]
+    b: tuple[int, ...]
+
+
+class LayerPair(NamedTuple):
+    """Parameters that are in one layer on each side.
+
+    Both sides have the same parameters. One side is None where it does not train them, and
+    `elsewhere` says then what they are there: `absent`, or a state as in `StatusChange`. `changes`
+    are of the parameters that both sides train; `differs` tells whether anything does. A layer
+    whose parameters are in two layers of the other side is in two pairs.
+    """
+
+    a: Layer | None
+    b: Layer | None
+    elsewhere: str | None
+    changes: tuple[ParameterChange, ...]
+    differs: bool
+
+
+@dataclass(frozen=True)
+class PlanDiff:
+    """What differs between two plans; parameters are told by their names, in any order.
+
+    `added` and `removed` are in the model of one side only. `compared` counts the parameters that
+    both train, `looked_at` names the `SETTINGS` that were compared, and `only` tells which
+    parameters were.
+    """
+
+    a: Plan
+    b: Plan
+    config: tuple[ConfigChange, ...]
+    changed: tuple[ParameterChange, ...]
+    added: tuple[Parameter | UntrainedParameter, ...]
+    removed: tuple[Parameter | UntrainedParameter, ...]
+    status: tuple[StatusChange, ...]
+    reshaped: tuple[Reshaped, ...]
+    compared: int
+    looked_at: tuple[str, ...]
+    only: Only = None
+
+    @cached_property
+    def _rows(self) -> list[tuple[Layer | None, ...]]:
+        return align([replace(plan, parameters=plan.trained) for plan in (self.a, self.b)])
+
+    @cached_property
+    def layers(self) -> tuple[LayerPair, ...]:
+        """The pairs of layers of what is trained, in the order of the layers."""
+        return tuple(_layer_pairs(self, self._rows))
+
+    @cached_property
+    def names(self) -> tuple[tuple[str, ...], ...]:
+        """The names of all parameters of each pair of layers, compared or not."""
+        return tuple(tuple(_names(x) | _names(y)) for x, y in self._rows)
+
+    @cached_property
+    def identical(self) -> bool:
+        """Whether both configs do the same; the entries that they say it with may differ."""
+        parameters = (self.changed, self.added, self.removed, self.status, self.reshaped)
+        return not any(parameters) and not any(change.acts for change in self.config)
+
+    def with_changed(self, setting: str) -> list[ParameterChange]:
+        """The parameters that this setting differs for."""
+        return [change for change in self.changed if setting in change.settings]
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether the constructor of either side knows layers."""
+        return self.a.has_layers or self.b.has_layers
+
+    @property
+    def both_have_layers(self) -> bool:
+        """Whether the constructors of both sides do."""
+        return self.a.has_layers and self.b.has_layers
+
+    @property
+    def shared_layers(self) -> list[LayerPair]:
+        """The pairs of which both sides have a layer."""
+        return [pair for pair in self.layers if pair.a and pair.b]
+
+
+def diff_plans(
+    a: Plan, b: Plan, *, ignore: Collection[str] = (), rtol: float = 0.0, only: Only = None
+) -> PlanDiff:
+    """Compare what two configs do.
+
+    Args:
+        a: the one side.
+        b: the other.
+        ignore: which of `SETTINGS` may differ.
+        rtol: the relative tolerance of numbers; 0 for exactly equal.
+        only: whether to compare the parameter of this name.
+    """
+    twice = _in_two_optimizers(a) | _in_two_optimizers(b)
+    in_a, in_b = _by_name(a, only, twice), _by_name(b, only, twice)
+    names_a, names_b = ({name for name, _ in side} for side in (in_a, in_b))
+    looked_at = tuple(setting for setting in SETTINGS if setting not in ignore)
+    if not (a.optimizers and b.optimizers):
+        looked_at = tuple(setting for setting in looked_at if setting != "optimizer")
+    read = _read_by_optimizer(a, b)
+    changed, status, reshaped = list[ParameterChange](), list[StatusChange](), list[Reshaped]()
+    compared = 0
+    for key, (p, status_a) in in_a.items():
+        name, optimizer = key
+        if key not in in_b:
+            if name in names_b:
+                status.append(StatusChange(name, status_a, _not_in(optimizer)))
+            continue
+        q, status_b = in_b[key]
+        if p.shape != q.shape:
+            reshaped.append(Reshaped(name, p.shape, q.shape))
+        if status_a != status_b:
+            status.append(StatusChange(name, status_a, status_b))
+        elif status_a == "trained" and isinstance(p, Parameter) and isinstance(q, Parameter):
+            compared += 1
+            settings = _differing(p, q, looked_at, rtol, read)
+            if settings:
+                changed.append(ParameterChange(p, q, settings))
+    for (name, optimizer), (_, status_b) in in_b.items():
+        if optimizer is not None and name in names_a and (name, optimizer) not in in_a:
+            status.append(StatusChange(name, _not_in(optimizer), status_b))
+    return PlanDiff(
+        a=a,
+        b=b,
+        config=tuple(_config_changes(a, b, rtol)),
+        changed=tuple(changed),
+        added=tuple(p for p, _ in in_b.values() if p.name not in names_a),
+        removed=tuple(p for p, _ in in_a.values() if p.name not in names_b),
+        status=tuple(status),
+        reshaped=tuple(reshaped),
+        compared=compared,
+        looked_at=looked_at,
+        only=only,
+    )
+
+
+#: The name of a parameter, with its optimizer where one of the plans has it in two.
+_Key = tuple[str, str | None]
+
+
+def _in_two_optimizers(plan: Plan) -> set[str]:
+    """The names of the parameters that several optimizers have."""
+    if not plan.optimizers:
+        return set()
+    return {name for name, n in Counter(p.name for p in plan.parameters).items() if n > 1}
+
+
+def _not_in(optimizer: str | None) -> str:
+    return "left out" if optimizer is None else f"not in {optimizer}"
+
+
+def _by_name(
+    plan: Plan, only: Only, twice: Collection[str] = ()
+) -> dict[_Key, tuple[Parameter | UntrainedParameter, str]]:
+    """Name -> parameter and its state, of the whole model."""
+    states: list[tuple[Parameter | UntrainedParameter, str]] = [
+        *((p, p.state) for p in plan.parameters),
+        *((p, "frozen") for p in plan.frozen),
+        *((p, "left out") for p in plan.left_out),
+    ]
+    return {
+        (p.name, getattr(p, "optimizer", None) if p.name in twice else None): (p, state)
+        for p, state in states
+        if only is None or only(p.name)
+    }
+
+
+def _read_by_optimizer(a: Plan, b: Plan) -> Collection[str] | None:
+    """The entries of a group that either side's optimizer reads; None where that is not known."""
+    if a.group_options is None or b.group_options is None:
+        return None
+    return a.group_options | b.group_options
+
+
+def _differing(
+    p: Parameter, q: Parameter, looked_at: Iterable[str], rtol: float, read: Collection[str] | None
+) -> tuple[str, ...]:
+    settings = []
+    for name in looked_at:
+        x, y = getattr(p, name), getattr(q, name)
+        if x == y:
+            continue
+        if name == "extras" and read is not None:
+            x, y = ({k: v for k, v in extras.items() if k in read} for extras in (x, y))
+        if not _equal(x, y, rtol):
+            settings.append(name)
+    return tuple(settings)
+
+
+def _equal(a: object, b: object, rtol: float) -> bool:
+    """Whether two values of a plan are the same; NaN is the same as NaN."""
+    if a == b:
+        return True
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+        return (a != a and b != b) or (rtol > 0 and math.isclose(a, b, rel_tol=rtol))
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(_equal(x, y, rtol) for x, y in zip(a, b, strict=True))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_equal(a[key], b[key], rtol) for key in a)
+    return False
+
+
+def _config_changes(a: Plan, b: Plan, rtol: float) -> Iterator[ConfigChange]:
+    of_a, of_b = _entries(a, b), _entries(b, a)
+    paths = list({**of_a, **of_b})
+    parts = list(dict.fromkeys(path[:2] for path in paths))
+    for path in sorted(paths, key=lambda path: parts.index(path[:2])):
+        x, y = of_a.get(path), of_b.get(path)
+        if not _equal(x, y, rtol):
+            through_parameters = any(path[: len(start)] == start for start in _THROUGH_PARAMETERS)
+            is_base = path[:2] == ("optim_wrapper", "optimizer") and path[-1] in _BASE_SETTINGS
+            yield ConfigChange(".".join(path), x, y, acts=not (through_parameters or is_base))
+
+
+#: Entries that do nothing but give parameters their settings.
+_THROUGH_PARAMETERS = (
+    ("optim_wrapper", "constructor"),
+    ("optim_wrapper", "paramwise_cfg"),
+    ("auto_scale_lr",),
+)
+#: Entries of each optimizer that do so.
+_BASE_SETTINGS = ("lr", "weight_decay")
+
+
+def _entries(plan: Plan, other: Plan) -> dict[tuple[str, ...], Any]:
+    """Path -> value of what a plan has of its config, as far as the other could have it too."""
+    same_versions = plan.versions == other.versions
+    optimizer = {"type": plan.optimizer.type, "lr": plan.optimizer.lr}
+    optimizer |= {"weight_decay": plan.optimizer.weight_decay}
+    optimizer |= _comparable(plan.optimizer, other.optimizer, same_versions)
+    wrapper = {"type": plan.optim_wrapper.type, "optimizer": optimizer}
+    wrapper |= {"constructor": plan.constructor.type}
+    wrapper |= {"paramwise_cfg": plan.constructor.paramwise_cfg}
+    wrapper |= _comparable(plan.optim_wrapper, other.optim_wrapper, same_versions)
+    model = {"type": plan.model.type, "backbone": {"type": plan.model.backbone}}
+    config = {"model": model, "optim_wrapper": wrapper, "auto_scale_lr": plan.auto_scale_lr}
+    return dict(_flat(config))
+
+
+def _comparable(
+    one: Optimizer | OptimWrapper, other: Optimizer | OptimWrapper, same_versions: bool
+) -> dict[str, Any]:
+    """The options that can be told from those of the other side.
+
+    None where an older lldtool recorded none; of two versions of one class those that both know;
+    of two classes also those that only one of them knows, and uses.
+    """
+    if one.options is None or other.options is None:
+        return {}
+    if one.type != other.type:
+        return {k: v for k, v in one.options.items() if v or k in other.options}
+    return {k: v for k, v in one.options.items() if same_versions or k in other.options}
+
+
+def _flat(
+    content: Mapping[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in content.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, (*path, key))
+        elif value != {} or path[-1:] == ("custom_keys",):  # an empty custom key is one as well
+            yield (*path, key), value
+
+
+def _names(layer: Layer | None) -> dict[str, None]:
+    return dict.fromkeys(p.name for p in layer.parameters) if layer else {}
+
+
+def _layer_pairs(diff: PlanDiff, rows: Iterable[tuple[Layer | None, ...]]) -> Iterator[LayerPair]:
+    changes = {change.a.name: change for change in diff.changed}
+    sides = [
+        {name: state for (name, _), (_, state) in _by_name(plan, diff.only).items()}
+        for plan in (diff.a, diff.b)
+    ]
+    for row in rows:
+        x, y = row if diff.only is None else (narrowed(layer, diff.only) for layer in row)
+        if x and y:
+            own = tuple(changes[name] for name in _names(x) if name in changes)
+            yield LayerPair(x, y, None, own, bool(own))
+            continue
+        there = sides[0] if x is None else sides[1]
+        by_status: dict[str, set[str]] = defaultdict(set)
+        for name in _names(x or y):
+            by_status[there.get(name, "absent")].add(name)
+        for status, names in by_status.items():
+            a, b = (narrowed(layer, names.__contains__) for layer in (x, y))
+            yield LayerPair(a, b, status, (), differs=True)

@@ -1,0 +1,297 @@
+"""`lldtool watch`: the table, what changed and the findings, anew whenever a file changes."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import importlib.util
+import os
+import queue
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lldtool.cli.file_changes import Files
+from lldtool.cli.options import (
+    AllowNetwork,
+    AutoScaleLr,
+    CfgOptions,
+    ColorOption,
+    ConfigArgument,
+    Device,
+    Settings,
+    Traceback,
+    WorldSize,
+    requests,
+)
+from lldtool.cli.output import Color, use_color
+from lldtool.cli.screen import Screen, read_keys
+from lldtool.config import saved_plan
+from lldtool.config.request import Request
+from lldtool.errors import LldtoolError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from lldtool.lint.engine import Survey
+    from lldtool.lint.policy import Policy
+    from lldtool.output.watch_screen import State
+    from lldtool.workers.pool import Fleet
+
+#: Seconds that a look at the config may take, when the settings do not say.
+TIMEOUT = 60.0
+#: Looks at a time: one that is being ended, and the next.
+_JOBS = 2
+#: How often files are looked at where the system does not tell of changes, in seconds.
+_POLL = 1.0
+#: How long a look may take before the page says that there is one, in seconds.
+_PATIENCE = 0.4
+#: How much of what a config prints is kept, in bytes (as a pipe holds), and shown, in lines.
+_MOST_BYTES, _MOST_PRINTED = 65536, 5
+
+#: What happened: a key was pressed, a look is through, something in a folder changed, …
+Event = tuple[str, Any]
+
+
+def watch(
+    config: ConfigArgument,
+    settings: Settings = None,
+    cfg_options: CfgOptions = None,
+    device: Device = "cpu",
+    auto_scale_lr: AutoScaleLr = False,
+    world_size: WorldSize = None,
+    allow_network: AllowNetwork = False,
+    color: ColorOption = Color.auto,
+    traceback: Traceback = False,
+) -> None:  # fmt: skip
+    """Show the table anew whenever the config changes.
+
+    With what changed and what `lldtool check` finds. Watched are the config and all files that it
+    inherits, imports or reads. Ctrl-C or q ends it.
+    """
+    request = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)(config)
+    if request.checkout is not None:
+        raise LldtoolError("a revision does not change", config=config)
+    if not _has_terminal():
+        hint = f"lldtool inspect {config} prints the table once"
+        raise LldtoolError("watch needs a terminal that it can draw on", hint=hint)
+    gc.enable()  # it may live for days
+    watcher = _Watcher(request, settings, colored=use_color(color, None))
+    try:
+        with watcher.screen.shown():
+            watcher.run()
+    except OSError as error:
+        if error.errno != errno.EIO:  # the terminal is gone
+            raise
+        sys.exit(128 + signal.SIGHUP)
+    finally:
+        watcher.close()
+
+
+def _has_terminal() -> bool:
+    """Whether stdout is a terminal that can be drawn on, of a system that has such."""
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    can_draw = os.environ.get("TERM") not in (None, "", "dumb")
+    return is_terminal and can_draw and importlib.util.find_spec("termios") is not None
+
+
+class _Watcher:
+    """Looks at the config when a file has changed, and shows what it sees."""
+
+    def __init__(self, request: Request, settings: Path | None, *, colored: bool) -> None:
+        from lldtool.output.watch_screen import State
+
+        self.screen = Screen()
+        self._request = request
+        self._settings = settings
+        self._colored = colored
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._printed = _Printed()
+        self._files = Files(lambda: self._events.put(("changed", None)))
+        self._fleet: Fleet | None = None
+        self._timeout = TIMEOUT
+        #: The number of the last look, its call, and when it began; None when it is through.
+        self._look = 0
+        self._call: Future[tuple[Policy, Survey]] | None = None
+        self._began: float | None = None
+        self._modules: frozenset[Path] = frozenset()
+        self._state: State = State(request.name)
+
+    def run(self) -> None:
+        """Go on until the user ends it."""
+        for number, event in ((signal.SIGWINCH, "resized"), (signal.SIGTSTP, "stopped")):
+            signal.signal(number, lambda *_, event=event: self._events.put((event, None)))
+        pressed: Callable[[str], None] = lambda key: self._events.put(("key", key))  # noqa: E731
+        threading.Thread(target=read_keys, args=(pressed,), daemon=True).start()
+        self._show(self._state)
+        self._look_again()
+        while True:
+            try:
+                event, value = self._events.get(timeout=_POLL if self._began is None else _PATIENCE)
+            except queue.Empty:
+                event, value = "time passed", None
+            if event == "key" and value in ("q", ""):
+                return
+            self._heed(event, value)
+
+    def close(self) -> None:
+        """End all that was started."""
+        self._files.stop()
+        self._end_fleet()
+
+    def _heed(self, event: str, value: Any) -> None:  # noqa: ANN401
+        if event == "key":
+            self.screen.scroll(value)
+        elif event == "resized":
+            self._show(self._state)
+        elif event == "stopped":
+            self.screen.stop()
+        elif event == "through" and value[0] == self._look:
+            self._take(value[1])
+        elif event in ("changed", "time passed"):
+            if self._has_changed() or self._may_be_mended():
+                self._look_again()
+            elif self._began is not None and self._state.seconds is not None:
+                self._show(replace(self._state, seconds=None))
+
+    def _look_again(self) -> None:
+        """Begin to look at the config, in a process of its own."""
+        if self._fleet is not None and self._call is not None:
+            self._fleet.end(self._call)
+        self._look += 1
+        self._began = time.time()
+        self._files.follow([self._request.path.absolute()], self._began)
+        self._files.look()
+        self._printed.taken()  # by a look that was ended
+        number = self._look
+        try:
+            self._call = call = self._submitted()
+        except (LldtoolError, OSError) as error:  # OSError: the working directory is gone
+            self._events.put(("through", (number, error)))
+            return
+
+        def through(call: Future[tuple[Policy, Survey]]) -> None:
+            if not call.cancelled():
+                error = call.exception()
+                value = error if error is not None else call.result()
+                self._events.put(("through", (number, value)))
+
+        call.add_done_callback(through)
+
+    def _submitted(self) -> Future[tuple[Policy, Survey]]:
+        """A call that looks at the config by the settings as they are now."""
+        from concurrent.futures import Future
+
+        from lldtool.lint.engine import Survey, check_plan
+        from lldtool.lint.policy import load_policy, settings_files
+        from lldtool.workers.pool import Fleet
+
+        self._files.follow(settings_files(Path.cwd(), self._settings), self._began or 0.0)
+        policy, name = load_policy(Path.cwd(), self._settings), self._request.name
+        plan = saved_plan(self._request.path, name)
+        if plan is not None:
+            done: Future[tuple[Policy, Survey]] = Future()
+            done.set_result((policy, Survey(check_plan(policy, plan, name), plan)))
+            return done
+        timeout = policy.timeout or TIMEOUT
+        if self._fleet is None or timeout != self._timeout:
+            self._end_fleet()
+            self._timeout = timeout
+            self._fleet = Fleet(_JOBS, timeout, self._printed.descriptor)
+        return self._fleet.submit(_looked_at, policy, self._request)
+
+    def _take(self, seen: BaseException | tuple[Policy, Survey]) -> None:
+        """Show what was seen."""
+        from lldtool.lint.engine import report_of
+        from lldtool.output.watch_screen import Look, last_lines
+
+        now, began, self._began, self._call = time.time(), self._began or 0.0, None, None
+        state = replace(
+            self._state,
+            time=time.strftime("%H:%M:%S"),
+            seconds=now - began,
+            printed=last_lines(self._printed.taken(), _MOST_PRINTED),
+        )
+        if isinstance(seen, BaseException):
+            text = str(seen)
+            if isinstance(seen, LldtoolError) and seen.config == self._request.name:
+                text = seen.without_config()
+            self._show_error(state, text or type(seen).__name__)
+            return
+        policy, found = seen
+        self._modules = found.modules
+        self._files.follow([*found.files, *found.modules], began)
+        state = replace(state, files=len(found.files | {self._request.path.absolute()}))
+        if found.plan is None:
+            self._show_error(state, found.outcome.error or "no plan")
+            return
+        good = Look(state.time, found.plan, report_of([found.outcome], policy))
+        self._show(replace(state, good=good, before=state.good, error=None), from_top=True)
+
+    def _show_error(self, state: State, error: str) -> None:
+        self._files.look_at_folders()
+        self._show(replace(state, error=error))
+
+    def _show(self, state: State, *, from_top: bool = False) -> None:
+        from lldtool.output.watch_screen import watch_lines
+
+        self._state = state
+        lines = watch_lines(state, width=self.screen.size.columns, color=self._colored)
+        self.screen.show(lines, from_top=from_top)
+
+    def _has_changed(self) -> bool:
+        """Whether a file is not as it was at the last look; new modules need a new process."""
+        changed = self._files.changed()
+        if changed & self._modules:
+            self._end_fleet()
+        return bool(changed)
+
+    def _may_be_mended(self) -> bool:
+        """Whether what was missing may have come, in a file that nobody knows of yet."""
+        is_broken = self._state.error is not None and self._began is None
+        return is_broken and self._files.others_have_come()
+
+    def _end_fleet(self) -> None:
+        if self._fleet is not None:
+            self._fleet.shutdown(wait=False, cancel_futures=True)
+        self._fleet = self._call = None
+
+
+def _looked_at(policy: Policy, request: Request) -> tuple[Policy, Survey]:
+    """What there is to say about the config, and the policy that says it."""
+    from lldtool.lint.engine import survey
+
+    return policy, survey(policy, request)
+
+
+class _Printed:
+    """What the config's code prints: the end of it is kept, however much it is."""
+
+    def __init__(self) -> None:
+        self._reader, self.descriptor = os.pipe()
+        self._kept = b""
+        self._lock = threading.Lock()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def taken(self) -> bytes:
+        """The end of what was printed since the last time."""
+        with self._lock:
+            self._keep()
+            kept, self._kept = self._kept, b""
+        return kept
+
+    def _read(self) -> None:
+        while select.select([self._reader], [], []):
+            with self._lock:
+                self._keep()
+
+    def _keep(self) -> None:
+        """Keep the end of what is in the pipe, which holds no more than is read at once."""
+        if select.select([self._reader], [], [], 0)[0]:
+            self._kept = (self._kept + os.read(self._reader, _MOST_BYTES))[-_MOST_BYTES:]

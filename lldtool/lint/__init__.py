@@ -1,0 +1,1 @@
+"""A plan -> what the rules report on it, as diagnostics."""

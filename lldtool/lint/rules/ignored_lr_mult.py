@@ -1,0 +1,63 @@
+"""LLD306 ignored-lr-mult."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
+from lldtool.lint.diagnostics import Severity
+from lldtool.lint.rules._decay import custom_keys
+from lldtool.lint.rules._parameters import grouped_by
+from lldtool.lint.rules.base import Found, Rule, Subject
+from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.plan import Parameter
+from lldtool.text import plural
+
+
+class IgnoredLrMult(Rule):
+    """A custom key has an `lr_mult` or an `lr`, and the constructor ignores it.
+
+    mmpretrain's layer-decay constructor computes the lr from the depth alone and copies
+    `lr_mult` into the param group, where no optimizer reads it: a head that was to learn ten
+    times as fast does not.
+
+    Delete it. To give one part another lr, use mmengine's default constructor or write your own.
+    """
+
+    code = "LLD306"
+    name = "ignored-lr-mult"
+    severity = Severity.error
+    passes: ClassVar = [
+        Example(RECIPE),
+        Example(SGD, {"custom_keys": {"head": {"lr_mult": 10}}}),
+    ]
+    finds: ClassVar = [
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {"head": {"lr_mult": 10.0}}}),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """Keys with an lr of their own for parameters that get theirs from the layer."""
+        by_key = grouped_by(filter(_has_lr_of_layer_alone, subject.parameters), _key)
+        for key, entry in custom_keys(subject):
+            found = by_key.get((key,), [])
+            for option in ("lr_mult", "lr"):
+                if option not in entry or not found:
+                    continue
+                at = (*PARAMWISE_CFG, "custom_keys", key, option)
+                yield Found(
+                    f"{option} {entry[option]} of custom key {key!r} does nothing here: "
+                    f"the lr of {plural(len(found), 'tensor')} comes from the layer alone",
+                    at,
+                    found,
+                    [[Edit(at, DELETE)]],
+                )
+
+
+def _has_lr_of_layer_alone(p: Parameter) -> bool:
+    """Whether a custom key decides for the parameter, and the layer alone gives it its lr."""
+    return p.reason.weight_decay.rule == "custom_key" and p.reason.lr.rule == "layer_decay"
+
+
+def _key(p: Parameter) -> tuple[str, ...]:
+    return (p.reason.weight_decay.key or "",)

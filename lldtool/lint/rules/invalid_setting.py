@@ -1,0 +1,89 @@
+"""LLD210 invalid-setting."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.config.edit import PARAMWISE_CFG
+from lldtool.lint.diagnostics import Severity
+from lldtool.lint.rules._parameters import is_valid_setting
+from lldtool.lint.rules.base import Found, Rule, Subject
+from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, SGD, Example
+from lldtool.plan import Parameter
+from lldtool.text import plural, setting
+
+#: The settings, as a message calls them.
+_SETTINGS = {"lr": "lr", "weight_decay": "weight decay"}
+
+
+class InvalidSetting(Rule):
+    """An lr or a weight decay is negative, infinite or not a number.
+
+    torch checks the values of the optimizer, but not those of param groups: with a negative
+    `lr_mult` training increases the loss, and with a negative `decay_mult` the weights grow. torch
+    accepts an infinite lr everywhere, and the weights are NaN after the first step. No other rule
+    reports these parameters.
+
+    Write the number that is meant.
+    """
+
+    code = "LLD210"
+    name = "invalid-setting"
+    severity = Severity.error
+    passes: ClassVar = [
+        Example(
+            SGD,
+            {"custom_keys": {"head": {"lr_mult": 10, "decay_mult": 0.0}}},
+            config={
+                "optim_wrapper.optimizer.weight_decay": 0.0,
+                "optim_wrapper.clip_grad": {"max_norm": float("inf")},
+            },
+        ),
+    ]
+    finds: ClassVar = [
+        Example(LAYER_DECAY, config={"optim_wrapper.optimizer.lr": float("inf")}),
+        Example(
+            ADAMW, {"custom_keys": {"head": {"lr_mult": float("nan")}, "ln1": {"decay_mult": -1.0}}}
+        ),
+        Example(SGD, {"bias_lr_mult": -2.0}),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """Settings that no training can be meant to have, by the entry that they are from."""
+        for name, words in _SETTINGS.items():
+            members: dict[tuple[str, ...], list[Parameter]] = defaultdict(list)
+            for p in subject.plan.trained:
+                if not is_valid_setting(getattr(p, name)):
+                    members[_entry(subject, p, name)].append(p)
+            for at, parameters in members.items():
+                values = dict.fromkeys(setting(getattr(p, name)) for p in parameters)
+                verb = "has" if len(parameters) == 1 else "have"
+                yield Found(
+                    f"{plural(len(parameters), 'tensor')} {verb} {words} {' or '.join(values)}, "
+                    f"from {_described(at)}",
+                    at,
+                    parameters,
+                )
+
+
+def _entry(subject: Subject, p: Parameter, name: str) -> tuple[str, ...]:
+    """The keys that lead to the entry that a setting is from."""
+    if not is_valid_setting(getattr(subject.plan.optimizer, name)):
+        return ("optim_wrapper", "optimizer", name)
+    reason = getattr(p.reason, name)
+    if reason.rule == "custom_key" and reason.key is not None:
+        return (*PARAMWISE_CFG, "custom_keys", reason.key)
+    for option in (reason.rule, reason.key):  # `layer_decay` has its rate's option as the key
+        if option in subject.paramwise_cfg:
+            return (*PARAMWISE_CFG, option)
+    return ("optim_wrapper", "constructor")
+
+
+def _described(at: tuple[str, ...]) -> str:
+    if at == ("optim_wrapper", "constructor"):
+        return "the constructor"
+    if at[:2] == PARAMWISE_CFG:
+        return f"custom key {at[-1]!r}" if len(at) > 3 else f"paramwise_cfg.{at[-1]}"
+    return f"optimizer.{at[-1]}"

@@ -1,0 +1,65 @@
+"""LLD405 nothing-trainable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lldtool.errors import ConstructorError
+from lldtool.lint.diagnostics import Severity
+from lldtool.lint.rules.base import Found, Rule, Subject
+from lldtool.lint.rules.examples import RECIPE, SGD, Example
+
+
+class NothingTrainable(Rule):
+    """No parameter is trained: every one is frozen or has lr 0.
+
+    Where the constructor leaves frozen parameters out, the optimizer gets none, and torch
+    raises "optimizer got an empty parameter list": training fails at startup.
+    mmengine's default constructor puts them in all the same, and the training changes nothing.
+
+    Look for `frozen_stages`, a `freeze` option, or a `requires_grad = False` in the model, and
+    for an `lr_mult` of 0 that matches everything.
+    """
+
+    code = "LLD405"
+    name = "nothing-trainable"
+    severity = Severity.error
+    passes: ClassVar = [
+        Example(RECIPE),
+    ]
+    finds: ClassVar = [
+        Example(
+            SGD,
+            config={"model": {"_delete_": True, "type": "Frozen"}},
+            module="""\
+import torch
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+
+
+@MODELS.register_module()
+class Frozen(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 2).requires_grad_(False)
+
+    def forward(self, *args, **kwargs):
+        return {}
+""",
+        ),
+    ]
+
+    def check(self, subject: Subject) -> Iterator[Found]:
+        """Parameters that do not train in the groups of an optimizer, and none else."""
+        if subject.plan.trained:
+            return
+        without_lr = any(p.state == "zero_lr" for p in subject.plan.parameters)
+        what = "is frozen or has lr 0" if without_lr else "is frozen"
+        at = ("optim_wrapper",) if without_lr else ("model",)
+        yield Found(f"every parameter {what}: training would change nothing", at)
+
+    def check_error(self, error: ConstructorError) -> Iterator[Found]:
+        """What torch said."""
+        if error.kind == "nothing-trainable":
+            yield Found(error.message, ("model",))

@@ -1,0 +1,277 @@
+"""Make calls in processes of their own, from any thread, and say why one has no answer.
+
+Where processes can be forked, `fork_server` forks them after the slow imports. A server that is
+killed or stopped is replaced; the calls that it started go on, the others start anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from lldtool.config.request import Request
+from lldtool.dryrun.session import RemoteError
+from lldtool.errors import LldtoolError
+from lldtool.workers.answering import Place, ended_with
+from lldtool.workers.memory import available_memory, memory_of, own_memory_of
+from lldtool.workers.processes import Forked, Process, Server, Spawned
+
+#: Whether a process can be forked; elsewhere each call imports everything anew.
+CAN_FORK = hasattr(os, "fork")
+#: How many processes in a row may end before they have started a call.
+TRIES = 3
+#: How often the time and memory that calls take are looked at, in seconds.
+LOOK_EVERY = 0.1
+
+
+@dataclass(eq=False)
+class Call:
+    """A call of a module's function, in the environment and folder where this object is made.
+
+    Raises:
+        Exception: the function or an argument can't be pickled.
+    """
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    timeout: float | None
+    request: bytes = field(init=False)
+    config: str | None = field(init=False)
+    deadline: float = math.inf
+    process: Process | None = None
+    #: Why it was ended, if it was.
+    ended: str | None = None
+
+    def __post_init__(self) -> None:
+        self.request = pickle.dumps((pickle.dumps((self.function, self.args)), _place()))
+        self.config = next((one.name for one in self.args if isinstance(one, Request)), None)
+
+    @property
+    def module(self) -> str:
+        """The name of the module that the function is of."""
+        function = self.function
+        while isinstance(function, functools.partial):
+            function = function.func
+        return str(function.__module__)
+
+    @property
+    def pid(self) -> int:
+        """The process that makes the call; 0 while that is not known, and later."""
+        process = self.process
+        return process.pids[0] if process is not None and process.pids else 0
+
+    def end(self, why: str) -> None:
+        """End its process; the call raises an error that says why."""
+        self.ended = self.ended or why
+        process = self.process
+        if process is not None:
+            process.end()
+
+    @contextlib.contextmanager
+    def made_by(self, process: Process) -> Iterator[None]:
+        """Have the process ended where the call is ended."""
+        self.process = process
+        if self.ended is not None:
+            process.end()
+        try:
+            yield
+        finally:
+            self.process = None
+
+    def result(self, process: Process) -> Any:
+        """Return what the call returned.
+
+        Raises:
+            LldtoolError: its process ended without an answer, or the function raised it.
+            Exception: the function raised it.
+        """
+        try:
+            ending, value = pickle.load(process.answers)
+        except (OSError, EOFError):
+            ending, value = process.ending()
+        except Exception as error:
+            ending, value = "unreadable", error
+        if self.ended is not None:
+            ending = self.ended
+        if ending != "answer":
+            raise self.error(ending, value)
+        is_result, content, trace = value
+        try:
+            result = pickle.loads(content)
+        except Exception as error:
+            raise self.error("unreadable", error) from error
+        if is_result:
+            return result
+        if isinstance(result, LldtoolError):
+            result.config = result.config or self.config
+        raise result from RemoteError(trace)
+
+    def error(self, ending: str, value: object) -> LldtoolError:
+        """Say why there is no answer."""
+        hint = "a larger timeout allows more" if ending == "timeout" else None
+        message = {
+            "timeout": f"took longer than {self.timeout:g} s" if self.timeout else "",
+            "memory": "ran out of memory",
+            "interrupted": "was interrupted",
+            "exit": ended_with(value) if isinstance(value, int) else "",
+            "signal": _of_signal(value) if isinstance(value, int) else "",
+            "no guard": "the parent of its process was killed",
+            "not started": f"its process could not be started: {value}",
+            "unreadable": f"an unreadable answer: {value}",
+        }[ending]
+        return LldtoolError(message, config=self.config, hint=hint)
+
+
+def _place() -> Place:
+    try:
+        folder = os.getcwd()  # noqa: PTH109
+    except OSError:  # it was deleted
+        folder = None
+    return dict(os.environ), sys.path[:], folder
+
+
+def _of_signal(number: int) -> str:
+    if number == signal.SIGKILL:
+        return "was killed, out of memory?"
+    if number == signal.SIGPIPE:
+        return "the config closed the pipe that its plan comes through"
+    return f"crashed with signal {_signal_name(number)}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+class Workers:
+    """Makes calls, each in a process of its own, as many at a time as there are threads that ask.
+
+    Args:
+        stderr: where what calls print goes, a file descriptor; None for this process's stderr.
+    """
+
+    def __init__(self, stderr: int | None = None) -> None:
+        self._stderr = stderr
+        self._lock = threading.Lock()
+        self._server: Server | None = None
+        self._is_closed = False
+        #: How many processes in a row ended before they had started a call, and how the last did.
+        self._failures = 0
+        self._failure = ""
+        self._running: set[Call] = set()
+        self._has_begun = threading.Condition()
+        self._watch: threading.Thread | None = None
+
+    def make(self, call: Call) -> Any:
+        """Return what the call returns.
+
+        Raises:
+            LldtoolError: the process ended without an answer, or the function raised it.
+            Exception: the function raised it.
+        """
+        while True:
+            with contextlib.closing(self._process(call)) as process, call.made_by(process):
+                if process.has_begun(call.request):
+                    self._failures = 0
+                    with self._watched(call):
+                        return call.result(process)
+                if call.ended is None:
+                    self._replace(process)
+
+    def close(self, *, wait: bool) -> None:
+        """End what calls are made with; no call runs any more, and none will."""
+        with self._lock:
+            self._is_closed = True
+            server = self._server
+        with self._has_begun:
+            self._has_begun.notify()
+        if server is not None:
+            server.close()
+            if wait:
+                server.wait()
+
+    def _process(self, call: Call) -> Process:
+        """A process that may become the call's.
+
+        Raises:
+            LldtoolError: the call was ended, or there is no process to be had.
+        """
+        with self._lock:
+            if call.ended is not None or self._is_closed:
+                raise call.error(call.ended or "interrupted", None)
+            if self._failures >= TRIES:
+                message = f"the process that configs run in ended early, with {self._failure}"
+                raise LldtoolError(message, config=call.config)
+            if not CAN_FORK:
+                return Spawned(self._stderr)
+            if self._server is None:
+                self._server = Server(call.module, self._stderr)
+            return Forked(self._server)
+
+    def _replace(self, process: Process) -> None:
+        """Do without a process, or the server of one, that has started nothing."""
+        with self._lock:
+            if isinstance(process, Forked):
+                if process.server is not self._server:
+                    return
+                self._server = None
+            code = process.code()
+            self._failures += 1
+            self._failure = _signal_name(-code) if code < 0 else f"exit code {code}"
+
+    @contextlib.contextmanager
+    def _watched(self, call: Call) -> Iterator[None]:
+        """Have a call ended that takes too long, and the largest where memory runs out."""
+        call.deadline = math.inf if call.timeout is None else time.monotonic() + call.timeout
+        with self._has_begun:
+            if self._watch is None:
+                self._watch = threading.Thread(target=self._look_after_calls, daemon=True)
+                self._watch.start()
+            self._running.add(call)
+            self._has_begun.notify()
+        try:
+            yield
+        finally:
+            with self._has_begun:
+                self._running.discard(call)
+
+    def _look_after_calls(self) -> None:
+        while not self._is_closed:
+            with self._has_begun:
+                self._has_begun.wait_for(lambda: self._running or self._is_closed)
+            allowed = 0.9 * available_memory()
+            while running := self._calls():
+                for call in running:
+                    if time.monotonic() > call.deadline:
+                        call.end("timeout")
+                largest = _too_large(running, allowed)
+                if largest is not None:
+                    largest.end("memory")
+                time.sleep(LOOK_EVERY)
+
+    def _calls(self) -> list[Call]:
+        with self._has_begun:
+            return list(self._running)
+
+
+def _too_large(calls: Collection[Call], allowed: float) -> Call | None:
+    """The call that takes most where all together take more than is allowed."""
+    sizes = {call: memory_of(call.pid) for call in calls}
+    if sum(sizes.values()) <= allowed:
+        return None
+    sizes = {call: own_memory_of(call.pid) or size for call, size in sizes.items()}
+    if sum(sizes.values()) <= allowed:
+        return None
+    return max(sizes, key=sizes.__getitem__)
