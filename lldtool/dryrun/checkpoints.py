@@ -8,9 +8,9 @@ import sys
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
-from unittest import mock
 
 from lldtool.dryrun.environment import NetworkBlockedError, reached_for, silenced
+from lldtool.dryrun.patching import patched
 from lldtool.dryrun.registries import chain
 from lldtool.text import quoted
 
@@ -78,11 +78,11 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
             return {}
 
     with (
-        mock.patch.object(module.CheckpointLoader, "load_checkpoint", load_or_nothing),
-        mock.patch.object(module, "_load_checkpoint_to_model", load_into_model),
-        mock.patch.object(module, "_load_checkpoint_with_prefix", load_with_prefix),
+        patched(module.CheckpointLoader, load_checkpoint=load_or_nothing),
+        patched(module, _load_checkpoint_to_model=load_into_model),
+        patched(module, _load_checkpoint_with_prefix=load_with_prefix),
         # It says "Downloading" before it tries to.
-        mock.patch.object(torch.hub, "sys", sys if allow_network else _Mute(), create=True),
+        patched(torch.hub, sys=sys if allow_network else _Mute()),
     ):
         names: list[str] = []
         try:

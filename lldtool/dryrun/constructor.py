@@ -13,11 +13,11 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
-from unittest import mock
 
 from lldtool.dryrun.environment import silenced
 from lldtool.dryrun.options_read import WatchedOptions
 from lldtool.dryrun.outside import needed
+from lldtool.dryrun.patching import patched
 from lldtool.dryrun.registries import (
     describe,
     registered_names,
@@ -198,13 +198,13 @@ def _simulated_wrappers(notes: list[str]) -> Iterator[None]:
         def init(self: Any, *args: Any, **kwargs: Any) -> None:
             notes.append(f"{cls.__name__} was simulated: it needs a GPU, and changes no setting")
             if there.keys() <= vars(module).keys():
-                with mock.patch.multiple(module, **there):
+                with patched(module, **there):
                     real(self, *args, **kwargs)
                 return
             passed_on = signature.bind(self, *args, **kwargs).arguments.get("kwargs", {})
             OptimWrapper.__init__(self, **passed_on)
 
-        return mock.patch.object(cls, "__init__", init)
+        return patched(cls, __init__=init)
 
     scaler = getattr(torch.amp, "GradScaler", None)  # as of torch 2.3
     on_cpu = {} if scaler is None else {"GradScaler": functools.partial(scaler, "cpu")}
@@ -249,7 +249,7 @@ def _quick_groups() -> Iterator[None]:
         else:
             plain(self, param_group)  # raises what torch raises
 
-    with mock.patch.object(torch.optim.Optimizer, "add_param_group", add_param_group):
+    with patched(torch.optim.Optimizer, add_param_group=add_param_group):
         yield
 
 
@@ -264,7 +264,7 @@ def _without_print_log() -> Iterator[None]:
         pass
 
     module = importlib.import_module("mmengine.logging.logger")
-    with mock.patch.object(module, "print", print_nothing, create=True):
+    with patched(module, print=print_nothing):
         yield
 
 

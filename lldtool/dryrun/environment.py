@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
-from unittest import mock
 
 from lldtool.config.request import Checkout
+from lldtool.dryrun.patching import patched
 from lldtool.signals import ENDING
 
 #: The hosts that the last dry run's code tried to reach.
@@ -76,7 +76,7 @@ def _streams() -> Iterator[None]:
     """
     with (
         Path(os.devnull).open() as nothing,
-        mock.patch.multiple(sys, stdin=nothing, stdout=sys.stderr, stderr=sys.stderr),
+        patched(sys, stdin=nothing, stdout=sys.stderr, stderr=sys.stderr),
         _descriptor(0, nothing),
         _descriptor(1, sys.stderr),
     ):
@@ -88,7 +88,7 @@ def silenced() -> Iterator[None]:
     """Drop what is printed: a constructor that is run again would print it again."""
     with (
         Path(os.devnull).open("w") as nothing,
-        mock.patch.multiple(sys, stdout=nothing, stderr=nothing),
+        patched(sys, stdout=nothing, stderr=nothing),
         _descriptor(1, nothing),
         _descriptor(2, nothing),
     ):
@@ -181,7 +181,7 @@ def _one_process() -> Iterator[None]:
         raise ProcessExit(status)
 
     try:
-        with mock.patch.object(os, "_exit", exit_here):
+        with patched(os, _exit=exit_here):
             yield
     finally:
         if os.getpid() != parent:
@@ -229,7 +229,7 @@ def _no_bytecode_in(folders: tuple[Path, ...]) -> Iterator[None]:
         if not inside or Path(path).is_relative_to(installed):
             write(self, path, data, **kwargs)
 
-    with mock.patch.object(loader, "set_data", set_data):
+    with patched(loader, set_data=set_data):
         yield
 
 
@@ -250,8 +250,8 @@ def _no_network() -> Iterator[None]:
         refuse(host)
 
     with (
-        mock.patch.object(socket.socket, "connect", guarded_connect),
-        mock.patch.object(socket.socket, "connect_ex", guarded_connect),
-        mock.patch.object(socket, "getaddrinfo", guarded_lookup),
+        patched(socket.socket, connect=guarded_connect),
+        patched(socket.socket, connect_ex=guarded_connect),
+        patched(socket, getaddrinfo=guarded_lookup),
     ):
         yield

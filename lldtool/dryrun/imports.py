@@ -26,7 +26,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from unittest import mock
 
 from lldtool.dryrun.guarded_imports import GuardedImports
 from lldtool.dryrun.importers import (
@@ -38,6 +37,7 @@ from lldtool.dryrun.importers import (
     missing_module,
     user_modules,
 )
+from lldtool.dryrun.patching import patched
 from lldtool.dryrun.registries import chain, registries
 from lldtool.errors import LldtoolError
 from lldtool.versions import installed_version
@@ -185,7 +185,7 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             path = importlib.import_module(parent).__path__ if parent else None
             return importlib.machinery.PathFinder.find_spec(stood_in, path)
 
-        with mock.patch.object(importlib.util, "find_spec", really):
+        with patched(importlib.util, find_spec=really):
             yield
 
     def covers(self, module: str) -> str | None:

@@ -7,7 +7,6 @@ import copy
 import functools
 from collections.abc import Iterator
 from typing import Any
-from unittest import mock
 
 from lldtool.config.request import Request
 from lldtool.dryrun import torch_parts
@@ -15,6 +14,7 @@ from lldtool.dryrun.config import delete_hint
 from lldtool.dryrun.importers import importing_frames
 from lldtool.dryrun.imports import stand_ins
 from lldtool.dryrun.outside import needed
+from lldtool.dryrun.patching import patched
 from lldtool.dryrun.registries import chain, describe, needs_package, type_name, unknown_type
 from lldtool.dryrun.scaling import part
 from lldtool.dryrun.values import UninitialisedReads
@@ -201,7 +201,7 @@ class Untouched:
             truncated = getattr(torch.nn.init, "_no_grad_trunc_normal_", None)
             if truncated is not None:
                 fill = functools.partial(self._fill, truncated)
-                stack.enter_context(mock.patch.object(torch.nn.init, truncated.__name__, fill))
+                stack.enter_context(patched(torch.nn.init, _no_grad_trunc_normal_=fill))
             yield
 
     def _fill(self, fill: Any, tensor: Any, *args: Any, **kwargs: Any) -> Any:

@@ -17,7 +17,8 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
-from unittest import mock
+
+from lldtool.dryrun.patching import patched
 
 #: torch releases (without the local part, `+cpu`) in which `import torch` itself uses nothing
 #: of these modules. CONTRIBUTING.md says what a new release has to pass.
@@ -92,7 +93,7 @@ def import_torch() -> None:
     sys.meta_path.insert(0, finder)
     # Torch asks for the place of two of its own lines and drops the text there, found in 0.03 s.
     without_text = functools.partial(inspect.getframeinfo, context=0)
-    with mock.patch.object(inspect, "getframeinfo", without_text):
+    with patched(inspect, getframeinfo=without_text):
         importlib.import_module("torch")
     finder.torch_is_imported = True
 

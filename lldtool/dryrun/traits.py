@@ -6,10 +6,10 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
-from unittest import mock
 
 from lldtool.dryrun.environment import silenced
 from lldtool.dryrun.model import Untouched, ValueRead
+from lldtool.dryrun.patching import patched
 from lldtool.plan import (
     FROZEN,
     FROZEN_BY_INIT_WEIGHTS,
@@ -133,7 +133,7 @@ def _frozen_by_init_weights(model: Any) -> list[str]:
     for module in freezing:
         with (
             contextlib.suppress(Exception, ValueRead),
-            mock.patch.object(BaseModule, "init_weights"),
+            patched(BaseModule, init_weights=lambda *_, **__: None),
             Untouched().mode(),
             silenced(),
         ):
