@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-from lldtool.dryrun.environment import NetworkBlockedError, reached_for, silenced
+from lldtool.dryrun.isolation import NetworkBlockedError, reached_for, silenced
 from lldtool.dryrun.patching import patched
 from lldtool.dryrun.registries import chain
 from lldtool.text import quoted

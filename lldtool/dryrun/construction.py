@@ -10,16 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lldtool.dryrun import config as configs
-from lldtool.dryrun import constructor
+from lldtool.dryrun import config_loading as configs
+from lldtool.dryrun import optimizers as constructor
 from lldtool.dryrun.culprits import culprit_of
-from lldtool.dryrun.group_readers import mentioned
-from lldtool.dryrun.groups import other_defaults, plain, read_parameters, strangers
-from lldtool.dryrun.importers import is_library_file
+from lldtool.dryrun.group_entries import mentioned
+from lldtool.dryrun.import_frames import is_library_file
 from lldtool.dryrun.options_read import WatchedOptions
+from lldtool.dryrun.param_groups import other_defaults, plain, read_parameters, strangers
 from lldtool.dryrun.runners import build_of
 from lldtool.dryrun.tracing import Setup, Trace, traced, tracers
-from lldtool.dryrun.values import random_state
+from lldtool.dryrun.uninitialised import random_state
 from lldtool.dryrun.zero_lr import raised_groups
 from lldtool.errors import LldtoolError, translated
 from lldtool.plan import Model, Parameter, UntrainedParameter

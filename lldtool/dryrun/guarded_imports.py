@@ -10,7 +10,7 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from types import FrameType, ModuleType
 
-from lldtool.dryrun.importers import is_library, runs_a_module
+from lldtool.dryrun.import_frames import is_library, runs_a_module
 
 
 class GuardedImports(importlib.abc.MetaPathFinder):

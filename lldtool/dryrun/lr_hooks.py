@@ -15,9 +15,9 @@ from functools import partial
 from types import CodeType, SimpleNamespace
 from typing import Any
 
+from lldtool.dryrun.auto_scaling import part
 from lldtool.dryrun.registries import class_named, describe, type_name
 from lldtool.dryrun.runners import is_mmengines
-from lldtool.dryrun.scaling import part
 from lldtool.dryrun.train_loop import TrainLoop
 from lldtool.errors import LldtoolError, translated
 

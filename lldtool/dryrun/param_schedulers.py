@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lldtool.dryrun.config import delete_hint
+from lldtool.dryrun.config_loading import delete_hint
 from lldtool.dryrun.registries import class_named, describe, unknown_type
 from lldtool.dryrun.train_loop import TrainLoop, needs_epoch_length
 from lldtool.errors import LldtoolError

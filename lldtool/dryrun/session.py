@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from lldtool.config.request import Request
-from lldtool.dryrun import package_lookup, torch_parts
-from lldtool.dryrun.environment import NetworkBlockedError, shielded
-from lldtool.dryrun.imports import StandInUsed, real_imports_wanted, stand_ins
+from lldtool.dryrun import deferred_torch as torch_parts
+from lldtool.dryrun import package_lookup
+from lldtool.dryrun.isolation import NetworkBlockedError, shielded
 from lldtool.dryrun.registries import chain
+from lldtool.dryrun.stubs import StandInUsed, real_imports_wanted, stand_ins
 from lldtool.dryrun.tracing import tracers
-from lldtool.dryrun.values import ValuesNeeded
+from lldtool.dryrun.uninitialised import ValuesNeeded
 from lldtool.errors import LldtoolError
 from lldtool.versions import installed_version, lldtool_version, package_versions
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from lldtool.analysis.lr_curves import Course, Length, Schedule, Stage
 from lldtool.config.request import Request
-from lldtool.dryrun import constructor
-from lldtool.dryrun.environment import silenced
-from lldtool.dryrun.isolation import CopyFailedError
+from lldtool.dryrun import optimizers as constructor
+from lldtool.dryrun.auto_scaling import auto_scale
+from lldtool.dryrun.isolation import silenced
 from lldtool.dryrun.lr_hooks import HookedTraining, lr_hooks, unfollowed_hooks
 from lldtool.dryrun.param_schedulers import (
     TARGETS,
@@ -25,13 +25,13 @@ from lldtool.dryrun.param_schedulers import (
     scheduler_error,
     schedulers_of_each,
 )
+from lldtool.dryrun.process_copy import CopyFailedError
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.runners import build_of, is_mmengines
-from lldtool.dryrun.scaling import auto_scale
 from lldtool.dryrun.session import run
 from lldtool.dryrun.train_loop import TrainLoop, needs_epoch_length, train_loop
 from lldtool.dryrun.training import Training, start_of_training
-from lldtool.dryrun.values import ValuesNeeded
+from lldtool.dryrun.uninitialised import ValuesNeeded
 from lldtool.errors import LldtoolError, translated
 from lldtool.plan import Plan
 from lldtool.text import layer_name, plural

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lldtool.config.request import Checkout, Request
-from lldtool.dryrun import config as configs
-from lldtool.dryrun import constructor, package_lookup
-from lldtool.dryrun import model as models
+from lldtool.dryrun import config_loading as configs
+from lldtool.dryrun import model_building as models
+from lldtool.dryrun import optimizers as constructor
+from lldtool.dryrun import package_lookup
+from lldtool.dryrun.auto_scaling import auto_scale, part, scaled
 from lldtool.dryrun.checkpoints import missing_allowed, missing_note
 from lldtool.dryrun.construction import (
     Construction,
@@ -23,19 +25,18 @@ from lldtool.dryrun.construction import (
     leaves_nothing_behind,
 )
 from lldtool.dryrun.edits import apply_edits, apply_overrides
-from lldtool.dryrun.environment import in_tree, reached_for, silenced
-from lldtool.dryrun.groups import model_header, plain
-from lldtool.dryrun.importers import user_modules
-from lldtool.dryrun.imports import stand_ins
-from lldtool.dryrun.isolation import CopyFailedError, can_copy, in_copy
+from lldtool.dryrun.import_frames import user_modules
+from lldtool.dryrun.isolation import in_tree, reached_for, silenced
 from lldtool.dryrun.lr_hooks import unfollowed_hooks
-from lldtool.dryrun.proof import Inputs, Run, proven, settings_of
+from lldtool.dryrun.param_groups import model_header, plain
+from lldtool.dryrun.parameter_traits import traits_of
+from lldtool.dryrun.process_copy import CopyFailedError, can_copy, in_copy
+from lldtool.dryrun.reason_checks import Inputs, Run, proven, settings_of
 from lldtool.dryrun.registries import import_scope, type_name
 from lldtool.dryrun.runners import unfollowed
-from lldtool.dryrun.scaling import auto_scale, part, scaled
+from lldtool.dryrun.stubs import stand_ins
 from lldtool.dryrun.tracing import with_reasons
-from lldtool.dryrun.traits import traits_of
-from lldtool.dryrun.values import UninitialisedReads, ValuesNeeded
+from lldtool.dryrun.uninitialised import UninitialisedReads, ValuesNeeded
 from lldtool.errors import LldtoolError, translated
 from lldtool.plan import (
     Constructor,

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lldtool.config.request import Request
-from lldtool.dryrun.imports import stand_ins
+from lldtool.dryrun.stubs import stand_ins
 from lldtool.errors import LldtoolError
 from lldtool.workers.answering import answer_call, send
 
@@ -33,7 +33,7 @@ WARM = (
     "mmengine.registry",
     "mmengine.optim",
     "lldtool.dryrun.examination",
-    "lldtool.dryrun.several",
+    "lldtool.dryrun.batches",
     "lldtool.dryrun.key_effects",
     "lldtool.dryrun.tracers.mmengine",
     "lldtool.dryrun.tracers.mmpretrain",

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, TINY_VIT
 
 from lldtool.config import locate
-from lldtool.dryrun.environment import in_tree
+from lldtool.dryrun.isolation import in_tree
 from lldtool.errors import LldtoolError
 
 BASE = "lr = 0.001\n"

@@ -170,7 +170,7 @@ def test_a_dry_run_does_not_import_what_costs_time_and_is_not_run():
 def test_parts_of_torch_that_are_put_off_run_when_asked_for():
     out = run_python(
         """
-        from lldtool.dryrun import torch_parts
+        from lldtool.dryrun import deferred_torch as torch_parts
         torch_parts.import_torch()
         import sys, torch
         put_off = [type(sys.modules[name]).__name__ for name in torch_parts.PUT_OFF]
@@ -193,10 +193,10 @@ def test_parts_of_torch_that_are_put_off_run_when_asked_for():
 def test_meta_tensors_work_while_a_model_is_built():
     out = run_python(
         """
-        from lldtool.dryrun import torch_parts
+        from lldtool.dryrun import deferred_torch as torch_parts
         torch_parts.import_torch()
         import torch
-        from lldtool.dryrun.model import Untouched
+        from lldtool.dryrun.model_building import Untouched
         with Untouched().mode():
             with torch.device('meta'):
                 layer = torch.nn.Linear(3, 4)
@@ -212,7 +212,7 @@ def test_an_unknown_torch_is_imported_whole():
     out = run_python(
         """
         import sys
-        from lldtool.dryrun import torch_parts
+        from lldtool.dryrun import deferred_torch as torch_parts
         torch_parts.KNOWN_TORCH = ()
         torch_parts.import_torch()
         print(type(sys.modules['torch.export']).__name__)
@@ -224,7 +224,7 @@ def test_an_unknown_torch_is_imported_whole():
 def test_large_parameters_are_not_initialised_and_small_ones_are():
     import torch
 
-    from lldtool.dryrun.model import Untouched
+    from lldtool.dryrun.model_building import Untouched
 
     with Untouched().mode():
         big = torch.nn.init.constant_(torch.nn.Parameter(torch.zeros(100, 100)), 3.0)

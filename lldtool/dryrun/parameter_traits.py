@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from lldtool.dryrun.environment import silenced
-from lldtool.dryrun.model import Untouched, ValueRead
+from lldtool.dryrun.isolation import silenced
+from lldtool.dryrun.model_building import Untouched, ValueRead
 from lldtool.dryrun.patching import patched
 from lldtool.plan import (
     FROZEN,

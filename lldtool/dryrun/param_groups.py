@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from lldtool.dryrun.model import is_lazy
+from lldtool.dryrun.model_building import is_lazy
 from lldtool.dryrun.registries import type_name
 from lldtool.errors import LldtoolError
 from lldtool.plan import LayerId, Model, Parameter, UntrainedParameter

@@ -28,7 +28,7 @@ from types import ModuleType
 from typing import Any
 
 from lldtool.dryrun.guarded_imports import GuardedImports
-from lldtool.dryrun.importers import (
+from lldtool.dryrun.import_frames import (
     OPENMMLAB,
     broken_package,
     importer,

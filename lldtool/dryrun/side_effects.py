@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lldtool.dryrun.importers import NEVER, OPENMMLAB, user_modules
+from lldtool.dryrun.import_frames import NEVER, OPENMMLAB, user_modules
 from lldtool.dryrun.patching import patched
 
 #: What code without an import can reach the world with.

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from lldtool.config.request import Request
-from lldtool.dryrun import torch_parts
-from lldtool.dryrun.config import delete_hint
-from lldtool.dryrun.importers import importing_frames
-from lldtool.dryrun.imports import stand_ins
-from lldtool.dryrun.outside import needed
+from lldtool.dryrun import deferred_torch as torch_parts
+from lldtool.dryrun.auto_scaling import part
+from lldtool.dryrun.config_loading import delete_hint
+from lldtool.dryrun.import_frames import importing_frames
+from lldtool.dryrun.missing_resources import needed
 from lldtool.dryrun.patching import patched
 from lldtool.dryrun.registries import chain, describe, needs_package, type_name, unknown_type
-from lldtool.dryrun.scaling import part
-from lldtool.dryrun.values import UninitialisedReads
+from lldtool.dryrun.stubs import stand_ins
+from lldtool.dryrun.uninitialised import UninitialisedReads
 from lldtool.errors import LldtoolError
 
 #: Tensors up to this many elements are initialised all the same: code that builds a model may

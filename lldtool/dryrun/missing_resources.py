@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import traceback
 
-from lldtool.dryrun.environment import NetworkBlockedError
-from lldtool.dryrun.importers import importing_frames
-from lldtool.dryrun.imports import origin, stand_ins
+from lldtool.dryrun.import_frames import importing_frames
+from lldtool.dryrun.isolation import NetworkBlockedError
 from lldtool.dryrun.registries import chain
+from lldtool.dryrun.stubs import origin, stand_ins
 
 #: What torch and its kin say where there is no GPU.
 _NO_GPU = re.compile(

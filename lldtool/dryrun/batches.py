@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from lldtool.config.request import Checkout, Request
-from lldtool.dryrun.footprint import Footprint
-from lldtool.dryrun.isolation import CopyFailedError, can_copy, in_copy
+from lldtool.dryrun.process_copy import CopyFailedError, can_copy, in_copy
 from lldtool.dryrun.session import in_fresh_process
+from lldtool.dryrun.side_effects import Footprint
 from lldtool.dryrun.training import Training, building, in_its_place, load, start_of_training
 from lldtool.errors import LldtoolError
 from lldtool.plan import Plan

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lldtool.dryrun.environment import silenced
+from lldtool.dryrun.isolation import silenced
+from lldtool.dryrun.missing_resources import needed
 from lldtool.dryrun.options_read import WatchedOptions
-from lldtool.dryrun.outside import needed
 from lldtool.dryrun.patching import patched
 from lldtool.dryrun.registries import (
     describe,
