@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-from lldtool.dryrun.isolation import NetworkBlockedError, reached_for, silenced
+from lldtool.dryrun.isolation import NetworkBlockedError, blocked_hosts, silenced
 from lldtool.dryrun.patching import patched
 from lldtool.dryrun.registries import chain
 from lldtool.text import quoted
@@ -51,7 +51,7 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
     into_model, with_prefix = module._load_checkpoint_to_model, module._load_checkpoint_with_prefix
 
     def load_or_nothing(filename: str, *args: Any, **kwargs: Any) -> Any:
-        hosts = len(reached_for)
+        hosts = len(blocked_hosts())
         try:
             with quietly():
                 return load(filename, *args, **kwargs)
@@ -61,7 +61,7 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
             ):
                 raise
             missing.setdefault(str(filename), error)
-            del reached_for[hosts:]
+            del blocked_hosts()[hosts:]
             return _Missing()
 
     def load_into_model(model: Any, checkpoint: Any, *args: Any, **kwargs: Any) -> Any:

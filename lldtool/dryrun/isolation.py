@@ -1,4 +1,4 @@
-"""What a dry run shields the user's session from while a config's code runs.
+"""Isolate the user's session from a config's code while that runs.
 
 A config is a Python program: it may print, exit, fork or reach for the network. This is good
 manners, not a sandbox: code that means harm is not held back.
@@ -17,6 +17,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
@@ -25,8 +26,7 @@ from lldtool.config.request import Checkout
 from lldtool.dryrun.patching import patched
 from lldtool.signals import ENDING
 
-#: The hosts that the last dry run's code tried to reach.
-reached_for: list[str] = []
+_BLOCKED_HOSTS: ContextVar[list[str]] = ContextVar("blocked_hosts")
 #: After how many seconds a signal is sent again that came at a bad moment.
 _AGAIN = 0.02
 
@@ -47,24 +47,31 @@ class ProcessExit(BaseException):
     """Stands for `os._exit`, which would end lldtool without a word."""
 
 
+def blocked_hosts() -> list[str]:
+    """The hosts that the code of this dry run tried to reach."""
+    return _BLOCKED_HOSTS.get([])
+
+
 @contextlib.contextmanager
-def shielded(folders: tuple[Path, ...], *, allow_network: bool) -> Iterator[None]:
+def isolated(folders: tuple[Path, ...], *, allow_network: bool) -> Iterator[None]:
     """Run a config's code with its output on stderr, no network and no bytecode files.
 
     Args:
         folders: where nothing may be written, the config's and the working directory.
         allow_network: leave the network alone.
     """
-    reached_for.clear()
+    hosts: list[str] = []
+    token = _BLOCKED_HOSTS.set(hosts)
     with contextlib.ExitStack() as stack:
+        stack.callback(_BLOCKED_HOSTS.reset, token)
         stack.enter_context(_signals())
         stack.enter_context(_streams())
         stack.enter_context(quiet())
         stack.enter_context(_one_process())
         stack.enter_context(_no_bytecode_in(folders))
-        stack.enter_context(_same_place())
+        stack.enter_context(_restored_path())
         if not allow_network:
-            stack.enter_context(_no_network())
+            stack.enter_context(_no_network(hosts))
         yield
 
 
@@ -189,7 +196,7 @@ def _one_process() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _same_place() -> Iterator[None]:
+def _restored_path() -> Iterator[None]:
     """Back to the working directory and the module path, should a config leave them."""
     here, path = Path.cwd(), sys.path[:]
     try:
@@ -200,8 +207,8 @@ def _same_place() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def in_tree(checkout: Checkout | None) -> Iterator[None]:
-    """Stand in the tree of a revision, and import the repository's modules from there."""
+def in_checkout(checkout: Checkout | None) -> Iterator[None]:
+    """Change to the tree of a revision, and import the repository's modules from there."""
     if checkout is None:
         yield
         return
@@ -212,7 +219,7 @@ def in_tree(checkout: Checkout | None) -> Iterator[None]:
             return folder
         return checkout.tree / real.relative_to(checkout.top)
 
-    with _same_place():
+    with _restored_path():
         sys.path[:] = [str(there(Path(p))) if p else p for p in sys.path]
         os.chdir(next(f for f in (there(Path.cwd()), checkout.tree) if f.is_dir()))
         yield
@@ -234,11 +241,12 @@ def _no_bytecode_in(folders: tuple[Path, ...]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _no_network() -> Iterator[None]:
+def _no_network(hosts: list[str]) -> Iterator[None]:
+    """Refuse connections, and note the hosts that they were for."""
     connect = socket.socket.connect
 
     def refuse(host: object) -> None:
-        reached_for.append(str(host))
+        hosts.append(str(host))
         raise NetworkBlockedError(str(host))
 
     def guarded_connect(self: socket.socket, address: Any) -> None:

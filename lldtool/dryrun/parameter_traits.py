@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from lldtool.dryrun.isolation import silenced
-from lldtool.dryrun.model_building import Untouched, ValueRead
 from lldtool.dryrun.patching import patched
+from lldtool.dryrun.skip_init import SkipInit, ValueRead
 from lldtool.plan import (
     FROZEN,
     FROZEN_BY_INIT_WEIGHTS,
@@ -77,7 +77,7 @@ def _of_norms(model: Any) -> Iterator[str]:
 
 
 def _declared(model: Any) -> Iterator[str]:
-    """What modules ask to be spared weight decay, as the training code of timm and Swin reads it.
+    """What modules ask to exclude from weight decay, as the training code of timm and Swin does.
 
     `no_weight_decay()` gives names below the module, `no_weight_decay_keywords()` parts of names.
     """
@@ -134,7 +134,7 @@ def _frozen_by_init_weights(model: Any) -> list[str]:
         with (
             contextlib.suppress(Exception, ValueRead),
             patched(BaseModule, init_weights=lambda *_, **__: None),
-            Untouched().mode(),
+            SkipInit().mode(),
             silenced(),
         ):
             module.init_weights()

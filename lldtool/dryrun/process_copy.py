@@ -18,8 +18,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, BinaryIO, TypeVar
 
-from lldtool.dryrun.isolation import reached_for
-from lldtool.dryrun.stubs import stand_ins
+from lldtool.dryrun.isolation import blocked_hosts
+from lldtool.dryrun.stubs import current_stubs
 from lldtool.errors import LldtoolError
 
 Result = TypeVar("Result")
@@ -54,7 +54,7 @@ def in_copy(function: Callable[[], Result], *, silent: bool = False) -> Result:
                 warnings.simplefilter("ignore")
                 process.start()
             sender.close()
-            result, touched, hosts = receiver.recv()
+            result, used, hosts = receiver.recv()
             process.join()
         except (EOFError, OSError) as error:
             raise CopyFailedError from error
@@ -68,8 +68,8 @@ def in_copy(function: Callable[[], Result], *, silent: bool = False) -> Result:
             text = printed.read().decode(errors="replace")
             if text:
                 sys.stderr.write(text)
-    stand_ins.touched |= touched
-    reached_for.extend(host for host in hosts if host not in reached_for)
+    current_stubs().used |= used
+    blocked_hosts().extend(host for host in hosts if host not in blocked_hosts())
     if isinstance(result, LldtoolError):
         raise result
     found: Result = result
@@ -89,7 +89,7 @@ def _call(function: Callable[[], Any], sender: Connection, printed: BinaryIO, dr
             result = function()
         except LldtoolError as error:
             result = error
-        sender.send((result, stand_ins.touched, reached_for))
+        sender.send((result, current_stubs().used, blocked_hosts()))
     text.flush()
     sender.close()
     os._exit(0)

@@ -13,10 +13,10 @@ from typing import Any
 
 from lldtool.analysis.lr_curves import Course, Length, Schedule, Stage
 from lldtool.config.request import Request
-from lldtool.dryrun import optimizers as constructor
 from lldtool.dryrun.auto_scaling import auto_scale
 from lldtool.dryrun.isolation import silenced
 from lldtool.dryrun.lr_hooks import HookedTraining, lr_hooks, unfollowed_hooks
+from lldtool.dryrun.optimizers import build_optimizers
 from lldtool.dryrun.param_schedulers import (
     TARGETS,
     after_step,
@@ -106,7 +106,7 @@ def _stepped_schedule(
     config, request = training.config, training.request
     with silenced():
         build = build_of(config)
-        built = constructor.build_optimizers(training.model, config.optim_wrapper, build)
+        built = build_optimizers(training.model, config.optim_wrapper, build)
     schedulers = schedulers_of_each(config.get("param_scheduler", None), built.wrappers)
     loop = train_loop(config, request, length, [s for own in schedulers.values() for s in own])
     hooks = _hooks(config, loop, built.wrappers)
