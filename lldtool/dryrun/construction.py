@@ -18,7 +18,7 @@ from lldtool.dryrun.optimizers import Built, build_optimizers, constructor_class
 from lldtool.dryrun.options_read import WatchedOptions
 from lldtool.dryrun.param_groups import foreign_parameters, other_defaults, plain, read_parameters
 from lldtool.dryrun.runners import build_of
-from lldtool.dryrun.tracing import Setup, Trace, traced, tracers
+from lldtool.dryrun.tracing import Setup, Trace, has_builtin_tracer, traced
 from lldtool.dryrun.uninitialised import random_state
 from lldtool.dryrun.zero_lr import raised_groups
 from lldtool.errors import translated
@@ -123,11 +123,10 @@ def is_repeatable(wrapper: Any) -> bool:
     Those that lldtool has rules for keep nothing; anything else may.
     """
     kind = constructor_class(wrapper)
-    point = tracers().get(f"{kind.__module__}.{kind.__qualname__}")
-    return point is not None and point.value.startswith("lldtool.") and is_as_published(kind)
+    return has_builtin_tracer(kind) and _is_as_published(kind)
 
 
-def is_as_published(kind: type) -> bool:
+def _is_as_published(kind: type) -> bool:
     """Whether all methods of a class and its bases are those of the modules that define them."""
     return all(
         method.__module__ == cls.__module__

@@ -19,7 +19,7 @@ from lldtool.dryrun.deferred_torch import import_torch
 from lldtool.dryrun.isolation import NetworkBlockedError, isolated
 from lldtool.dryrun.registries import chain
 from lldtool.dryrun.stubs import Stubs, StubUsed, current_stubs, real_imports_wanted
-from lldtool.dryrun.tracing import tracers
+from lldtool.dryrun.tracing import builtin_tracers, installed_tracers
 from lldtool.dryrun.uninitialised import ValuesNeeded
 from lldtool.errors import LldtoolError
 from lldtool.versions import installed_version, lldtool_version, package_versions
@@ -42,7 +42,8 @@ def run(task: Task[Result], *requests: Request) -> Result:
         if installed_version(package) is None:
             hint = f"pip install {package}"
             raise LldtoolError(f"a dry run needs {package}", config=request.name, hint=hint)
-    lldtool_version(), package_versions(), tracers()  # kept, should a config change the module path
+    for cached in (lldtool_version, package_versions, builtin_tracers, installed_tracers):
+        cached()  # now, should a config change the module path
     token = _STARTED_WITH.set((dict(os.environ), sys.path[:]))
     stubs, failure = current_stubs(), None
     try:
