@@ -14,10 +14,10 @@ from rich.text import Text
 from lldtool.analysis.alignment import Alignment, align_roles
 from lldtool.analysis.diff import PlanDiff, diff_plans
 from lldtool.output.contents import folded, largest_modules, patterns
-from lldtool.output.spreadsheet import csv_text
+from lldtool.output.csv_formats import csv_text
+from lldtool.output.old_terminal import grid, notes_table, plain_table, rendered
 from lldtool.output.states import state_word, untrained_word
 from lldtool.output.tables import markdown, markdown_table
-from lldtool.output.terminal import grid, notes_table, plain_table, rendered
 from lldtool.plan import Layer, Plan, dump_by_line, plan_header
 from lldtool.text import lr, printable
 

@@ -12,8 +12,8 @@ from rich.text import Text
 from lldtool.analysis.diff import PlanDiff
 from lldtool.output.cells import ADDED, CHANGED, REMOVED, Cell, Pair
 from lldtool.output.changes import GROUPS, LAYERS, NAMES, Row, Section, sections
-from lldtool.output.lines import Line, Lines, Pieces
-from lldtool.output.terminal import grid, notes_table, plain_table, rendered, wrapped
+from lldtool.output.old_lines import Line, Lines, Pieces
+from lldtool.output.old_terminal import grid, notes_table, plain_table, rendered, wrapped
 from lldtool.output.words import names_of_sides, summary
 
 _COLORS = {REMOVED: "red", ADDED: "green", CHANGED: "yellow"}

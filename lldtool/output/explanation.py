@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lldtool.analysis.keys import Effect, Key, custom_keys_of
-from lldtool.output.lines import Line, Lines
+from lldtool.output.old_lines import Line, Lines
+from lldtool.output.old_terminal import notes_table, rendered
 from lldtool.output.reasons import (
     beaten,
     causes,
@@ -21,7 +22,6 @@ from lldtool.output.reasons import (
 )
 from lldtool.output.states import group_text, state_text, untrained
 from lldtool.output.tables import markdown, markdown_table
-from lldtool.output.terminal import notes_table, rendered
 from lldtool.plan import Parameter, Plan, UntrainedParameter, dump_by_line
 from lldtool.text import layer_name, plural, printable, shape, strict_json, value
 

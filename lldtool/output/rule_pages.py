@@ -9,7 +9,7 @@ from rich.text import Text
 
 from lldtool.lint.rules import Example, Rule
 from lldtool.output.diagnostics.text import SEVERITY_COLORS
-from lldtool.output.terminal import grid, rendered
+from lldtool.output.old_terminal import grid, rendered
 
 
 def rules_text(rules: Sequence[Rule], *, width: int, color: bool) -> str:

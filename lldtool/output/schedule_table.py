@@ -13,9 +13,9 @@ from rich.text import Text
 from lldtool.analysis.lr_curves import Course, Schedule, Stage
 from lldtool.errors import LldtoolError
 from lldtool.output.contents import folded, largest_modules
-from lldtool.output.spreadsheet import csv_text
+from lldtool.output.csv_formats import csv_text
+from lldtool.output.old_terminal import notes_table, plain_table, rendered, wrapped
 from lldtool.output.tables import markdown, markdown_table
-from lldtool.output.terminal import notes_table, plain_table, rendered, wrapped
 from lldtool.text import lr, plural, printable, ranges, strict_json
 
 #: Of the JSON of a schedule.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from lldtool.output.columns import layer_columns
 from lldtool.output.contents import layer_contents
-from lldtool.output.spreadsheet import csv_text
+from lldtool.output.csv_formats import csv_text
 from lldtool.output.states import state_word
 from lldtool.output.summary import header, joint, totals
 from lldtool.plan import Layer, Plan

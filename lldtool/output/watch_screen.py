@@ -13,7 +13,7 @@ from lldtool.lint.diagnostics import Report
 from lldtool.output.diagnostics.shared import severities
 from lldtool.output.diagnostics.text import SEVERITY_COLORS, report_text
 from lldtool.output.diff_table import diff_text
-from lldtool.output.terminal import plan_text, rendered, wrapped
+from lldtool.output.old_terminal import plan_text, rendered, wrapped
 from lldtool.output.words import scheduler_notes
 from lldtool.plan import Plan
 from lldtool.text import plural, printable

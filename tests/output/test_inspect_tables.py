@@ -8,12 +8,24 @@ from conftest import make_parameter, make_plan
 
 import lldtool
 from lldtool.output.contents import layer_contents
+from lldtool.output.csv_formats import plan_csv
+from lldtool.output.formats import written
+from lldtool.output.plan_document import plan_document
 from lldtool.output.report import plan_html
-from lldtool.output.tables import plan_csv, plan_markdown
-from lldtool.output.terminal import plan_text
 from lldtool.plan import Constructor, UntrainedParameter, load_plan
 
 PLANS = sorted((Path(__file__).parent / "plans").glob("*.json"), key=lambda path: path.stem)
+
+
+def plan_text(plan, *, width, color, params=False):
+    document = plan_document(plan, parameters="folded" if params else "none")
+    return written(document, "table", width=width, color=color)
+
+
+def plan_markdown(plan, *, params=False):
+    return written(plan_document(plan, parameters="each" if params else "none"), "markdown")
+
+
 names = pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
 
 

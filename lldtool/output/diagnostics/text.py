@@ -11,7 +11,7 @@ from rich.text import Text
 from lldtool.config.location import Location
 from lldtool.lint.diagnostics import Checked, Report, Severity
 from lldtool.output.diagnostics.shared import Told, place_shown, summary, told_once
-from lldtool.output.terminal import rendered, wrapped
+from lldtool.output.old_terminal import rendered, wrapped
 from lldtool.text import printable
 
 SEVERITY_COLORS = {Severity.error: "red", Severity.warning: "yellow", Severity.info: "cyan"}

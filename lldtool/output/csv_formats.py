@@ -1,4 +1,4 @@
-"""Rows -> CSV, for scripts and for spreadsheets."""
+"""Plan, Schedule, Comparison -> CSV, for scripts and for spreadsheets."""
 
 from __future__ import annotations
 
@@ -6,11 +6,27 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from lldtool.plan import Plan
 from lldtool.text import printable
+
+_COLUMNS = (
+    "name", "shape", "numel", "dtype", "module_type", "layer_id",
+    "lr", "lr_scale", "weight_decay", "group", "state", "optimizer",
+)  # fmt: skip
 
 #: What a spreadsheet takes for the start of a formula, and a full-width form of each.
 #: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+
+
+def plan_csv(plan: Plan) -> str:
+    """Return a row for each parameter; nothing for a setting that it lacks."""
+    shapes = ("x".join(map(str, p.shape)) for p in plan.parameters)
+    rows = (
+        [size if column == "shape" else getattr(p, column) for column in _COLUMNS]
+        for p, size in zip(plan.parameters, shapes, strict=True)
+    )
+    return csv_text([_COLUMNS, *rows])
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
