@@ -13,7 +13,6 @@ from lldtool.lint.fixes import judge
 from lldtool.lint.policy import Policy
 from lldtool.lint.rules import all_rules
 from lldtool.output.comparison import Comparison, comparison_text
-from lldtool.output.diff_table import diff_text
 from lldtool.output.explanation import explanation_text, keys_text
 from lldtool.output.terminal import plan_text
 from lldtool.plan import Constructor, Reason, Reasons, load_plan

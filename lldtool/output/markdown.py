@@ -53,8 +53,10 @@ def write(document: Document, *, width: int = 0, color: bool = False) -> str:
 def _section(section: Section, longest: int | None) -> Iterator[list[str]]:
     title = str(section.title)
     if section.folded:
-        rows = sum(len(block.rows) for block in section.blocks if isinstance(block, Table))
-        summary = html.escape(printable(f"{title}, {plural(rows, 'row')}"))
+        tables = [block for block in section.blocks if isinstance(block, Table)]
+        title = title or ", ".join(table.title for table in tables)
+        number = plural(sum(len(table.rows) for table in tables), "row")
+        summary = html.escape(printable(f"{title}, {number}"))
         yield [f"<details><summary>{summary}</summary>"]
     elif title:
         yield [f"#### {markdown(_cut_off(title, longest))}"]

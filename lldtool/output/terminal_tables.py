@@ -154,6 +154,11 @@ def _table(table: Table, columns: Sequence[_Laid], room: int) -> Iterator[Line]:
         [_cell_lines(column, n, width) for column, width in zip(columns, widths, strict=True)]
         for n in range(len(table.rows))
     ]
+    if not any(column.column.most for column in columns):  # which take up all the room
+        widths = [
+            max((width_of(line) for row in rows for line in row[place]), default=0)
+            for place in range(len(columns))
+        ]
     for row in rows:
         for lines in zip_longest(*row, fillvalue=Line()):
             parts = [indent]

@@ -12,9 +12,10 @@ from lldtool.analysis.diff import diff_plans
 from lldtool.lint.diagnostics import Report
 from lldtool.output.diagnostics.shared import severities
 from lldtool.output.diagnostics.text import SEVERITY_COLORS, report_text
-from lldtool.output.diff_table import diff_text
+from lldtool.output.diff_document import diff_document
+from lldtool.output.diff_words import scheduler_notes
+from lldtool.output.formats import written
 from lldtool.output.old_terminal import plan_text, rendered, wrapped
-from lldtool.output.words import scheduler_notes
 from lldtool.plan import Plan
 from lldtool.text import plural, printable
 
@@ -108,7 +109,8 @@ def _changes(before: Look, now: Look, *, width: int, color: bool) -> str:
     """What is different since the look before."""
     then = replace(before.plan, config=f"as it was at {before.time}")
     diff = diff_plans(then, replace(now.plan, config="as it is now"))
-    return diff_text(diff, width=width, color=color, notes=scheduler_notes(diff))
+    document = diff_document(diff, notes=scheduler_notes(diff))
+    return written(document, "table", width=width, color=color)
 
 
 def last_lines(printed: bytes, most: int) -> tuple[str, ...]:

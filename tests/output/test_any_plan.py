@@ -23,8 +23,6 @@ from lldtool.output.comparison import (
     comparison_markdown,
     comparison_text,
 )
-from lldtool.output.diff_formats import diff_json, diff_markdown
-from lldtool.output.diff_table import diff_text
 from lldtool.output.explanation import (
     explanation_json,
     explanation_markdown,
@@ -33,6 +31,7 @@ from lldtool.output.explanation import (
     keys_markdown,
     keys_text,
 )
+from lldtool.output.json_formats import diff_json
 from lldtool.output.schedule_table import (
     points_of,
     schedule_csv,

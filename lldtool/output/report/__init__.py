@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any
 from lldtool.analysis.diff import diff_plans
 from lldtool.analysis.lr_curves import Schedule
 from lldtool.lint.diagnostics import Checked, Finding, Report
-from lldtool.output.changes import sections
 from lldtool.output.columns import layer_columns
 from lldtool.output.comparison import Comparison, caption, comparison_columns, letters
 from lldtool.output.contents import layer_contents
 from lldtool.output.diagnostics.shared import Told, place_shown, severities
+from lldtool.output.diff_tables import tables as diff_tables
+from lldtool.output.diff_words import summary
+from lldtool.output.document import Table
 from lldtool.output.plots import comparison_picture, plan_picture, schedule_picture
 from lldtool.output.reasons import rule_text
 from lldtool.output.schedule_table import about, points_of, remarks, schedule_columns
 from lldtool.output.states import state_word
 from lldtool.output.summary import header, joint, totals
-from lldtool.output.words import summary
 from lldtool.plan import LayerId, Parameter, Plan, UntrainedParameter
 from lldtool.text import layer_name, lr, plural, printable, setting, shape
 from lldtool.versions import lldtool_version
@@ -274,8 +275,10 @@ def _comparison(plans: Sequence[Plan]) -> dict[str, Any]:
     if len(plans) == 2:
         diff = diff_plans(*plans)
         tables = [
-            _table(section.title, _section_columns(section.columns, section.rows))
-            for section in sections(diff, every_layer=False, every_parameter=False)
+            _table(str(section.title), _section_columns(table.columns, table.rows))
+            for section in diff_tables(diff, every_layer=False, every_parameter=False)
+            for table in section.blocks
+            if isinstance(table, Table)
         ]
         sentences = summary(diff)
     else:
@@ -290,9 +293,9 @@ def _comparison(plans: Sequence[Plan]) -> dict[str, Any]:
     }
 
 
-def _section_columns(columns: Sequence[str], rows: Iterable[Any]) -> dict[str, list[object]]:
+def _section_columns(columns: Sequence[Any], rows: Iterable[Any]) -> dict[str, list[object]]:
     rows = list(rows)
-    found: dict[str, list[object]] = {"": [row.marker for row in rows]}
-    for place, title in enumerate(columns):
-        found[title or " "] = [row.cells[place] for row in rows]
-    return found
+    return {
+        column.title or " " * place: [str(row.cells[place]) for row in rows]
+        for place, column in enumerate(columns)
+    }
