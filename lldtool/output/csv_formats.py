@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from lldtool.analysis.lr_curves import Schedule
+from lldtool.output.schedule_document import names_of
 from lldtool.plan import Plan
 from lldtool.text import printable
 
@@ -27,6 +29,16 @@ def plan_csv(plan: Plan) -> str:
         for p, size in zip(plan.parameters, shapes, strict=True)
     )
     return csv_text([_COLUMNS, *rows])
+
+
+def schedule_csv(schedule: Schedule, points: Mapping[str, int] | None) -> str:
+    """A row for each layer and point, of every step where there are no points."""
+    steps = range(schedule.steps) if points is None else points.values()
+    rows: list[list[object]] = [["layer", "tensors", schedule.unit, "lr", "optimizer"]]
+    for course in schedule.courses:
+        name, tensors = names_of(schedule, [course]), len(course.parameters)
+        rows += [[name, tensors, i, course.lrs[i], course.optimizer] for i in steps]
+    return csv_text(rows)
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+import msgspec
+
 from lldtool.analysis.diff import SETTINGS, LayerPair, PlanDiff
+from lldtool.analysis.keys import Key
+from lldtool.analysis.lr_curves import Schedule
 from lldtool.output.diff_words import summary
-from lldtool.plan import Parameter, dump_by_line, plan_header
+from lldtool.output.explanation import trail, value_of
+from lldtool.output.reasons import causes
+from lldtool.output.schedule_document import all_notes, names_of, remarks
+from lldtool.output.states import untrained
+from lldtool.plan import Parameter, Plan, UntrainedParameter, dump_by_line, plan_header
+from lldtool.text import strict_json
 
 
 def diff_json(diff: PlanDiff, notes: Sequence[str] = ()) -> str:
     """The diff for a script; a parameter to a line, numbers to the last bit."""
-    import msgspec
-
     content: dict[str, Any] = {
         "schema_version": 1,
         "a": plan_header(diff.a),
@@ -61,3 +69,65 @@ def _layer_json(pair: LayerPair) -> dict[str, Any]:
     values = {n: {side: x and getattr(x, n) for side, x in sides.items()} for n in names}
     status = {side: "trained" if x else pair.elsewhere for side, x in sides.items()}
     return {**values, "status": status, "differs": pair.differs}
+
+
+def explanation_json(
+    plan: Plan, parameters: Sequence[Parameter | UntrainedParameter] | None
+) -> str:
+    """Return the trails of the parameters with their reasons, or each distinct reason."""
+    content: dict[str, object] = {"schema_version": 1, "config": plan.config, "notes": plan.notes}
+    if parameters is None:
+        content["reasons"] = [
+            {"setting": c.setting, "tensors": len(c.parameters), "formula": c.formula,
+             "reason": c.reason, "parameters": [p.name for p in c.parameters]}
+            for c in causes(plan)
+        ]  # fmt: skip
+        content["not_trained"] = [
+            {"why": why, "tensors": len(names), "parameters": names}
+            for why, names in untrained(plan).items()
+        ]
+    else:
+        content["parameters"] = [
+            {**msgspec.to_builtins(p), "trail": [(a.strip(), b) for a, b in trail(plan, p)]}
+            for p in parameters
+        ]
+    return dump_by_line(msgspec.to_builtins(content))
+
+
+def keys_json(plan: Plan, keys: Sequence[Key]) -> str:
+    """Return what each custom key and option does."""
+    rows = [{**asdict(key), "value": value_of(plan, key)} for key in keys]
+    content = {"schema_version": 1, "config": plan.config, "keys": rows}
+    return strict_json(content, indent=1) + "\n"
+
+
+def schedule_json(schedule: Schedule, points: Mapping[str, int]) -> str:
+    """The lrs at the points, with bounds, as JSON; floats read back bit for bit."""
+    content = {
+        "schema_version": 1,
+        "config": schedule.plan.config,
+        "unit": schedule.unit,
+        "steps": schedule.steps,
+        "epochs": schedule.epochs,
+        "epoch_length": schedule.epoch_length,
+        "points": points,
+        "schedulers": [asdict(stage) for stage in schedule.stages],
+        "layers": [
+            {
+                "layer_id": course.layer_id,
+                "optimizer": course.optimizer,
+                "contents": names_of(schedule, [course]),
+                "parameters": course.parameters,
+                "configured_lr": course.configured,
+                "lr": {title: course.lrs[step] for title, step in points.items()},
+                "min": course.lowest,
+                "max": course.highest,
+                "rises": course in schedule.rising,
+                "converges": course in schedule.converged,
+            }
+            for course in schedule.courses
+        ],
+        "remarks": remarks(schedule),
+        "notes": all_notes(schedule),
+    }
+    return strict_json(content, indent=2) + "\n"

@@ -34,11 +34,15 @@ def write(document: Document, *, width: int, color: bool) -> str:
 
 
 def lines_of(document: Document, width: int) -> Iterator[Line]:
-    """Yield the lines of a document, with a blank one between its sections."""
+    """Yield the lines of a document, with a blank one between its sections.
+
+    Facts and text that come first say more of the title: they stand right below it.
+    """
     if str(document.title):
         yield from wrapped(document.title, width, "bold")
     for number, section in enumerate(document.sections):
-        if number:
+        is_about_title = not section.title and isinstance(section.blocks[0], (Facts, Paragraph))
+        if number or (str(document.title) and not is_about_title):
             yield []
         yield from _section(section, width)
 

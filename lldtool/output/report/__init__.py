@@ -26,7 +26,7 @@ from lldtool.output.diff_words import summary
 from lldtool.output.document import Table
 from lldtool.output.plots import comparison_picture, plan_picture, schedule_picture
 from lldtool.output.reasons import rule_text
-from lldtool.output.schedule_table import about, points_of, remarks, schedule_columns
+from lldtool.output.schedule_document import about, points_of, remarks, schedule_table
 from lldtool.output.states import state_word
 from lldtool.output.summary import header, joint, totals
 from lldtool.plan import LayerId, Parameter, Plan, UntrainedParameter
@@ -175,7 +175,7 @@ def _schedule(schedule: Schedule) -> dict[str, Any]:
         "remarks": remarks(schedule),
         "notes": [printable(note) for note in schedule.notes],
         "picture": _picture(functools.partial(schedule_picture, schedule)),
-        "table": _table("", schedule_columns(schedule, points_of(schedule))),
+        "table": _table("", _shown(schedule_table(schedule, points_of(schedule)))),
     }
 
 
@@ -291,6 +291,10 @@ def _comparison(plans: Sequence[Plan]) -> dict[str, Any]:
         "tables": tables,
         "picture": _picture(functools.partial(comparison_picture, comparison)),
     }
+
+
+def _shown(table: Table) -> dict[str, list[object]]:
+    return _section_columns(table.columns, table.rows)
 
 
 def _section_columns(columns: Sequence[Any], rows: Iterable[Any]) -> dict[str, list[object]]:
