@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 
 from lldtool.analysis.lr_curves import Schedule
+from lldtool.output.comparison import DECAYED_OTHERWISE, Comparison
 from lldtool.output.schedule_document import names_of
 from lldtool.plan import Plan
 from lldtool.text import printable
@@ -39,6 +40,20 @@ def schedule_csv(schedule: Schedule, points: Mapping[str, int] | None) -> str:
         name, tensors = names_of(schedule, [course]), len(course.parameters)
         rows += [[name, tensors, i, course.lrs[i], course.optimizer] for i in steps]
     return csv_text(rows)
+
+
+def comparison_csv(comparison: Comparison) -> str:
+    """A row for each layer; lr as `repr` has it, nothing where a variant has no such layer.
+
+    `layer_id` is the role of a layer that has not the same id in every variant.
+    """
+    table: list[list[object]] = [["layer_id", "contents", *comparison.titles]]
+    labels = comparison.alignment.labels
+    for label, contents, row in zip(labels, comparison.contents, comparison.rows, strict=True):
+        lrs = (layer.lr if layer and layer.trained else "" for layer in row)
+        table.append([label, contents, *lrs])
+    table.append(["", DECAYED_OTHERWISE, *comparison.decayed_otherwise])
+    return csv_text(table)
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

@@ -11,12 +11,13 @@ import msgspec
 from lldtool.analysis.diff import SETTINGS, LayerPair, PlanDiff
 from lldtool.analysis.keys import Key
 from lldtool.analysis.lr_curves import Schedule
+from lldtool.output.comparison import Comparison
 from lldtool.output.diff_words import summary
 from lldtool.output.explanation import trail, value_of
 from lldtool.output.reasons import causes
 from lldtool.output.schedule_document import all_notes, names_of, remarks
 from lldtool.output.states import untrained
-from lldtool.plan import Parameter, Plan, UntrainedParameter, dump_by_line, plan_header
+from lldtool.plan import Layer, Parameter, Plan, UntrainedParameter, dump_by_line, plan_header
 from lldtool.text import strict_json
 
 
@@ -131,3 +132,29 @@ def schedule_json(schedule: Schedule, points: Mapping[str, int]) -> str:
         "notes": all_notes(schedule),
     }
     return strict_json(content, indent=2) + "\n"
+
+
+def comparison_json(comparison: Comparison) -> str:
+    """The table for a script, a list in the order of the variants for each setting of a layer."""
+
+    def values(row: Sequence[Layer | None], name: str) -> list[Any]:
+        return [layer and getattr(layer, name) for layer in row]
+
+    names = ("layer_id", "lr", "lr_scale", "optimizer", "num_tensors", "num_trained")
+    content = {
+        "schema_version": 1,
+        "variants": [
+            {"title": title, **plan_header(plan), "weight_decay_differs": count}
+            for title, plan, count in zip(
+                comparison.titles, comparison.plans, comparison.decayed_otherwise, strict=True
+            )
+        ],
+        "aligned_by": comparison.alignment.by,
+        "layers": [
+            {"label": label, "contents": contents, **{name: values(row, name) for name in names}}
+            for row, label, contents in zip(
+                comparison.rows, comparison.alignment.labels, comparison.contents, strict=True
+            )
+        ],
+    }
+    return dump_by_line(msgspec.to_builtins(content))

@@ -8,6 +8,13 @@ import pytest
 from conftest import make_parameter
 from hypothesis import given
 from hypothesis import strategies as st
+from lldtool.output.schedule_table import (
+    points_of,
+    schedule_csv,
+    schedule_json,
+    schedule_markdown,
+    schedule_text,
+)
 from markdown_it import MarkdownIt
 from readers import assert_no_control_character, assert_no_more_than_text
 from strategies import plans
@@ -32,13 +39,6 @@ from lldtool.output.explanation import (
     keys_text,
 )
 from lldtool.output.json_formats import diff_json
-from lldtool.output.schedule_table import (
-    points_of,
-    schedule_csv,
-    schedule_json,
-    schedule_markdown,
-    schedule_text,
-)
 from lldtool.output.tables import plan_csv, plan_markdown
 from lldtool.output.terminal import plan_text
 from lldtool.output.watch_screen import Look, State, watch_lines

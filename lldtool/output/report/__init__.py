@@ -18,7 +18,7 @@ from lldtool.analysis.diff import diff_plans
 from lldtool.analysis.lr_curves import Schedule
 from lldtool.lint.diagnostics import Checked, Finding, Report
 from lldtool.output.columns import layer_columns
-from lldtool.output.comparison import Comparison, caption, comparison_columns, letters
+from lldtool.output.comparison import Comparison, caption, comparison_table, letters
 from lldtool.output.contents import layer_contents
 from lldtool.output.diagnostics.shared import Told, place_shown, severities
 from lldtool.output.diff_tables import tables as diff_tables
@@ -282,9 +282,7 @@ def _comparison(plans: Sequence[Plan]) -> dict[str, Any]:
         ]
         sentences = summary(diff)
     else:
-        fixed, variants = comparison_columns(comparison)
-        columns = {title: cells for title, *cells in (*fixed, *variants)}
-        tables = [_table("", columns)]
+        tables = [_table("", _shown(comparison_table(comparison)))]
     return {
         "legend": [(title, printable(config)) for title, config in legend],
         "sentences": sentences,
