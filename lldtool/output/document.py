@@ -129,7 +129,7 @@ class Table:
         entries: a terminal shows marker and name, the first columns, and beside or below them the
             others in a row.
         title: of the table, for a page.
-        searchable: a page has controls to search, filter and sort it.
+        search: the title of a column; a page has controls to search that, and to filter and sort.
     """
 
     columns: Sequence[Column]
@@ -140,7 +140,7 @@ class Table:
     repeated: int = 0
     entries: bool = False
     title: str = ""
-    searchable: bool = False
+    search: str = ""
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def parameter_table(plan: Plan) -> Table:
         columns.append(Column("optimizer", filter=True))
         keys = [p.optimizer or "" for p in plan.parameters] + ["–"] * len(rows)
         rows = [Row([*row.cells, key], row.style) for row, key in zip(rows, keys, strict=False)]
-    return Table(columns, rows, searchable=True)
+    return Table(columns, rows, search="name")
 
 
 def _parameter(p: Parameter) -> Row:
