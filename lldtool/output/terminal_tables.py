@@ -149,7 +149,8 @@ def _table(table: Table, columns: Sequence[_Laid], room: int) -> Iterator[Line]:
     widths = _shares(columns, table.gap, room)
     indent, gap = (" " * table.indent, ""), (" " * table.gap, "")
     rights = [column.column.align == "right" for column in columns]
-    rows = [[[column.title] for column in columns]] if table.header else []
+    titles = zip((Text((*column.title,)) for column in columns), widths, strict=True)
+    rows = [[wrapped(title, width) for title, width in titles]] if table.header else []
     rows += [
         [_cell_lines(column, n, width) for column, width in zip(columns, widths, strict=True)]
         for n in range(len(table.rows))
