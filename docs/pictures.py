@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lldtool.output.terminal import terminal_svg
+from lldtool.output.screenshot import terminal_svg
 
 HERE = Path(__file__).parent
 VIT_B = "mmpretrain::mae/benchmarks/vit-base-p16_8xb128-coslr-100e_in1k.py"
