@@ -42,7 +42,7 @@ assert BLOCKS
 
 def without_local_notes(text):
     """Return the lines that do not depend on which optional packages are installed."""
-    local = re.compile(r"note\b.*\b(stub|stand-in|pkg_resources)\b")
+    local = re.compile(r"note\b.*\b(stub|pkg_resources)\b")
     return [line for line in text.splitlines() if not local.match(line)]
 
 
