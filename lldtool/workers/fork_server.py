@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> None:
         with contextlib.suppress(Exception):  # the call will say so
             importlib.import_module(module)
     gc.freeze()  # what is there stays shared with the workers
-    _ForkServer(socket.socket(fileno=requests)).serve()
+    _Server(socket.socket(fileno=requests)).serve()
     os._exit(0)
 
 
@@ -95,7 +95,7 @@ def _import_all(request: Request) -> None:
         raise LldtoolError(str(error)) from error
 
 
-class _ForkServer:
+class _Server:
     """Forks a guard and a worker for each socket that it receives."""
 
     def __init__(self, requests: socket.socket) -> None:
