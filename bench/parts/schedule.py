@@ -45,7 +45,7 @@ def _step(epoch_length, *, all_groups):
     began = time.perf_counter()
     schedule = dry_run_schedule(request, Length(epoch_length=epoch_length), all_groups=all_groups)
     sample = Sample(time.perf_counter() - began)
-    return sample, [(c.layer_id, c.parameters, c.lrs) for c in schedule.curves]
+    return sample, [(c.layer_id, c.parameters, c.lrs) for c in schedule.courses]
 
 
 def _answer(results):

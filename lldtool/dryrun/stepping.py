@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-from lldtool.analysis.lr_curves import Length, LrCurve, Schedule, SchedulerSpan
+from lldtool.analysis.lr_curves import Course, Length, Schedule, Stage
 from lldtool.config.request import Request
 from lldtool.dryrun.auto_scaling import auto_scale
 from lldtool.dryrun.isolation import silenced
@@ -129,7 +129,7 @@ def _stepped(
     hooks = _hooks(config, loop, built.wrappers)
     ratio, _ = auto_scale(config, request)
     tracks: list[_Track] = []
-    spans: list[SchedulerSpan] = []
+    stages: list[Stage] = []
     notes: dict[str, None] = {}
     for name, wrapper in built.wrappers.items():
         groups = wrapper.optimizer.param_groups
@@ -153,7 +153,7 @@ def _stepped(
             pairs = list(zip(own, stepping, strict=True))
         by_index = {i: _Track(name, column) for i, column in zip(indices, columns, strict=True)}
         tracks += [by_index[i] for i in chosen]
-        spans += _spans(name, pairs)
+        stages += _stages(name, pairs)
         notes |= dict.fromkeys(_notes(pairs, loop))
     if others := len(plan.parameters) - len(plan.trained) + len(plan.frozen):
         verb = "is" if others == 1 else "are"
@@ -163,8 +163,8 @@ def _stepped(
         notes[f"{', '.join(names)} set lrs, called on a runner without data"] = None
     elif not any(schedulers.values()):
         notes["no param_scheduler: every lr stays as it is"] = None
-    curves = tuple(_curves(plan, tracks))
-    _require_finite(curves, loop)
+    courses = tuple(_courses(plan, tracks))
+    _require_finite(courses, loop)
     followed = set(unfollowed_hooks(config))  # by a schedule
     return Schedule(
         plan=replace(plan, notes=tuple(n for n in plan.notes if n not in followed)),
@@ -172,8 +172,8 @@ def _stepped(
         steps=loop.steps,
         epochs=loop.epochs,
         epoch_length=loop.epoch_length,
-        curves=curves,
-        spans=tuple(spans),
+        courses=courses,
+        stages=tuple(stages),
         notes=(*notes, *loop.notes),
     )
 
@@ -211,7 +211,7 @@ def _distinct(
     """For each param group the first one that its schedulers treat the same.
 
     mmengine's own schedulers read nothing of a group but the setting that they change, so groups
-    with one lr have one curve. Where a scheduler is another's, or has a list of values for the
+    with one lr have one course. Where a scheduler is another's, or has a list of values for the
     groups, each group has its own.
     """
     if all_groups or not all(map(reads_only_its_setting, configured)):
@@ -227,19 +227,19 @@ def _require_steppable(distinct: int, loop: TrainLoop) -> None:
         raise LldtoolError(f"{what} are too many", hint="is the epoch length one of samples?")
 
 
-def _require_finite(curves: Sequence[LrCurve], loop: TrainLoop) -> None:
+def _require_finite(courses: Sequence[Course], loop: TrainLoop) -> None:
     """An lr that is no number any more is the end of a training.
 
     Raises:
-        LldtoolError: a curve has one.
+        LldtoolError: a course has one.
     """
-    for curve in curves:
-        if all(map(math.isfinite, curve.lrs)):
+    for course in courses:
+        if all(map(math.isfinite, course.lrs)):
             continue
-        step = next(i for i, lr in enumerate(curve.lrs) if not math.isfinite(lr))
-        layer = curve.layer_id
-        where = curve.parameters[0] if layer is None else f"layer {layer_name(layer)}"
-        raise LldtoolError(f"the lr of {where} is {curve.lrs[step]} in {loop.unit} {step}")
+        step = next(i for i, lr in enumerate(course.lrs) if not math.isfinite(lr))
+        layer = course.layer_id
+        where = course.parameters[0] if layer is None else f"layer {layer_name(layer)}"
+        raise LldtoolError(f"the lr of {where} is {course.lrs[step]} in {loop.unit} {step}")
 
 
 @dataclass(frozen=True)
@@ -250,12 +250,12 @@ class _Track:
     lrs: array[float]
 
     @cached_property
-    def curve(self) -> tuple[str, bytes]:
-        """What is the same where the curve is."""
+    def course(self) -> tuple[str, bytes]:
+        """What is the same where the course is."""
         return self.optimizer, self.lrs.tobytes()
 
 
-def _spans(optimizer: str, built: Sequence[tuple[Any, Any]]) -> Iterator[SchedulerSpan]:
+def _stages(optimizer: str, built: Sequence[tuple[Any, Any]]) -> Iterator[Stage]:
     for configured, scheduler in built:
         if getattr(scheduler, "param_name", "lr") != "lr":
             continue
@@ -263,7 +263,7 @@ def _spans(optimizer: str, built: Sequence[tuple[Any, Any]]) -> Iterator[Schedul
         option = next((key for key in TARGETS if _is_positive(configured.get(key, None))), None)
         target = None if option is None else float(configured[option])
         bounds = getattr(scheduler, "begin", 0), getattr(scheduler, "end", math.inf)
-        yield SchedulerSpan(name, *bounds, scheduler.by_epoch, option, target, optimizer)
+        yield Stage(name, *bounds, scheduler.by_epoch, option, target, optimizer)
 
 
 def _is_positive(value: object) -> bool:
@@ -285,12 +285,12 @@ def _notes(built: Sequence[tuple[Any, Any]], loop: TrainLoop) -> Iterator[str]:
             yield f"{name} begins after the end of the training: it does nothing"
 
 
-def _curves(plan: Plan, tracks: Sequence[_Track]) -> Iterator[LrCurve]:
+def _courses(plan: Plan, tracks: Sequence[_Track]) -> Iterator[Course]:
     for layer in plan.layers:
         by_track: dict[tuple[str, bytes], list[Any]] = {}
         for parameter in layer.trained:
-            by_track.setdefault(tracks[parameter.group].curve, []).append(parameter)
+            by_track.setdefault(tracks[parameter.group].course, []).append(parameter)
         for members in by_track.values():
             if layer.lr is not None:
                 names, track = tuple(p.name for p in members), tracks[members[0].group]
-                yield LrCurve(layer.layer_id, names, layer.lr, track.lrs, track.optimizer)
+                yield Course(layer.layer_id, names, layer.lr, track.lrs, track.optimizer)

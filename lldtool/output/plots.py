@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lldtool.analysis.lr_curves import Schedule, SchedulerSpan
+from lldtool.analysis.lr_curves import Schedule, Stage
 from lldtool.output.axis import axis_of, decayed_otherwise, points_of
 from lldtool.output.comparison import Comparison
 from lldtool.output.contents import layer_contents
@@ -340,7 +340,7 @@ def _mark_targets(axes: Axes, schedule: Schedule, theme: _Theme) -> None:
             )  # fmt: skip
 
 
-def _target(stage: SchedulerSpan) -> str:
+def _target(stage: Stage) -> str:
     return f"{stage.option} {setting(stage.target)}"
 
 

@@ -204,12 +204,12 @@ def test_many_layers_fit():
 
 def test_a_long_training_is_a_small_picture():
     schedule = schedule_of([1e-4 * 2**i for i in range(24)])
-    long = type(schedule.curves[0])
-    curves = [
-        long(c.layer_id, c.parameters, c.configured, list(c.lrs) * 500) for c in schedule.curves
+    long = type(schedule.courses[0])
+    courses = [
+        long(c.layer_id, c.parameters, c.configured, list(c.lrs) * 500) for c in schedule.courses
     ]
     svg = schedule_picture(
-        type(schedule)(schedule.plan, "iteration", 50_000, 50, 1000, tuple(curves)), "svg"
+        type(schedule)(schedule.plan, "iteration", 50_000, 50, 1000, tuple(courses)), "svg"
     )
     assert len(svg) < 1_000_000
 

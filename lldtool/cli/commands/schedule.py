@@ -82,7 +82,7 @@ def schedule(
     from lldtool.output.schedule_document import points_of
 
     made = dry_run_schedule(request, duration, progress=Bar("stepping the schedulers"))
-    if not made.curves:
+    if not made.courses:
         why = "the optimizer has no lr" if made.plan.trained else "no parameter is trained"
         raise LldtoolError(why, config=request.name)
     points = points_of(made, points_asked_for)
