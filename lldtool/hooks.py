@@ -29,7 +29,7 @@ from lldtool.output.diff_document import diff_document
 from lldtool.output.diff_words import summary
 from lldtool.output.formats import written
 from lldtool.plan import LayerId, Plan, load_plan
-from lldtool.text import plural, setting
+from lldtool.text import plural, printable, setting
 
 #: Columns of the diff in the log.
 _WIDTH = 100
@@ -153,7 +153,7 @@ class PlanGuardHook(Hook):  # type: ignore[misc]  # mmengine has no types
             number = plural(diff.compared, "parameter")
             runner.logger.info(f"{self._file}: the optimizer is that of the plan, {number}")
             return
-        differences = " · ".join(summary(diff))
+        differences = printable(" · ".join(summary(diff)))
         message = f"the optimizer is not that of the plan: {differences}{_scaling(diff)}"
         self._report(runner, message, written(diff_document(diff), "table", width=_WIDTH))
 
