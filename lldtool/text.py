@@ -1,4 +1,4 @@
-"""Numbers and names as a person reads them; names come from a config and may hold anything."""
+"""Numbers and names as text to read; names come from a config and may hold any character."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
-#: The numbers that JSON lacks, by the strings that stand for them there.
+#: The numbers that JSON lacks, by the strings that are written for them.
 NOT_IN_JSON = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-#: What a terminal without UTF-8 gets in the place of these.
+#: The ASCII characters that replace others on a terminal without UTF-8.
 _ASCII = str.maketrans(
     {"×": "x", "·": "|", "…": ".", "–": "-", "█": "#", "÷": "/", "→": "->", "−": "-"}
 )
@@ -22,7 +22,7 @@ _WIDTH = 60
 
 
 def strict_json(content: object, *, indent: int | None = None) -> str:
-    """JSON that every reader takes: NaN and the infinities are the strings of `NOT_IN_JSON`."""
+    """Return JSON that every reader accepts: NaN and infinity are strings of `NOT_IN_JSON`."""
     encode = json.JSONEncoder(allow_nan=False, indent=indent).encode
     try:
         return encode(content)
@@ -42,7 +42,7 @@ def _in_json(content: object) -> object:
 
 
 def printable(text: str) -> str:
-    """Text with control and direction-changing characters written as escapes: `\\x1b`."""
+    """Return text with control and direction-changing characters as escapes: `\\x1b`."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if _is_plain(c) else c.encode("unicode_escape").decode() for c in text)
@@ -53,7 +53,7 @@ def _is_plain(character: str) -> bool:
 
 
 def to_encoding(text: str, encoding: str) -> str:
-    """Text that this encoding can hold: ASCII signs in the place of those it lacks."""
+    """Return text with the characters that an encoding lacks replaced by ASCII."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
@@ -63,7 +63,7 @@ def to_encoding(text: str, encoding: str) -> str:
 
 
 def count(number: int) -> str:
-    """Three digits and a unit: 640 -> `640`, 7087872 -> `7.09 M`."""
+    """Return three digits and a unit: 640 -> `640`, 7087872 -> `7.09 M`."""
     value, units = _float(number), ["", " k", " M", " G", " T"]
     while round(value, 1) >= 1000 and len(units) > 1:
         value /= 1000
@@ -74,17 +74,21 @@ def count(number: int) -> str:
 
 
 def lr(value: float | None, digits: int = 3) -> str:
-    """So many significant digits: 7.39e-6; `–` for none."""
-    if value is None:
-        return "–"
-    if value == 0:
-        return "0"
-    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
-    return mantissa + (f"e{int(exponent)}" if exponent and int(exponent) else "")
+    """Return a number with so many significant digits, small ones as 7.39e-6; `–` for None."""
+    if value is None or value == 0:
+        return "–" if value is None else "0"
+    return _short_exponent(f"{value:.{digits - 1}e}")
+
+
+def _short_exponent(text: str) -> str:
+    """`7.39e-06` -> `7.39e-6`, `1.00e+00` -> `1.00`, `10.` -> `10`."""
+    mantissa, _, exponent = text.partition("e")
+    mantissa = mantissa.removesuffix(".")
+    return f"{mantissa}e{int(exponent)}" if exponent and int(exponent) else mantissa
 
 
 def _float(number: float) -> float:
-    """The number, infinite where JSON or a config has an integer that no float holds."""
+    """Return the number, infinite where a config has an integer that no float holds."""
     try:
         return float(number)
     except OverflowError:
@@ -92,20 +96,14 @@ def _float(number: float) -> float:
 
 
 def setting(value: float | None, digits: int = 6) -> str:
-    """A number as a config has it: 0.05, 1e-8; `–` for none."""
-    if value is None:
-        return "–"
-    text = f"{_float(value) + 0.0:.{digits}g}"  # + 0.0 makes 0 of -0
-    mantissa, e, exponent = text.partition("e")
-    return f"{mantissa}e{int(exponent)}" if e else text
+    """Return a number as configs write it: 0.05, 1e-8; `–` for None."""
+    # + 0.0 makes 0 of -0.
+    return "–" if value is None else _short_exponent(f"{_float(value) + 0.0:.{digits}g}")
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """So many significant digits, zeros at the end too: 0.180, 10.5, 2.00; `–` for none."""
-    if value is None:
-        return "–"
-    mantissa, e, exponent = f"{value + 0.0:#.{digits}g}".partition("e")
-    return f"{mantissa.removesuffix('.')}e{int(exponent)}" if e else mantissa.removesuffix(".")
+    """Return so many significant digits, trailing zeros too: 0.180, 10.5, 2.00; `–` for None."""
+    return "–" if value is None else _short_exponent(f"{value + 0.0:#.{digits}g}")
 
 
 def shape(sizes: Iterable[int]) -> str:
@@ -121,13 +119,13 @@ def plural(number: int, noun: str) -> str:
 
 
 def shortened(items: Sequence[str], most: int) -> list[str]:
-    """The first of them, and how many more there are."""
+    """Return the first items, and the number of the others: `3 more`."""
     more = [f"{len(items) - most} more"] if len(items) > most else []
     return [*items[:most], *more]
 
 
 def layer_name(layer_id: float | str | None) -> str:
-    """A layer as its constructor calls it."""
+    """Return a layer as its constructor calls it."""
     return "–" if layer_id is None else printable(str(layer_id))
 
 
@@ -143,16 +141,16 @@ def ranges(layer_ids: Iterable[float | str], joint: str = "–") -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    parts = (
-        [f"{run[0]}{joint}{run[-1]}"] if len(run) > 2 else [str(number) for number in run]
+    parts = [
+        part
         for run in runs
-    )
-    names = (printable(x) for x in found if isinstance(x, str))
-    return ", ".join([*(part for some in parts for part in some), *names])
+        for part in ([f"{run[0]}{joint}{run[-1]}"] if len(run) > 2 else map(str, run))
+    ]
+    return ", ".join([*parts, *(printable(x) for x in found if isinstance(x, str))])
 
 
 def value(content: object) -> str:
-    """A value of a config in one line: numbers short, strings bare."""
+    """Return a value of a config in one line: numbers short, strings without quotes."""
     if isinstance(content, bool) or content is None:
         return str(content)
     if isinstance(content, (int, float)):
@@ -163,12 +161,12 @@ def value(content: object) -> str:
 
 
 def quoted(content: object) -> str:
-    """A value of a config in an error: numbers short, anything else as Python writes it."""
+    """Return a value of a config for an error: numbers short, anything else as Python writes it."""
     return setting(content) if isinstance(content, (int, float)) else repr(content)
 
 
 def literal(value: object) -> str:
-    """A value as OpenMMLab's configs write it, over several lines where it is long."""
+    """Return a value as OpenMMLab's configs write it, in several lines where it is long."""
     if isinstance(value, Mapping):
         is_call = all(map(is_name, value))
         opening, closing = ("dict(", ")") if is_call else ("{", "}")

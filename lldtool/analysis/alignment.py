@@ -226,25 +226,36 @@ def _in_order(
         own = [math.inf if i is None else i for i in row]
         return (gaps, depth, own) if keep_together else (depth, -sum(gaps), own)
 
-    waiting = dict.fromkeys(sorted(rows, key=key))
-    left = [Counter(i for r in rows if (i := r[n]) is not None) for n in range(len(plans))]
+    left = [_rows_of_layers(sorted(rows, key=key), n) for n in range(len(plans))]
     ordered: list[Row] = []
-    while waiting:
-        first = [min(own, default=None) for own in left]  # the next layer of each plan
-        free = (r for r in waiting if all(i in (None, f) for i, f in zip(r, first, strict=True)))
-        row = next(free, None)
-        if row is None:  # plans contradict each other: what one of them has first
-            firsts = (
-                r for n, f in enumerate(first) for r in waiting if f is not None and r[n] == f
-            )
-            row = min(firsts, key=lambda row: min(known[row]))
-        del waiting[row]
+    while len(ordered) < len(rows):
+        first = [next(iter(own), None) for own in left]  # the next layer of each plan
+        near = [own[i] for own, i in zip(left, first, strict=True) if i is not None]
+        free = [row for own in near if (row := _first_free(own, first))]
+        # Where plans contradict each other, take what one of them has first.
+        row = min(free or chain(*near), key=key if free else lambda row: min(known[row]))
         for n, i in _layers_of(row):
-            left[n] -= Counter([i])
+            left[n][i].remove(row)
+            if not left[n][i]:
+                del left[n][i]
         names = set(rows[row])
         layers = (None if i is None else plans[n].layers[i] for n, i in enumerate(row))
         ordered.append(tuple(narrowed(layer, names.__contains__) for layer in layers))
     return ordered
+
+
+def _first_free(rows: Sequence[_Indices], first: Sequence[int | None]) -> _Indices | None:
+    """Return the first of the rows that no plan has something before."""
+    return next((r for r in rows if all(map(lambda i, f: i in (None, f), r, first))), None)
+
+
+def _rows_of_layers(rows: Iterable[_Indices], plan: int) -> dict[int, list[_Indices]]:
+    """Return the rows that each layer of a plan is in, the first layer first."""
+    found: dict[int, list[_Indices]] = defaultdict(list)
+    for row in rows:
+        if (i := row[plan]) is not None:
+            found[i].append(row)
+    return dict(sorted(found.items()))
 
 
 def _depths_of_rows(

@@ -1,4 +1,4 @@
-"""What the param schedulers make of every lr over the whole training, as plain data."""
+"""The lr of every layer over the whole training, as the param schedulers set it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from itertools import groupby
 
 from lldtool.plan import LayerId, Plan
 
-#: lrs nearer to each other than this are equal to a reader; the real ones are never changed.
+#: Relative tolerances: of lrs that a reader takes for equal,
 _RTOL = 1e-6
-#: What rounding may do to an lr from one step to the next.
+#: of rounding from one step to the next,
 _ROUNDING = 1e-14
-#: Layers that end this near to each other have lost what set them apart.
+#: of final lrs of layers that have lost their layer decay,
 _TOGETHER = 0.01
-#: Near enough to what a scheduler takes every layer to.
-_THERE = 0.05
+#: and of an lr that has reached the target of a scheduler.
+_REACHED = 0.05
 
 
 @dataclass(frozen=True)
 class Length:
-    """How long the training is, where the user says it.
+    """The length of the training, as far as the user gives it.
 
     `epoch_length` is in iterations; `dataset_size` in samples, which the config's batch size and
     the number of GPUs turn into iterations. `epochs` overrides the config's `max_epochs`, and its
@@ -39,9 +39,9 @@ class Length:
 class Stage:
     """One scheduler of the lr, from step `begin` until before step `end`.
 
-    Steps are epochs where `by_epoch`, else iterations. `target` is an lr in absolute numbers that
-    it takes every param group to, whatever the group's own is, and `option` what the config calls
-    that: `eta_min` or `eta_max`. `optimizer` is the name of the one that it is for, of several.
+    Steps are epochs where `by_epoch`, else iterations. `target` is an absolute lr that it takes
+    every param group to, whatever the group's own lr, and `option` the config's name for it:
+    `eta_min` or `eta_max`. `optimizer` is the key of its optimizer, of several.
     """
 
     scheduler: str
@@ -57,10 +57,9 @@ class Stage:
 class Course:
     """The lr of one layer, step by step.
 
-    `layer_id` is the layer's, as in the table of `inspect`. `parameters` are the names of those
-    that follow this course. `configured` is the lr that the constructor gave them. `lrs` has an lr
-    for each step, the one that the optimizer takes the step with. `optimizer` is its name, of
-    several.
+    `parameters` are the names of those that have these lrs, `configured` is the lr that the
+    constructor gave them. `lrs` has the lr that the optimizer takes each step with. `optimizer` is
+    its key, of several.
     """
 
     layer_id: LayerId | None
@@ -86,8 +85,8 @@ class Schedule:
 
     A step is one iteration; where the epoch length is not known, and no scheduler needs it, one
     epoch (`unit`). `epoch_length` is in iterations, `epochs` is None where the training is counted
-    in iterations only. `courses` come stem first; what follows the very same course in one layer
-    is one. `stages` are the schedulers of the lr, in the config's order.
+    in iterations only. `courses` come stem first, one for all parameters of a layer with the same
+    lrs. `stages` are the schedulers of the lr, in the config's order.
     """
 
     plan: Plan
@@ -103,30 +102,26 @@ class Schedule:
     def warmed_up(self) -> dict[str, int]:
         """Optimizer -> the last step of its warm-up, 0 where it has none.
 
-        That is as long as the lr rises at first, and no longer than a scheduler that raises it and
-        ends. What rises to the very end is no warm-up.
+        A warm-up lasts as long as the lr rises at first, and no longer than a scheduler that raises
+        it and ends. An lr that rises to the very end has no warm-up.
         """
         found = {}
-        for name in dict.fromkeys(course.optimizer for course in self.courses):
-            own = [course for course in self.courses if course.optimizer == name]
+        for optimizer in dict.fromkeys(course.optimizer for course in self.courses):
+            own = [course for course in self.courses if course.optimizer == optimizer]
             lrs = max(own, key=lambda course: course.configured).lrs
             falls = (i for i in range(len(lrs) - 1) if not _is_above(lrs[i + 1], lrs[i], _ROUNDING))
-            ends = [next(falls, 0), *self._first_ends(name, lrs)]
-            found[name] = min((end for end in ends if end), default=0)
+            bounds = (
+                self._first_step(stage, stage.end)
+                for stage in self.stages
+                if stage.begin == 0 and stage.optimizer == optimizer
+            )
+            ends = (step for end in bounds if 0 < end < self.steps for step in (end - 1, end))
+            raised = (step for step in ends if lrs[step] > lrs[0])
+            found[optimizer] = min(filter(None, (next(falls, 0), next(raised, 0))), default=0)
         return found
 
-    def _first_ends(self, optimizer: str, lrs: Sequence[float]) -> list[int]:
-        """The last steps of schedulers that raise the lr from the beginning on, and end."""
-        ends = [
-            self._first_step(stage, stage.end)
-            for stage in self.stages
-            if stage.begin == 0 and stage.optimizer == optimizer
-        ]
-        steps = [step for end in ends if 0 < end < self.steps for step in (end - 1, end)]
-        return [step for step in steps if lrs[step] > lrs[0]][:1]
-
     def _first_step(self, stage: Stage, bound: float) -> int:
-        """The first step that is not before a bound of a scheduler, in steps of the training."""
+        """Return the first step of the training that is not before a bound of a scheduler."""
         length = (self.steps_per_epoch or 1) if stage.by_epoch else 1
         return math.ceil(min(bound, self.steps)) * length
 
@@ -141,29 +136,29 @@ class Schedule:
         return max(self.warmed_up.values(), default=0)
 
     def after_warm_up(self, course: Course) -> float:
-        """The lr of a course at the end of its warm-up."""
+        """Return the lr at the end of the warm-up."""
         return course.lrs[self.warmed_up[course.optimizer]]
 
     @property
     def steps_per_epoch(self) -> int | None:
-        """How many steps make an epoch; None where the training is not counted in epochs."""
+        """The number of steps in an epoch; None where the training is not counted in epochs."""
         if self.epochs is None:
             return None
         return 1 if self.unit == "epoch" else self.epoch_length
 
     @cached_property
     def rising(self) -> frozenset[Course]:
-        """Courses that end above the lr that they had after the warm-up."""
+        """Those that end above the lr that they had after the warm-up."""
         return frozenset(c for c in self.courses if _is_above(c.lrs[-1], self.after_warm_up(c)))
 
     @cached_property
     def rising_again(self) -> frozenset[Course]:
-        """Courses that rise after they have fallen."""
-        return frozenset(course for course in self.courses if _rises_again(course))
+        """Those that rise after they have fallen."""
+        return frozenset(filter(_rises_again, self.courses))
 
     @cached_property
     def converged(self) -> frozenset[Course]:
-        """Courses that end within 1 % of another, not at 0, though the constructor sets them apart.
+        """Those that end within 1 % of another, not at 0, though the constructor set them apart.
 
         Where that happens the layer decay is lost.
         """
@@ -177,53 +172,50 @@ class Schedule:
 
     @cached_property
     def rows(self) -> list[tuple[Course, ...]]:
-        """The courses, with neighbours together that are the very same."""
-
-        def what_is_shown(course: Course) -> tuple[str, bytes]:
-            return course.optimizer, array("d", course.lrs).tobytes()
-
-        same = groupby(self.courses, what_is_shown)
+        """All, with identical neighbours in one row."""
+        same = groupby(self.courses, lambda c: (c.optimizer, array("d", c.lrs).tobytes()))
         return [tuple(courses) for _, courses in same]
 
     def why_rising(self) -> Stage | None:
-        """The scheduler that all rising layers are taken up by; None where it can't be told.
+        """Return the scheduler that raises all rising lrs; None where that can't be told.
 
-        They have an lr below its target after the warm-up, and come nearer to that.
+        After the warm-up they are below its target, and come nearer to it.
         """
-        return self._stage(
+        return self._scheduler_with(
             self.rising,
-            lambda course, target: (
-                self.after_warm_up(course) < course.lrs[-1]
-                and not _is_above(course.lrs[-1], target)
+            lambda c, target: (
+                self.after_warm_up(c) < c.lrs[-1] and not _is_above(c.lrs[-1], target)
             ),
         )
 
     def why_converged(self) -> Stage | None:
-        """The scheduler that takes all converged layers to one lr; None where it can't be told.
+        """Return the scheduler that takes all converged layers to one lr; None where it is unclear.
 
-        They end at its target, or have all been there at once.
+        They end at its target, or have reached it on the way.
         """
-        return self._stage(
-            self.converged, lambda course, target: _is_near(course.lrs[-1], target, _THERE)
-        ) or self._stage(
-            self.converged, lambda course, target: _is_near(course.highest, target, _THERE)
+        return self._scheduler_with(
+            self.converged, lambda c, target: _is_near(c.lrs[-1], target, _REACHED)
+        ) or self._scheduler_with(
+            self.converged, lambda c, target: _is_near(c.highest, target, _REACHED)
         )
 
-    def _stage(
+    def _scheduler_with(
         self, courses: Collection[Course], explains: Callable[[Course, float], bool]
     ) -> Stage | None:
-        """The first scheduler whose target explains all these courses, which are its own."""
-        for stage in self.acting:
-            target = stage.target
-            if target is not None and all(
-                course.optimizer == stage.optimizer and explains(course, target)
-                for course in courses
-            ):
-                return stage
-        return None
+        """Return the first scheduler of these lrs whose target explains all of them."""
+        targets = ((stage, stage.target) for stage in self.acting)
+        return next(
+            (
+                stage
+                for stage, target in targets
+                if target is not None
+                and all(c.optimizer == stage.optimizer and explains(c, target) for c in courses)
+            ),
+            None,
+        )
 
     def step_at(self, number: int) -> int | None:
-        """The step that an epoch of this number begins with; an iteration where there are none.
+        """Return the step that an epoch of this number begins with, or an iteration of it.
 
         The end of the training is its last step; None for what comes after it.
         """

@@ -11,18 +11,19 @@ from lldtool.plan import LayerId, Plan
 
 STEM, BLOCK, HEAD = "stem", "block", "head"
 
-#: Which block a layer holds: `(3,)`, or the number of its stage and its own, `(3, 1)`.
+_NUMBER = re.compile(r"\d+")
+#: The number of a block: `(3,)`, or those of its stage and its own, `(3, 1)`.
 _Numbers = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Roles:
-    """The roles that names and layer ids tell.
+    """The roles of layers, derived from names and layer ids.
 
-    `labels` maps a layer id to `stem`, `block 3`, `block 3.1` (of stage 3) or `head`; layers that
-    hold several blocks, or none between others, are not in it. `blocks` are the numbers of all
-    blocks of the model, trained or not. `inner` are the parameters that are neither in the stem
-    nor in the head, without what is not trained outside of numbered modules.
+    `labels` maps a layer id to `stem`, `block 3`, `block 3.1` (of stage 3) or `head`; it lacks
+    layers with several blocks, or with none between others. `blocks` are the numbers of all blocks
+    of the model, trained or not. `inner` are the parameters that are neither in the stem nor in the
+    head, without untrained ones outside of numbered modules.
     """
 
     labels: dict[LayerId, str]
@@ -43,39 +44,30 @@ def roles_of(plan: Plan) -> Roles:
     """
     if not plan.has_layers:
         return Roles({}, frozenset(), _inner(plan, ()))
-    layers_in: dict[str, set[LayerId]] = defaultdict(set)  # module -> layers of its own parameters
-    for p in plan.parameters:
-        if p.layer_id is not None:
-            layers_in[_module(p.name)].add(p.layer_id)
     modules = dict.fromkeys(_module(p.name) for p in plan.every_parameter)
     numbered = {module: _numbered_modules(module) for module in modules}
     layers_of: dict[str, set[LayerId]] = defaultdict(set)  # numbered module -> layers of all in it
-    for module, ids in layers_in.items():
-        for one in numbered[module]:
-            layers_of[one] |= ids
+    for p in plan.parameters:
+        if p.layer_id is not None:
+            for module in numbered[_module(p.name)]:
+                layers_of[module].add(p.layer_id)
     sequence = _main_sequence(plan, numbered, layers_of)
     trained = {module: ids for module, ids in layers_of.items() if _mask(module) == sequence}
-    ends = _ends(plan, set().union(*trained.values()))
+    in_blocks = set().union(*trained.values())
+    labels = {}
+    if in_blocks and (first := plan.layer_ids[0]) not in in_blocks:
+        labels[first] = STEM
+    if in_blocks and (last := plan.layer_ids[-1]) not in in_blocks:
+        labels[last] = HEAD
+    inner = _inner(plan, labels)
     numbers = {}
-    if sum(map(len, trained.values())) == len(set().union(*trained.values())) == len(trained):
-        of_all = dict.fromkeys(one for module in modules for one in numbered[module])
-        numbers = _numbers(one for one in of_all if _mask(one) == sequence)
-    blocks = {
-        layer_id: f"{BLOCK} {'.'.join(map(str, numbers[module]))}"
-        for module, ids in trained.items()
-        for layer_id in ids
-        if numbers
-    }
-    return Roles(ends | blocks, frozenset(numbers.values()), _inner(plan, ends))
-
-
-def _ends(plan: Plan, in_blocks: Collection[LayerId]) -> dict[LayerId, str]:
-    """The layers before and after those that hold blocks."""
-    if not in_blocks:
-        return {}
-    first, last = plan.layer_ids[0], plan.layer_ids[-1]
-    stem = {} if first in in_blocks else {first: STEM}
-    return stem | ({} if last in in_blocks else {last: HEAD})
+    if sum(map(len, trained.values())) == len(in_blocks) == len(trained):  # one layer, one block
+        found = dict.fromkeys(module for own in numbered.values() for module in own)
+        numbers = _numbers(module for module in found if _mask(module) == sequence)
+        for module, ids in trained.items():
+            number = ".".join(map(str, numbers[module]))
+            labels |= dict.fromkeys(ids, f"{BLOCK} {number}")
+    return Roles(labels, frozenset(numbers.values()), inner)
 
 
 def _inner(plan: Plan, ends: Collection[LayerId]) -> frozenset[str]:
@@ -101,16 +93,12 @@ def _mask(module: str) -> str:
     return _NUMBER.sub("*", module)
 
 
-_NUMBER = re.compile(r"\d+")
-
-
 def _main_sequence(
     plan: Plan, numbered: Mapping[str, Sequence[str]], layers_of: Mapping[str, Set[LayerId]]
 ) -> str | None:
-    """The mask of the blocks; None where nothing numbered spreads over layers.
+    """Return the mask of the blocks; None where no numbered modules are in several layers.
 
-    A block is the outermost numbered module that lies in one layer: what it holds is part of it,
-    and what holds it is a stage.
+    A block is an outermost numbered module that is in one layer; a module around it is a stage.
     """
     spread: dict[str, set[LayerId]] = defaultdict(set)  # by mask of blocks
     numel: Counter[str] = Counter()
@@ -128,7 +116,7 @@ def _main_sequence(
 
 
 def _numbers(modules: Iterable[str]) -> dict[str, _Numbers]:
-    """Module -> its numbers from 1, without those that are the same in all."""
+    """Return the numbers of each module, from 1, without those that all have in common."""
     of_each = {module: [int(n) for n in _NUMBER.findall(module)] for module in modules}
     columns = list(zip(*of_each.values(), strict=True))
     kept = [(i, min(column)) for i, column in enumerate(columns) if len(set(column)) > 1]

@@ -6,8 +6,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-#: What models call the module that extracts features, by the last part of its name.
-_CALLED_SO = re.compile(
+#: Names that models give the module that extracts features.
+_BACKBONE_NAME = re.compile(
     r"""
     (\w+_)?backbone(_?\d+d?|_[a-z])?
     | (image|img|visual|vision)_(encoder|tower|model)
@@ -16,17 +16,16 @@ _CALLED_SO = re.compile(
     re.VERBOSE,
 )
 
-#: Where the numbers of modules begin in a name.
+#: The first number of a module in a name.
 _NUMBERED = re.compile(r"\.?\b\d+(?:\.|$)")
 
 
 def backbones_of(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of the modules that are backbones, the outermost ones, in the model's order.
+    """Return the names of the outermost backbone modules, in the model's order.
 
-    Those that are called so: `backbone`, `img_backbone`, `student.backbone`, `image_encoder`. One
-    that is a sequence of parts, a backbone and its neck, stands for the part with the most blocks.
-    Where none is called so, the module that owns the longest sequence of blocks; "" is the model
-    itself.
+    They are recognised by name: `backbone`, `img_backbone`, `student.backbone`, `image_encoder`. Of
+    a sequence of a backbone and its neck, it is the part with the most blocks. Where no name fits,
+    it is the module that contains the longest sequence of blocks; "" is the model itself.
 
     Args:
         names: the full names of the parameters, in the model's order.
@@ -35,7 +34,7 @@ def backbones_of(names: Iterable[str]) -> tuple[str, ...]:
     others = []
     for name in names:
         parts = name.split(".")[:-1]
-        at = next((i for i, part in enumerate(parts) if _CALLED_SO.fullmatch(part)), None)
+        at = next((i for i, part in enumerate(parts) if _BACKBONE_NAME.fullmatch(part)), None)
         if at is None:
             others.append(name)
         else:
@@ -50,7 +49,7 @@ def backbones_of(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _without_neck(module: str, names: Sequence[str]) -> str:
-    """The module; of a sequence of unlike parts, the part with the most blocks."""
+    """Return the module; of a sequence of different parts, the one with the most blocks."""
     parts: dict[str, list[str]] = defaultdict(list)
     for name in names:
         part, _, rest = name.partition(".")
@@ -64,7 +63,7 @@ def _without_neck(module: str, names: Sequence[str]) -> str:
 
 
 def _owner_of_blocks(names: Sequence[str]) -> str | None:
-    """The module with the longest sequence of blocks and what comes before them; None for none."""
+    """Return the module with the longest sequence of blocks and the stem; None without blocks."""
     longest, length = _longest_sequence(names)
     if length < 2:
         return None
@@ -80,9 +79,9 @@ def _owner_of_blocks(names: Sequence[str]) -> str | None:
 
 
 def _longest_sequence(names: Iterable[str]) -> tuple[str, int]:
-    """The longest sequence of blocks and how many it has.
+    """Return the longest sequence of blocks and their number.
 
-    Blocks are modules with numbers for names whose parameters are called the same.
+    Blocks are modules that are named by numbers and have parameters of the same names.
     """
     blocks: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name in names:

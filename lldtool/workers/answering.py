@@ -1,4 +1,4 @@
-"""What a worker process does: read one call, make it, send back what it returned or raised."""
+"""In a worker process: read one call, make it, and send back what it returned or raised."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import NoReturn
 
 from lldtool.errors import LldtoolError
 
-#: Environment, module path and working directory.
-Place = tuple[dict[str, str], list[str], str | None]
+#: Environment variables, module path and working directory of a call.
+Environment = tuple[dict[str, str], list[str], str | None]
 # What a config may have patched by the time that its answer is sent.
 _dumps, _loads, _exit, _getpid = pickle.dumps, pickle.loads, os._exit, os.getpid
 _fstat, _kill, _write = os.fstat, os.kill, os.write
@@ -30,18 +30,18 @@ def answer_call(requests: int, answers: int) -> NoReturn:
     """Send the ids of this process and its parent, make the call that comes, and end the process.
 
     Args:
-        requests: a descriptor that a call and its place come from.
-        answers: one that takes the answer.
+        requests: the descriptor to read the call and its `Environment` from.
+        answers: the descriptor to write the answer to.
     """
     pid, pipe = _getpid(), _fstat(answers)
     send(answers, (pid, os.getppid()))
     with open(requests, "rb", closefd=requests != answers) as stream:
         try:
-            call, (environment, path, folder) = pickle.load(stream)
+            call, (variables, path, folder) = pickle.load(stream)
         except EOFError:  # nobody waits for an answer any more
             _exit(0)
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(variables)
     sys.path[:] = path
     with contextlib.suppress(OSError):
         os.chdir(folder or ".")
@@ -73,7 +73,7 @@ def _answer(call: bytes) -> tuple[bool, bytes, str]:
 
 
 def _translated(error: BaseException) -> Exception:
-    """The error, where it must not do to the reader what it did here, as an `LldtoolError`."""
+    """Return an error that does not end the process that reads it."""
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
         return LldtoolError(ended_with(code))
@@ -88,7 +88,7 @@ def ended_with(code: int) -> str:
 
 
 def _pickled(error: Exception) -> bytes:
-    """The error such that it can be read again, whatever it holds."""
+    """Return the error pickled; as an `LldtoolError` where it can't be read again."""
     try:
         content = _dumps(error)
         _loads(content)

@@ -1,7 +1,7 @@
-"""Make calls in processes of their own, from any thread, and say why one has no answer.
+"""Make calls in worker processes, from any thread, and explain where one has no answer.
 
 Where processes can be forked, `fork_server` forks them after the slow imports. A server that is
-killed or stopped is replaced; the calls that it started go on, the others start anew.
+killed or stopped is replaced; the calls that it started go on, the others start again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from lldtool.config.request import Request
 from lldtool.dryrun.session import RemoteError
 from lldtool.errors import LldtoolError
-from lldtool.workers.answering import Place, ended_with
+from lldtool.workers.answering import Environment, ended_with
 from lldtool.workers.memory import available_memory, memory_of, own_memory_of
 from lldtool.workers.processes import Forked, Process, Server, Spawned
 
@@ -30,8 +30,8 @@ from lldtool.workers.processes import Forked, Process, Server, Spawned
 CAN_FORK = hasattr(os, "fork")
 #: How many processes in a row may end before they have started a call.
 TRIES = 3
-#: How often the time and memory that calls take are looked at, in seconds.
-LOOK_EVERY = 0.1
+#: The interval between checks of the time and memory that calls take, in seconds.
+CHECK_INTERVAL = 0.1
 
 
 @dataclass(eq=False)
@@ -53,12 +53,12 @@ class Call:
     ended: str | None = None
 
     def __post_init__(self) -> None:
-        self.request = pickle.dumps((pickle.dumps((self.function, self.args)), _place()))
+        self.request = pickle.dumps((pickle.dumps((self.function, self.args)), _environment()))
         self.config = next((one.name for one in self.args if isinstance(one, Request)), None)
 
     @property
     def module(self) -> str:
-        """The name of the module that the function is of."""
+        """The name of the module that the function is defined in."""
         function = self.function
         while isinstance(function, functools.partial):
             function = function.func
@@ -66,20 +66,20 @@ class Call:
 
     @property
     def pid(self) -> int:
-        """The process that makes the call; 0 while that is not known, and later."""
+        """The process that makes the call; 0 before and after."""
         process = self.process
         return process.pids[0] if process is not None and process.pids else 0
 
-    def end(self, why: str) -> None:
-        """End its process; the call raises an error that says why."""
-        self.ended = self.ended or why
+    def end(self, reason: str) -> None:
+        """End its process; the call raises an error with the reason."""
+        self.ended = self.ended or reason
         process = self.process
         if process is not None:
             process.end()
 
     @contextlib.contextmanager
     def made_by(self, process: Process) -> Iterator[None]:
-        """Have the process ended where the call is ended."""
+        """Let `end` end this process."""
         self.process = process
         if self.ended is not None:
             process.end()
@@ -101,10 +101,8 @@ class Call:
             ending, value = process.ending()
         except Exception as error:
             ending, value = "unreadable", error
-        if self.ended is not None:
-            ending = self.ended
-        if ending != "answer":
-            raise self.error(ending, value)
+        if self.ended is not None or ending != "answer":
+            raise self.error(self.ended or ending, value)
         is_result, content, trace = value
         try:
             result = pickle.loads(content)
@@ -116,15 +114,15 @@ class Call:
             result.config = result.config or self.config
         raise result from RemoteError(trace)
 
-    def error(self, ending: str, value: object) -> LldtoolError:
-        """Say why there is no answer."""
+    def error(self, ending: str, value: object = None) -> LldtoolError:
+        """Return the error that explains why there is no answer."""
         hint = "a larger timeout allows more" if ending == "timeout" else None
         message = {
-            "timeout": f"took longer than {self.timeout:g} s" if self.timeout else "",
+            "timeout": f"took longer than {self.timeout or 0:g} s",
             "memory": "ran out of memory",
             "interrupted": "was interrupted",
             "exit": ended_with(value) if isinstance(value, int) else "",
-            "signal": _of_signal(value) if isinstance(value, int) else "",
+            "signal": _ended_by(value) if isinstance(value, int) else "",
             "no guard": "the parent of its process was killed",
             "not started": f"its process could not be started: {value}",
             "unreadable": f"an unreadable answer: {value}",
@@ -132,7 +130,7 @@ class Call:
         return LldtoolError(message, config=self.config, hint=hint)
 
 
-def _place() -> Place:
+def _environment() -> Environment:
     try:
         folder = os.getcwd()  # noqa: PTH109
     except OSError:  # it was deleted
@@ -140,7 +138,8 @@ def _place() -> Place:
     return dict(os.environ), sys.path[:], folder
 
 
-def _of_signal(number: int) -> str:
+def _ended_by(number: int) -> str:
+    """Return the message for a process that a signal ended."""
     if number == signal.SIGKILL:
         return "was killed, out of memory?"
     if number == signal.SIGPIPE:
@@ -156,10 +155,10 @@ def _signal_name(number: int) -> str:
 
 
 class Workers:
-    """Makes calls, each in a process of its own, as many at a time as there are threads that ask.
+    """Makes calls, each in a process of its own, one for each thread that asks.
 
     Args:
-        stderr: where what calls print goes, a file descriptor; None for this process's stderr.
+        stderr: the file descriptor that calls print to; None for this process's stderr.
     """
 
     def __init__(self, stderr: int | None = None) -> None:
@@ -170,9 +169,9 @@ class Workers:
         #: How many processes in a row ended before they had started a call, and how the last did.
         self._failures = 0
         self._failure = ""
+        self._check_lock = threading.Lock()
         self._running: set[Call] = set()
-        self._has_begun = threading.Condition()
-        self._watch: threading.Thread | None = None
+        self._is_checking = False
 
     def make(self, call: Call) -> Any:
         """Return what the call returns.
@@ -185,32 +184,32 @@ class Workers:
             with contextlib.closing(self._process(call)) as process, call.made_by(process):
                 if process.has_begun(call.request):
                     self._failures = 0
-                    with self._watched(call):
+                    if call.ended is not None:  # before its process was known
+                        process.end()
+                    with self._checked(call):
                         return call.result(process)
                 if call.ended is None:
                     self._replace(process)
 
     def close(self, *, wait: bool) -> None:
-        """End what calls are made with; no call runs any more, and none will."""
+        """End the server; no call runs any more, and none will."""
         with self._lock:
             self._is_closed = True
             server = self._server
-        with self._has_begun:
-            self._has_begun.notify()
         if server is not None:
             server.close()
             if wait:
                 server.wait()
 
     def _process(self, call: Call) -> Process:
-        """A process that may become the call's.
+        """Return a process that may make the call.
 
         Raises:
-            LldtoolError: the call was ended, or there is no process to be had.
+            LldtoolError: the call was ended, or no process starts.
         """
         with self._lock:
             if call.ended is not None or self._is_closed:
-                raise call.error(call.ended or "interrupted", None)
+                raise call.error(call.ended or "interrupted")
             if self._failures >= TRIES:
                 message = f"the process that configs run in ended early, with {self._failure}"
                 raise LldtoolError(message, config=call.config)
@@ -221,57 +220,52 @@ class Workers:
             return Forked(self._server)
 
     def _replace(self, process: Process) -> None:
-        """Do without a process, or the server of one, that has started nothing."""
+        """Discard a process that has started nothing, with its server."""
         with self._lock:
             if isinstance(process, Forked):
                 if process.server is not self._server:
                     return
                 self._server = None
-            code = process.code()
+            code = process.exit_code()
             self._failures += 1
             self._failure = _signal_name(-code) if code < 0 else f"exit code {code}"
 
     @contextlib.contextmanager
-    def _watched(self, call: Call) -> Iterator[None]:
-        """Have a call ended that takes too long, and the largest where memory runs out."""
+    def _checked(self, call: Call) -> Iterator[None]:
+        """Have the call ended where it takes too long, or most of the memory when that runs out."""
         call.deadline = math.inf if call.timeout is None else time.monotonic() + call.timeout
-        with self._has_begun:
-            if self._watch is None:
-                self._watch = threading.Thread(target=self._look_after_calls, daemon=True)
-                self._watch.start()
+        with self._check_lock:
             self._running.add(call)
-            self._has_begun.notify()
+            if not self._is_checking:
+                threading.Thread(target=self._check_calls, daemon=True).start()
+                self._is_checking = True
         try:
             yield
         finally:
-            with self._has_begun:
+            with self._check_lock:
                 self._running.discard(call)
 
-    def _look_after_calls(self) -> None:
-        while not self._is_closed:
-            with self._has_begun:
-                self._has_begun.wait_for(lambda: self._running or self._is_closed)
-            allowed = 0.9 * available_memory()
-            while running := self._calls():
-                for call in running:
-                    if time.monotonic() > call.deadline:
-                        call.end("timeout")
-                largest = _too_large(running, allowed)
-                if largest is not None:
-                    largest.end("memory")
-                time.sleep(LOOK_EVERY)
-
-    def _calls(self) -> list[Call]:
-        with self._has_begun:
-            return list(self._running)
+    def _check_calls(self) -> None:
+        """Check the time and memory of calls as long as some run."""
+        allowed = 0.9 * available_memory()
+        while True:
+            with self._check_lock:
+                running = list(self._running)
+                self._is_checking = bool(running)
+            if not running:
+                return
+            for call in running:
+                if time.monotonic() > call.deadline:
+                    call.end("timeout")
+            largest = _too_large(running, allowed)
+            if largest is not None:
+                largest.end("memory")
+            time.sleep(CHECK_INTERVAL)
 
 
 def _too_large(calls: Collection[Call], allowed: float) -> Call | None:
-    """The call that takes most where all together take more than is allowed."""
+    """Return the call that uses most where all together use more memory than is allowed."""
     sizes = {call: memory_of(call.pid) for call in calls}
-    if sum(sizes.values()) <= allowed:
-        return None
-    sizes = {call: own_memory_of(call.pid) or size for call, size in sizes.items()}
-    if sum(sizes.values()) <= allowed:
-        return None
-    return max(sizes, key=sizes.__getitem__)
+    if sum(sizes.values()) > allowed:
+        sizes = {call: own_memory_of(call.pid) or size for call, size in sizes.items()}
+    return max(sizes, key=sizes.__getitem__) if sum(sizes.values()) > allowed else None

@@ -1,16 +1,15 @@
-"""The process that forks for `workers`: it imports once what dry runs need.
+"""The server process: it imports once what dry runs need, and forks a worker for each call.
 
-On stdin comes a socket for each call. Two processes are forked for it: a worker, which makes the
-call, and its parent, the guard, which sends how the worker ended. A config that ends or stops its
-parent process harms no other call. EOF on stdin ends the server and all that it forked. With `one`
-as an argument it makes a single call itself, where there is no fork.
+Stdin brings a socket for each call. The server forks a guard for it, and the guard forks the
+worker, which makes the call, waits for it and sends how it ended: a config that ends or stops its
+parent process harms no other call. EOF on stdin ends the server and all that it forked. With the
+argument `one` it makes a single call itself, where there is no fork.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import gc
 import importlib
 import os
@@ -51,7 +50,7 @@ _IGNORED = (signal.SIGTERM, signal.SIGINT)
 
 
 def main(arguments: list[str]) -> None:
-    """Serve what stdin asks for; what is printed goes to stderr.
+    """Serve the calls that stdin brings; what is printed goes to stderr.
 
     Args:
         arguments: `one`, or names of modules to import in advance.
@@ -75,7 +74,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _warm_up() -> None:
-    """Import what a dry run will, as it does; what fails will fail in the dry run, and be said."""
+    """Import what a dry run imports, as it does; what fails here is reported by the dry run."""
     from lldtool.dryrun.session import run
 
     # mmengine asks for GPUs when it is imported, which must not keep the children from using them.
@@ -104,7 +103,7 @@ class _Server:
         self._guards: set[int] = set()
 
     def serve(self) -> None:
-        """Go on until the other end of the socket is closed, then end all that was forked."""
+        """Fork until the other end of the socket is closed, then end all that was forked."""
         for number in _IGNORED:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: self._reap())
@@ -130,7 +129,7 @@ class _Server:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
 
     def _reap(self) -> None:
-        """Forget the guards that have ended, and end what their workers left behind."""
+        """Forget the guards that have ended, and kill what their workers left behind."""
         with contextlib.suppress(ChildProcessError):
             while pid := os.waitpid(-1, os.WNOHANG)[0]:
                 self._guards.discard(pid)
@@ -139,7 +138,7 @@ class _Server:
                 _kill(pid)
 
     def _end(self) -> None:
-        """End all processes that were forked, and what they started."""
+        """Kill all processes that were forked, and what they started."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         for pid in self._guards:
             _kill(pid)
@@ -151,7 +150,7 @@ class _Server:
 
 
 def _guard(connection: int) -> NoReturn:
-    """In the process forked first: fork the worker, wait for it, and send how it ended."""
+    """In a guard: fork the worker, wait for it, and send how it ended."""
     try:
         os.setsid()  # so that a signal to its group reaches no other
         for number in (*_IGNORED, signal.SIGCHLD):
@@ -175,7 +174,7 @@ def _guard(connection: int) -> NoReturn:
 
 
 def _wait(pid: int, connection: int) -> None:
-    """Wait until the worker ends or nobody waits for its answer any more; then end it."""
+    """Wait for the worker to end; kill it when the other end of the connection is closed."""
     with contextlib.suppress(AttributeError, OSError):  # not every system has these
         events = select.poll()
         events.register(os.pidfd_open(pid), select.POLLIN)
@@ -197,7 +196,7 @@ def _fork() -> int:
 
 
 def _stand_alone() -> None:
-    """In a worker: a session of its own, no core file, the first to go when memory runs out."""
+    """In a worker: start a session, write no core file, be the first to go without memory."""
     import resource
 
     os.setsid()
@@ -209,7 +208,7 @@ def _stand_alone() -> None:
 
 
 def _children() -> list[int]:
-    """The children of this process, as far as the system tells."""
+    """Return the children of this process, none where the system does not list them."""
     try:
         text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
     except OSError:
@@ -223,14 +222,9 @@ def _kill(pid: int) -> None:
 
 
 def _prctl(option: int, value: int) -> None:
-    """Linux's `prctl`, elsewhere nothing."""
+    """Call Linux's `prctl`; do nothing elsewhere."""
     with contextlib.suppress(AttributeError):
-        _libc().prctl(option, value)
-
-
-@functools.cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None)
+        ctypes.CDLL(None).prctl(option, value)
 
 
 if __name__ == "__main__":

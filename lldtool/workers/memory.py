@@ -1,4 +1,4 @@
-"""How much memory there is, and how much a process takes, in bytes."""
+"""How much memory is available, and how much a process uses, in bytes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from pathlib import Path
 
 
 def available_memory() -> float:
-    """The bytes of memory that are there to be had, in a container its limit."""
-    found = [math.inf]
-    with contextlib.suppress(OSError):
-        text = Path("/proc/meminfo").read_text()
-        found += [1024 * int(kib) for kib in re.findall(r"MemAvailable:\s+(\d+)", text)]
+    """Return the memory that is available, at most the limit of a container."""
+    found = [_in_kib("/proc/meminfo", "MemAvailable") or math.inf]
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):  # the word `max` is no limit
             found.append(int(Path("/sys/fs/cgroup", name).read_text()))
@@ -21,20 +18,20 @@ def available_memory() -> float:
 
 
 def memory_of(pid: int) -> int:
-    """The bytes of memory that a process takes, swapped out or not; 0 where that can't be told."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    return sum(1024 * int(kib) for kib in re.findall(r"Vm(?:RSS|Swap):\s+(\d+)", text))
+    """Return the memory that a process uses, swapped out or not; 0 where that is not known."""
+    return _in_kib(f"/proc/{pid}/status", "VmRSS|VmSwap")
 
 
 def own_memory_of(pid: int) -> int:
-    """The same with what is shared with others counted in part; takes longer to tell."""
+    """Return the same with what is shared with others counted in part, which takes longer."""
+    return _in_kib(f"/proc/{pid}/smaps_rollup", "Pss|SwapPss")
+
+
+def _in_kib(file: str, names: str) -> int:
+    """Return the sum of these entries of a file of the kernel; 0 where there is none."""
     try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        text = Path(file).read_text()
     except OSError:
         return 0
-    return sum(
-        1024 * int(kib) for kib in re.findall(r"^(?:Pss|SwapPss):\s+(\d+)", text, re.MULTILINE)
-    )
+    found = re.findall(rf"^(?:{names}):\s+(\d+)", text, re.MULTILINE)
+    return sum(1024 * int(kib) for kib in found)

@@ -1,7 +1,6 @@
-"""Calls -> futures: each call in a process of its own, here or on a Dask cluster.
+"""Executors whose calls each run in a process of their own, here or on a Dask cluster.
 
-A config that raises, hangs, exits, crashes or runs out of memory there is one future's error and
-nothing else's. `workers` makes the calls.
+A config that raises, hangs, exits, crashes or runs out of memory is the error of one future only.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from lldtool.workers.calls import Call, Workers
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-#: How long a Dask scheduler has to answer, in seconds.
+#: The seconds in which a Dask scheduler has to answer.
 DASK_TIMEOUT = 10
 
 
@@ -35,9 +34,9 @@ class Fleet(ThreadPoolExecutor):
     exception, Ctrl-C too, ends what still runs.
 
     Args:
-        jobs: how many calls run at a time.
-        timeout: how many seconds a call may take; None for any number.
-        stderr: where what calls print goes, a file descriptor; None for this process's stderr.
+        jobs: the number of calls that run at a time.
+        timeout: the seconds that a call may take; None for no limit.
+        stderr: the file descriptor that calls print to; None for this process's stderr.
     """
 
     def __init__(self, jobs: int, timeout: float | None, stderr: int | None = None) -> None:
@@ -49,7 +48,7 @@ class Fleet(ThreadPoolExecutor):
     def submit(
         self, fn: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Future[Result]:
-        """Have the function called.
+        """Call a function in a process of its own.
 
         Raises:
             RuntimeError: the fleet was shut down.
@@ -67,17 +66,17 @@ class Fleet(ThreadPoolExecutor):
         return future
 
     def end(self, future: Future[Any]) -> None:
-        """End the process of a call that nobody waits for any more; its future says so."""
+        """Cancel a call, and end its process if it runs already."""
         call = self._calls.get(future)
         if call is not None and not future.cancel():
             call.end("interrupted")
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls, and end the processes once all are done.
+        """Accept no more calls, and end the server process after the last.
 
         Args:
-            wait: return when that has happened.
-            cancel_futures: end them now, with the calls that still run.
+            wait: return after that.
+            cancel_futures: end the running calls now.
         """
         super().shutdown(wait=wait and not cancel_futures, cancel_futures=cancel_futures)
         if cancel_futures:
@@ -98,16 +97,16 @@ class Fleet(ThreadPoolExecutor):
 
 @contextlib.contextmanager
 def dask_executor(address: str, patience: float) -> Iterator[Executor]:
-    """An executor whose calls run on a Dask cluster; submit `in_worker` to it.
+    """Return an executor whose calls run on a Dask cluster; submit `in_worker` to it.
 
     Paths must be the same there, environment and module path are those of the Dask workers.
 
     Args:
-        address: of the scheduler, as `tcp://host:8786`.
-        patience: how many seconds the cluster may be without a worker.
+        address: the scheduler's, as `tcp://host:8786`.
+        patience: the seconds that the cluster may be without a worker.
 
     Raises:
-        LldtoolError: `distributed` is not installed, or no scheduler answers, or not any more, or
+        LldtoolError: `distributed` is not installed, the scheduler does not answer or is gone, or
             the cluster has no worker.
     """
     try:
@@ -119,11 +118,11 @@ def dask_executor(address: str, patience: float) -> Iterator[Executor]:
         client = distributed.Client(address, timeout=DASK_TIMEOUT)
     except (OSError, ValueError) as error:
         raise LldtoolError(f"no Dask scheduler answers at {address}") from error
-    is_through, has_no_worker = threading.Event(), threading.Event()
+    is_done, has_no_worker = threading.Event(), threading.Event()
     with quiet(), client, client.get_executor(pure=False) as executor:
 
         def give_up() -> None:
-            if _lacks_workers(client, patience, is_through):
+            if _lacks_workers(client, patience, is_done):
                 has_no_worker.set()
                 executor.shutdown(wait=False)  # which cancels the futures
 
@@ -137,14 +136,14 @@ def dask_executor(address: str, patience: float) -> Iterator[Executor]:
                 raise LldtoolError(message, hint=hint) from error
             raise LldtoolError(f"the Dask scheduler at {address} is gone") from error
         finally:
-            is_through.set()
+            is_done.set()
             executor.shutdown(wait=False)  # after Ctrl-C nobody waits for what still runs
 
 
-def _lacks_workers(client: Any, patience: float, is_through: threading.Event) -> bool:
-    """Wait until a cluster has had no worker for some seconds, or all is done, which is false."""
+def _lacks_workers(client: Any, patience: float, is_done: threading.Event) -> bool:
+    """Wait until a cluster has had no worker for so long; false where all is done before."""
     last_seen = time.monotonic()
-    while not is_through.wait(min(1, patience)):
+    while not is_done.wait(min(1, patience)):
         try:
             has_workers = bool(client.nthreads())
         except Exception:  # the scheduler is gone
@@ -157,15 +156,15 @@ def _lacks_workers(client: Any, patience: float, is_through: threading.Event) ->
     return False
 
 
-#: Makes the calls that come to a Dask worker.
-_here = Workers()
+#: Makes the calls that a Dask worker receives.
+_workers = Workers()
 
 
 def in_worker(task: Callable[..., Result], args: tuple[Any, ...], timeout: float | None) -> Result:
-    """Make a call as a `Fleet` does, next to the Dask worker that this runs in.
+    """Make a call as a `Fleet` does, from the Dask worker that this runs in.
 
     Raises:
         LldtoolError: as the future of a `Fleet`.
     """
-    result: Result = _here.make(Call(task, args, timeout))
+    result: Result = _workers.make(Call(task, args, timeout))
     return result

@@ -1,4 +1,4 @@
-"""The processes that calls are made in: forked by a server, or new where nothing can be forked."""
+"""The processes that make calls: forked by a server, or new where nothing can be forked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-from abc import ABC, abstractmethod
 from typing import IO
 
 
@@ -20,82 +19,77 @@ class Server:
     def __init__(self, module: str, stderr: int | None) -> None:
         self._requests, theirs = socket.socketpair()
         with theirs:
-            self._process = _python_module(module, theirs.fileno(), subprocess.DEVNULL, stderr)
-        threading.Thread(target=self._end_when_stopped, daemon=True).start()
+            self._process = _fork_server(module, theirs.fileno(), subprocess.DEVNULL, stderr)
+        threading.Thread(target=self._kill_when_stopped, daemon=True).start()
 
     def connect(self, connection: socket.socket) -> None:
         """Have processes forked that read a request from this and write to it."""
-        with contextlib.suppress(OSError):  # it has ended: the connection says no more
+        with contextlib.suppress(OSError):  # it has ended: nothing comes from the connection
             socket.send_fds(self._requests, [b"."], [connection.fileno()])
 
     def close(self) -> None:
-        """End it, be it in the middle of an import, and all that it forked."""
+        """End it, even in the middle of an import, and all that it forked."""
         self._process.terminate()
         self._requests.close()
 
     def kill(self) -> None:
-        """End it, and nothing else."""
+        """End it, but none of the processes that it forked."""
         self._process.kill()
         self._requests.close()
 
     def wait(self) -> int:
-        """Wait until it has ended; its exit code."""
+        """Wait until it has ended, and return its exit code."""
         return self._process.wait()
 
-    def _end_when_stopped(self) -> None:
-        """A config can have sent it SIGSTOP; nobody would send SIGCONT."""
+    def _kill_when_stopped(self) -> None:
+        """Kill it where a config sent it SIGSTOP, as nobody would send SIGCONT."""
         if hasattr(os, "waitid"):
             with contextlib.suppress(ChildProcessError):
-                state = os.WEXITED | os.WSTOPPED | os.WNOWAIT
-                ended = os.waitid(os.P_PID, self._process.pid, state)
-                if ended is not None and ended.si_code == os.CLD_STOPPED:
+                states = os.WEXITED | os.WSTOPPED | os.WNOWAIT
+                state = os.waitid(os.P_PID, self._process.pid, states)
+                if state is not None and state.si_code == os.CLD_STOPPED:
                     self._process.kill()
 
 
-class Process(ABC):
-    """A process for a call."""
+class Process:
+    """A process for one call, which it reads from `requests`."""
 
     requests: IO[bytes]
     answers: IO[bytes]
-    #: The process that makes the call, and where that was forked its parent, once they are known.
+    #: The process that makes the call, and its parent if that was forked too, once known.
     pids: tuple[int, ...] = ()
-    #: Whether it was told to end.
-    is_ended = False
 
     def has_begun(self, request: bytes) -> bool:
-        """Hand over the call; whether it is being made, once that is known."""
+        """Send the call, and return whether the process started it."""
         try:
             self.requests.write(request)
             self.requests.flush()
             self.pids = pickle.load(self.answers)
         except (OSError, EOFError):
             return False
-        if self.is_ended:
-            self.end()
         return True
 
-    @abstractmethod
     def end(self) -> None:
         """End it, and let nobody wait for what it would still send."""
-        self.is_ended = True
+        raise NotImplementedError
 
-    @abstractmethod
     def ending(self) -> tuple[str, object]:
-        """How it ended, where it did not say."""
+        """Return how it ended, where it sent nothing."""
+        raise NotImplementedError
 
-    @abstractmethod
-    def code(self) -> int:
-        """The exit code of what did not start the call."""
+    def exit_code(self) -> int:
+        """Return the exit code of the process that should have started the call."""
+        raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection to it."""
         for stream in (self.requests, self.answers):
             with contextlib.suppress(OSError):  # what was not sent is not wanted
                 stream.close()
 
 
 class Forked(Process):
-    """The processes that a server forked for a call."""
+    """A worker that a server forked, and its guard, which sends how the worker ended."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -106,23 +100,22 @@ class Forked(Process):
         self.answers = self._socket.makefile("rb")
 
     def end(self) -> None:
-        """End them."""
-        super().end()
+        """End both."""
         self._signal(signal.SIGKILL)
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def ending(self) -> tuple[str, object]:
-        """The guard says it, if it can."""
+        """Return that the guard is gone, as it would have sent something."""
         return "no guard", None
 
-    def code(self) -> int:
-        """The server's, which did not fork."""
+    def exit_code(self) -> int:
+        """Return the exit code of the server, which did not fork."""
         self.server.kill()
         return self.server.wait()
 
     def close(self) -> None:
-        """They end by themselves, the guard unless the config stopped it."""
+        """Close the connection, after which they end; the guard once it goes on, if stopped."""
         super().close()
         self._socket.close()
         self._signal(signal.SIGCONT)
@@ -134,10 +127,10 @@ class Forked(Process):
 
 
 class Spawned(Process):
-    """A new process for a call."""
+    """A new process, where nothing can be forked."""
 
     def __init__(self, stderr: int | None) -> None:
-        self._process = _python_module("one", subprocess.PIPE, subprocess.PIPE, stderr)
+        self._process = _fork_server("one", subprocess.PIPE, subprocess.PIPE, stderr)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self.requests = self._process.stdin
@@ -145,36 +138,32 @@ class Spawned(Process):
 
     def end(self) -> None:
         """End it and, where there are sessions, what it started."""
-        super().end()
         if hasattr(os, "killpg"):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
 
     def ending(self) -> tuple[str, object]:
-        """By its exit code."""
-        code = self.code()
+        """Return how it ended, by its exit code."""
+        code = self.exit_code()
         return ("exit", code) if code >= 0 else ("signal", -code)
 
-    def code(self) -> int:
-        """Its own."""
+    def exit_code(self) -> int:
+        """Return its own."""
         return self._process.wait()
 
     def close(self) -> None:
-        """End what it left behind."""
+        """End it and what it started."""
         self.end()
         self._process.wait()
         super().close()
 
 
-def _python_module(
-    argument: str, stdin: int, stdout: int | None, stderr: int | None
+def _fork_server(
+    argument: str, stdin: int, stdout: int, stderr: int | None
 ) -> subprocess.Popen[bytes]:
-    """`fork_server` in a session of its own, which Ctrl-C in a terminal does not reach."""
+    """Start `fork_server` in a session of its own, which Ctrl-C in a terminal does not reach."""
+    command = [sys.executable, "-m", "lldtool.workers.fork_server", argument]
     return subprocess.Popen(
-        [sys.executable, "-m", "lldtool.workers.fork_server", argument],
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        start_new_session=True,
+        command, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
     )

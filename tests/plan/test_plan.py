@@ -136,6 +136,7 @@ def test_without_layer_ids_layers_are_top_level_modules_at_one_lr():
         ('{"schema_version": "1"}', "schema_version is '1'"),
         ('{"schema_version": 2}', "this lldtool reads up to 1 .pip install --upgrade lldtool"),
         ('{"schema_version": 1}', "not a saved plan: .*config"),
+        ('{"schema_version": 1, "config": "\ud800"}', "not a saved plan: .*model"),
     ],
 )
 def test_what_is_no_plan_is_an_error(content, message):
