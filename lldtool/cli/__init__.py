@@ -14,24 +14,17 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lldtool.cli.commands.check import check
-from lldtool.cli.commands.compare import compare
-from lldtool.cli.commands.diff import diff
-from lldtool.cli.commands.explain import explain
-from lldtool.cli.commands.inspect import inspect
-from lldtool.cli.commands.report import report
-from lldtool.cli.commands.rules import rule, rules
-from lldtool.cli.commands.schedule import schedule
-from lldtool.cli.commands.watch import watch
-from lldtool.cli.output import say
+from lldtool.cli.commands import Commands
+from lldtool.cli.streams import say
 from lldtool.errors import LldtoolError, text_of
 from lldtool.signals import ENDING
 from lldtool.versions import lldtool_version, package_versions
 
 app = typer.Typer(
     name="lldtool",
+    cls=Commands,
     help="See what an OpenMMLab optimizer will do to every parameter, before training starts.",
-    epilog="Exit codes: 0 nothing to report, 1 something to report, 2 could not do it.",
+    epilog="Exit codes: 0 nothing to report, 1 differences or findings, 2 error.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -55,15 +48,11 @@ def _root(
         bool,
         typer.Option(
             "--version", "-V", callback=_print_version, is_eager=True,
-            help="Show the versions of lldtool and of what it works with.",
+            help="Show the versions of lldtool and the packages it works with.",
         ),
     ] = False,
 ) -> None:  # fmt: skip
     pass
-
-
-for command in (inspect, explain, diff, compare, schedule, report, watch, check, rules, rule):
-    app.command()(command)
 
 
 #: The signals that have come to end this process.

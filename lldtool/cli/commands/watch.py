@@ -17,21 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lldtool.cli.file_changes import Files
-from lldtool.cli.options import (
-    AllowNetwork,
-    AutoScaleLr,
-    CfgOptions,
-    ColorOption,
-    ConfigArgument,
-    Device,
-    Settings,
-    Traceback,
-    WorldSize,
-    requests,
-)
-from lldtool.cli.output import Color, use_color
-from lldtool.cli.screen import Screen, read_keys
+from lldtool.cli.file_watcher import Files
+from lldtool.cli.options import ColorOption, ConfigArgument, DryRunOptions, SettingsFile
+from lldtool.cli.pager import Screen, read_keys
+from lldtool.cli.streams import Color, use_color
 from lldtool.config import saved_plan
 from lldtool.config.request import Request
 from lldtool.errors import LldtoolError
@@ -46,6 +35,7 @@ if TYPE_CHECKING:
 
 #: Seconds that a look at the config may take, when the settings do not say.
 TIMEOUT = 60.0
+POSITION = 70
 #: Looks at a time: one that is being ended, and the next.
 _JOBS = 2
 #: How often files are looked at where the system does not tell of changes, in seconds.
@@ -61,21 +51,17 @@ Event = tuple[str, Any]
 
 def watch(
     config: ConfigArgument,
-    settings: Settings = None,
-    cfg_options: CfgOptions = None,
-    device: Device = "cpu",
-    auto_scale_lr: AutoScaleLr = False,
-    world_size: WorldSize = None,
-    allow_network: AllowNetwork = False,
+    settings: SettingsFile = None,
     color: ColorOption = Color.auto,
-    traceback: Traceback = False,
-) -> None:  # fmt: skip
-    """Show the table anew whenever the config changes.
+    *,
+    run: DryRunOptions,
+) -> None:
+    """Redraw the table whenever the config changes.
 
-    With what changed and what `lldtool check` finds. Watched are the config and all files that it
-    inherits, imports or reads. Ctrl-C or q ends it.
+    Also shows what has changed and what `lldtool check` finds. Watches the config and all files
+    that it inherits, imports or reads. Press q or Ctrl-C to quit.
     """
-    request = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)(config)
+    request = run.request(config)
     if request.checkout is not None:
         raise LldtoolError("a revision does not change", config=config)
     if not _has_terminal():

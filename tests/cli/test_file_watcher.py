@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lldtool.cli.file_changes import Files
+from lldtool.cli.file_watcher import Files
 
 #: Seconds that anything may take; the machine may be slow.
 MOST = 30
