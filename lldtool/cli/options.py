@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lldtool.analysis.lr_curves import Length
-from lldtool.cli.streams import Color, check_writable, emit, use_color, write_whole
+from lldtool.cli.streams import Color, check_writable, emit, use_color, width, write_whole
 from lldtool.config import locate
 from lldtool.config.request import Request
 from lldtool.errors import LldtoolError
+
+if TYPE_CHECKING:
+    from lldtool.output.document import Document
 
 ConfigArgument = Annotated[
     str,
@@ -124,6 +127,12 @@ class OutputOptions:
     def check(self, *input_files: Path) -> None:
         """Raise an LldtoolError if the result can't be written, or would replace an input."""
         check_writable(self.output, *input_files)
+
+    def laid_out(self, document: Document, form: str) -> str:
+        """Return a document as a `table` or `text` for the terminal, or as `markdown`."""
+        from lldtool.output.formats import written
+
+        return written(document, form, width=width(), color=self.is_colored)
 
     def emit(self, text: str) -> None:
         """Write the result."""

@@ -18,7 +18,6 @@ from lldtool.cli.options import (
     OutputOptions,
     PlotOptions,
 )
-from lldtool.cli.streams import width
 from lldtool.errors import LldtoolError
 
 POSITION = 40
@@ -51,10 +50,10 @@ def compare(
         raise typer.BadParameter("two CONFIGs or more, or one and --sweep, are needed")
     if sweeps and len(configs) > 1:
         raise typer.BadParameter("--sweep takes one CONFIG")
-    from lldtool.output import comparison as render
+    from lldtool.output.comparison import Comparison, letters
 
     requests = [run.request(config) for config in configs]
-    titles = render.letters(len(requests))
+    titles = letters(len(requests))
     legend = list(zip(titles, configs, strict=True))
     if sweeps:
         variants = grid(sweeps)
@@ -65,15 +64,19 @@ def compare(
     output.check(*paths)
     plot.check(output.output, *paths)
     plans = load_named_plans(requests)
-    comparison = render.Comparison(tuple(plans), tuple(titles), tuple(legend))
-    if form is Format.table:
-        text = render.comparison_text(comparison, width=width(), color=output.is_colored)
-    elif form is Format.json:
-        text = render.comparison_json(comparison)
+    comparison = Comparison(tuple(plans), tuple(titles), tuple(legend))
+    if form is Format.json:
+        from lldtool.output.json_formats import comparison_json
+
+        text = comparison_json(comparison)
     elif form is Format.csv:
-        text = render.comparison_csv(comparison)
+        from lldtool.output.csv_formats import comparison_csv
+
+        text = comparison_csv(comparison)
     else:
-        text = render.comparison_markdown(comparison)
+        from lldtool.output.comparison import comparison_document
+
+        text = output.laid_out(comparison_document(comparison), form.value)
     output.emit(text)
     if plot.plot:
         from lldtool.output.plots import comparison_picture

@@ -18,7 +18,6 @@ from lldtool.cli.options import (
     OutputOptions,
     PlotOptions,
 )
-from lldtool.cli.streams import width
 from lldtool.config.selectors import matching_pattern
 from lldtool.errors import LldtoolError
 
@@ -112,30 +111,26 @@ def diff(
     only = None if matched is None else matched.__contains__
     result = diff_plans(*plans, ignore=ignored, rtol=rtol, only=only)
     notes = _notes(result, ignored, match=match, rtol=rtol, of_two=not edits)
-    if form is Format.table:
-        from lldtool.output.diff_table import diff_text
+    if form is Format.json:
+        from lldtool.output.json_formats import diff_json
 
-        text = diff_text(
+        text = diff_json(result, notes=notes)
+    else:
+        from lldtool.output.diff_document import diff_document
+
+        document = diff_document(
             result,
-            width=width(),
-            color=output.is_colored,
             every_layer=every_layer,
             every_parameter=params,
             notes=notes,
+            sentences=form is Format.markdown,
         )
-    elif form is Format.markdown:
-        from lldtool.output.diff_formats import diff_markdown
-
-        text = diff_markdown(result, every_layer=every_layer, every_parameter=params, notes=notes)
-    else:
-        from lldtool.output.diff_formats import diff_json
-
-        text = diff_json(result, notes=notes)
+        text = output.laid_out(document, form.value)
     output.emit(text)
     if plot.plot:
         from lldtool.output.comparison import Comparison
+        from lldtool.output.diff_words import names_of_sides
         from lldtool.output.plots import comparison_picture
-        from lldtool.output.words import names_of_sides
 
         legend = tuple(zip("AB", names_of_sides(result), strict=True))
         plot.save(comparison_picture, Comparison((result.a, result.b), ("A", "B"), legend))
@@ -151,7 +146,7 @@ def _notes(
     of_two: bool,
 ) -> list[str]:
     """Return the notes on what was not compared, on the versions, and those of the plans."""
-    from lldtool.output.words import scheduler_notes
+    from lldtool.output.diff_words import scheduler_notes
 
     notes = [f"only names like {match}"] if match else []
     notes += [f"not compared: {', '.join(ignored)}"] if ignored else []

@@ -10,7 +10,7 @@ import typer
 
 from lldtool.cli.load_plans import load_plan, no_parameter
 from lldtool.cli.options import FORMAT, ConfigArgument, DryRunOptions, OutputOptions
-from lldtool.cli.streams import say, width
+from lldtool.cli.streams import say
 from lldtool.config import saved_plan
 from lldtool.config.request import Request
 from lldtool.config.selectors import anywhere, matching_pattern
@@ -58,32 +58,33 @@ def explain(
     request = run.request(config)
     output.check(request.path)
     if keys:
-        output.emit(_keys(request, form, colored=output.is_colored))
+        output.emit(_keys(request, form, output))
         return
     plan = load_plan(request)
     wanted = [anywhere(pattern) for pattern in patterns or ()]
     chosen = [p for p in plan.parameters if matching_pattern(wanted, p)]
     if chosen or not patterns:
-        output.emit(_reasons(plan, chosen or None, form, colored=output.is_colored))
+        output.emit(_reasons(plan, chosen or None, form, output))
     problems = [problem for one in patterns or () if (problem := _problem(plan, one))]
     for problem in problems:
         say(f"error: {problem}")
     raise typer.Exit(2 if problems else 0)
 
 
-def _reasons(plan: Plan, chosen: Sequence[Parameter] | None, form: Format, *, colored: bool) -> str:
-    from lldtool.output.explanation import explanation_json, explanation_markdown, explanation_text
-
+def _reasons(
+    plan: Plan, chosen: Sequence[Parameter] | None, form: Format, output: OutputOptions
+) -> str:
     if form is Format.json:
+        from lldtool.output.json_formats import explanation_json
+
         return explanation_json(plan, chosen)
-    if form is Format.markdown:
-        return explanation_markdown(plan, chosen)
-    return explanation_text(plan, chosen, width=width(), color=colored)
+    from lldtool.output.explanation import explanation
+
+    return output.laid_out(explanation(plan, chosen), form.value)
 
 
-def _keys(request: Request, form: Format, *, colored: bool) -> str:
+def _keys(request: Request, form: Format, output: OutputOptions) -> str:
     from lldtool.dryrun import dry_run_keys
-    from lldtool.output.explanation import keys_json, keys_markdown, keys_text
 
     if saved_plan(request.path, request.name) is not None:
         raise LldtoolError(
@@ -97,10 +98,12 @@ def _keys(request: Request, form: Format, *, colored: bool) -> str:
             "paramwise_cfg is empty: there are no keys or options", config=request.name
         )
     if form is Format.json:
+        from lldtool.output.json_formats import keys_json
+
         return keys_json(plan, keys)
-    if form is Format.markdown:
-        return keys_markdown(plan, keys)
-    return keys_text(plan, keys, width=width(), color=colored)
+    from lldtool.output.explanation import keys_document
+
+    return output.laid_out(keys_document(plan, keys), form.value)
 
 
 def _problem(plan: Plan, pattern: str) -> LldtoolError | None:

@@ -11,6 +11,8 @@ POSITION = 90
 def rules(color: ColorOption = Color.auto) -> None:
     """List the rules that check applies."""
     from lldtool.lint.rules import all_rules
-    from lldtool.output.rule_pages import rules_text
+    from lldtool.output.formats import written
+    from lldtool.output.rule_pages import rules_document
 
-    emit(rules_text(all_rules(), width=width(), color=use_color(color, None)), None)
+    document = rules_document(all_rules())
+    emit(written(document, "table", width=width(), color=use_color(color, None)), None)
