@@ -52,7 +52,7 @@ def report(
     length = training.length
     if output is None and sys.stdout is not None and sys.stdout.isatty():
         hint = "write it to a file with -o report.html"
-        raise LldtoolError("the report is an HTML page, not text for a terminal", hint=hint)
+        raise LldtoolError("a report is an HTML page, not text for a terminal", hint=hint)
     policy = load_policy(Path.cwd(), settings)
     check_writable(output, *map(Path, configs))
     found = _surveys(configs, run, policy, length)
