@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,42 +19,32 @@ from lldtool.errors import LldtoolError
 if TYPE_CHECKING:
     from lldtool.output.document import Document
 
-ConfigArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="CONFIG", show_default=False,
-        help="Config file, mmpretrain::path/to/config.py, saved plan.json, or FILE@REVISION.",
-    ),
-]  # fmt: skip
-ConfigArguments = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="CONFIG", show_default=False,
-        help="Config files, mmpretrain::path/to/config.py, saved plans, or FILE@REVISION.",
-    ),
-]  # fmt: skip
-Match = Annotated[
-    str | None,
-    typer.Option(
-        "--match", metavar="GLOB", show_default=False,
-        help="Only include parameters with a matching name, or module class with type:GLOB.",
-    ),
-]  # fmt: skip
-SettingsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="FILE", show_default=False,
-        help="Settings file. Default: the nearest lldtool.toml or pyproject.toml.",
-    ),
-]  # fmt: skip
-OutputFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--output", "-o", metavar="FILE", show_default=False,
-        help="Write the result to FILE instead of stdout.",
-    ),
-]  # fmt: skip
+#: Options and arguments whose help has no `[default: …]`.
+option = partial(typer.Option, show_default=False)
+argument = partial(typer.Argument, show_default=False)
+
+# fmt: off
+ConfigArgument = Annotated[str, argument(
+    metavar="CONFIG",
+    help="Config file, mmpretrain::path/to/config.py, saved plan.json, or FILE@REVISION.",
+)]
+ConfigArguments = Annotated[list[str], argument(
+    metavar="CONFIG",
+    help="Config files, mmpretrain::path/to/config.py, saved plans, or FILE@REVISION.",
+)]
+Match = Annotated[str | None, option(
+    "--match", metavar="GLOB",
+    help="Only include parameters with a matching name, or module class with type:GLOB.",
+)]
+SettingsFile = Annotated[Path | None, option(
+    "--config", metavar="FILE",
+    help="Settings file. Default: the nearest lldtool.toml or pyproject.toml.",
+)]
+OutputFile = Annotated[Path | None, option(
+    "--output", "-o", metavar="FILE", help="Write the result to FILE instead of stdout.",
+)]
 ColorOption = Annotated[Color, typer.Option("--color", help="When to use colour.")]
+# fmt: on
 #: `--format`, whose values each command names.
 FORMAT = typer.Option("--format", help="Output format.")
 
@@ -62,35 +53,28 @@ FORMAT = typer.Option("--format", help="Output format.")
 class DryRunOptions:
     """How a config is dry-run."""
 
-    cfg_options: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--cfg-options", metavar="KEY=VALUE", show_default=False,
-            help="Override a config entry, in mmengine's syntax. Repeatable.",
-        ),
-    ] = None  # fmt: skip
+    # fmt: off
+    cfg_options: Annotated[list[str] | None, option(
+        "--cfg-options", metavar="KEY=VALUE",
+        help="Override a config entry, in mmengine's syntax. Repeatable.",
+    )] = None
     device: Annotated[
         str, typer.Option(metavar="cpu|cuda|cuda:N", help="Device to build the model on.")
     ] = "cpu"
-    auto_scale_lr: Annotated[
-        bool,
-        typer.Option(
-            "--auto-scale-lr", help="Scale the lr to the batch size, as mmengine's runner does."
-        ),
-    ] = False
-    world_size: Annotated[
-        int | None,
-        typer.Option(
-            "--world-size", metavar="N", min=1, show_default=False,
-            help="Number of GPUs; the total batch size is this times the config's batch size.",
-        ),
-    ] = None  # fmt: skip
-    allow_network: Annotated[
-        bool, typer.Option("--allow-network", help="Allow downloads while the model is built.")
-    ] = False
-    traceback: Annotated[  # read by `main`
-        bool, typer.Option("--traceback", help="Show the traceback of an error.")
-    ] = False
+    auto_scale_lr: Annotated[bool, option(
+        "--auto-scale-lr", help="Scale the lr to the batch size, as mmengine's runner does.",
+    )] = False
+    world_size: Annotated[int | None, option(
+        "--world-size", metavar="N", min=1,
+        help="Number of GPUs; the total batch size is this times the config's batch size.",
+    )] = None
+    allow_network: Annotated[bool, option(
+        "--allow-network", help="Allow downloads while the model is built.",
+    )] = False
+    traceback: Annotated[bool, option(
+        "--traceback", help="Show the traceback of an error.",
+    )] = False
+    # fmt: on
 
     def request(self, config: str) -> Request:
         """Return the request for a dry run of a config.
@@ -143,16 +127,12 @@ class OutputOptions:
 class PlotOptions:
     """The plot that is saved beside the result, if any."""
 
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            "--plot", metavar="FILE", show_default=False,
-            help="Also save a plot to FILE (.png, .svg or .pdf).",
-        ),
-    ] = None  # fmt: skip
-    dark: Annotated[bool, typer.Option("--dark", help="Use a dark background for the plot.")] = (
-        False
-    )
+    # fmt: off
+    plot: Annotated[Path | None, option(
+        "--plot", metavar="FILE", help="Also save a plot to FILE (.png, .svg or .pdf).",
+    )] = None
+    dark: Annotated[bool, option("--dark", help="Use a dark background for the plot.")] = False
+    # fmt: on
 
     def check(self, output: Path | None, *input_files: Path) -> None:
         """Raise an LldtoolError if the plot can't be written, or would replace another file."""
@@ -177,26 +157,18 @@ class PlotOptions:
 class LengthOptions:
     """How long the training is."""
 
-    epoch_length: Annotated[
-        int | None,
-        typer.Option(
-            "--epoch-length", metavar="N", min=1, show_default=False, help="Iterations per epoch."
-        ),
-    ] = None
-    dataset_size: Annotated[
-        int | None,
-        typer.Option(
-            "--dataset-size", metavar="N", min=1, show_default=False,
-            help="Samples per epoch; sets the iterations per epoch from the total batch size.",
-        ),
-    ] = None  # fmt: skip
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            "--epochs", metavar="N", min=1, show_default=False,
-            help="Number of epochs. Default: as in train_cfg.",
-        ),
-    ] = None  # fmt: skip
+    # fmt: off
+    epoch_length: Annotated[int | None, option(
+        "--epoch-length", metavar="N", min=1, help="Iterations per epoch.",
+    )] = None
+    dataset_size: Annotated[int | None, option(
+        "--dataset-size", metavar="N", min=1,
+        help="Samples per epoch; sets the iterations per epoch from the total batch size.",
+    )] = None
+    epochs: Annotated[int | None, option(
+        "--epochs", metavar="N", min=1, help="Number of epochs. Default: as in train_cfg.",
+    )] = None
+    # fmt: on
 
     @property
     def length(self) -> Length:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lldtool.cli.destinations import append_github_summary, destinations, rendered
-from lldtool.cli.options import DryRunOptions, OutputOptions, SettingsFile
+from lldtool.cli.options import DryRunOptions, OutputOptions, SettingsFile, argument, option
 from lldtool.cli.run_all import DASK_TIMEOUT, Cluster, run_all
 from lldtool.cli.streams import check_writable, emit, say
 from lldtool.errors import LldtoolError
@@ -29,66 +29,33 @@ POSITION = 80
 class SettingOptions:
     """Settings on the command line, which override those of the settings file."""
 
-    select: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--select",
-            metavar="RULE,...",
-            show_default=False,
-            help="Rules to check, by code, code prefix, name or ALL.",
-        ),
-    ] = None
-    extend_select: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--extend-select",
-            metavar="RULE,...",
-            show_default=False,
-            help="Rules to check in addition to those selected.",
-        ),
-    ] = None
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option("--ignore", metavar="RULE,...", show_default=False, help="Rules to skip."),
-    ] = None
-    fail_on: Annotated[
-        Severity | None,
-        typer.Option(
-            "--fail-on",
-            show_default=False,
-            help="Least severity that makes the exit code 1. Default: warning.",
-        ),
-    ] = None
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--exclude",
-            metavar="GLOB",
-            show_default=False,
-            help="Files and directories to skip. Repeatable.",
-        ),
-    ] = None
-    include_base: Annotated[
-        bool | None,
-        typer.Option("--include-base", help="Also check the configs in _base_ directories."),
-    ] = None
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs",
-            "-j",
-            metavar="N",
-            show_default=False,
-            help="Number of configs to run in parallel. Default: one per core.",
-        ),
-    ] = None
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            "--timeout", metavar="SECONDS", show_default=False,
-            help="Time limit for each config. Default: 120.",
-        ),
-    ] = None  # fmt: skip
+    # fmt: off
+    select: Annotated[list[str] | None, option(
+        "--select", metavar="RULE,...", help="Rules to check, by code, code prefix, name or ALL.",
+    )] = None
+    extend_select: Annotated[list[str] | None, option(
+        "--extend-select", metavar="RULE,...", help="Rules to check in addition to those selected.",
+    )] = None
+    ignore: Annotated[list[str] | None, option(
+        "--ignore", metavar="RULE,...", help="Rules to skip.",
+    )] = None
+    fail_on: Annotated[Severity | None, option(
+        "--fail-on", help="Least severity that makes the exit code 1. Default: warning.",
+    )] = None
+    exclude: Annotated[list[str] | None, option(
+        "--exclude", metavar="GLOB", help="Files and directories to skip. Repeatable.",
+    )] = None
+    include_base: Annotated[bool | None, option(
+        "--include-base", help="Also check the configs in _base_ directories.",
+    )] = None
+    jobs: Annotated[int | None, option(
+        "--jobs", "-j", metavar="N",
+        help="Number of configs to run in parallel. Default: one per core.",
+    )] = None
+    timeout: Annotated[float | None, option(
+        "--timeout", metavar="SECONDS", help="Time limit for each config. Default: 120.",
+    )] = None
+    # fmt: on
 
     def override(self, policy: Policy) -> Policy:
         """Return the policy with these settings.
@@ -113,22 +80,15 @@ def _split(given: Sequence[str] | None) -> list[str] | None:
 class DaskOptions:
     """The Dask cluster to run configs on, if any."""
 
-    dask: Annotated[
-        str | None,
-        typer.Option(
-            "--dask",
-            metavar="tcp://HOST:PORT",
-            show_default=False,
-            help="Run the configs on this Dask cluster.",
-        ),
-    ] = None
-    dask_timeout: Annotated[
-        float,
-        typer.Option(
-            "--dask-timeout", metavar="SECONDS", min=0.1, show_default=False,
-            help=f"How long to wait for a worker of the cluster. Default: {DASK_TIMEOUT:g}.",
-        ),
-    ] = DASK_TIMEOUT  # fmt: skip
+    # fmt: off
+    dask: Annotated[str | None, option(
+        "--dask", metavar="tcp://HOST:PORT", help="Run the configs on this Dask cluster.",
+    )] = None
+    dask_timeout: Annotated[float, option(
+        "--dask-timeout", metavar="SECONDS", min=0.1,
+        help=f"How long to wait for a worker of the cluster. Default: {DASK_TIMEOUT:g}.",
+    )] = DASK_TIMEOUT
+    # fmt: on
 
     @property
     def cluster(self) -> Cluster | None:
@@ -137,47 +97,29 @@ class DaskOptions:
 
 
 def check(
-    configs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="CONFIG|DIRECTORY...", show_default=False,
-            help="Configs, saved plans, and directories such as mmpretrain::mae. Default: .",
-        ),
-    ] = None,
+    configs: Annotated[list[str] | None, argument(
+        metavar="CONFIG|DIRECTORY...",
+        help="Configs, saved plans, and directories such as mmpretrain::mae. Default: .",
+    )] = None,
     *,
     options: SettingOptions,
-    exit_zero: Annotated[
-        bool, typer.Option("--exit-zero", help="Exit with code 0 even if there are findings.")
-    ] = False,
+    exit_zero: Annotated[bool, option(
+        "--exit-zero", help="Exit with code 0 even if there are findings.",
+    )] = False,
     settings: SettingsFile = None,
-    baseline: Annotated[
-        Path | None,
-        typer.Option(
-            "--baseline", metavar="FILE", show_default=False,
-            help="Ignore the findings recorded in FILE.",
-        ),
-    ] = None,
-    new_baseline: Annotated[
-        Path | None,
-        typer.Option(
-            "--write-baseline", metavar="FILE", show_default=False,
-            help="Record all findings in FILE, for --baseline.",
-        ),
-    ] = None,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format", metavar="FORMAT[=FILE]", show_default=False,
-            help="text, json, github, sarif, junit or markdown. Repeatable. Default: text.",
-        ),
-    ] = None,
-    part: Annotated[
-        str | None,
-        typer.Option(
-            "--shard", metavar="K/N", show_default=False,
-            help="Only check the K-th of N parts of the configs.",
-        ),
-    ] = None,
+    baseline: Annotated[Path | None, option(
+        "--baseline", metavar="FILE", help="Ignore the findings recorded in FILE.",
+    )] = None,
+    new_baseline: Annotated[Path | None, option(
+        "--write-baseline", metavar="FILE", help="Record all findings in FILE, for --baseline.",
+    )] = None,
+    formats: Annotated[list[str] | None, option(
+        "--format", metavar="FORMAT[=FILE]",
+        help="text, json, github, sarif, junit or markdown. Repeatable. Default: text.",
+    )] = None,
+    part: Annotated[str | None, option(
+        "--shard", metavar="K/N", help="Only check the K-th of N parts of the configs.",
+    )] = None,
     dask: DaskOptions,
     output: OutputOptions,
     run: DryRunOptions,

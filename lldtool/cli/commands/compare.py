@@ -17,6 +17,7 @@ from lldtool.cli.options import (
     DryRunOptions,
     OutputOptions,
     PlotOptions,
+    option,
 )
 from lldtool.errors import LldtoolError
 
@@ -28,14 +29,11 @@ _MOST_VARIANTS = 100
 def compare(
     configs: ConfigArguments,
     *,
-    sweeps: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--sweep", metavar="KEY=V1,V2,...", show_default=False,
-            help="Compare one CONFIG with these values of an entry. Repeat for a column per "
-            "combination of values.",
-        ),
-    ] = None,
+    sweeps: Annotated[list[str] | None, option(
+        "--sweep", metavar="KEY=V1,V2,...",
+        help="Compare one CONFIG with these values of an entry. Repeat for a column per "
+        "combination of values.",
+    )] = None,
     form: Annotated[Format, FORMAT] = Format.table,
     output: OutputOptions,
     plot: PlotOptions,

@@ -17,6 +17,8 @@ from lldtool.cli.options import (
     Match,
     OutputOptions,
     PlotOptions,
+    argument,
+    option,
 )
 from lldtool.config.selectors import matching_pattern
 from lldtool.errors import LldtoolError
@@ -43,42 +45,28 @@ class Setting(str, Enum):
 
 def diff(
     config: ConfigArgument,
-    other: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="OTHER", help="Config or saved plan to compare with.", show_default=False
-        ),
-    ] = None,
+    other: Annotated[str | None, argument(
+        metavar="OTHER", help="Config or saved plan to compare with.",
+    )] = None,
     *,
-    edits: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--with", metavar="KEY=VALUE", show_default=False,
-            help="Compare CONFIG with itself after this change. DELETE as the value removes KEY. "
-            "Repeatable.",
-        ),
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against", metavar="REVISION", show_default=False,
-            help="Compare CONFIG at this git revision with CONFIG as it is now.",
-        ),
-    ] = None,
-    every_layer: Annotated[
-        bool, typer.Option("--all", help="Also show layers that do not differ.")
-    ] = False,
-    params: Annotated[
-        bool, typer.Option("--params", help="List every parameter that differs.")
-    ] = False,
+    edits: Annotated[list[str] | None, option(
+        "--with", metavar="KEY=VALUE",
+        help="Compare CONFIG with itself after this change. DELETE as the value removes KEY. "
+        "Repeatable.",
+    )] = None,
+    against: Annotated[str | None, option(
+        "--against", metavar="REVISION",
+        help="Compare CONFIG at this git revision with CONFIG as it is now.",
+    )] = None,
+    every_layer: Annotated[bool, option(
+        "--all", help="Also show layers that do not differ.",
+    )] = False,
+    params: Annotated[bool, option("--params", help="List every parameter that differs.")] = False,
     match: Match = None,
-    ignore: Annotated[
-        list[Setting] | None,
-        typer.Option(
-            "--ignore", metavar="SETTING", show_default=False,
-            help="Do not compare lr, lr_scale, weight_decay or layer_id. Repeatable.",
-        ),
-    ] = None,
+    ignore: Annotated[list[Setting] | None, option(
+        "--ignore", metavar="SETTING",
+        help="Do not compare lr, lr_scale, weight_decay or layer_id. Repeatable.",
+    )] = None,
     rtol: Annotated[
         float, typer.Option("--rtol", metavar="X", help="Relative tolerance for numbers.")
     ] = 0.0,

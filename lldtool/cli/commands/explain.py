@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from lldtool.cli.load_plans import load_plan, no_parameter
-from lldtool.cli.options import FORMAT, ConfigArgument, DryRunOptions, OutputOptions
+from lldtool.cli.options import (
+    FORMAT,
+    ConfigArgument,
+    DryRunOptions,
+    OutputOptions,
+    argument,
+    option,
+)
 from lldtool.cli.streams import say
 from lldtool.config import saved_plan
 from lldtool.config.request import Request
@@ -30,18 +37,14 @@ class Format(str, Enum):
 
 def explain(
     config: ConfigArgument,
-    patterns: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="PATTERN...", show_default=False,
-            help="Parts of parameter names, globs, or type:GLOB for the module class.",
-        ),
-    ] = None,
+    patterns: Annotated[list[str] | None, argument(
+        metavar="PATTERN...",
+        help="Parts of parameter names, globs, or type:GLOB for the module class.",
+    )] = None,
     *,
-    keys: Annotated[
-        bool,
-        typer.Option("--keys", help="Show what each custom key and option changes, if anything."),
-    ] = False,
+    keys: Annotated[bool, option(
+        "--keys", help="Show what each custom key and option changes, if anything.",
+    )] = False,
     form: Annotated[Format, FORMAT] = Format.text,
     output: OutputOptions,
     run: DryRunOptions,

@@ -7,8 +7,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from lldtool.cli.load_plans import load_plan, require_match
 from lldtool.cli.options import (
     FORMAT,
@@ -17,6 +15,7 @@ from lldtool.cli.options import (
     Match,
     OutputOptions,
     PlotOptions,
+    option,
 )
 from lldtool.cli.streams import check_writable, width, write_whole
 from lldtool.config.selectors import matching_pattern
@@ -38,31 +37,21 @@ class Format(str, Enum):
 def inspect(
     config: ConfigArgument,
     *,
-    params: Annotated[
-        bool, typer.Option("--params", help="List every parameter of each layer.")
-    ] = False,
-    layers: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--layer", metavar="LAYER", show_default=False,
-            help="Only include this layer. Repeatable.",
-        ),
-    ] = None,
+    params: Annotated[bool, option("--params", help="List every parameter of each layer.")] = False,
+    layers: Annotated[list[str] | None, option(
+        "--layer", metavar="LAYER", help="Only include this layer. Repeatable.",
+    )] = None,
     match: Match = None,
-    decayed: Annotated[
-        bool, typer.Option("--decayed", help="Only include parameters with weight decay.")
-    ] = False,
-    undecayed: Annotated[
-        bool, typer.Option("--undecayed", help="Only include parameters without weight decay.")
-    ] = False,
+    decayed: Annotated[bool, option(
+        "--decayed", help="Only include parameters with weight decay.",
+    )] = False,
+    undecayed: Annotated[bool, option(
+        "--undecayed", help="Only include parameters without weight decay.",
+    )] = False,
     form: Annotated[Format, FORMAT] = Format.table,
-    save_svg: Annotated[
-        Path | None,
-        typer.Option(
-            "--save-svg", metavar="FILE", show_default=False,
-            help="Also save the table as an SVG screenshot.",
-        ),
-    ] = None,
+    save_svg: Annotated[Path | None, option(
+        "--save-svg", metavar="FILE", help="Also save the table as an SVG screenshot.",
+    )] = None,
     output: OutputOptions,
     plot: PlotOptions,
     run: DryRunOptions,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from lldtool.cli.commands.inspect import Format
 from lldtool.cli.options import (
     FORMAT,
@@ -14,6 +12,7 @@ from lldtool.cli.options import (
     LengthOptions,
     OutputOptions,
     PlotOptions,
+    option,
 )
 from lldtool.cli.progress import Bar
 from lldtool.config import saved_plan
@@ -28,13 +27,10 @@ def schedule(
     config: ConfigArgument,
     *,
     training: LengthOptions,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            "--at", metavar="N,N,...", show_default=False,
-            help="Show the lr at the start of these epochs, or iterations if training has none.",
-        ),
-    ] = None,
+    at: Annotated[str | None, option(
+        "--at", metavar="N,N,...",
+        help="Show the lr at the start of these epochs, or iterations if training has none.",
+    )] = None,
     form: Annotated[Format, FORMAT] = Format.table,
     output: OutputOptions,
     plot: PlotOptions,
