@@ -1,4 +1,4 @@
-"""The command line: parses, dispatches, and turns an error into one line and exit code 2."""
+"""The command line: parses arguments, runs a command, and reports an error as one line."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ def _root(
     pass
 
 
-#: The signals that have come to end this process.
+#: The signals received that end this process.
 _received: list[int] = []
 
 
 def run() -> None:
-    """The entry point of `lldtool` and `python -m lldtool`: `main` in a process of its own.
+    """Run `main` as the entry point of `lldtool` and `python -m lldtool`.
 
-    Ctrl-C and the like end it with 128 and the signal's number, as a shell has it. The process ends
-    without taking torch apart piece by piece, a tenth of the time of a dry run, and without waiting
+    A signal such as Ctrl-C gives the exit code 128 + its number, as in a shell. The process exits
+    without tearing down torch, which takes a tenth of the time of a dry run, and without waiting
     for threads that a config started.
     """
     _open_standard_streams()
@@ -87,9 +87,10 @@ def run() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Let what is closed lead nowhere; the next file to be opened would get its number.
+    """Open closed standard streams on /dev/null.
 
-    And all that libraries and child processes write to stderr.
+    Otherwise the next file to be opened would get the number of stderr, say, and with it all that
+    libraries and child processes write there.
     """
     for descriptor in range(3):
         if not _is_open(descriptor):
@@ -105,7 +106,7 @@ def _is_open(descriptor: int) -> bool:
 
 
 def _end(number: int, _: object) -> None:
-    """Have everything unwind; when that takes too long, a second signal ends the process."""
+    """Unwind by a KeyboardInterrupt; a second signal ends the process at once."""
     if _received:
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
@@ -114,8 +115,8 @@ def _end(number: int, _: object) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Parse the arguments, do what they say, and raise `SystemExit` with the exit code."""
-    gc.disable()  # a short life; collecting costs a fifth of the import of torch
+    """Run a command line, and raise `SystemExit` with the exit code."""
+    gc.disable()  # short-lived process; collecting costs a fifth of the import of torch
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         app(args=_split_cfg_options(given))
@@ -128,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _fail(message: str, error: BaseException | None) -> NoReturn:
-    """One line on stderr, the traceback of an error before it, and exit code 2."""
+    """Print one line to stderr, after the traceback if there is an error, and exit with 2."""
     if error is not None:
         import traceback
 
@@ -138,7 +139,7 @@ def _fail(message: str, error: BaseException | None) -> NoReturn:
 
 
 def _split_cfg_options(arguments: Sequence[str]) -> list[str]:
-    """`--cfg-options A=1 B=2`, as argparse takes it in OpenMMLab, -> an option for each pair."""
+    """Repeat the option for each pair of `--cfg-options A=1 B=2`, which OpenMMLab's tools allow."""
     split: list[str] = []
     in_pairs = False
     for argument in arguments:

@@ -1,4 +1,4 @@
-"""`lldtool watch`: the table, what changed and the findings, anew whenever a file changes."""
+"""`lldtool watch`: the table, the changes and the findings, redrawn when a file changes."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
     from lldtool.output.watch_screen import State
     from lldtool.workers.pool import Fleet
 
-#: Seconds that a look at the config may take, when the settings do not say.
+#: Time limit for a run of the config in seconds, where the settings name none.
 TIMEOUT = 60.0
 POSITION = 70
-#: Looks at a time: one that is being ended, and the next.
+#: Runs in parallel: one that is being ended, and the next.
 _JOBS = 2
-#: How often files are looked at where the system does not tell of changes, in seconds.
+#: Seconds between checks of the files, in case the system reports no changes.
 _POLL = 1.0
-#: How long a look may take before the page says that there is one, in seconds.
+#: Seconds until the page shows that the config is running.
 _PATIENCE = 0.4
 #: How much of what a config prints is kept, in bytes (as a pipe holds), and shown, in lines.
 _MOST_BYTES, _MOST_PRINTED = 65536, 5
 
-#: What happened: a key was pressed, a look is through, something in a folder changed, …
+#: What happened, and its value: a key was pressed, a run is done, a folder changed, …
 Event = tuple[str, Any]
 
 
@@ -81,14 +81,14 @@ def watch(
 
 
 def _has_terminal() -> bool:
-    """Whether stdout is a terminal that can be drawn on, of a system that has such."""
+    """Return whether stdout is a terminal that can be drawn on."""
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     can_draw = os.environ.get("TERM") not in (None, "", "dumb")
     return is_terminal and can_draw and importlib.util.find_spec("termios") is not None
 
 
 class _Watcher:
-    """Looks at the config when a file has changed, and shows what it sees."""
+    """Runs the config when a file has changed, and shows the result."""
 
     def __init__(self, request: Request, settings: Path | None, *, colored: bool) -> None:
         from lldtool.output.watch_screen import State
@@ -102,7 +102,7 @@ class _Watcher:
         self._files = Files(lambda: self._events.put(("changed", None)))
         self._fleet: Fleet | None = None
         self._timeout = TIMEOUT
-        #: The number of the last look, its call, and when it began; None when it is through.
+        #: The number of the last run, its call, and when it began; None when it is done.
         self._look = 0
         self._call: Future[tuple[Policy, Survey]] | None = None
         self._began: float | None = None
@@ -110,13 +110,13 @@ class _Watcher:
         self._state: State = State(request.name)
 
     def run(self) -> None:
-        """Go on until the user ends it."""
+        """Watch until the user quits."""
         for number, event in ((signal.SIGWINCH, "resized"), (signal.SIGTSTP, "stopped")):
             signal.signal(number, lambda *_, event=event: self._events.put((event, None)))
         pressed: Callable[[str], None] = lambda key: self._events.put(("key", key))  # noqa: E731
         threading.Thread(target=read_keys, args=(pressed,), daemon=True).start()
         self._show(self._state)
-        self._look_again()
+        self._start_run()
         while True:
             try:
                 event, value = self._events.get(timeout=_POLL if self._began is None else _PATIENCE)
@@ -124,14 +124,14 @@ class _Watcher:
                 event, value = "time passed", None
             if event == "key" and value in ("q", ""):
                 return
-            self._heed(event, value)
+            self._handle(event, value)
 
     def close(self) -> None:
-        """End all that was started."""
+        """Stop the threads and processes."""
         self._files.stop()
         self._end_fleet()
 
-    def _heed(self, event: str, value: Any) -> None:  # noqa: ANN401
+    def _handle(self, event: str, value: Any) -> None:  # noqa: ANN401
         if event == "key":
             self.screen.scroll(value)
         elif event == "resized":
@@ -141,20 +141,20 @@ class _Watcher:
         elif event == "through" and value[0] == self._look:
             self._take(value[1])
         elif event in ("changed", "time passed"):
-            if self._has_changed() or self._may_be_mended():
-                self._look_again()
+            if self._has_changed() or self._may_be_fixed():
+                self._start_run()
             elif self._began is not None and self._state.seconds is not None:
                 self._show(replace(self._state, seconds=None))
 
-    def _look_again(self) -> None:
-        """Begin to look at the config, in a process of its own."""
+    def _start_run(self) -> None:
+        """Start a run of the config in a separate process, and end the previous one."""
         if self._fleet is not None and self._call is not None:
             self._fleet.end(self._call)
         self._look += 1
         self._began = time.time()
         self._files.follow([self._request.path.absolute()], self._began)
-        self._files.look()
-        self._printed.taken()  # by a look that was ended
+        self._files.remember()
+        self._printed.taken()  # by a run that was ended
         number = self._look
         try:
             self._call = call = self._submitted()
@@ -171,7 +171,7 @@ class _Watcher:
         call.add_done_callback(through)
 
     def _submitted(self) -> Future[tuple[Policy, Survey]]:
-        """A call that looks at the config by the settings as they are now."""
+        """Start a run of the config with the current settings."""
         from concurrent.futures import Future
 
         from lldtool.lint.engine import Survey, check_plan
@@ -193,7 +193,7 @@ class _Watcher:
         return self._fleet.submit(_looked_at, policy, self._request)
 
     def _take(self, seen: BaseException | tuple[Policy, Survey]) -> None:
-        """Show what was seen."""
+        """Show the result of a run."""
         from lldtool.lint.engine import report_of
         from lldtool.output.watch_screen import Look, last_lines
 
@@ -221,7 +221,7 @@ class _Watcher:
         self._show(replace(state, good=good, before=state.good, error=None), from_top=True)
 
     def _show_error(self, state: State, error: str) -> None:
-        self._files.look_at_folders()
+        self._files.remember_folders()
         self._show(replace(state, error=error))
 
     def _show(self, state: State, *, from_top: bool = False) -> None:
@@ -232,16 +232,16 @@ class _Watcher:
         self.screen.show(lines, from_top=from_top)
 
     def _has_changed(self) -> bool:
-        """Whether a file is not as it was at the last look; new modules need a new process."""
+        """Return whether a file has changed; a changed module needs a new process."""
         changed = self._files.changed()
         if changed & self._modules:
             self._end_fleet()
         return bool(changed)
 
-    def _may_be_mended(self) -> bool:
-        """Whether what was missing may have come, in a file that nobody knows of yet."""
+    def _may_be_fixed(self) -> bool:
+        """Return whether a file that was missing may have been added."""
         is_broken = self._state.error is not None and self._began is None
-        return is_broken and self._files.others_have_come()
+        return is_broken and self._files.folders_changed()
 
     def _end_fleet(self) -> None:
         if self._fleet is not None:
@@ -257,7 +257,7 @@ def _looked_at(policy: Policy, request: Request) -> tuple[Policy, Survey]:
 
 
 class _Printed:
-    """What the config's code prints: the end of it is kept, however much it is."""
+    """Collects the end of what the config's code prints."""
 
     def __init__(self) -> None:
         self._reader, self.descriptor = os.pipe()
@@ -266,7 +266,7 @@ class _Printed:
         threading.Thread(target=self._read, daemon=True).start()
 
     def taken(self) -> bytes:
-        """The end of what was printed since the last time."""
+        """Return the end of what was printed since the last call."""
         with self._lock:
             self._keep()
             kept, self._kept = self._kept, b""
