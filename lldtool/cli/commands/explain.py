@@ -52,9 +52,9 @@ def explain(
     """Explain why each parameter has its lr and weight decay.
 
     With PATTERN, shows how the settings of each matching parameter came about: its layer, the
-    formula, the rule that applied, and the rules that it overrides or that did not match. Without,
-    prints one line for each distinct reason. Exit code 2: error, or a PATTERN matches no parameter
-    in a param group; the other patterns are still explained.
+    formula, the rule that applied, and the rules that it overrides or that did not match. Without
+    PATTERN, prints one line for each distinct reason. Exit code 2: error, or a PATTERN matches no
+    parameter in a param group; the other patterns are still explained.
     """
     if keys and patterns:
         raise LldtoolError("--keys explains the whole config and takes no PATTERN")
