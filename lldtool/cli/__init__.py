@@ -1,4 +1,4 @@
-"""The command line: parses, dispatches, and turns an error into one line and exit code 2."""
+"""The command line: parses arguments, runs a command, and reports an error as one line."""
 
 from __future__ import annotations
 
@@ -14,24 +14,17 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lldtool.cli.commands.check import check
-from lldtool.cli.commands.compare import compare
-from lldtool.cli.commands.diff import diff
-from lldtool.cli.commands.explain import explain
-from lldtool.cli.commands.inspect import inspect
-from lldtool.cli.commands.report import report
-from lldtool.cli.commands.rules import rule, rules
-from lldtool.cli.commands.schedule import schedule
-from lldtool.cli.commands.watch import watch
-from lldtool.cli.output import say
+from lldtool.cli.commands import Commands
+from lldtool.cli.streams import say
 from lldtool.errors import LldtoolError, text_of
 from lldtool.signals import ENDING
 from lldtool.versions import lldtool_version, package_versions
 
 app = typer.Typer(
     name="lldtool",
+    cls=Commands,
     help="See what an OpenMMLab optimizer will do to every parameter, before training starts.",
-    epilog="Exit codes: 0 nothing to report, 1 something to report, 2 could not do it.",
+    epilog="Exit codes: 0 nothing to report, 1 differences or findings, 2 error.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -55,26 +48,22 @@ def _root(
         bool,
         typer.Option(
             "--version", "-V", callback=_print_version, is_eager=True,
-            help="Show the versions of lldtool and of what it works with.",
+            help="Show the versions of lldtool and the packages it works with.",
         ),
     ] = False,
 ) -> None:  # fmt: skip
     pass
 
 
-for command in (inspect, explain, diff, compare, schedule, report, watch, check, rules, rule):
-    app.command()(command)
-
-
-#: The signals that have come to end this process.
+#: The signals received that end this process.
 _received: list[int] = []
 
 
 def run() -> None:
-    """The entry point of `lldtool` and `python -m lldtool`: `main` in a process of its own.
+    """Run `main` as the entry point of `lldtool` and `python -m lldtool`.
 
-    Ctrl-C and the like end it with 128 and the signal's number, as a shell has it. The process ends
-    without taking torch apart piece by piece, a tenth of the time of a dry run, and without waiting
+    A signal such as Ctrl-C gives the exit code 128 + its number, as in a shell. The process exits
+    without tearing down torch, which takes a tenth of the time of a dry run, and without waiting
     for threads that a config started.
     """
     _open_standard_streams()
@@ -98,9 +87,10 @@ def run() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Let what is closed lead nowhere; the next file to be opened would get its number.
+    """Open closed standard streams on /dev/null.
 
-    And all that libraries and child processes write to stderr.
+    Otherwise the next file to be opened would get the number of stderr, say, and with it all that
+    libraries and child processes write there.
     """
     for descriptor in range(3):
         if not _is_open(descriptor):
@@ -116,7 +106,7 @@ def _is_open(descriptor: int) -> bool:
 
 
 def _end(number: int, _: object) -> None:
-    """Have everything unwind; when that takes too long, a second signal ends the process."""
+    """Unwind by a KeyboardInterrupt; a second signal ends the process at once."""
     if _received:
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
@@ -125,8 +115,8 @@ def _end(number: int, _: object) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Parse the arguments, do what they say, and raise `SystemExit` with the exit code."""
-    gc.disable()  # a short life; collecting costs a fifth of the import of torch
+    """Run a command line, and raise `SystemExit` with the exit code."""
+    gc.disable()  # short-lived process; collecting costs a fifth of the import of torch
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         app(args=_split_cfg_options(given))
@@ -139,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _fail(message: str, error: BaseException | None) -> NoReturn:
-    """One line on stderr, the traceback of an error before it, and exit code 2."""
+    """Print one line to stderr, after the traceback if there is an error, and exit with 2."""
     if error is not None:
         import traceback
 
@@ -149,7 +139,7 @@ def _fail(message: str, error: BaseException | None) -> NoReturn:
 
 
 def _split_cfg_options(arguments: Sequence[str]) -> list[str]:
-    """`--cfg-options A=1 B=2`, as argparse takes it in OpenMMLab, -> an option for each pair."""
+    """Repeat the option for each pair of `--cfg-options A=1 B=2`, which OpenMMLab's tools allow."""
     split: list[str] = []
     in_pairs = False
     for argument in arguments:

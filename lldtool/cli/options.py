@@ -1,134 +1,182 @@
-"""The options that commands share, with one wording."""
+"""The options that several commands share, each declared once, and the groups of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lldtool.analysis.lr_curves import Length
-from lldtool.cli.output import Color
+from lldtool.cli.streams import Color, check_writable, emit, use_color, width, write_whole
 from lldtool.config import locate
 from lldtool.config.request import Request
+from lldtool.errors import LldtoolError
 
-ConfigArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="CONFIG",
-        help="A config file, mmpretrain::path/of/config.py or saved plan.json; also x.py@REVISION.",
-        show_default=False,
-    ),
-]
-CfgOptions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--cfg-options",
-        metavar="KEY=VALUE",
-        help="Override a config entry, in mmengine's syntax. Repeatable.",
-        show_default=False,
-    ),
-]
-Match = Annotated[
-    str | None,
-    typer.Option(
-        "--match", metavar="GLOB", show_default=False,
-        help="Only parameters whose name matches; type:GLOB for the class of their module.",
-    ),
-]  # fmt: skip
-EpochLength = Annotated[
-    int | None,
-    typer.Option(
-        "--epoch-length", metavar="N", min=1, show_default=False, help="Iterations an epoch."
-    ),
-]
-DatasetSize = Annotated[
-    int | None,
-    typer.Option(
-        "--dataset-size", metavar="N", min=1, show_default=False,
-        help="Samples an epoch; with the config's batch size and --world-size.",
-    ),
-]  # fmt: skip
-Epochs = Annotated[
-    int | None,
-    typer.Option(
-        "--epochs", metavar="N", min=1, show_default=False, help="Instead of train_cfg's."
-    ),
-]
-Settings = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="FILE", show_default=False,
-        help="The settings of check to use; else the nearest lldtool.toml or pyproject.toml.",
-    ),
-]  # fmt: skip
-Device = Annotated[str, typer.Option(metavar="cpu|cuda|cuda:N", help="Where the model is built.")]
-AutoScaleLr = Annotated[
-    bool,
-    typer.Option("--auto-scale-lr", help="Scale every lr as the runner does with auto_scale_lr."),
-]
-WorldSize = Annotated[
-    int | None,
-    typer.Option(
-        "--world-size", metavar="N", min=1, show_default=False,
-        help="The number of GPUs: the whole batch is as many of the config's.",
-    ),
-]  # fmt: skip
-AllowNetwork = Annotated[
-    bool,
-    typer.Option("--allow-network", help="Let the model download while it is built."),
-]
-Output = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write to a file.", show_default=False),
-]
-PlotFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--plot", metavar="FILE", show_default=False,
-        help="Draw a picture as well: FILE.png, .svg or .pdf.",
-    ),
-]  # fmt: skip
-Dark = Annotated[bool, typer.Option("--dark", help="Draw it light on dark.")]
+if TYPE_CHECKING:
+    from lldtool.output.document import Document
+
+#: Options and arguments whose help has no `[default: …]`.
+option = partial(typer.Option, show_default=False)
+argument = partial(typer.Argument, show_default=False)
+
+# fmt: off
+ConfigArgument = Annotated[str, argument(
+    metavar="CONFIG",
+    help="Config file, mmpretrain::path/to/config.py, saved plan.json, or FILE@REVISION.",
+)]
+ConfigArguments = Annotated[list[str], argument(
+    metavar="CONFIG",
+    help="Config files, mmpretrain::path/to/config.py, saved plans, or FILE@REVISION.",
+)]
+Match = Annotated[str | None, option(
+    "--match", metavar="GLOB",
+    help="Only include parameters with a matching name, or module class with type:GLOB.",
+)]
+SettingsFile = Annotated[Path | None, option(
+    "--config", metavar="FILE",
+    help="Settings file. Default: the nearest lldtool.toml or pyproject.toml.",
+)]
+OutputFile = Annotated[Path | None, option(
+    "--output", "-o", metavar="FILE", help="Write the result to FILE instead of stdout.",
+)]
 ColorOption = Annotated[Color, typer.Option("--color", help="When to use colour.")]
-Traceback = Annotated[
-    bool, typer.Option("--traceback", help="After an error, show where it came from.")
-]
+# fmt: on
+#: `--format`, whose values each command names.
+FORMAT = typer.Option("--format", help="Output format.")
 
 
-def length(epoch_length: int | None, dataset_size: int | None, epochs: int | None) -> Length:
-    """How long the training is, as the options say.
+@dataclass(frozen=True)
+class DryRunOptions:
+    """How a config is dry-run."""
 
-    Raises:
-        BadParameter: they say it twice.
-    """
-    if epoch_length is not None and dataset_size is not None:
-        raise typer.BadParameter("--epoch-length and --dataset-size exclude each other")
-    return Length(epoch_length, dataset_size, epochs)
+    # fmt: off
+    cfg_options: Annotated[list[str] | None, option(
+        "--cfg-options", metavar="KEY=VALUE",
+        help="Override a config entry, in mmengine's syntax. Repeatable.",
+    )] = None
+    device: Annotated[
+        str, typer.Option(metavar="cpu|cuda|cuda:N", help="Device to build the model on.")
+    ] = "cpu"
+    auto_scale_lr: Annotated[bool, option(
+        "--auto-scale-lr", help="Scale the lr to the batch size, as mmengine's runner does.",
+    )] = False
+    world_size: Annotated[int | None, option(
+        "--world-size", metavar="N", min=1,
+        help="Number of GPUs; the total batch size is this times the config's batch size.",
+    )] = None
+    allow_network: Annotated[bool, option(
+        "--allow-network", help="Allow downloads while the model is built.",
+    )] = False
+    traceback: Annotated[bool, option(
+        "--traceback", help="Show the traceback of an error.",
+    )] = False
+    # fmt: on
 
+    def request(self, config: str) -> Request:
+        """Return the request for a dry run of a config.
 
-def requests(
-    cfg_options: Sequence[str] | None,
-    device: str,
-    auto_scale_lr: bool,
-    world_size: int | None,
-    allow_network: bool,
-) -> Callable[[str], Request]:
-    """CONFIG -> what the options that all commands share ask for."""
-
-    def request(config: str) -> Request:
+        Raises:
+            LldtoolError: there is no such config.
+        """
         found = locate(config)
         return Request(
             path=found.path,
             name=config,
             checkout=found.checkout,
-            cfg_options=tuple(cfg_options or ()),
-            device=device,
-            auto_scale_lr=auto_scale_lr,
-            world_size=world_size,
-            allow_network=allow_network,
+            cfg_options=tuple(self.cfg_options or ()),
+            device=self.device,
+            auto_scale_lr=self.auto_scale_lr,
+            world_size=self.world_size,
+            allow_network=self.allow_network,
             own_process=True,
         )
 
-    return request
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Where the result goes, and whether it is coloured."""
+
+    output: OutputFile = None
+    color: ColorOption = Color.auto
+
+    @property
+    def is_colored(self) -> bool:
+        """Whether to use colour."""
+        return use_color(self.color, self.output)
+
+    def check(self, *input_files: Path) -> None:
+        """Raise an LldtoolError if the result can't be written, or would replace an input."""
+        check_writable(self.output, *input_files)
+
+    def laid_out(self, document: Document, form: str) -> str:
+        """Return a document as a `table` or `text` for the terminal, or as `markdown`."""
+        from lldtool.output.formats import written
+
+        return written(document, form, width=width(), color=self.is_colored)
+
+    def emit(self, text: str) -> None:
+        """Write the result."""
+        emit(text, self.output)
+
+
+@dataclass(frozen=True)
+class PlotOptions:
+    """The plot that is saved beside the result, if any."""
+
+    # fmt: off
+    plot: Annotated[Path | None, option(
+        "--plot", metavar="FILE", help="Also save a plot to FILE (.png, .svg or .pdf).",
+    )] = None
+    dark: Annotated[bool, option("--dark", help="Use a dark background for the plot.")] = False
+    # fmt: on
+
+    def check(self, output: Path | None, *input_files: Path) -> None:
+        """Raise an LldtoolError if the plot can't be written, or would replace another file."""
+        if self.plot is None:
+            if self.dark:
+                raise LldtoolError("--dark needs --plot FILE")
+            return
+        if self.plot.suffix.lower() not in (".png", ".svg", ".pdf"):
+            raise LldtoolError(f"--plot {self.plot}: the name must end in .png, .svg or .pdf")
+        check_writable(self.plot, *input_files, option="--plot")
+        if output is not None and output.resolve() == self.plot.resolve():
+            raise LldtoolError("--output and --plot name the same file")
+
+    def save(self, picture: Callable[..., bytes], *content: object) -> None:
+        """Save what a function draws of this content in the file's format."""
+        if self.plot is not None:
+            form = self.plot.suffix.lower().removeprefix(".")
+            write_whole(self.plot, picture(*content, form, dark=self.dark), option="--plot")
+
+
+@dataclass(frozen=True)
+class LengthOptions:
+    """How long the training is."""
+
+    # fmt: off
+    epoch_length: Annotated[int | None, option(
+        "--epoch-length", metavar="N", min=1, help="Iterations per epoch.",
+    )] = None
+    dataset_size: Annotated[int | None, option(
+        "--dataset-size", metavar="N", min=1,
+        help="Samples per epoch; sets the iterations per epoch from the total batch size.",
+    )] = None
+    epochs: Annotated[int | None, option(
+        "--epochs", metavar="N", min=1, help="Number of epochs. Default: as in train_cfg.",
+    )] = None
+    # fmt: on
+
+    @property
+    def length(self) -> Length:
+        """The length of the training.
+
+        Raises:
+            BadParameter: `--epoch-length` and `--dataset-size` are both given.
+        """
+        if self.epoch_length is not None and self.dataset_size is not None:
+            raise typer.BadParameter("--epoch-length and --dataset-size exclude each other")
+        return Length(self.epoch_length, self.dataset_size, self.epochs)

@@ -1,4 +1,4 @@
-"""How far long work is, on stderr."""
+"""A progress bar on stderr."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 Item = TypeVar("Item")
-#: Work that takes no longer than this, in seconds, needs no bar.
+#: Seconds until the bar appears.
 _PATIENCE = 1.0
 
 
 @dataclass(frozen=True)
 class Bar:
-    """Passes items through, with a bar of this title once that takes longer than a second.
+    """Passes items through, with a bar if that takes longer than a second on a terminal.
 
-    Only where stderr is a terminal. Another process may be given it.
+    It can be pickled.
     """
 
     title: str
 
     def __call__(self, items: Iterable[Item], total: int) -> Generator[Item, None, None]:
-        """The same items, of which there are so many."""
+        """Yield the same items."""
         items, began = iter(items), time.monotonic()
         if sys.stderr is None or not sys.stderr.isatty():
             yield from items

@@ -9,7 +9,7 @@ from conftest import ROOT, SAMPLES, TINY_VIT, lldtool_process, reference
 
 from lldtool.plan import plan_from_json
 
-VIT = ROOT / "tests" / "render" / "plans" / "vit-base_layer-decay.json"
+VIT = ROOT / "tests" / "output" / "plans" / "vit-base_layer-decay.json"
 TRAPS = VIT.with_name("traps.json")
 RATE = "optim_wrapper.paramwise_cfg.layer_decay_rate"
 KEYS = "optim_wrapper.paramwise_cfg.custom_keys"
@@ -138,11 +138,11 @@ def test_two_ways_to_say_the_same_are_identical(cli, tiny):
         ([VIT, TRAPS, "--with", "a=1"], "give exactly one of OTHER, --with and --against"),
         ([VIT, "--with", "a=1"], "a saved plan can't be overridden"),
         ([VIT, TRAPS, "--cfg-options", "a=1"], "a saved plan can't be overridden"),
-        ([VIT, TRAPS, "--rtol", "-1"], "--rtol -1.0: a number from 0 to 1"),
-        ([VIT, TRAPS, "--rtol", "nan"], "--rtol nan: a number from 0 to 1"),
+        ([VIT, TRAPS, "--rtol", "-1"], "--rtol -1.0: expected a number from 0 to 1"),
+        ([VIT, TRAPS, "--rtol", "nan"], "--rtol nan: expected a number from 0 to 1"),
         ([VIT, TRAPS, "--match", "layers"], "did you mean '*layers*'?"),
         ([VIT, TRAPS, "-o", TRAPS], "is the config itself"),
-        ([VIT, TRAPS, "--rtol", "1"], "--rtol 1.0: a number from 0 to 1"),
+        ([VIT, TRAPS, "--rtol", "1"], "--rtol 1.0: expected a number from 0 to 1"),
         (["tiny.py", "--with", f"{RATE}"], "expected KEY=VALUE"),
         (["tiny.py", "--with", f"{RATE}s=DELETE"], "(did you mean 'layer_decay_rate'?)"),
         (["tiny.py", "--against", "main"], "not a git repository"),

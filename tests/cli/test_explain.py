@@ -4,7 +4,7 @@ import json
 
 from conftest import ROOT, SAMPLES
 
-VIT = ROOT / "tests" / "render" / "plans" / "vit-base_layer-decay.json"
+VIT = ROOT / "tests" / "output" / "plans" / "vit-base_layer-decay.json"
 
 
 def test_a_pattern_is_a_part_of_a_name(cli):
@@ -111,5 +111,5 @@ def test_a_parameter_in_no_group_says_which_way(cli, tmp_path):
     plan["frozen"] = [{"name": "head.still", "shape": [1], "numel": 1}]
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(plan))
-    assert "head.extra: the constructor left it out" in cli("explain", path, "head.extra").err
+    assert "head.extra: not in the optimizer" in cli("explain", path, "head.extra").err
     assert "head.still: frozen, in no param group" in cli("explain", path, "head.still").err

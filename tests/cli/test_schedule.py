@@ -8,8 +8,11 @@ from conftest import ROOT, SAMPLES
     ("arguments", "message"),
     [
         ((ROOT / "tests/output/plans/resnet50.json",), "a saved plan has no schedulers to step"),
-        ((SAMPLES / "resnet50.py", "--at", "0,x"), "--at 0,x: expected numbers with commas"),
-        ((SAMPLES / "resnet50.py", "--at", "9" * 5000), "expected numbers with commas"),
+        (
+            (SAMPLES / "resnet50.py", "--at", "0,x"),
+            "--at 0,x: expected numbers separated by commas",
+        ),
+        ((SAMPLES / "resnet50.py", "--at", "9" * 5000), "expected numbers separated by commas"),
         (
             (SAMPLES / "resnet50.py", "--epoch-length", "2", "--dataset-size", "3"),
             "--epoch-length and --dataset-size exclude each other",

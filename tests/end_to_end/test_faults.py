@@ -347,7 +347,7 @@ def test_a_signal_takes_the_tree_of_a_revision_away(number, project, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "module", ["dataclasses", "lldtool.plan", "typer", "lldtool.cli.commands.check"]
+    "module", ["dataclasses", "lldtool.plan", "typer", "lldtool.cli.commands.inspect"]
 )
 def test_ctrl_c_during_the_imports_is_quiet(module, project):
     """Sent by what Python asks for each module first, as soon as lldtool itself runs."""
@@ -365,7 +365,9 @@ sys.meta_path.insert(0, Interrupting)
     path = os.pathsep.join((str(project), str(ROOT)))
     done = lldtool_process("inspect", "good.py", cwd=project, PYTHONPATH=path)
     assert (project / "interrupted").exists()
-    assert (done.code, done.out, done.err) == (-signal.SIGINT, "", "")
+    # Its handler is installed before the module of the command is imported.
+    assert done.code in (-signal.SIGINT, 128 + signal.SIGINT)
+    assert (done.out, done.err) == ("", "")
 
 
 def test_a_config_may_not_ignore_ctrl_c_for_long(project):

@@ -233,10 +233,10 @@ def test_commands_draw_without_a_display(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--plot", "x.gif"], "--plot x.gif: its name ends in none of .png, .svg, .pdf"),
+        (["--plot", "x.gif"], "--plot x.gif: the name must end in .png, .svg or .pdf"),
         (["--plot", "no/such/x.png"], "no such directory"),
-        (["--dark"], "--dark is about the picture of --plot FILE"),
-        (["--plot", "x.svg", "-o", "x.svg"], "would both go to one file"),
+        (["--dark"], "--dark needs --plot FILE"),
+        (["--plot", "x.svg", "-o", "x.svg"], "--output and --plot name the same file"),
         (["--save-svg", "."], "--save-svg .: is a directory"),
     ],
 )

@@ -1,30 +1,19 @@
-"""`lldtool check`: what there is against what configs do, by rules."""
+"""`lldtool check`: what rules find in configs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lldtool.cli.fleets import DASK_TIMEOUT, Cluster, of_each
-from lldtool.cli.options import (
-    AllowNetwork,
-    AutoScaleLr,
-    CfgOptions,
-    ColorOption,
-    Device,
-    Output,
-    Settings,
-    Traceback,
-    WorldSize,
-    requests,
-)
-from lldtool.cli.output import Color, check_writable, emit, say
-from lldtool.cli.sinks import append_github_summary, rendered, sinks
-from lldtool.config.request import Request
+from lldtool.cli.destinations import append_github_summary, destinations, rendered
+from lldtool.cli.options import DryRunOptions, OutputOptions, SettingsFile, argument, option
+from lldtool.cli.run_all import DASK_TIMEOUT, Cluster, run_all
+from lldtool.cli.streams import check_writable, emit, say
 from lldtool.errors import LldtoolError
 from lldtool.lint.diagnostics import Severity
 from lldtool.text import plural
@@ -33,123 +22,112 @@ if TYPE_CHECKING:
     from lldtool.lint.engine import Outcome
     from lldtool.lint.policy import Policy
 
+POSITION = 80
+
+
+@dataclass(frozen=True)
+class SettingOptions:
+    """Settings on the command line, which override those of the settings file."""
+
+    # fmt: off
+    select: Annotated[list[str] | None, option(
+        "--select", metavar="RULE,...", help="Rules to check, by code, code prefix, name or ALL.",
+    )] = None
+    extend_select: Annotated[list[str] | None, option(
+        "--extend-select", metavar="RULE,...", help="Rules to check in addition to those selected.",
+    )] = None
+    ignore: Annotated[list[str] | None, option(
+        "--ignore", metavar="RULE,...", help="Rules to skip.",
+    )] = None
+    fail_on: Annotated[Severity | None, option(
+        "--fail-on", help="Least severity that makes the exit code 1. Default: warning.",
+    )] = None
+    exclude: Annotated[list[str] | None, option(
+        "--exclude", metavar="GLOB", help="Files and directories to skip. Repeatable.",
+    )] = None
+    include_base: Annotated[bool | None, option(
+        "--include-base", help="Also check the configs in _base_ directories.",
+    )] = None
+    jobs: Annotated[int | None, option(
+        "--jobs", "-j", metavar="N",
+        help="Number of configs to run in parallel. Default: one per core.",
+    )] = None
+    timeout: Annotated[float | None, option(
+        "--timeout", metavar="SECONDS", help="Time limit for each config. Default: 120.",
+    )] = None
+    # fmt: on
+
+    def override(self, policy: Policy) -> Policy:
+        """Return the policy with these settings.
+
+        Raises:
+            LldtoolError: one of them is not valid.
+        """
+        lists = {
+            name: _split(getattr(self, name)) for name in ("select", "extend_select", "ignore")
+        }
+        return policy.overridden(**{**asdict(self), **lists})
+
+
+def _split(given: Sequence[str] | None) -> list[str] | None:
+    """Split `LLD1,LLD201` at commas. An empty text stays, and is an error later."""
+    from lldtool.config.selectors import split_selectors
+
+    return [one for text in given for one in split_selectors(text) or [text]] if given else None
+
+
+@dataclass(frozen=True)
+class DaskOptions:
+    """The Dask cluster to run configs on, if any."""
+
+    # fmt: off
+    dask: Annotated[str | None, option(
+        "--dask", metavar="tcp://HOST:PORT", help="Run the configs on this Dask cluster.",
+    )] = None
+    dask_timeout: Annotated[float, option(
+        "--dask-timeout", metavar="SECONDS", min=0.1,
+        help=f"How long to wait for a worker of the cluster. Default: {DASK_TIMEOUT:g}.",
+    )] = DASK_TIMEOUT
+    # fmt: on
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """The cluster; None to run the configs on this machine."""
+        return None if self.dask is None else Cluster(self.dask, self.dask_timeout)
+
 
 def check(
-    configs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="CONFIG|DIRECTORY...", show_default=False,
-            help="Configs, saved plans, directories of configs; mmpretrain::mae too. Default: .",
-        ),
-    ] = None,
-    select: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--select", metavar="RULE,...", show_default=False,
-            help="Only these rules: codes, beginnings of codes, names, ALL.",
-        ),
-    ] = None,
-    extend_select: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--extend-select", metavar="RULE,...", show_default=False, help="These rules as well."
-        ),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--ignore", metavar="RULE,...", show_default=False, help="Not these rules."
-        ),
-    ] = None,
-    fail_on: Annotated[
-        Severity | None,
-        typer.Option(
-            "--fail-on", show_default=False,
-            help="The least severity that makes the exit code 1. Default: warning.",
-        ),
-    ] = None,
-    exit_zero: Annotated[
-        bool, typer.Option("--exit-zero", help="Exit with 0 also where something was found.")
-    ] = False,
-    settings: Settings = None,
-    baseline: Annotated[
-        Path | None,
-        typer.Option(
-            "--baseline", metavar="FILE", show_default=False,
-            help="Accept the findings in this file.",
-        ),
-    ] = None,
-    new_baseline: Annotated[
-        Path | None,
-        typer.Option(
-            "--write-baseline", metavar="FILE", show_default=False,
-            help="Write what is found to this file, to be accepted later.",
-        ),
-    ] = None,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format", metavar="FORMAT[=FILE]", show_default=False,
-            help="text, json, github, sarif, junit or markdown. Repeatable. Default: text.",
-        ),
-    ] = None,
-    output: Output = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--exclude", metavar="GLOB", show_default=False,
-            help="Leave these out of directories. Repeatable.",
-        ),
-    ] = None,
-    include_base: Annotated[
-        bool | None, typer.Option("--include-base", help="Also what is in _base_.")
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs", "-j", metavar="N", show_default=False,
-            help="Configs at a time. Default: as many as there are cores.",
-        ),
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            "--timeout", metavar="SECONDS", show_default=False,
-            help="What one config may take. Default: 120.",
-        ),
-    ] = None,
-    part: Annotated[
-        str | None,
-        typer.Option(
-            "--shard", metavar="K/N", show_default=False, help="The K-th of N parts of the configs."
-        ),
-    ] = None,
-    dask: Annotated[
-        str | None,
-        typer.Option(
-            "--dask", metavar="tcp://HOST:PORT", show_default=False,
-            help="Dry-run the configs on this Dask cluster.",
-        ),
-    ] = None,
-    dask_timeout: Annotated[
-        float,
-        typer.Option(
-            "--dask-timeout", metavar="SECONDS", min=0.1, show_default=False,
-            help=f"How long to wait while the cluster has no worker. Default: {DASK_TIMEOUT:g}.",
-        ),
-    ] = DASK_TIMEOUT,
-    cfg_options: CfgOptions = None,
-    device: Device = "cpu",
-    auto_scale_lr: AutoScaleLr = False,
-    world_size: WorldSize = None,
-    allow_network: AllowNetwork = False,
-    color: ColorOption = Color.auto,
-    traceback: Traceback = False,
+    configs: Annotated[list[str] | None, argument(
+        metavar="CONFIG|DIRECTORY...",
+        help="Configs, saved plans, and directories such as mmpretrain::mae. Default: .",
+    )] = None,
+    *,
+    options: SettingOptions,
+    exit_zero: Annotated[bool, option(
+        "--exit-zero", help="Exit with code 0 even if there are findings.",
+    )] = False,
+    settings: SettingsFile = None,
+    baseline: Annotated[Path | None, option(
+        "--baseline", metavar="FILE", help="Ignore the findings recorded in FILE.",
+    )] = None,
+    new_baseline: Annotated[Path | None, option(
+        "--write-baseline", metavar="FILE", help="Record all findings in FILE, for --baseline.",
+    )] = None,
+    formats: Annotated[list[str] | None, option(
+        "--format", metavar="FORMAT[=FILE]",
+        help="text, json, github, sarif, junit or markdown. Repeatable. Default: text.",
+    )] = None,
+    part: Annotated[str | None, option(
+        "--shard", metavar="K/N", help="Only check the K-th of N parts of the configs.",
+    )] = None,
+    dask: DaskOptions,
+    output: OutputOptions,
+    run: DryRunOptions,
 ) -> None:  # fmt: skip
-    """Hold configs against the rules, in CI or before a run.
+    """Check configs for mistakes, in CI or before a run.
 
-    `lldtool rules` lists them. Runs each config's own code, in a process of its own. Exit code 0:
-    nothing found that is as bad as --fail-on, 1: something is, 2: a config could not be checked.
+    `lldtool rules` lists the rules. Each config's code runs in a process of its own. Exit code 0:
+    no finding as severe as --fail-on, 1: at least one, 2: a config could not be checked.
     """
     if "" in (configs or ()):
         raise typer.BadParameter("an empty CONFIG")
@@ -158,19 +136,10 @@ def check(
     from lldtool.lint.engine import report_of
     from lldtool.lint.policy import load_policy
 
-    policy = load_policy(Path.cwd(), settings).overridden(
-        select=_selectors(select),
-        extend_select=_selectors(extend_select),
-        ignore=_selectors(ignore),
-        exclude=exclude,
-        include_base=include_base,
-        fail_on=fail_on,
-        timeout=timeout,
-        jobs=jobs,
-    )
-    if world_size is not None and not auto_scale_lr:
-        say("note: without --auto-scale-lr, --world-size is for configs that enable auto_scale_lr")
-    to = sinks(formats or (), output)
+    policy = options.override(load_policy(Path.cwd(), settings))
+    if run.world_size is not None and not run.auto_scale_lr:
+        say("note: without --auto-scale-lr, --world-size only affects configs that enable it")
+    to = destinations(formats or (), output.output)
     known = load_baseline(baseline) if baseline is not None else None
     names = discover(
         configs or ["."],
@@ -182,15 +151,10 @@ def check(
     if part is not None:
         names = shard(names, *parse_shard(part))
     inputs = [Path(name) for name in names]
-    for sink in to:
-        check_writable(sink.file, *inputs, option=sink.option)
+    for destination in to:
+        check_writable(destination.file, *inputs, option=destination.option)
     check_writable(new_baseline, *inputs, option="--write-baseline")
-    outcomes = _outcomes(
-        names,
-        requests(cfg_options, device, auto_scale_lr, world_size, allow_network),
-        policy,
-        None if dask is None else Cluster(dask, dask_timeout),
-    )
+    outcomes = _outcomes(names, run, policy, dask.cluster)
     whole = report_of(outcomes, policy)
     if new_baseline is not None:
         for one in whole.configs:
@@ -200,8 +164,8 @@ def check(
         say(f"{plural(len(whole.findings), 'finding')} written to {new_baseline}")
         raise typer.Exit(2 if whole.exit_code == 2 else 0)
     report = whole if known is None else report_of(outcomes, policy, known)
-    for sink in to:
-        emit(rendered(report, sink, color), sink.file)
+    for destination in to:
+        emit(rendered(report, destination, output.color), destination.file)
     append_github_summary(report, to)
     if known is not None:
         codes = {outcome.config: outcome.codes for outcome in outcomes}
@@ -211,25 +175,15 @@ def check(
     raise typer.Exit(0 if exit_zero and report.exit_code == 1 else report.exit_code)
 
 
-def _selectors(given: Sequence[str] | None) -> list[str] | None:
-    """`--select LLD1,LLD201 --select LLD3` -> all three. An empty text stays, as no rule's."""
-    from lldtool.config.selectors import split_selectors
-
-    return [one for text in given for one in split_selectors(text) or [text]] if given else None
-
-
 def _outcomes(
-    names: Sequence[str],
-    request_of: Callable[[str], Request],
-    policy: Policy,
-    dask: Cluster | None,
+    names: Sequence[str], run: DryRunOptions, policy: Policy, dask: Cluster | None
 ) -> list[Outcome]:
-    """What was found in each, in their order."""
+    """Return what was found in each config, in their order."""
     from lldtool.lint.engine import check_config, check_plan
 
-    return of_each(
+    return run_all(
         names,
-        request_of,
+        run.request,
         saved=partial(check_plan, policy),
         live=partial(check_config, policy),
         failed=_failed,

@@ -1,77 +1,48 @@
-"""`lldtool compare`: several configs, or one with several values of an entry, side by side."""
+"""`lldtool compare`: several configs, or several values of one entry, side by side."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import typer
 
 from lldtool.cli.commands.inspect import Format
+from lldtool.cli.load_plans import load_named_plans
 from lldtool.cli.options import (
-    AllowNetwork,
-    AutoScaleLr,
-    CfgOptions,
-    ColorOption,
-    Dark,
-    Device,
-    Output,
-    PlotFile,
-    Traceback,
-    WorldSize,
-    requests,
+    FORMAT,
+    ConfigArguments,
+    DryRunOptions,
+    OutputOptions,
+    PlotOptions,
+    option,
 )
-from lldtool.cli.output import Color, check_writable, emit, use_color, width
-from lldtool.cli.pictures import Plot
-from lldtool.cli.plans import named_plans_of
 from lldtool.errors import LldtoolError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from lldtool.output.comparison import Comparison
-
+POSITION = 40
 #: How many variants a sweep may have.
 _MOST_VARIANTS = 100
 
 
 def compare(
-    configs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="CONFIG", show_default=False,
-            help="Config files, mmpretrain::path/of/config.py or saved plans; also x.py@REVISION.",
-        ),
-    ],
-    sweeps: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--sweep", metavar="KEY=V1,V2,...", show_default=False,
-            help="Compare one CONFIG with itself for each value of this entry. Repeatable: a "
-            "column for each combination.",
-        ),
-    ] = None,
-    form: Annotated[
-        Format, typer.Option("--format", help="The form of the result.")
-    ] = Format.table,
-    output: Output = None,
-    plot: PlotFile = None,
-    dark: Dark = False,
-    cfg_options: CfgOptions = None,
-    device: Device = "cpu",
-    auto_scale_lr: AutoScaleLr = False,
-    world_size: WorldSize = None,
-    allow_network: AllowNetwork = False,
-    color: ColorOption = Color.auto,
-    traceback: Traceback = False,
+    configs: ConfigArguments,
+    *,
+    sweeps: Annotated[list[str] | None, option(
+        "--sweep", metavar="KEY=V1,V2,...",
+        help="Compare one CONFIG with these values of an entry. Repeat for a column per "
+        "combination of values.",
+    )] = None,
+    form: Annotated[Format, FORMAT] = Format.table,
+    output: OutputOptions,
+    plot: PlotOptions,
+    run: DryRunOptions,
 ) -> None:  # fmt: skip
-    """Show the lr of every layer in several configs side by side.
+    """Compare the lr of every layer across several configs.
 
-    There is a column for each config, or for each value of an entry of one, or each combination of
-    values of several entries.
-    The last row counts the parameters whose weight decay is not that of the first column.
+    Prints a column per config or, with --sweep, per value of an entry. The last row counts the
+    parameters whose weight decay differs from that in the first column.
     """
     if not sweeps and len(configs) < 2:
         raise typer.BadParameter("two CONFIGs or more, or one and --sweep, are needed")
@@ -79,19 +50,19 @@ def compare(
         raise typer.BadParameter("--sweep takes one CONFIG")
     from lldtool.output.comparison import Comparison, letters
 
-    request = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)
-    asked = [request(config) for config in configs]
-    titles = letters(len(asked))
+    requests = [run.request(config) for config in configs]
+    titles = letters(len(requests))
     legend = list(zip(titles, configs, strict=True))
     if sweeps:
         variants = grid(sweeps)
         legend = [("config", configs[0]), ("columns", _joined(s.partition("=")[0] for s in sweeps))]
-        asked = [asked[0].edited(edits) for edits in variants]
+        requests = [requests[0].edited(edits) for edits in variants]
         titles = [_joined(edit.partition("=")[2] for edit in edits) for edits in variants]
-    picture, paths = Plot(plot, dark), [one.path for one in asked]
-    check_writable(output, *paths)
-    picture.check(output, *paths)
-    comparison = Comparison(tuple(named_plans_of(asked)), tuple(titles), tuple(legend))
+    paths = [request.path for request in requests]
+    output.check(*paths)
+    plot.check(output.output, *paths)
+    plans = load_named_plans(requests)
+    comparison = Comparison(tuple(plans), tuple(titles), tuple(legend))
     if form is Format.json:
         from lldtool.output.json_formats import comparison_json
 
@@ -102,18 +73,13 @@ def compare(
         text = comparison_csv(comparison)
     else:
         from lldtool.output.comparison import comparison_document
-        from lldtool.output.formats import written
 
-        document = comparison_document(comparison)
-        text = written(document, form.value, width=width(), color=use_color(color, output))
-    emit(text, output)
-    picture.draw(partial(_picture, comparison))
+        text = output.laid_out(comparison_document(comparison), form.value)
+    output.emit(text)
+    if plot.plot:
+        from lldtool.output.plots import comparison_picture
 
-
-def _picture(comparison: Comparison, form: str, dark: bool) -> bytes:
-    from lldtool.output.plots import comparison_picture
-
-    return comparison_picture(comparison, form, dark=dark)
+        plot.save(comparison_picture, comparison)
 
 
 def grid(sweeps: Sequence[str]) -> list[tuple[str, ...]]:
@@ -142,7 +108,7 @@ def _joined(parts: Iterable[str]) -> str:
 
 
 def swept(sweep: str) -> list[str]:
-    """`KEY=v1,v2` -> `KEY=v1`, `KEY=v2`; commas in brackets and braces part nothing.
+    """`KEY=v1,v2` -> `KEY=v1`, `KEY=v2`; commas inside brackets do not separate values.
 
     Raises:
         LldtoolError: there is no key, or no value.

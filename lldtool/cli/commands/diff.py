@@ -1,39 +1,33 @@
-"""`lldtool diff`: what differs between what two configs do."""
+"""`lldtool diff`: what differs between the plans of two configs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from functools import partial
 from typing import Annotated
 
 import typer
 
 from lldtool.analysis.diff import SETTINGS, PlanDiff, diff_plans
+from lldtool.cli.load_plans import load_named_plans, require_match
 from lldtool.cli.options import (
-    AllowNetwork,
-    AutoScaleLr,
-    CfgOptions,
-    ColorOption,
+    FORMAT,
     ConfigArgument,
-    Dark,
-    Device,
+    DryRunOptions,
     Match,
-    Output,
-    PlotFile,
-    Traceback,
-    WorldSize,
-    requests,
+    OutputOptions,
+    PlotOptions,
+    argument,
+    option,
 )
-from lldtool.cli.output import Color, check_writable, emit, use_color, width
-from lldtool.cli.pictures import Plot
-from lldtool.cli.plans import named_plans_of, require_match
 from lldtool.config.selectors import matching_pattern
 from lldtool.errors import LldtoolError
 
+POSITION = 30
+
 
 class Format(str, Enum):
-    """The form of the result."""
+    """The output formats."""
 
     table = "table"
     json = "json"
@@ -41,7 +35,7 @@ class Format(str, Enum):
 
 
 class Setting(str, Enum):
-    """What may be left out of the comparison."""
+    """What can be excluded from the comparison."""
 
     lr = "lr"
     lr_scale = "lr_scale"
@@ -51,85 +45,59 @@ class Setting(str, Enum):
 
 def diff(
     config: ConfigArgument,
-    other: Annotated[
-        str | None,
-        typer.Argument(metavar="OTHER", help="What to compare it with.", show_default=False),
-    ] = None,
-    edits: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--with", metavar="KEY=VALUE", show_default=False,
-            help="Compare CONFIG with itself after this change; DELETE as VALUE removes KEY. "
-            "Repeatable.",
-        ),
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against", metavar="REVISION", show_default=False,
-            help="Compare CONFIG at this git revision with CONFIG.",
-        ),
-    ] = None,
-    every_layer: Annotated[
-        bool, typer.Option("--all", help="Also the layers that do not differ.")
-    ] = False,
-    params: Annotated[
-        bool, typer.Option("--params", help="List every parameter that differs.")
-    ] = False,
+    other: Annotated[str | None, argument(
+        metavar="OTHER", help="Config or saved plan to compare with.",
+    )] = None,
+    *,
+    edits: Annotated[list[str] | None, option(
+        "--with", metavar="KEY=VALUE",
+        help="Compare CONFIG with itself after this change. DELETE as the value removes KEY. "
+        "Repeatable.",
+    )] = None,
+    against: Annotated[str | None, option(
+        "--against", metavar="REVISION",
+        help="Compare CONFIG at this git revision with CONFIG as it is now.",
+    )] = None,
+    every_layer: Annotated[bool, option(
+        "--all", help="Also show layers that do not differ.",
+    )] = False,
+    params: Annotated[bool, option("--params", help="List every parameter that differs.")] = False,
     match: Match = None,
-    ignore: Annotated[
-        list[Setting] | None,
-        typer.Option(
-            "--ignore", metavar="SETTING", show_default=False,
-            help="Do not compare lr, lr_scale, weight_decay or layer_id. Repeatable.",
-        ),
-    ] = None,
+    ignore: Annotated[list[Setting] | None, option(
+        "--ignore", metavar="SETTING",
+        help="Do not compare lr, lr_scale, weight_decay or layer_id. Repeatable.",
+    )] = None,
     rtol: Annotated[
-        float, typer.Option("--rtol", metavar="X", help="Relative tolerance of numbers.")
+        float, typer.Option("--rtol", metavar="X", help="Relative tolerance for numbers.")
     ] = 0.0,
-    form: Annotated[
-        Format, typer.Option("--format", help="The form of the result.")
-    ] = Format.table,
-    output: Output = None,
-    plot: PlotFile = None,
-    dark: Dark = False,
-    cfg_options: CfgOptions = None,
-    device: Device = "cpu",
-    auto_scale_lr: AutoScaleLr = False,
-    world_size: WorldSize = None,
-    allow_network: AllowNetwork = False,
-    color: ColorOption = Color.auto,
-    traceback: Traceback = False,
+    form: Annotated[Format, FORMAT] = Format.table,
+    output: OutputOptions,
+    plot: PlotOptions,
+    run: DryRunOptions,
 ) -> None:  # fmt: skip
-    """Show what differs between what two configs do.
+    """Show how two configs differ in the settings of each parameter.
 
-    Compared are lr, lr_scale, weight decay and layer of every parameter, and the optimizer's
-    options. OTHER is a CONFIG too; each may be x.py@REVISION. Instead of it, --with or --against.
-    Exit code 0: the same, 1: different, 2: could not do it.
+    Compares the lr, lr_scale, weight decay and layer of every parameter, and the options of the
+    optimizer. Give a second config as OTHER, or compare CONFIG with a variant of itself using
+    --with or --against. Exit code 0: no differences, 1: differences, 2: error.
     """
     if [other is not None, bool(edits), against is not None].count(True) != 1:
         raise typer.BadParameter("give exactly one of OTHER, --with and --against")
-    request = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)
-    a = request(config if against is None else f"{config}@{against}")
-    b = a.edited(edits) if edits else request(other or config)
+    a = run.request(config if against is None else f"{config}@{against}")
+    b = a.edited(edits) if edits else run.request(other or config)
     if not 0 <= rtol < 1:
-        raise LldtoolError(f"--rtol {rtol}: a number from 0 to 1")
-    check_writable(output, a.path, b.path)
-    picture = Plot(plot, dark)
-    picture.check(output, a.path, b.path)
-    plans = named_plans_of([a, b])
+        raise LldtoolError(f"--rtol {rtol}: expected a number from 0 to 1")
+    output.check(a.path, b.path)
+    plot.check(output.output, a.path, b.path)
+    plans = load_named_plans([a, b])
     matched: set[str] | None = None
     if match is not None:
         everything = [p for plan in plans for p in plan.every_parameter]
         require_match(match, everything)
         matched = {p.name for p in everything if matching_pattern([match], p)}
-    ignored = [setting.value for setting in ignore or ()]
-    result = diff_plans(
-        *plans,
-        ignore=ignored,
-        rtol=rtol,
-        only=None if matched is None else matched.__contains__,
-    )
+    ignored = [name for name in SETTINGS if ignore and Setting(name) in ignore]
+    only = None if matched is None else matched.__contains__
+    result = diff_plans(*plans, ignore=ignored, rtol=rtol, only=only)
     notes = _notes(result, ignored, match=match, rtol=rtol, of_two=not edits)
     if form is Format.json:
         from lldtool.output.json_formats import diff_json
@@ -137,7 +105,6 @@ def diff(
         text = diff_json(result, notes=notes)
     else:
         from lldtool.output.diff_document import diff_document
-        from lldtool.output.formats import written
 
         document = diff_document(
             result,
@@ -146,20 +113,16 @@ def diff(
             notes=notes,
             sentences=form is Format.markdown,
         )
-        text = written(document, form.value, width=width(), color=use_color(color, output))
-    emit(text, output)
-    picture.draw(partial(_picture, result))
+        text = output.laid_out(document, form.value)
+    output.emit(text)
+    if plot.plot:
+        from lldtool.output.comparison import Comparison
+        from lldtool.output.diff_words import names_of_sides
+        from lldtool.output.plots import comparison_picture
+
+        legend = tuple(zip("AB", names_of_sides(result), strict=True))
+        plot.save(comparison_picture, Comparison((result.a, result.b), ("A", "B"), legend))
     raise typer.Exit(0 if result.identical else 1)
-
-
-def _picture(result: PlanDiff, form: str, dark: bool) -> bytes:
-    from lldtool.output.comparison import Comparison
-    from lldtool.output.diff_words import names_of_sides
-    from lldtool.output.plots import comparison_picture
-
-    titles = ("A", "B")
-    legend = tuple(zip(titles, names_of_sides(result), strict=True))
-    return comparison_picture(Comparison((result.a, result.b), titles, legend), form, dark=dark)
 
 
 def _notes(
@@ -170,11 +133,10 @@ def _notes(
     rtol: float,
     of_two: bool,
 ) -> list[str]:
-    """What was left out of the comparison, and what the plans have to say."""
+    """Return the notes on what was not compared, on the versions, and those of the plans."""
     from lldtool.output.diff_words import scheduler_notes
 
     notes = [f"only names like {match}"] if match else []
-    ignored = [name for name in SETTINGS if name in ignored]
     notes += [f"not compared: {', '.join(ignored)}"] if ignored else []
     notes += [f"numbers count as equal up to a relative difference of {rtol:g}"] if rtol else []
     notes += scheduler_notes(result)

@@ -1,4 +1,4 @@
-"""`lldtool explain`: why each setting is what it is."""
+"""`lldtool explain`: why each setting has its value."""
 
 from __future__ import annotations
 
@@ -8,29 +8,27 @@ from typing import Annotated
 
 import typer
 
+from lldtool.cli.load_plans import load_plan, no_parameter
 from lldtool.cli.options import (
-    AllowNetwork,
-    AutoScaleLr,
-    CfgOptions,
-    ColorOption,
+    FORMAT,
     ConfigArgument,
-    Device,
-    Output,
-    Traceback,
-    WorldSize,
-    requests,
+    DryRunOptions,
+    OutputOptions,
+    argument,
+    option,
 )
-from lldtool.cli.output import Color, check_writable, emit, say, use_color, width
-from lldtool.cli.plans import no_parameter, plan_of
+from lldtool.cli.streams import say
 from lldtool.config import saved_plan
 from lldtool.config.request import Request
 from lldtool.config.selectors import anywhere, matching_pattern
 from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, Plan
 
+POSITION = 20
+
 
 class Format(str, Enum):
-    """The form of the result."""
+    """The output formats."""
 
     text = "text"
     json = "json"
@@ -39,65 +37,56 @@ class Format(str, Enum):
 
 def explain(
     config: ConfigArgument,
-    patterns: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="PATTERN...", show_default=False,
-            help="Globs or parts of names; type:GLOB for the class of their module.",
-        ),
-    ] = None,
-    keys: Annotated[
-        bool, typer.Option("--keys", help="What each custom key and option does, and if at all.")
-    ] = False,
-    form: Annotated[
-        Format, typer.Option("--format", help="The form of the result.")
-    ] = Format.text,
-    output: Output = None,
-    cfg_options: CfgOptions = None,
-    device: Device = "cpu",
-    auto_scale_lr: AutoScaleLr = False,
-    world_size: WorldSize = None,
-    allow_network: AllowNetwork = False,
-    color: ColorOption = Color.auto,
-    traceback: Traceback = False,
+    patterns: Annotated[list[str] | None, argument(
+        metavar="PATTERN...",
+        help="Parts of parameter names, globs, or type:GLOB for the module class.",
+    )] = None,
+    *,
+    keys: Annotated[bool, option(
+        "--keys", help="Show what each custom key and option changes, if anything.",
+    )] = False,
+    form: Annotated[Format, FORMAT] = Format.text,
+    output: OutputOptions,
+    run: DryRunOptions,
 ) -> None:  # fmt: skip
-    """Say why each parameter has its lr and weight decay.
+    """Explain why each parameter has its lr and weight decay.
 
-    With PATTERN, the trail of every parameter like one of them: depth, formula, the rule that
-    fired, what it beat, what does not apply and why. Without, a line for each distinct reason.
-    Exit code 2: a PATTERN is like no parameter in a param group; the others are answered.
+    With PATTERN, shows how the settings of each matching parameter came about: its layer, the
+    formula, the rule that applied, and the rules that it overrides or that did not match. Without
+    PATTERN, prints one line for each distinct reason. Exit code 2: error, or a PATTERN matches no
+    parameter in a param group; the other patterns are still explained.
     """
     if keys and patterns:
-        raise LldtoolError("--keys is about the whole config, and takes no pattern")
-    request = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)(config)
-    check_writable(output, request.path)
-    colored = use_color(color, output)
+        raise LldtoolError("--keys explains the whole config and takes no PATTERN")
+    request = run.request(config)
+    output.check(request.path)
     if keys:
-        emit(_keys(request, form, colored=colored), output)
+        output.emit(_keys(request, form, output))
         return
-    plan = plan_of(request)
+    plan = load_plan(request)
     wanted = [anywhere(pattern) for pattern in patterns or ()]
     chosen = [p for p in plan.parameters if matching_pattern(wanted, p)]
     if chosen or not patterns:
-        emit(_reasons(plan, chosen or None, form, colored=colored), output)
+        output.emit(_reasons(plan, chosen or None, form, output))
     problems = [problem for one in patterns or () if (problem := _problem(plan, one))]
     for problem in problems:
         say(f"error: {problem}")
     raise typer.Exit(2 if problems else 0)
 
 
-def _reasons(plan: Plan, chosen: Sequence[Parameter] | None, form: Format, *, colored: bool) -> str:
+def _reasons(
+    plan: Plan, chosen: Sequence[Parameter] | None, form: Format, output: OutputOptions
+) -> str:
     if form is Format.json:
         from lldtool.output.json_formats import explanation_json
 
         return explanation_json(plan, chosen)
     from lldtool.output.explanation import explanation
-    from lldtool.output.formats import written
 
-    return written(explanation(plan, chosen), form.value, width=width(), color=colored)
+    return output.laid_out(explanation(plan, chosen), form.value)
 
 
-def _keys(request: Request, form: Format, *, colored: bool) -> str:
+def _keys(request: Request, form: Format, output: OutputOptions) -> str:
     from lldtool.dryrun import dry_run_keys
 
     if saved_plan(request.path, request.name) is not None:
@@ -116,19 +105,18 @@ def _keys(request: Request, form: Format, *, colored: bool) -> str:
 
         return keys_json(plan, keys)
     from lldtool.output.explanation import keys_document
-    from lldtool.output.formats import written
 
-    return written(keys_document(plan, keys), form.value, width=width(), color=colored)
+    return output.laid_out(keys_document(plan, keys), form.value)
 
 
 def _problem(plan: Plan, pattern: str) -> LldtoolError | None:
-    """Why there is nothing to explain about a pattern; None where it matches some parameter."""
+    """Return the error for a pattern that matches no parameter in a param group, else None."""
     wanted = [anywhere(pattern)]
     if any(matching_pattern(wanted, p) for p in plan.parameters):
         return None
     if any(matching_pattern(wanted, p) for p in plan.frozen):
         return LldtoolError(f"{pattern}: frozen, in no param group", config=plan.config)
     if any(matching_pattern(wanted, p) for p in plan.left_out):
-        message = f"{pattern}: the constructor left it out, it is in no param group"
+        message = f"{pattern}: not in the optimizer: the constructor puts it in no param group"
         return LldtoolError(message, config=plan.config)
     return no_parameter(pattern, [*plan.every_parameter], plan.config)

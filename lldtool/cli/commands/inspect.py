@@ -1,40 +1,32 @@
-"""`lldtool inspect`: the settings of every parameter, a row for each layer."""
+"""`lldtool inspect`: the settings of every parameter, one row per layer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from lldtool.cli.load_plans import load_plan, require_match
 from lldtool.cli.options import (
-    AllowNetwork,
-    AutoScaleLr,
-    CfgOptions,
-    ColorOption,
+    FORMAT,
     ConfigArgument,
-    Dark,
-    Device,
+    DryRunOptions,
     Match,
-    Output,
-    PlotFile,
-    Traceback,
-    WorldSize,
-    requests,
+    OutputOptions,
+    PlotOptions,
+    option,
 )
-from lldtool.cli.output import Color, check_writable, emit, use_color, width, write_whole
-from lldtool.cli.pictures import Plot
-from lldtool.cli.plans import plan_of, require_match
+from lldtool.cli.streams import check_writable, width, write_whole
 from lldtool.config.selectors import matching_pattern
 from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, Plan, layer_order, plan_to_json
 
+POSITION = 10
+
 
 class Format(str, Enum):
-    """The form of the result."""
+    """The output formats."""
 
     table = "table"
     json = "json"
@@ -44,64 +36,47 @@ class Format(str, Enum):
 
 def inspect(
     config: ConfigArgument,
-    params: Annotated[
-        bool, typer.Option("--params", help="List the parameters of every layer.")
-    ] = False,
-    layer: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--layer", metavar="LAYER", help="Only this layer. Repeatable.", show_default=False
-        ),
-    ] = None,
+    *,
+    params: Annotated[bool, option("--params", help="List every parameter of each layer.")] = False,
+    layers: Annotated[list[str] | None, option(
+        "--layer", metavar="LAYER", help="Only include this layer. Repeatable.",
+    )] = None,
     match: Match = None,
-    decayed: Annotated[bool, typer.Option("--decayed", help="Only with weight decay.")] = False,
-    undecayed: Annotated[bool, typer.Option("--undecayed", help="Only without.")] = False,
-    form: Annotated[
-        Format, typer.Option("--format", help="The form of the result.")
-    ] = Format.table,
-    output: Output = None,
-    plot: PlotFile = None,
-    dark: Dark = False,
-    save_svg: Annotated[
-        Path | None,
-        typer.Option(
-            "--save-svg", metavar="FILE", show_default=False,
-            help="Write the table as a picture of a terminal, too.",
-        ),
-    ] = None,
-    cfg_options: CfgOptions = None,
-    device: Device = "cpu",
-    auto_scale_lr: AutoScaleLr = False,
-    world_size: WorldSize = None,
-    allow_network: AllowNetwork = False,
-    color: ColorOption = Color.auto,
-    traceback: Traceback = False,
+    decayed: Annotated[bool, option(
+        "--decayed", help="Only include parameters with weight decay.",
+    )] = False,
+    undecayed: Annotated[bool, option(
+        "--undecayed", help="Only include parameters without weight decay.",
+    )] = False,
+    form: Annotated[Format, FORMAT] = Format.table,
+    save_svg: Annotated[Path | None, option(
+        "--save-svg", metavar="FILE", help="Also save the table as an SVG screenshot.",
+    )] = None,
+    output: OutputOptions,
+    plot: PlotOptions,
+    run: DryRunOptions,
 ) -> None:  # fmt: skip
     """Show the lr, lr_scale and weight decay of every layer.
 
-    The stem comes first. Runs the config's own code: its Python, its model's and its constructor's.
-    It builds the model without initialising it, uses no GPU unless asked to, and reads no data set.
+    Layers are listed from the stem to the head. The model is built but not initialised, on the CPU
+    unless --device says otherwise, and no data set is read. Loading a config runs its code with
+    your permissions.
     """
     if decayed and undecayed:
         raise LldtoolError("--decayed and --undecayed exclude each other")
-    request = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)(config)
-    picture = Plot(plot, dark)
-    check_writable(output, request.path)
+    request = run.request(config)
+    output.check(request.path)
     check_writable(save_svg, request.path, option="--save-svg")
-    picture.check(output, request.path)
-    whole = plan_of(request)
-    plan = _narrowed(whole, layers=layer or (), match=match, decayed=decayed, undecayed=undecayed)
-    colored = use_color(color, output)
-    emit(_rendered(plan, whole, form, params=params, colored=colored), output)
+    plot.check(output.output, request.path)
+    whole = load_plan(request)
+    plan = _narrowed(whole, layers=layers or (), match=match, decayed=decayed, undecayed=undecayed)
+    output.emit(_rendered(plan, whole, form, params=params, colored=output.is_colored))
     if save_svg is not None:
         write_whole(save_svg, _terminal_svg(plan, whole, params=params), option="--save-svg")
-    picture.draw(partial(_picture, plan))
+    if plot.plot:
+        from lldtool.output.plots import plan_picture
 
-
-def _picture(plan: Plan, form: str, dark: bool) -> bytes:
-    from lldtool.output.plots import plan_picture
-
-    return plan_picture(plan, form, dark=dark)
+        plot.save(plan_picture, plan)
 
 
 def _terminal_svg(plan: Plan, whole: Plan, *, params: bool) -> bytes:

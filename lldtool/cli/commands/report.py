@@ -1,81 +1,61 @@
-"""`lldtool report`: all there is to say about configs, as one HTML page."""
+"""`lldtool report`: everything about one or more configs, as one HTML page."""
 
 from __future__ import annotations
 
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from lldtool.cli.fleets import of_each
 from lldtool.cli.options import (
-    AllowNetwork,
-    AutoScaleLr,
-    CfgOptions,
-    DatasetSize,
-    Device,
-    EpochLength,
-    Epochs,
-    Output,
-    Settings,
-    Traceback,
-    WorldSize,
-    length,
-    requests,
+    ConfigArguments,
+    DryRunOptions,
+    LengthOptions,
+    OutputFile,
+    SettingsFile,
 )
-from lldtool.cli.output import check_writable, emit, say
+from lldtool.cli.run_all import run_all
+from lldtool.cli.streams import check_writable, emit, say
 from lldtool.errors import LldtoolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from lldtool.analysis.lr_curves import Length
-    from lldtool.config.request import Request
     from lldtool.lint.engine import Survey
     from lldtool.lint.policy import Policy
     from lldtool.plan import Plan
 
+POSITION = 60
+
 
 def report(
-    configs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="CONFIG", show_default=False,
-            help="Config files, mmpretrain::path/of/config.py or saved plans; also x.py@REVISION.",
-        ),
-    ],
-    output: Output = None,
-    epoch_length: EpochLength = None,
-    dataset_size: DatasetSize = None,
-    epochs: Epochs = None,
-    settings: Settings = None,
-    cfg_options: CfgOptions = None,
-    device: Device = "cpu",
-    auto_scale_lr: AutoScaleLr = False,
-    world_size: WorldSize = None,
-    allow_network: AllowNetwork = False,
-    traceback: Traceback = False,
-) -> None:  # fmt: skip
-    """Write all there is to say about configs as one HTML page.
+    configs: ConfigArguments,
+    *,
+    output: OutputFile = None,
+    training: LengthOptions,
+    settings: SettingsFile = None,
+    run: DryRunOptions,
+) -> None:
+    """Write an HTML report on one or more configs.
 
-    Layers, parameters, findings, schedule; of two configs what differs. The page needs nothing
-    else, and loads nothing. Exit code 2: a config could not be looked at, the page says why.
+    Shows layers, parameters, findings and the lr schedule and, for two configs, what differs. The
+    page is a single file that loads nothing else. Exit code 2: a config failed; the page shows why.
     """
     from lldtool.lint.engine import report_of
     from lldtool.lint.policy import load_policy
     from lldtool.output.formats import written
     from lldtool.output.report import Reported, report_document
 
-    duration = length(epoch_length, dataset_size, epochs)
+    length = training.length
     if output is None and sys.stdout is not None and sys.stdout.isatty():
-        hint = "-o report.html writes it to a file"
+        hint = "write it to a file with -o report.html"
         raise LldtoolError("a report is an HTML page, not text for a terminal", hint=hint)
     policy = load_policy(Path.cwd(), settings)
-    request_of = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)
     check_writable(output, *map(Path, configs))
-    found = _surveys(configs, request_of, policy, duration)
+    found = _surveys(configs, run, policy, length)
     failed = [one.outcome for one in found if one.plan is None]
     if len(failed) < len(found):
         reported = [
@@ -94,11 +74,11 @@ def report(
 
 def _surveys(
     configs: Sequence[str],
-    request_of: Callable[[str], Request],
+    run: DryRunOptions,
     policy: Policy,
-    duration: Length,
+    length: Length,
 ) -> list[Survey]:
-    """What there is to say about each."""
+    """Return the plan, findings and schedule of each config, in their order."""
     from lldtool.lint.engine import Outcome, Survey, check_plan, survey
 
     no_schedule = "a saved plan has no schedulers to step: name the config instead"
@@ -109,12 +89,12 @@ def _surveys(
     def failed(name: str, error: LldtoolError) -> Survey:
         return Survey(Outcome(name, (), error=error.without_config()))
 
-    return of_each(
+    return run_all(
         configs,
-        request_of,
+        run.request,
         saved=saved,
-        live=partial(survey, policy, length=duration),
+        live=partial(survey, policy, length=length),
         failed=failed,
-        title="looking at configs",
+        title="running configs",
         policy=policy,
     )

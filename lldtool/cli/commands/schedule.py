@@ -2,77 +2,49 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
-import typer
-
-from lldtool.analysis.lr_curves import Schedule
 from lldtool.cli.commands.inspect import Format
 from lldtool.cli.options import (
-    AllowNetwork,
-    AutoScaleLr,
-    CfgOptions,
-    ColorOption,
+    FORMAT,
     ConfigArgument,
-    Dark,
-    DatasetSize,
-    Device,
-    EpochLength,
-    Epochs,
-    Output,
-    PlotFile,
-    Traceback,
-    WorldSize,
-    length,
-    requests,
+    DryRunOptions,
+    LengthOptions,
+    OutputOptions,
+    PlotOptions,
+    option,
 )
-from lldtool.cli.output import Color, check_writable, emit, use_color, width
-from lldtool.cli.pictures import Plot
 from lldtool.cli.progress import Bar
 from lldtool.config import saved_plan
 from lldtool.errors import LldtoolError
 
-#: A number of more digits than this is none of steps.
+POSITION = 50
+#: The most digits of an epoch or iteration.
 _MOST_DIGITS = 20
 
 
 def schedule(
     config: ConfigArgument,
-    epoch_length: EpochLength = None,
-    dataset_size: DatasetSize = None,
-    epochs: Epochs = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            "--at", metavar="N,N,...", show_default=False,
-            help="The lr at the beginning of these epochs; iterations where there are no epochs.",
-        ),
-    ] = None,
-    form: Annotated[
-        Format, typer.Option("--format", help="The form of the result.")
-    ] = Format.table,
-    output: Output = None,
-    plot: PlotFile = None,
-    dark: Dark = False,
-    cfg_options: CfgOptions = None,
-    device: Device = "cpu",
-    auto_scale_lr: AutoScaleLr = False,
-    world_size: WorldSize = None,
-    allow_network: AllowNetwork = False,
-    color: ColorOption = Color.auto,
-    traceback: Traceback = False,
+    *,
+    training: LengthOptions,
+    at: Annotated[str | None, option(
+        "--at", metavar="N,N,...",
+        help="Show the lr at the start of these epochs, or iterations if training has none.",
+    )] = None,
+    form: Annotated[Format, FORMAT] = Format.table,
+    output: OutputOptions,
+    plot: PlotOptions,
+    run: DryRunOptions,
 ) -> None:  # fmt: skip
-    """Show the lr of every layer over the whole training.
+    """Show how the lr of every layer changes over the training.
 
-    Steps the config's own param schedulers, as training would. Marks layers whose lr rises (↑)
-    or that end at one lr (=).
+    Steps the config's own param schedulers as training would. Marks layers whose lr rises (↑)
+    and layers that end with the same lr (=).
     """
-    duration = length(epoch_length, dataset_size, epochs)
-    request = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)(config)
-    picture, points_asked_for = Plot(plot, dark), _epochs(at)
-    check_writable(output, request.path)
-    picture.check(output, request.path)
+    length, points_asked_for = training.length, _epochs(at)
+    request = run.request(config)
+    output.check(request.path)
+    plot.check(output.output, request.path)
     if saved_plan(request.path, request.name) is not None:
         raise LldtoolError(
             "a saved plan has no schedulers to step", config=request.name,
@@ -81,7 +53,7 @@ def schedule(
     from lldtool.dryrun.stepping import dry_run_schedule
     from lldtool.output.schedule_document import points_of
 
-    made = dry_run_schedule(request, duration, progress=Bar("stepping the schedulers"))
+    made = dry_run_schedule(request, length, progress=Bar("stepping the schedulers"))
     if not made.courses:
         why = "the optimizer has no lr" if made.plan.trained else "no parameter is trained"
         raise LldtoolError(why, config=request.name)
@@ -95,28 +67,23 @@ def schedule(
 
         text = schedule_csv(made, points if at else None)
     else:
-        from lldtool.output.formats import written
         from lldtool.output.schedule_document import schedule_document
 
-        document = schedule_document(made, points)
-        text = written(document, form.value, width=width(), color=use_color(color, output))
-    emit(text, output)
-    picture.draw(partial(_picture, made))
+        text = output.laid_out(schedule_document(made, points), form.value)
+    output.emit(text)
+    if plot.plot:
+        from lldtool.output.plots import schedule_picture
 
-
-def _picture(made: Schedule, form: str, dark: bool) -> bytes:
-    from lldtool.output.plots import schedule_picture
-
-    return schedule_picture(made, form, dark=dark)
+        plot.save(schedule_picture, made)
 
 
 def _epochs(given: str | None) -> list[int]:
-    """`0,5,10` -> its numbers.
+    """Parse `0,5,10`.
 
     Raises:
-        LldtoolError: one of them is none.
+        LldtoolError: it is not a list of numbers.
     """
     parts = given.split(",") if given else []
     if not all(part.strip().isdecimal() and len(part) < _MOST_DIGITS for part in parts):
-        raise LldtoolError(f"--at {given}: expected numbers with commas between them")
+        raise LldtoolError(f"--at {given}: expected numbers separated by commas")
     return [int(part) for part in parts]

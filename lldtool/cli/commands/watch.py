@@ -1,4 +1,4 @@
-"""`lldtool watch`: the table, what changed and the findings, anew whenever a file changes."""
+"""`lldtool watch`: the table, the changes and the findings, redrawn when a file changes."""
 
 from __future__ import annotations
 
@@ -17,21 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lldtool.cli.file_changes import Files
-from lldtool.cli.options import (
-    AllowNetwork,
-    AutoScaleLr,
-    CfgOptions,
-    ColorOption,
-    ConfigArgument,
-    Device,
-    Settings,
-    Traceback,
-    WorldSize,
-    requests,
-)
-from lldtool.cli.output import Color, use_color
-from lldtool.cli.screen import Screen, read_keys
+from lldtool.cli.file_watcher import Files
+from lldtool.cli.options import ColorOption, ConfigArgument, DryRunOptions, SettingsFile
+from lldtool.cli.pager import Screen, read_keys
+from lldtool.cli.streams import Color, use_color
 from lldtool.config import saved_plan
 from lldtool.config.request import Request
 from lldtool.errors import LldtoolError
@@ -44,38 +33,35 @@ if TYPE_CHECKING:
     from lldtool.output.watch_screen import State
     from lldtool.workers.pool import Fleet
 
-#: Seconds that a look at the config may take, when the settings do not say.
+#: Time limit for a run of the config in seconds, where the settings name none.
 TIMEOUT = 60.0
-#: Looks at a time: one that is being ended, and the next.
+POSITION = 70
+#: Runs in parallel: one that is being ended, and the next.
 _JOBS = 2
-#: How often files are looked at where the system does not tell of changes, in seconds.
+#: Seconds between checks of the files, in case the system reports no changes.
 _POLL = 1.0
-#: How long a look may take before the page says that there is one, in seconds.
+#: Seconds until the page shows that the config is running.
 _PATIENCE = 0.4
 #: How much of what a config prints is kept, in bytes (as a pipe holds), and shown, in lines.
 _MOST_BYTES, _MOST_PRINTED = 65536, 5
 
-#: What happened: a key was pressed, a look is through, something in a folder changed, …
+#: What happened, and its value: a key was pressed, a run is done, a folder changed, …
 Event = tuple[str, Any]
 
 
 def watch(
     config: ConfigArgument,
-    settings: Settings = None,
-    cfg_options: CfgOptions = None,
-    device: Device = "cpu",
-    auto_scale_lr: AutoScaleLr = False,
-    world_size: WorldSize = None,
-    allow_network: AllowNetwork = False,
+    settings: SettingsFile = None,
     color: ColorOption = Color.auto,
-    traceback: Traceback = False,
-) -> None:  # fmt: skip
-    """Show the table anew whenever the config changes.
+    *,
+    run: DryRunOptions,
+) -> None:
+    """Redraw the table whenever the config changes.
 
-    With what changed and what `lldtool check` finds. Watched are the config and all files that it
-    inherits, imports or reads. Ctrl-C or q ends it.
+    Also shows what has changed and what `lldtool check` finds. Watches the config and all files
+    that it inherits, imports or reads. Press q or Ctrl-C to quit.
     """
-    request = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)(config)
+    request = run.request(config)
     if request.checkout is not None:
         raise LldtoolError("a revision does not change", config=config)
     if not _has_terminal():
@@ -95,14 +81,14 @@ def watch(
 
 
 def _has_terminal() -> bool:
-    """Whether stdout is a terminal that can be drawn on, of a system that has such."""
+    """Return whether stdout is a terminal that can be drawn on."""
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     can_draw = os.environ.get("TERM") not in (None, "", "dumb")
     return is_terminal and can_draw and importlib.util.find_spec("termios") is not None
 
 
 class _Watcher:
-    """Looks at the config when a file has changed, and shows what it sees."""
+    """Runs the config when a file has changed, and shows the result."""
 
     def __init__(self, request: Request, settings: Path | None, *, colored: bool) -> None:
         from lldtool.output.watch_screen import State
@@ -116,7 +102,7 @@ class _Watcher:
         self._files = Files(lambda: self._events.put(("changed", None)))
         self._fleet: Fleet | None = None
         self._timeout = TIMEOUT
-        #: The number of the last look, its call, and when it began; None when it is through.
+        #: The number of the last run, its call, and when it began; None when it is done.
         self._look = 0
         self._call: Future[tuple[Policy, Survey]] | None = None
         self._began: float | None = None
@@ -124,13 +110,13 @@ class _Watcher:
         self._state: State = State(request.name)
 
     def run(self) -> None:
-        """Go on until the user ends it."""
+        """Watch until the user quits."""
         for number, event in ((signal.SIGWINCH, "resized"), (signal.SIGTSTP, "stopped")):
             signal.signal(number, lambda *_, event=event: self._events.put((event, None)))
         pressed: Callable[[str], None] = lambda key: self._events.put(("key", key))  # noqa: E731
         threading.Thread(target=read_keys, args=(pressed,), daemon=True).start()
         self._show(self._state)
-        self._look_again()
+        self._start_run()
         while True:
             try:
                 event, value = self._events.get(timeout=_POLL if self._began is None else _PATIENCE)
@@ -138,14 +124,14 @@ class _Watcher:
                 event, value = "time passed", None
             if event == "key" and value in ("q", ""):
                 return
-            self._heed(event, value)
+            self._handle(event, value)
 
     def close(self) -> None:
-        """End all that was started."""
+        """Stop the threads and processes."""
         self._files.stop()
         self._end_fleet()
 
-    def _heed(self, event: str, value: Any) -> None:  # noqa: ANN401
+    def _handle(self, event: str, value: Any) -> None:  # noqa: ANN401
         if event == "key":
             self.screen.scroll(value)
         elif event == "resized":
@@ -155,20 +141,20 @@ class _Watcher:
         elif event == "through" and value[0] == self._look:
             self._take(value[1])
         elif event in ("changed", "time passed"):
-            if self._has_changed() or self._may_be_mended():
-                self._look_again()
+            if self._has_changed() or self._may_be_fixed():
+                self._start_run()
             elif self._began is not None and self._state.seconds is not None:
                 self._show(replace(self._state, seconds=None))
 
-    def _look_again(self) -> None:
-        """Begin to look at the config, in a process of its own."""
+    def _start_run(self) -> None:
+        """Start a run of the config in a separate process, and end the previous one."""
         if self._fleet is not None and self._call is not None:
             self._fleet.end(self._call)
         self._look += 1
         self._began = time.time()
         self._files.follow([self._request.path.absolute()], self._began)
-        self._files.look()
-        self._printed.taken()  # by a look that was ended
+        self._files.remember()
+        self._printed.taken()  # by a run that was ended
         number = self._look
         try:
             self._call = call = self._submitted()
@@ -185,7 +171,7 @@ class _Watcher:
         call.add_done_callback(through)
 
     def _submitted(self) -> Future[tuple[Policy, Survey]]:
-        """A call that looks at the config by the settings as they are now."""
+        """Start a run of the config with the current settings."""
         from concurrent.futures import Future
 
         from lldtool.lint.engine import Survey, check_plan
@@ -207,7 +193,7 @@ class _Watcher:
         return self._fleet.submit(_looked_at, policy, self._request)
 
     def _take(self, seen: BaseException | tuple[Policy, Survey]) -> None:
-        """Show what was seen."""
+        """Show the result of a run."""
         from lldtool.lint.engine import report_of
         from lldtool.output.watch_screen import Look, last_lines
 
@@ -235,7 +221,7 @@ class _Watcher:
         self._show(replace(state, good=good, before=state.good, error=None), from_top=True)
 
     def _show_error(self, state: State, error: str) -> None:
-        self._files.look_at_folders()
+        self._files.remember_folders()
         self._show(replace(state, error=error))
 
     def _show(self, state: State, *, from_top: bool = False) -> None:
@@ -246,16 +232,16 @@ class _Watcher:
         self.screen.show(lines, from_top=from_top)
 
     def _has_changed(self) -> bool:
-        """Whether a file is not as it was at the last look; new modules need a new process."""
+        """Return whether a file has changed; a changed module needs a new process."""
         changed = self._files.changed()
         if changed & self._modules:
             self._end_fleet()
         return bool(changed)
 
-    def _may_be_mended(self) -> bool:
-        """Whether what was missing may have come, in a file that nobody knows of yet."""
+    def _may_be_fixed(self) -> bool:
+        """Return whether a file that was missing may have been added."""
         is_broken = self._state.error is not None and self._began is None
-        return is_broken and self._files.others_have_come()
+        return is_broken and self._files.folders_changed()
 
     def _end_fleet(self) -> None:
         if self._fleet is not None:
@@ -271,7 +257,7 @@ def _looked_at(policy: Policy, request: Request) -> tuple[Policy, Survey]:
 
 
 class _Printed:
-    """What the config's code prints: the end of it is kept, however much it is."""
+    """Collects the end of what the config's code prints."""
 
     def __init__(self) -> None:
         self._reader, self.descriptor = os.pipe()
@@ -280,7 +266,7 @@ class _Printed:
         threading.Thread(target=self._read, daemon=True).start()
 
     def taken(self) -> bytes:
-        """The end of what was printed since the last time."""
+        """Return the end of what was printed since the last call."""
         with self._lock:
             self._keep()
             kept, self._kept = self._kept, b""

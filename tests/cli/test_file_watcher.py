@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lldtool.cli.file_changes import Files
+from lldtool.cli.file_watcher import Files
 
 #: Seconds that anything may take; the machine may be slow.
 MOST = 30
@@ -26,7 +26,7 @@ def files(told):
 
 def followed(files, *paths):
     files.follow(paths, time.time() + 1)
-    files.look()
+    files.remember()
 
 
 def test_an_edit_a_removal_and_a_new_file_are_changes(files, tmp_path):
@@ -39,7 +39,7 @@ def test_an_edit_a_removal_and_a_new_file_are_changes(files, tmp_path):
     removed.unlink()
     new.write_text("1")
     assert files.changed() == {edited, removed, new}
-    files.look()
+    files.remember()
     assert files.changed() == set()
 
 
@@ -59,14 +59,14 @@ def test_another_file_in_a_folder_has_come_or_is_gone_but_not_been_edited(files,
     file.write_text("")
     other.write_text("")
     followed(files, file)
-    files.look_at_folders()
+    files.remember_folders()
     other.write_text("more")
-    assert not files.others_have_come()
+    assert not files.folders_changed()
     (tmp_path / "late.py").write_text("")
-    assert files.others_have_come()
-    files.look_at_folders()
+    assert files.folders_changed()
+    files.remember_folders()
     other.unlink()
-    assert files.others_have_come()
+    assert files.folders_changed()
 
 
 @pytest.mark.parametrize("way", ["edit", "rename", "return", "link"])

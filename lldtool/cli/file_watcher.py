@@ -1,4 +1,4 @@
-"""Which of some files have changed, told when it happens or found by looking."""
+"""Which of the watched files have changed: notified by watchfiles, decided by comparing."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from pathlib import Path
 
 #: How long changes are gathered, in milliseconds: an editor may write a file in several steps.
 _STEP, _DEBOUNCE = 15, 100
-#: What changes when a file does; None where there is no file.
+#: Changes when a file does; None for a file that does not exist.
 _Signature = tuple[int, ...] | None
 
 
 class Files:
-    """Files as they were when they were last looked at.
+    """The watched files, as they were at the last `remember`.
 
-    `changed` is called, by another thread, when anything happens in one of their folders.
+    `notify` is called, by another thread, when anything happens in one of their folders.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self._changed = changed
+    def __init__(self, notify: Callable[[], None]) -> None:
+        self._notify = notify
         self._seen: dict[Path, _Signature] = {}
         self._folders_seen: dict[Path, _Signature] = {}
         self._folders: set[tuple[Path, int]] = set()
         self._stop = threading.Event()
 
-    def look(self) -> None:
-        """Remember how they are now."""
+    def remember(self) -> None:
+        """Record the current state of the files."""
         self._seen = {file: _signature(file) for file in self._seen}
 
     def follow(self, files: Iterable[Path], since: float) -> None:
-        """Look out for these files as well.
+        """Watch these files as well.
 
         Args:
-            files: which.
-            since: the time of day, in seconds; a file that was written later counts as changed.
+            files: the files to add.
+            since: a time in seconds since the epoch; a file written later counts as changed.
         """
         for file in set(files) - self._seen.keys():
             signature = _signature(file)
@@ -44,26 +44,26 @@ class Files:
         self._watch_folders()
 
     def changed(self) -> set[Path]:
-        """The files that are not as they were."""
+        """Return the files that differ from their recorded state."""
         return {file for file, seen in self._seen.items() if _signature(file) != seen}
 
-    def look_at_folders(self) -> None:
-        """Remember which files there are now in the folders of these files, by name."""
+    def remember_folders(self) -> None:
+        """Record which files exist in the folders of the watched files."""
         self._folders_seen = {folder: _signature(folder) for folder, _ in self._folders}
 
-    def others_have_come(self) -> bool:
-        """Whether a file has come to one of the folders, or is gone."""
+    def folders_changed(self) -> bool:
+        """Return whether a file was added to or removed from one of the folders."""
         return any(_signature(folder) != seen for folder, seen in self._folders_seen.items())
 
     def stop(self) -> None:
-        """Be told of nothing any more."""
+        """Stop watching."""
         self._stop.set()
         self._folders = set()
 
     def _watch_folders(self) -> None:
-        """Be told of what happens in the folders of the files, and of what links lead to.
+        """Watch the folders of the files and of the targets of links.
 
-        A folder where none of the files ever was is only looked at by `changed`.
+        Folders that never had one of the files are not watched; `changed` still checks them.
         """
         files = [file for file, seen in self._seen.items() if seen is not None]
         found = {path.parent for file in files for path in (file, file.resolve())}
@@ -86,7 +86,7 @@ class Files:
                 *folders, watch_filter=None, step=_STEP, debounce=_DEBOUNCE, stop_event=stop,
                 recursive=False, raise_interrupt=False,
             ):  # fmt: skip
-                self._changed()
+                self._notify()
 
 
 def _signature(file: Path) -> _Signature:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lldtool.cli.screen import whole_keys
+from lldtool.cli.pager import whole_keys
 
 
 @pytest.mark.parametrize(

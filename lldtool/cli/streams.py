@@ -1,4 +1,4 @@
-"""Where a result goes: stdout or a file, whole or not at all; and what the terminal can show."""
+"""Writing results to stdout or a file, and notes to stderr; what the terminal can show."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Color(str, Enum):
 
 
 def use_color(choice: Color, output: Path | None) -> bool:
-    """Whether the result is coloured: on a terminal, unless the user or the environment says.
+    """Return whether to use colour: on a terminal, unless the user or the environment says else.
 
-    NO_COLOR (https://no-color.org) and FORCE_COLOR count when not empty.
+    NO_COLOR (https://no-color.org) and FORCE_COLOR count if they are not empty.
     """
     if choice is not Color.auto:
         return choice is Color.always
@@ -39,15 +39,15 @@ def use_color(choice: Color, output: Path | None) -> bool:
 
 
 def width() -> int:
-    """The columns to use: COLUMNS, else the terminal's, else 80; at least 60."""
+    """Return the number of columns to use: COLUMNS, else the terminal's, else 80; at least 60."""
     return max(60, shutil.get_terminal_size((80, 24)).columns)
 
 
 def check_writable(output: Path | None, *input_files: Path, option: str = "--output") -> None:
-    """Fail before the work rather than after it, and do not overwrite what is read.
+    """Check, before the work is done, that a file can be written and is not an input.
 
     Raises:
-        LldtoolError: the file can't be written.
+        LldtoolError: the file can't be written, or is an input.
     """
     if output is None:
         return
@@ -69,10 +69,10 @@ def check_writable(output: Path | None, *input_files: Path, option: str = "--out
 
 
 def emit(text: str, output: Path | None, *, utf8: bool = False) -> None:
-    """Write the result to the file, or to stdout where there is none.
+    """Write the result to a file, or to stdout if `output` is None.
 
-    A reader of stdout that has seen enough, `| head`, ends it quietly. With `utf8` stdout gets that
-    whatever its encoding is: an HTML page says itself what it is in.
+    A closed pipe, as of `| head`, is not an error. With `utf8`, stdout gets UTF-8 whatever its
+    encoding is, as an HTML page declares its own.
 
     Raises:
         LldtoolError: the file can't be written.
@@ -97,12 +97,12 @@ def emit(text: str, output: Path | None, *, utf8: bool = False) -> None:
 
 
 def write_whole(path: Path, data: bytes, *, option: str = "--output") -> None:
-    """Write a file such that it is never seen half written.
+    """Write a file atomically.
 
     Args:
         path: the file.
         data: its new content.
-        option: what it was named by, for the error.
+        option: the option that named it, for the error.
 
     Raises:
         LldtoolError: the file can't be written.
@@ -142,7 +142,7 @@ def _umask() -> int:
 
 
 def say(line: str) -> None:
-    """A line on stderr, if there is one, of what it can hold and show."""
+    """Write one line to stderr, with what it can't show escaped."""
     if sys.stderr is not None:
         text = printable(" ".join(line.split("\n")))
         with contextlib.suppress(OSError):  # it is full, or nobody reads it any more

@@ -1,4 +1,4 @@
-"""How commands get the plan that the user named."""
+"""The plans that the user named: saved ones are read, the others dry-run."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, Plan, UntrainedParameter
 
 
-def plan_of(request: Request) -> Plan:
-    """The saved plan that the request names, or a dry run's.
+def load_plan(request: Request) -> Plan:
+    """Return the saved plan that the request names, or that of a dry run.
 
     Raises:
-        LldtoolError: neither can be had.
+        LldtoolError: there is no such config, or its dry run failed.
     """
-    return plans_of([request])[0]
+    return load_plans([request])[0]
 
 
-def plans_of(requests: Sequence[Request]) -> list[Plan]:
-    """The same of several. Options that a saved plan can't heed are for the others.
+def load_plans(requests: Sequence[Request]) -> list[Plan]:
+    """Return the plan of each request. `--cfg-options` and scaling only apply to dry runs.
 
     Raises:
-        LldtoolError: a plan can't be had, or there are options and all plans are saved ones.
+        LldtoolError: a dry run failed, or there are such options but only saved plans.
     """
     plans = {i: plan for i, r in enumerate(requests) if (plan := saved_plan(r.path, r.name))}
     live = [i for i in range(len(requests)) if i not in plans]
     for number in plans:
         request = requests[number]
-        asked = request.cfg_options or request.auto_scale_lr or request.world_size
-        if request.edits or (asked and not live):
+        changed = request.cfg_options or request.auto_scale_lr or request.world_size
+        if request.edits or (changed and not live):
             raise LldtoolError(
                 "a saved plan can't be overridden or scaled", config=request.name,
                 hint="name the config instead",
@@ -45,9 +45,9 @@ def plans_of(requests: Sequence[Request]) -> list[Plan]:
     return [plans[i] for i in range(len(requests))]
 
 
-def named_plans_of(requests: Sequence[Request]) -> list[Plan]:
-    """The same, each called as the user called it; a saved plan says of what it is one."""
-    plans = zip(requests, plans_of(requests), strict=True)
+def load_named_plans(requests: Sequence[Request]) -> list[Plan]:
+    """Return the plan of each request, named as the user named it."""
+    plans = zip(requests, load_plans(requests), strict=True)
     return [
         plan
         if plan.config == request.name
@@ -59,11 +59,7 @@ def named_plans_of(requests: Sequence[Request]) -> list[Plan]:
 def require_match(
     pattern: str, parameters: Sequence[Parameter | UntrainedParameter], config: str | None = None
 ) -> None:
-    """See to it that a pattern matches some parameter.
-
-    Raises:
-        LldtoolError: it matches none; with the pattern or the name that may have been meant.
-    """
+    """Raise an LldtoolError if a pattern matches no parameter."""
     if not any(matching_pattern([pattern], p) for p in parameters):
         raise no_parameter(pattern, parameters, config)
 
@@ -71,7 +67,7 @@ def require_match(
 def no_parameter(
     pattern: str, parameters: Sequence[Parameter | UntrainedParameter], config: str | None = None
 ) -> LldtoolError:
-    """Return the error for a pattern that matches no parameter."""
+    """Return the error for a pattern that matches no parameter, with a suggestion."""
     names = [p.name for p in parameters]
     if any(pattern in name for name in names):
         hint: str | None = f"did you mean {anywhere(pattern)!r}?"

@@ -1,4 +1,4 @@
-"""Forms of what `lldtool check` finds, and where each of them goes."""
+"""The formats of `lldtool check`, and where the result goes in each: `--format FORMAT[=FILE]`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lldtool.cli.output import Color, say, use_color, width
+from lldtool.cli.streams import Color, say, use_color, width
 from lldtool.errors import LldtoolError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _GITHUB_SUMMARY = 1024 * 1024
 
 
 class Format(str, Enum):
-    """The form of the result."""
+    """The output formats."""
 
     text = "text"
     json = "json"
@@ -41,19 +41,19 @@ _WRITERS = {
 
 
 @dataclass(frozen=True)
-class Sink:
-    """A form of the result, and the file that it goes to; None for stdout."""
+class Destination:
+    """A format of the result, and the file that it is written to; None for stdout."""
 
     form: Format
     file: Path | None
     option: str = "--output"
 
 
-def sinks(formats: Sequence[str], output: Path | None) -> list[Sink]:
-    """`text`, `sarif=out.sarif` -> where which form of the result goes.
+def destinations(formats: Sequence[str], output: Path | None) -> list[Destination]:
+    """Parse `text`, `sarif=out.sarif`.
 
     Raises:
-        LldtoolError: there is no such form, or two would go to stdout.
+        LldtoolError: there is no such format, or two would go to the same place.
     """
     found = []
     for text in formats or ["text"]:
@@ -61,41 +61,42 @@ def sinks(formats: Sequence[str], output: Path | None) -> list[Sink]:
         known = [form.value for form in Format]
         if name not in known:
             raise LldtoolError(f"--format {text}: {', '.join(known)} are known")
-        found.append(Sink(Format(name), Path(file) if file else None, f"--format {text}"))
+        found.append(Destination(Format(name), Path(file) if file else None, f"--format {text}"))
     if output is not None:
-        first = next((i for i, sink in enumerate(found) if sink.file is None), None)
+        first = next((i for i, one in enumerate(found) if one.file is None), None)
         if first is None:
             raise LldtoolError("--output: every --format has a file already")
-        found[first] = Sink(found[first].form, output, "--output")
-    if sum(sink.file is None for sink in found) > 1:
-        forms = " and ".join(f"--format {sink.form.value}" for sink in found if sink.file is None)
-        raise LldtoolError(f"{forms} would both go to stdout", hint="write FORMAT=FILE for one")
-    files = [sink.file.absolute() for sink in found if sink.file is not None]
+        found[first] = Destination(found[first].form, output, "--output")
+    to_stdout = [f"--format {one.form.value}" for one in found if one.file is None]
+    if len(to_stdout) > 1:
+        message = f"{' and '.join(to_stdout)} would both go to stdout"
+        raise LldtoolError(message, hint="write FORMAT=FILE for one")
+    files = [one.file.absolute() for one in found if one.file is not None]
     if len({*files}) < len(files):
         raise LldtoolError("two --format would both go to one file")
     return found
 
 
-def rendered(report: Report, sink: Sink, color: Color) -> str:
-    """The report in a sink's form."""
-    if sink.form is Format.text:
+def rendered(report: Report, destination: Destination, color: Color) -> str:
+    """The report in a destination's form."""
+    if destination.form is Format.text:
         from lldtool.output.diagnostics.text import report_text
 
-        return report_text(report, width=width(), color=use_color(color, sink.file))
-    if sink.form is Format.sarif:
+        return report_text(report, width=width(), color=use_color(color, destination.file))
+    if destination.form is Format.sarif:
         from lldtool.lint.rules import all_rules
         from lldtool.output.diagnostics.sarif import report_sarif
 
         return report_sarif(report, all_rules())
-    module, function = _WRITERS[sink.form]
+    module, function = _WRITERS[destination.form]
     written: str = getattr(importlib.import_module(module), function)(report)
     return written
 
 
-def append_github_summary(report: Report, to: Sequence[Sink]) -> None:
+def append_github_summary(report: Report, to: Sequence[Destination]) -> None:
     """With `--format github` the report also goes where GitHub shows it beside the run."""
     file = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not file or all(sink.form is not Format.github for sink in to):
+    if not file or all(destination.form is not Format.github for destination in to):
         return
     from lldtool.output.diagnostics.markdown import report_markdown
 

@@ -1,4 +1,4 @@
-"""A page of text on the whole terminal, scrolled with keys; afterwards all is as it was."""
+"""A full-screen pager: text on the whole terminal, scrolled with keys."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-#: Alternate screen, cursor, and that a long line is cut: https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
+#: Alternate screen, hidden cursor, no line wrapping: https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l\x1b[?7l", "\x1b[?7h\x1b[?25h\x1b[?1049l"
-#: What is shown together is drawn together, on terminals that know of it:
+#: Synchronised output, on terminals that support it:
 #: https://gist.github.com/christianparpart/d8a62cc1ab659194337d73e399004036
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
 _HOME, _REST_OF_LINE = "\x1b[H", "\x1b[K"
@@ -25,16 +25,16 @@ _SCROLLS = {
     **dict.fromkeys(("g", "\x1b[H", "\x1bOH", "\x1b[1~"), (-1000, 0)),
     **dict.fromkeys(("G", "\x1b[F", "\x1bOF", "\x1b[4~"), (1000, 0)),
 }
-#: A key, of several that are read at once; and the beginning of one at their end.
+#: One key of several that are read at once; and an incomplete one at their end.
 _KEY = re.compile(r"\x1b\[[0-9;]*[A-Za-z~]|\x1bO.|.", re.DOTALL)
 _UNFINISHED = re.compile(r"\x1b(\[[0-9;]*|O)?$")
 
 
 @dataclass
 class Screen:
-    """What is on the terminal: `lines`, from the line `top` on.
+    """Shows `lines` on the terminal, from the line `top` on.
 
-    `lines` are as wide as the terminal at most, with escape sequences for colour.
+    `lines` may have escape sequences for colour, and are at most as wide as the terminal.
     """
 
     lines: Sequence[str] = ()
@@ -49,7 +49,7 @@ class Screen:
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
-        """Take the whole terminal, and give it back as it was, whatever happens."""
+        """Take over the terminal, and restore it at the end."""
         self._enter()
         try:
             yield
@@ -57,12 +57,12 @@ class Screen:
             self._leave()
 
     def show(self, lines: Sequence[str], *, from_top: bool = True) -> None:
-        """Show other lines, from the first on or from where it was."""
+        """Show other lines, from the first or at the same position."""
         self.lines, self.top = lines, 0 if from_top else self.top
         self.draw()
 
     def draw(self) -> None:
-        """Draw the lines that the terminal has room for, and one on the others."""
+        """Draw the lines that fit, and a status line."""
         room = max(1, self.size.lines - 1)
         self.top = max(0, min(self.top, len(self.lines) - room))
         shown = [*self.lines[self.top : self.top + room]]
@@ -74,7 +74,7 @@ class Screen:
         _write(f"{_BEGIN}{_HOME}{text}{_END}")
 
     def scroll(self, key: str) -> None:
-        """Do what a key asks for; nothing, where it is none of the keys for that."""
+        """Scroll as a key says; other keys are ignored."""
         screens, lines = _SCROLLS.get(key, (0, 0))
         self.top += screens * max(1, self.size.lines - 2) + lines
         if screens or lines:
@@ -105,7 +105,7 @@ class Screen:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._settings)  # type: ignore[arg-type]
 
     def stop(self) -> None:
-        """Stop the process, as Ctrl-Z does, with the terminal given back until it goes on."""
+        """Suspend the process, as Ctrl-Z does, with the terminal restored until it continues."""
         self._leave()
         os.kill(os.getpid(), signal.SIGSTOP)
         self._enter()
@@ -113,9 +113,9 @@ class Screen:
 
 
 def read_keys(pressed: Callable[[str], None]) -> None:
-    """Call the function with each key that is pressed, `j` or the escape sequence of `↓`.
+    """Call the function with each key pressed, such as `j` or the escape sequence of `↓`.
 
-    And with nothing once the terminal is gone.
+    It is called with an empty string when the terminal is gone.
     """
     if sys.stdin is None or not sys.stdin.isatty():
         return
@@ -129,7 +129,7 @@ def read_keys(pressed: Callable[[str], None]) -> None:
 
 
 def whole_keys(read: str) -> tuple[list[str], str]:
-    """The keys in what was read, and the beginning of one whose rest has yet to come."""
+    """Split what was read into keys and the incomplete key at its end."""
     unfinished = _UNFINISHED.search(read)
     end = len(read) if unfinished is None else unfinished.start()
     return _KEY.findall(read[:end]), read[end:]
