@@ -29,7 +29,7 @@ from lldtool.output.diff_document import diff_document
 from lldtool.output.diff_words import summary
 from lldtool.output.formats import written
 from lldtool.plan import LayerId, Plan, load_plan
-from lldtool.text import plural, setting
+from lldtool.text import plural, printable, setting
 
 #: Columns of the diff in the log.
 _WIDTH = 100
@@ -164,7 +164,7 @@ class PlanGuardHook(Hook):  # type: ignore[misc]  # mmengine has no types
             return
         reason = _scaling(self._plan, diff)
         text = written(diff_document(diff), "table", width=_WIDTH)
-        said = f"the optimizer is not that of the plan: {' · '.join(summary(diff))}"
+        said = f"the optimizer is not that of the plan: {printable(' · '.join(summary(diff)))}"
         self._act(runner, f"{said}{reason}", text)
 
     def _compared(self, runner: Any) -> PlanDiff:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from lldtool.plan import FROZEN_BY_INIT_WEIGHTS, Layer, Parameter, Plan, Reason, UntrainedParameter
-from lldtool.text import printable, setting
+from lldtool.text import setting
 
 #: State, as a plan and a diff have it -> what a reader is shown.
 _WORDS = {
@@ -20,7 +20,7 @@ _LATE = "which sets requires_grad to False after the optimizer is built"
 
 def state_word(state: str) -> str:
     """A state as a reader is shown it: `frozen by train()`."""
-    return _WORDS.get(state) or printable(state)
+    return _WORDS.get(state) or state
 
 
 def counted_word(p: Parameter) -> str:
@@ -57,7 +57,7 @@ def _zero_by(reason: Reason, plan: Plan) -> str:
     """What made the lr 0, where that is known."""
     if reason.rule == "custom_key":
         option = "lr" if reason.mult is None else "lr_mult"
-        return f", by {option} 0 of custom key '{printable(reason.key or '')}'"
+        return f", by {option} 0 of custom key '{reason.key or ''}'"
     if reason.rule.endswith("_mult"):
         return f", by {reason.rule} 0"
     if reason.rule == "layer_decay" and reason.mult == 0:
