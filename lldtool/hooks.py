@@ -23,7 +23,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, OPTIMIZERS
 
 from lldtool.analysis.diff import PlanDiff, diff_plans
-from lldtool.dryrun.running import plan_of_runner, replaced_lrs
+from lldtool.dryrun.runner_plan import plan_of_runner, replaced_lrs
 from lldtool.errors import LldtoolError
 from lldtool.output.diff_document import diff_document
 from lldtool.output.diff_words import summary

@@ -6,10 +6,10 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
-from unittest import mock
 
-from lldtool.dryrun.environment import silenced
-from lldtool.dryrun.model import Untouched, ValueRead
+from lldtool.dryrun.isolation import silenced
+from lldtool.dryrun.patching import patched
+from lldtool.dryrun.skip_init import SkipInit, ValueRead
 from lldtool.plan import (
     FROZEN,
     FROZEN_BY_INIT_WEIGHTS,
@@ -77,7 +77,7 @@ def _of_norms(model: Any) -> Iterator[str]:
 
 
 def _declared(model: Any) -> Iterator[str]:
-    """What modules ask to be spared weight decay, as the training code of timm and Swin reads it.
+    """What modules ask to exclude from weight decay, as the training code of timm and Swin does.
 
     `no_weight_decay()` gives names below the module, `no_weight_decay_keywords()` parts of names.
     """
@@ -133,8 +133,8 @@ def _frozen_by_init_weights(model: Any) -> list[str]:
     for module in freezing:
         with (
             contextlib.suppress(Exception, ValueRead),
-            mock.patch.object(BaseModule, "init_weights"),
-            Untouched().mode(),
+            patched(BaseModule, init_weights=lambda *_, **__: None),
+            SkipInit().mode(),
             silenced(),
         ):
             module.init_weights()

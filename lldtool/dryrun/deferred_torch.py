@@ -1,7 +1,7 @@
-"""Put off the parts of `import torch` that only meta tensors, compiling and exporting need.
+"""Defer the parts of `import torch` that only meta tensors, compiling and exporting need.
 
 In a torch whose layout is known, these modules run when an attribute of theirs is asked for, when
-anything else of torch's insides is imported later, or when `load` is called, instead of at
+anything else of torch's insides is imported later, or when `load_deferred` is called, instead of at
 `import torch`. Any other torch is imported whole.
 """
 
@@ -17,17 +17,18 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
-from unittest import mock
+
+from lldtool.dryrun.patching import patched
 
 #: torch releases (without the local part, `+cpu`) in which `import torch` itself uses nothing
 #: of these modules. CONTRIBUTING.md says what a new release has to pass.
 KNOWN_TORCH = ("2.13.0",)
-PUT_OFF = ("torch.export", "torch._meta_registrations")
-#: Parts of torch that do not rely on what is put off.
+DEFERRED = ("torch.export", "torch._meta_registrations")
+#: Parts of torch that do not rely on what is deferred.
 _INDEPENDENT = {"cuda", "distributed", "hub", "multiprocessing", "nn", "optim", "utils"}
 
 
-class _PutOffModule(ModuleType):
+class _DeferredModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name != "__all__":
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
@@ -36,44 +37,44 @@ class _PutOffModule(ModuleType):
 
 
 def _run(module: ModuleType) -> None:
-    """Execute a module that was put off."""
+    """Execute a module that was deferred."""
     module.__class__ = ModuleType
     spec = module.__spec__
     assert spec is not None
-    assert isinstance(spec.loader, _PutOffLoader)
+    assert isinstance(spec.loader, _DeferredLoader)
     spec.loader = module.__loader__ = spec.loader.real
     spec.loader.exec_module(module)
 
 
-class _PutOffLoader(importlib.abc.Loader):
+class _DeferredLoader(importlib.abc.Loader):
     def __init__(self, real: importlib.abc.Loader) -> None:
         self.real = real
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        return _PutOffModule(spec.name)
+        return _DeferredModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         pass
 
 
-class _PutOffFinder(importlib.abc.MetaPathFinder):
-    #: Set when `import torch` is through, which itself uses nothing of what is put off.
+class _DeferredFinder(importlib.abc.MetaPathFinder):
+    #: Set when `import torch` is through, which itself uses nothing of what is deferred.
     torch_is_imported = False
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname not in PUT_OFF:
-            if self.torch_is_imported and _relies_on_put_off(fullname):
-                load()
+        if fullname not in DEFERRED:
+            if self.torch_is_imported and _relies_on_deferred(fullname):
+                load_deferred()
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _PutOffLoader(spec.loader)
+            spec.loader = _DeferredLoader(spec.loader)
         return spec
 
 
-def _relies_on_put_off(name: str) -> bool:
+def _relies_on_deferred(name: str) -> bool:
     """Whether a module of torch may expect that `import torch` ran everything."""
     top, *inside = name.split(".")
     if top != "torch" or not inside:
@@ -88,18 +89,18 @@ def import_torch() -> None:
     if importlib.metadata.version("torch").partition("+")[0] not in KNOWN_TORCH:
         importlib.import_module("torch")
         return
-    finder = _PutOffFinder()
+    finder = _DeferredFinder()
     sys.meta_path.insert(0, finder)
     # Torch asks for the place of two of its own lines and drops the text there, found in 0.03 s.
     without_text = functools.partial(inspect.getframeinfo, context=0)
-    with mock.patch.object(inspect, "getframeinfo", without_text):
+    with patched(inspect, getframeinfo=without_text):
         importlib.import_module("torch")
     finder.torch_is_imported = True
 
 
-def load() -> None:
-    """Run what was put off, for code that needs it without naming it: meta tensors."""
-    for name in reversed(PUT_OFF):  # exporting needs the meta registrations
+def load_deferred() -> None:
+    """Run what was deferred, for code that needs it without naming it: meta tensors."""
+    for name in reversed(DEFERRED):  # exporting needs the meta registrations
         module = sys.modules.get(name)
-        if isinstance(module, _PutOffModule):
+        if isinstance(module, _DeferredModule):
             _run(module)

@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
+from lldtool.dryrun.patching import patched
 from lldtool.errors import LldtoolError
 
 #: More entries than this, with aliases written out, are no config; mmengine copies them one by one.
@@ -49,7 +49,7 @@ def _plain_yaml() -> Iterator[None]:
     """Read YAML as data; mmengine's loader creates any Python object that a tag asks for."""
     from mmengine.fileio.handlers import yaml_handler
 
-    with mock.patch.object(yaml_handler, "Loader", _plain_loader()):
+    with patched(yaml_handler, Loader=_plain_loader()):
         yield
 
 
@@ -121,7 +121,7 @@ def _no_circles() -> Iterator[None]:
         for name in ("_file2dict", "_parse_lazy_import"):
             if (read := getattr(Config, name, None)) is not None:
                 guarded = staticmethod(_guarded(read, []))
-                stack.enter_context(mock.patch.object(Config, name, guarded))
+                stack.enter_context(patched(Config, **{name: guarded}))
         yield
 
 
@@ -166,5 +166,5 @@ def _straight_to_base_configs() -> Iterator[None]:
             raise ValueError(name)  # what mmengine's own search ends in
         return search(package_path, name)
 
-    with mock.patch.object(module, "_get_external_cfg_path", straight):
+    with patched(module, _get_external_cfg_path=straight):
         yield

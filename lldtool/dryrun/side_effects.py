@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-from lldtool.dryrun.importers import NEVER, OPENMMLAB, user_modules
+from lldtool.dryrun.import_frames import NEVER, OPENMMLAB, user_modules
+from lldtool.dryrun.patching import patched
 
 #: What code without an import can reach the world with.
 _REACHING_OUT = {"__import__", "exec", "eval", "compile", "open", "setattr", "delattr", "globals"}
@@ -40,7 +40,7 @@ class Footprint:
                 plain[source] = _only_says_things(tree)
             return tree
 
-        with mock.patch.object(ast, "parse", look):
+        with patched(ast, parse=look):
             yield
         self.is_plain = bool(plain) and all(plain.values())
         self.imported_by_load = frozenset(user_modules(self.known))

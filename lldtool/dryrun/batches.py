@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from lldtool.config.request import Checkout, Request
-from lldtool.dryrun.footprint import Footprint
-from lldtool.dryrun.isolation import CopyFailedError, can_copy, in_copy
+from lldtool.dryrun.process_copy import CopyFailedError, can_copy, in_copy
 from lldtool.dryrun.session import in_fresh_process
-from lldtool.dryrun.training import Training, building, in_its_place, load, start_of_training
+from lldtool.dryrun.side_effects import Footprint
+from lldtool.dryrun.training import Training, building, config_context, load, start_of_training
 from lldtool.errors import LldtoolError
 from lldtool.plan import Plan
 
@@ -70,7 +70,7 @@ class _Process:
             LldtoolError: it has no plan.
         """
         footprint = Footprint()
-        with in_its_place(request):
+        with config_context(request):
             with footprint.loading(request.path):
                 config, notes = load(request)
             is_of_libraries = footprint.leaves_nothing(config)

@@ -11,7 +11,8 @@ import contextlib
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from unittest import mock
+
+from lldtool.dryrun.patching import patched
 
 #: Methods of a tensor that hand its memory out without an operator that could be dispatched.
 _HANDING_OUT = frozenset({
@@ -90,7 +91,7 @@ class UninitialisedReads:
 
         # It is of C, and goes past both modes.
         mode = Dispatched()  # type: ignore[no-untyped-call]
-        with mock.patch.object(dlpack, "to_dlpack", noted), Called(), mode:
+        with patched(dlpack, to_dlpack=noted), Called(), mode:
             yield
 
     def _called(self, func: Any, args: Any) -> None:

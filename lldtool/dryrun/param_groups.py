@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from lldtool.dryrun.model import is_lazy
 from lldtool.dryrun.registries import type_name
+from lldtool.dryrun.skip_init import is_lazy
 from lldtool.errors import LldtoolError
 from lldtool.plan import LayerId, Model, Parameter, UntrainedParameter
 from lldtool.plan.backbones import backbones_of
@@ -114,7 +114,7 @@ def model_header(model: Any) -> Model:
     )
 
 
-def strangers(model: Any, optimizers: Mapping[str, Any]) -> int:
+def foreign_parameters(model: Any, optimizers: Mapping[str, Any]) -> int:
     """How many tensors of the param groups are no parameters of the model."""
     own = {id(p) for p in model.parameters()}
     groups = [g for o in optimizers.values() for g in o.param_groups]

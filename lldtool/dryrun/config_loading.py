@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lldtool.dryrun.config_files import NotPlainDataError, reading
-from lldtool.dryrun.environment import ProcessExit
+from lldtool.dryrun.config_parsing import NotPlainDataError, reading
+from lldtool.dryrun.isolation import ProcessExit
 from lldtool.dryrun.registries import chain, describe, type_name
 from lldtool.errors import LldtoolError, text_of
 from lldtool.plan import Optimizer

@@ -1,4 +1,4 @@
-"""Run the constructor that a config names, and hand out the optimizers that it builds."""
+"""Build optimizers as training does, by the constructor that the config names."""
 
 from __future__ import annotations
 
@@ -9,24 +9,16 @@ import importlib.util
 import inspect
 import re
 import sys
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from unittest import mock
 
-from lldtool.dryrun.environment import silenced
 from lldtool.dryrun.options_read import WatchedOptions
-from lldtool.dryrun.outside import needed
+from lldtool.dryrun.patching import patched
 from lldtool.dryrun.registries import (
-    describe,
-    registered_names,
     type_name,
-    unknown_name,
-    unknown_type,
 )
 from lldtool.dryrun.runners import Build
-from lldtool.errors import ConstructorError, Culprit, LldtoolError, text_of
 
 #: Names of optimizers that exist once a package is installed -> the package.
 #: https://mmengine.readthedocs.io/en/latest/common_usage/better_optimizers.html
@@ -92,18 +84,6 @@ def build_optimizers(
     return Built(wrappers, _wrapper_options(type(wrapper), optim_wrapper), notes)
 
 
-def raised_by(
-    model: Any, build: Build, watched: WatchedOptions | None, optim_wrapper: Any
-) -> Exception | None:
-    """Return what the constructor raises with this `optim_wrapper`, None where it runs."""
-    try:
-        with silenced():
-            build_optimizers(model, optim_wrapper, build, watched)
-    except Exception as error:
-        return error
-    return None
-
-
 def _wrapper_options(wrapper: type, config: Any) -> dict[str, Any]:
     """The config's arguments for a wrapper's class, over the defaults of its and its bases'."""
     options = _defaults(wrapper) | {key: config[key] for key in config}
@@ -132,7 +112,7 @@ def constructor_class(optim_wrapper: Any) -> type:
 
 
 def _with_optimizer_class(config: Any, notes: list[str]) -> Any:
-    """The config, with a stand-in for an optimizer class whose package is not installed."""
+    """The config, with a substitute for an optimizer class whose package is not installed."""
     optimizer = config.get("optimizer", None)
     # dict.get: mmengine's own would import a class of a pure-Python config now.
     kind = dict.get(optimizer, "type") if isinstance(optimizer, dict) else None
@@ -198,13 +178,13 @@ def _simulated_wrappers(notes: list[str]) -> Iterator[None]:
         def init(self: Any, *args: Any, **kwargs: Any) -> None:
             notes.append(f"{cls.__name__} was simulated: it needs a GPU, and changes no setting")
             if there.keys() <= vars(module).keys():
-                with mock.patch.multiple(module, **there):
+                with patched(module, **there):
                     real(self, *args, **kwargs)
                 return
             passed_on = signature.bind(self, *args, **kwargs).arguments.get("kwargs", {})
             OptimWrapper.__init__(self, **passed_on)
 
-        return mock.patch.object(cls, "__init__", init)
+        return patched(cls, __init__=init)
 
     scaler = getattr(torch.amp, "GradScaler", None)  # as of torch 2.3
     on_cpu = {} if scaler is None else {"GradScaler": functools.partial(scaler, "cpu")}
@@ -249,7 +229,7 @@ def _quick_groups() -> Iterator[None]:
         else:
             plain(self, param_group)  # raises what torch raises
 
-    with mock.patch.object(torch.optim.Optimizer, "add_param_group", add_param_group):
+    with patched(torch.optim.Optimizer, add_param_group=add_param_group):
         yield
 
 
@@ -264,66 +244,5 @@ def _without_print_log() -> Iterator[None]:
         pass
 
     module = importlib.import_module("mmengine.logging.logger")
-    with mock.patch.object(module, "print", print_nothing, create=True):
+    with patched(module, print=print_nothing):
         yield
-
-
-def constructor_error(
-    error: BaseException,
-    optim_wrapper: Any,
-    name: str,
-    find_culprit: Callable[[], Culprit | None] = lambda: None,
-) -> LldtoolError:
-    """What the constructor raised, in the terms of the user's config.
-
-    Args:
-        error: what it raised.
-        optim_wrapper: of the config.
-        name: of the config.
-        find_culprit: finds the entry to blame, where nothing else tells.
-    """
-    optimizer = optim_wrapper.get("optimizer", None)
-    optimizer = optimizer if isinstance(optimizer, dict) else {}
-    constructor = type_name(optim_wrapper.get("constructor", "DefaultOptimWrapperConstructor"))
-    text, what = text_of(error), describe(error)
-    crash = "training fails at startup"
-    lacking = needed(error)
-    if lacking is not None:
-        return LldtoolError(f"{constructor} {lacking}: {what}", config=name, certain=False)
-    undecayed = optimizer.get("weight_decay", None) is None
-    if undecayed and (
-        (isinstance(error, KeyError) and "weight_decay" in text) or "base_wd" in text
-    ):
-        return ConstructorError(
-            f"optim_wrapper.optimizer has no weight_decay: {crash} with {what}",
-            config=name,
-            hint="set weight_decay, to 0 for none",
-        )
-    no_lr = optimizer.get("lr", None) is None and ("NoneType" in text or "'lr'" in text)
-    if isinstance(error, TypeError) and no_lr and "unexpected" not in text:
-        return ConstructorError(
-            f"optim_wrapper.optimizer has no lr: {crash} with {what}", config=name, hint="set lr"
-        )
-    in_depth = any(
-        frame.name == "get_layer_depth" for frame in traceback.extract_tb(error.__traceback__)
-    )
-    if isinstance(error, NotImplementedError) and ("get_layer_depth" in text or in_depth):
-        return ConstructorError(
-            f"{constructor} needs get_layer_depth of the model or its backbone: {what}", config=name
-        )
-    if "empty parameter list" in text:
-        text = f"every parameter is frozen: {crash} with {what}"
-        return ConstructorError(text, config=name, kind="nothing-trainable")
-    if "more than one parameter group" in text:
-        text = f"a parameter is in two groups: {crash} with {what}"
-        return ConstructorError(text, config=name, kind="parameter-in-two-groups")
-    kind = optimizer.get("type", None)
-    if isinstance(kind, str) and "." not in kind and kind not in registered_names():
-        return unknown_name(kind, " of optimizer", name)
-    unknown = unknown_type(error, name)
-    if unknown is not None:
-        return unknown
-    culprit = find_culprit()
-    who = constructor if culprit is None else culprit.problem
-    text = f"{who}: {crash} with {what}"
-    return ConstructorError(text, config=name, certain=culprit is not None, culprit=culprit)

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lldtool.dryrun.groups import model_header, other_defaults, read_parameters
-from lldtool.dryrun.scaling import scale_factor, train_batch_size
-from lldtool.dryrun.traits import training_traits
+from lldtool.dryrun.auto_scaling import scale_factor, train_batch_size
+from lldtool.dryrun.param_groups import model_header, other_defaults, read_parameters
+from lldtool.dryrun.parameter_traits import training_traits
 from lldtool.errors import LldtoolError
 from lldtool.plan import Constructor, Optimizer, OptimWrapper, Plan
 

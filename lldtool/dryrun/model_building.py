@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import functools
-from collections.abc import Iterator
 from typing import Any
-from unittest import mock
 
 from lldtool.config.request import Request
-from lldtool.dryrun import torch_parts
-from lldtool.dryrun.config import delete_hint
-from lldtool.dryrun.importers import importing_frames
-from lldtool.dryrun.imports import stand_ins
-from lldtool.dryrun.outside import needed
+from lldtool.dryrun.auto_scaling import part
+from lldtool.dryrun.config_loading import delete_hint
+from lldtool.dryrun.import_frames import importing_frames
+from lldtool.dryrun.missing_resources import missing_resource
 from lldtool.dryrun.registries import chain, describe, needs_package, type_name, unknown_type
-from lldtool.dryrun.scaling import part
-from lldtool.dryrun.values import UninitialisedReads
+from lldtool.dryrun.skip_init import SkipInit
+from lldtool.dryrun.stubs import current_stubs
+from lldtool.dryrun.uninitialised import UninitialisedReads
 from lldtool.errors import LldtoolError
-
-#: Tensors up to this many elements are initialised all the same: code that builds a model may
-#: read a scalar back, and they cost nothing.
-INITIALISED_NUMEL = 1024
 
 
 def build_model(config: Any, request: Request) -> tuple[Any, UninitialisedReads]:
-    """Build `config.model` through the registry, its parameters' memory left untouched.
+    """Build `config.model` through the registry, its parameters' memory left uninitialised.
 
     A model that reads a value which depends on what was left out is built again with all values; so
     is one whose values the request asks for.
@@ -48,23 +40,23 @@ def build_model(config: Any, request: Request) -> tuple[Any, UninitialisedReads]
     preprocessor = config.get("data_preprocessor", None)
     if preprocessor is not None:
         description.setdefault("data_preprocessor", preprocessor)
-    untouched = Untouched()
+    skip_init = SkipInit()
     if request.initialised:
         model = _initialised(config, description)
     else:
         try:
-            with untouched.mode():
+            with skip_init.mode():
                 model = MODELS.build(copy.deepcopy(description))
         except BaseException:
-            if not untouched.values_matter:
+            if not skip_init.values_matter:
                 raise
-            untouched = Untouched()
+            skip_init = SkipInit()
             model = MODELS.build(description)
     if not isinstance(model, torch.nn.Module):
         raise LldtoolError(f"model builds a {type(model).__name__}, not a torch.nn.Module")
     model = model if request.device == "cpu" else model.to(request.device)
     reads = UninitialisedReads()
-    reads.add(untouched.parameters)
+    reads.add(skip_init.parameters)
     return model, reads
 
 
@@ -104,10 +96,9 @@ def require_compiled_operators(model: Any, name: str) -> None:
     Raises:
         LldtoolError: the model has such an operator, and its compiled part is not installed.
     """
+    stubs = current_stubs()
     owners = (m for m in model.modules() if next(m.parameters(recurse=False), None) is not None)
-    for operator in filter(
-        None, map(stand_ins.compiled_operator, dict.fromkeys(map(type, owners)))
-    ):
+    for operator in filter(None, map(stubs.compiled_operator, dict.fromkeys(map(type, owners)))):
         package = operator.__module__.rpartition(".")[0] or operator.__module__
         raise LldtoolError(
             f"the model needs {operator.__name__} of {package}, which is not installed",
@@ -152,99 +143,28 @@ def _is_registered(kind: str, scope: str) -> bool:
         return kind in registry.module_dict
 
 
-class ValueRead(BaseException):
-    """A model reads a value that depends on a parameter that was not initialised."""
+def require_device(device: str) -> None:
+    """Check `--device`.
 
-
-class Untouched:
-    """Turns the filling of large parameters with values into no-ops, and knows what that changed.
-
-    Parameters keep the untouched memory that `torch.empty` gave them, so that ViT-H takes 0.06 s
-    and no memory to speak of. `torch.device("meta")` would break models that read a drop-path
-    rate with `.item()`.
+    Raises:
+        LldtoolError: there is no such device here.
     """
+    import torch
 
-    def __init__(self) -> None:
-        import torch
-
-        tensor = torch.Tensor
-        self._fills = {tensor.normal_, tensor.uniform_, tensor.random_, tensor.exponential_}
-        self._fills |= {tensor.erfinv_, tensor.zero_, tensor.fill_, tensor.mul_, tensor.add_}
-        self._fills |= {tensor.clamp_}
-        self._reads = {tensor.item, tensor.tolist, tensor.numpy, tensor.__bool__, tensor.__int__}
-        self._reads |= {tensor.__float__, tensor.__index__, tensor.__array__, tensor.nonzero}
-        self._reads |= {torch.equal, torch.allclose, torch.nonzero, torch.unique}
-        #: id -> tensor, for the parameters left as they were and all computed from them.
-        self._tensors: dict[int, Any] = {}
-        #: The parameters that were left as they were.
-        self.parameters: list[Any] = []
-        #: Whether anything was computed from a parameter that was not initialised.
-        self.values_matter = False
-
-    @contextlib.contextmanager
-    def mode(self) -> Iterator[None]:
-        """The mode under which a model is to be built."""
-        import torch
-        from torch.overrides import TorchFunctionMode
-
-        call = self._call
-
-        class LeaveUntouched(TorchFunctionMode):
-            def __torch_function__(
-                self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-            ) -> Any:
-                return call(func, args, kwargs or {})
-
-        with LeaveUntouched(), contextlib.ExitStack() as stack:
-            # It samples until all values are within bounds, and hides that from the mode. Where
-            # a torch does it elsewhere, the read values lead to a build with initialisation.
-            truncated = getattr(torch.nn.init, "_no_grad_trunc_normal_", None)
-            if truncated is not None:
-                fill = functools.partial(self._fill, truncated)
-                stack.enter_context(mock.patch.object(torch.nn.init, truncated.__name__, fill))
-            yield
-
-    def _fill(self, fill: Any, tensor: Any, *args: Any, **kwargs: Any) -> Any:
-        """Leave a large parameter untouched, fill any other tensor."""
-        import torch
-
-        parameter = isinstance(tensor, torch.nn.Parameter) and not is_lazy(tensor)
-        if parameter and tensor.numel() > INITIALISED_NUMEL:
-            self._tensors[id(tensor)] = tensor
-            self.parameters.append(tensor)
-            return tensor
-        return fill(tensor, *args, **kwargs)
-
-    def _call(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        if func in self._fills or getattr(func, "__module__", None) == "torch.nn.init":
-            if args:
-                return self._fill(func, *args, **kwargs)
-            # torch.nn.init passes the tensor on by keyword.
-            return self._fill(func, kwargs.pop("tensor"), **kwargs)
-        if self._tensors and any(id(arg) in self._tensors for arg in args):
-            return self._call_on_untouched(func, args, kwargs)
-        if str(kwargs.get("device", "")) == "meta":
-            torch_parts.load()
-        return func(*args, **kwargs)
-
-    def _call_on_untouched(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        import torch
-
-        if func in self._reads:
-            self.values_matter = True
-            raise ValueRead(getattr(func, "__name__", str(func)))
-        result = func(*args, **kwargs)
-        if isinstance(result, torch.Tensor) and not isinstance(result, torch.nn.Parameter):
-            self.values_matter = True
-            self._tensors[id(result)] = result
-        return result
-
-
-def is_lazy(tensor: Any) -> bool:
-    """Whether a parameter has no shape before the first forward pass."""
-    from torch.nn.parameter import is_lazy as uninitialised
-
-    return bool(uninitialised(tensor))
+    if device == "cpu":
+        return
+    try:
+        kind = torch.device(device)
+    except RuntimeError as error:
+        raise LldtoolError(f"--device {device}: {str(error).splitlines()[0]}") from None
+    if kind.type != "cuda":
+        raise LldtoolError(f"--device {device}: cpu, cuda or cuda:N is known")
+    if not torch.cuda.is_available():
+        build = "finds no GPU" if torch.version.cuda else "is a build without CUDA"
+        raise LldtoolError(f"--device {device}: this torch {torch.__version__} {build}")
+    if (kind.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise LldtoolError(f"--device {device}: there are {count} GPUs, counted from 0")
 
 
 def model_error(error: BaseException, name: str) -> LldtoolError:
@@ -262,7 +182,7 @@ def model_error(error: BaseException, name: str) -> LldtoolError:
         package = imported[0].f_globals["__name__"].partition(".")[0]
         text = f"the package {package!r} does not import: {describe(error)}"
         return LldtoolError(text, config=name, certain=False)
-    lacking = needed(error)
+    lacking = missing_resource(error)
     if lacking is not None:
         text = f"{subject} {lacking}: {describe(error)}"
         return LldtoolError(text, config=name, certain=False)
