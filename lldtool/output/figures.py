@@ -66,7 +66,7 @@ DARK = Theme(
 
 @contextlib.contextmanager
 def figure_of(theme: Theme, title: str = "") -> Iterator[Figure]:
-    """An empty figure in the theme's colours, to be drawn and saved inside."""
+    """Yield an empty figure in the theme's colours, to be drawn and saved inside."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of fonts, and where it keeps a cache
     import matplotlib
     from matplotlib.figure import Figure
@@ -90,7 +90,7 @@ def figure_of(theme: Theme, title: str = "") -> Iterator[Figure]:
 
 
 def saved(figure: Figure, form: str) -> bytes:
-    """The same bytes for the same figure and matplotlib: no date."""
+    """Return the same bytes for the same figure and matplotlib: no date."""
     nothing = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     content = io.BytesIO()
     figure.savefig(content, format=form, dpi=_DPI, metadata=nothing.get(form))
@@ -129,7 +129,7 @@ def lr_axis(axes: Axes, lrs: Iterable[float | None]) -> None:
 
 
 def drawable(lr: float | None) -> float:
-    """The lr, or NaN for what has no place on a log scale."""
+    """Return the lr, or NaN for what has no place on a log scale."""
     return lr if lr is not None and _LEAST < lr < 1 / _LEAST else math.nan
 
 
@@ -159,7 +159,7 @@ def legend_above(axes: Axes) -> None:
 
 
 def fitted(text: str, longest: int) -> str:
-    """Text that matplotlib takes as it is: no formulas, no control characters, not too long.
+    """Return text that matplotlib takes as it is: no formulas, no control characters, not too long.
 
     The end of a name is what it differs by from others, so it is kept.
     """

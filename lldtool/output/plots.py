@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lldtool.analysis.lr_curves import Schedule, Stage
-from lldtool.output.axis import axis_of, decayed_otherwise, points_of
+from lldtool.output.axis import axis_of, points_of, weight_decay_differs
 from lldtool.output.comparison import Comparison
 from lldtool.output.contents import layer_contents
 from lldtool.output.figures import (
@@ -101,7 +101,7 @@ def _shade_untrained(axes: Axes, layers: Sequence[Layer], theme: Theme) -> None:
 
 
 def schedule_picture(schedule: Schedule, form: str, *, dark: bool = False) -> bytes:
-    """A curve of the lr for each layer, on a log scale, coloured by depth.
+    """Return a curve of the lr for each layer, on a log scale, coloured by depth.
 
     Layers whose lr rises after the warm-up are set apart. The warm-up is shaded; an absolute lr of
     a scheduler, `eta_min`, is a line.
@@ -147,7 +147,7 @@ def comparison_picture(comparison: Comparison, form: str, *, dark: bool = False)
     """
     theme = DARK if dark else LIGHT
     rows, titles, axis = comparison.rows, comparison.titles, axis_of(comparison)
-    otherwise, names = decayed_otherwise(comparison), dict(comparison.legend)
+    otherwise, names = weight_decay_differs(comparison), dict(comparison.legend)
     heading = [text for label, text in comparison.legend if label not in titles]
     with figure_of(theme) as figure:
         both = any(any(counts) for counts in otherwise)
@@ -201,7 +201,7 @@ def _telling(lrs: Sequence[float]) -> list[tuple[int, float]]:
 
 
 def _time(schedule: Schedule, step: int) -> float:
-    """A step in epochs, where there are any."""
+    """Return a step in epochs, where there are any."""
     return step / (schedule.steps_per_epoch or 1)
 
 

@@ -51,14 +51,14 @@ def weight_decay_formula(plan: Plan, p: Parameter) -> str:
 
 
 def _factors(reason: Reason, base: float | None) -> list[str]:
-    """What the base setting is multiplied by, where it is."""
+    """Return what the base setting is multiplied by, where it is."""
     if reason.mult is None or reason.rule in ("no_decay", "layer_decay"):
         return []
     return [setting(base), setting(reason.mult)]
 
 
 def rule_text(reason: Reason) -> str:
-    """The rule that fired, in words."""
+    """Return the rule that fired, in words."""
     if reason.rule == "custom_key":
         return f"custom key '{reason.key or ''}'"
     if reason.rule == "layer_decay" and reason.key is None:
@@ -72,14 +72,14 @@ def rule_text(reason: Reason) -> str:
     }.get(reason.rule, reason.rule)
 
 
-def beaten(reason: Reason) -> list[str]:
-    """The rules that apply as well and come later, and what they would have given."""
+def overridden(reason: Reason) -> list[str]:
+    """Return the rules that apply as well and come later, and what they would have given."""
     both = zip(reason.beats, reason.would_give, strict=False)
     return [f"{_rule_name(name)} (would give {setting(would)})" for name, would in both]
 
 
-def missed(p: Parameter) -> list[str]:
-    """The custom keys and options that were looked at and do not apply, and why not."""
+def unmatched(p: Parameter) -> list[str]:
+    """Return the custom keys and options that were looked at and do not apply, and why not."""
     names = list(dict.fromkeys((*p.reason.weight_decay.misses, *p.reason.lr.misses)))
     keys = [_rule_name(name).removeprefix("custom key ") for name in names if ":" in name]
     lines = [f"{', '.join(keys)}: not in the name"] if keys else []
@@ -94,7 +94,7 @@ def _rule_name(name: str) -> str:
 
 
 def _why_not(option: str, p: Parameter) -> str:
-    """Why a parameter is not of the kind that an option is for."""
+    """Return why a parameter is not of the kind that an option is for."""
     kind, last = p.module_type, p.name.rpartition(".")[2]
     if option == "norm_decay_mult":
         return f"{kind} is none of mmengine's norm layers (Batch-, Instance-, Group-, LayerNorm)"
@@ -142,7 +142,7 @@ def _formula(plan: Plan, name: str, parameters: Sequence[Parameter]) -> str:
 
 
 def short_rule(p: Parameter) -> str:
-    """The weight-decay rule in a word, for a narrow column."""
+    """Return the weight-decay rule in a word, for a narrow column."""
     reason = p.reason.weight_decay
     if reason.rule == "custom_key":
         return f"key {reason.key or ''}"
