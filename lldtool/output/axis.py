@@ -35,7 +35,7 @@ def axis_of(comparison: Comparison) -> Axis:
 
 
 def _label_axis(comparison: Comparison) -> Axis:
-    """A place for each label, and for each row without one, told by its contents."""
+    """Return a place for each label, and for each row without one, told by its contents."""
     rows = zip(comparison.alignment.labels, comparison.contents, strict=True)
     keys = [(label, "" if label else contents) for label, contents in rows]
     place_of = {key: float(place) for place, key in enumerate(dict.fromkeys(keys))}
@@ -56,7 +56,7 @@ def _label_axis(comparison: Comparison) -> Axis:
 
 
 def _depth_axis(comparison: Comparison) -> Axis:
-    """The depth of each row in each plan; modules without a layer id are spread evenly."""
+    """Return the depth of each row in each plan; modules without a layer id are spread evenly."""
     places = []
     for n, (plan, depths) in enumerate(
         zip(comparison.plans, comparison.alignment.depths, strict=True)
@@ -101,7 +101,7 @@ def points_of(
     return sorted(line.items(), key=lambda point: point[0]), others
 
 
-def decayed_otherwise(comparison: Comparison) -> list[list[int]]:
+def weight_decay_differs(comparison: Comparison) -> list[list[int]]:
     """Return for each plan how many tensors of each row have not the first plan's weight decay."""
     found = []
     for number, diff in enumerate(comparison.diffs):

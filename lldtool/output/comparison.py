@@ -63,7 +63,7 @@ class Comparison:
         ]
 
     @cached_property
-    def decayed_otherwise(self) -> list[int]:
+    def weight_decay_differs(self) -> list[int]:
         """How many parameters have another weight decay than in the first plan, for each plan."""
         return [len(diff.with_changed("weight_decay")) for diff in self.diffs]
 
@@ -92,7 +92,7 @@ def _optimizers(row: Sequence[Layer | None]) -> str:
 #: More names than this in a row are written as patterns, where that makes them fewer.
 _MOST_NAMES = 3
 #: The title of the last row.
-DECAYED_OTHERWISE = "weight decay differs"
+WEIGHT_DECAY_DIFFERS = "weight decay differs"
 
 
 def comparison_document(comparison: Comparison) -> Document:
@@ -105,7 +105,7 @@ def comparison_document(comparison: Comparison) -> Document:
 
 
 def caption(comparison: Comparison) -> str:
-    """What the table shows."""
+    """Return what the table shows."""
     first = comparison.titles[0]
     shared = comparison.shared
     of_shared = "of those in common, " if len(set(shared)) > 1 else ""
@@ -136,9 +136,9 @@ def comparison_table(comparison: Comparison) -> Table:
         column = Column("layer", "right" if are_numbers else "left")
         columns.append((column, [*labels, ""]))
     rows: list[Cell] = [Text(((text, ""),), ", ") for text in contents]
-    columns.append((Column("contents", least=_CONTENTS), [*rows, DECAYED_OTHERWISE]))
+    columns.append((Column("contents", least=_CONTENTS), [*rows, WEIGHT_DECAY_DIFFERS]))
     repeated = len(columns)
-    counts = zip(comparison.decayed_otherwise, comparison.shared, strict=True)
+    counts = zip(comparison.weight_decay_differs, comparison.shared, strict=True)
     for number, (title, (count, shared)) in enumerate(zip(comparison.titles, counts, strict=True)):
         last = styled((str(count), "" if count else "dim")) if shared else "–"
         columns.append((Column(title, "right", "green"), [*_lrs(comparison, number), last]))

@@ -59,7 +59,7 @@ def largest_modules(
 
 
 def _module(name: str) -> str:
-    """What a name is in: `a.b.c` -> `a.b`."""
+    """Return what a name is in: `a.b.c` -> `a.b`."""
     return name.rpartition(".")[0]
 
 
@@ -71,7 +71,7 @@ def _largest(module: str, owner: Mapping[str, int]) -> str:
 
 
 def folded(modules: Iterable[str]) -> list[str]:
-    """Names of modules as a person reads them: ranges, and patterns where there are many."""
+    """Return names of modules as a person reads them: ranges, and patterns where there are many."""
     short = [m.removeprefix("backbone.") for m in modules]
     names = _fold_ranges(short)
     if len(names) > _MOST_NAMES:
@@ -80,7 +80,7 @@ def folded(modules: Iterable[str]) -> list[str]:
 
 
 def patterns(names: Collection[str], everything: Collection[str], most: int) -> list[str]:
-    """Names of parameters as patterns: `layers.*.ln1.weight ×12`, `*.ln1.weight ×24`.
+    """Return names of parameters as patterns: `layers.*.ln1.weight ×12`, `*.ln1.weight ×24`.
 
     Numbers are left out of them first, then modules in between, as long as what is left is true of
     these names only.
@@ -114,7 +114,7 @@ def _ending(name: str, stem: str, parts: int) -> str:
 
 
 def common_module(names: Iterable[str]) -> str:
-    """The innermost module that all the names are in."""
+    """Return the innermost module that all the names are in."""
     parts = [name.split(".")[:-1] for name in names]
     common = []
     for at_depth in zip(*parts, strict=False):
@@ -129,7 +129,7 @@ NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 
 
 def _by_mask(names: Iterable[str], stem: str = "") -> dict[str, list[str]]:
-    """Names that differ in numbers after a common stem only together: `layers.*.ln1`."""
+    """Return names that differ in numbers after a common stem only together: `layers.*.ln1`."""
     masked: dict[str, list[str]] = defaultdict(list)
     for name in names:
         masked[stem + NUMBER.sub("*", name.removeprefix(stem))].append(name)

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 
 from lldtool.analysis.lr_curves import Schedule
-from lldtool.output.comparison import DECAYED_OTHERWISE, Comparison
+from lldtool.output.comparison import WEIGHT_DECAY_DIFFERS, Comparison
 from lldtool.output.schedule_document import names_of
 from lldtool.plan import Plan
 from lldtool.text import printable
@@ -33,7 +33,7 @@ def plan_csv(plan: Plan) -> str:
 
 
 def schedule_csv(schedule: Schedule, points: Mapping[str, int] | None) -> str:
-    """A row for each layer and point, of every step where there are no points."""
+    """Return a row for each layer and point, of every step where there are no points."""
     steps = range(schedule.steps) if points is None else points.values()
     rows: list[list[object]] = [["layer", "tensors", schedule.unit, "lr", "optimizer"]]
     for course in schedule.courses:
@@ -43,7 +43,7 @@ def schedule_csv(schedule: Schedule, points: Mapping[str, int] | None) -> str:
 
 
 def comparison_csv(comparison: Comparison) -> str:
-    """A row for each layer; lr as `repr` has it, nothing where a variant has no such layer.
+    """Return a row for each layer; lr as `repr` has it, nothing where a variant has no such layer.
 
     `layer_id` is the role of a layer that has not the same id in every variant.
     """
@@ -52,7 +52,7 @@ def comparison_csv(comparison: Comparison) -> str:
     for label, contents, row in zip(labels, comparison.contents, comparison.rows, strict=True):
         lrs = (layer.lr if layer and layer.trained else "" for layer in row)
         table.append([label, contents, *lrs])
-    table.append(["", DECAYED_OTHERWISE, *comparison.decayed_otherwise])
+    table.append(["", WEIGHT_DECAY_DIFFERS, *comparison.weight_decay_differs])
     return csv_text(table)
 
 
@@ -65,7 +65,7 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> object:
-    """Text that starts as a formula does gets the apostrophe that makes it text there."""
+    """Return text that would start a formula with the apostrophe that makes it text."""
     if not isinstance(value, str):
         return value
     text = printable(value)

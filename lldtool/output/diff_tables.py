@@ -179,7 +179,7 @@ def _one_sided(diff: PlanDiff) -> Iterator[tuple[str, str, str]]:
 
 
 def _weight_decay(diff: PlanDiff) -> Section:
-    """The parameters whose weight decay differs, by what it was, what it is, and why."""
+    """Return the parameters whose weight decay differs, by what it was, what it is, and why."""
     return _by_change(diff, "weight decay", "weight_decay", _patterns, why=_why)
 
 
@@ -231,7 +231,7 @@ def _by_change(
     naming: _Naming,
     why: Callable[[ParameterChange], str] = lambda change: "",
 ) -> Section:
-    """The parameters of which one setting differs, a row for each change and reason."""
+    """Return the parameters of which one setting differs, a row for each change and reason."""
     found: _Groups = defaultdict(list)
     for c in diff.with_changed(name):
         found[parameter_cell(c, name), why(c)].append(c.a.name)
@@ -239,7 +239,7 @@ def _by_change(
 
 
 def _most_frequent(diff: PlanDiff, title: str, found: _Groups, naming: _Naming) -> Section:
-    """A row for each change and reason; the rarest ones in one row."""
+    """Return a row for each change and reason; the rarest ones in one row."""
     ordered = sorted(found.items(), key=lambda group: -len(group[1]))
     kept = ordered if len(ordered) <= MOST_GROUPS else ordered[: MOST_GROUPS - 1]
     rows = [(CHANGED, cell, len(names), naming(diff, names), why) for (cell, why), names in kept]
@@ -251,7 +251,7 @@ def _most_frequent(diff: PlanDiff, title: str, found: _Groups, naming: _Naming) 
 
 
 def _groups(title: str, groups: Iterable[tuple[str, Cell, int, list[str], str]]) -> Section:
-    """A row for marker, change, number, parameters and reason, where there are reasons."""
+    """Return a row for marker, change, number, parameters and reason, where there are reasons."""
     columns = [Column(""), Column("change"), Column("number", "right")]
     columns += [Column("parameters", least=_NAMES), Column("reason", style="dim", below=True)]
     rows = []
@@ -292,7 +292,7 @@ def _parameter_states(diff: PlanDiff) -> Section:
 
 
 def _parameters(diff: PlanDiff) -> Section:
-    """A row for each parameter of which a setting differs."""
+    """Return a row for each parameter of which a setting differs."""
     names = ("optimizer", "lr", "lr_scale", "weight_decay", "layer_id")
     shown = [name for name in names if diff.with_changed(name)]
     known: dict[tuple[str, str, str], Cell] = {}  # many parameters share theirs

@@ -47,7 +47,7 @@ _WORDS = {
 
 
 def summary(diff: PlanDiff) -> list[str]:
-    """What kinds of difference there are, those of lr first; or that there is none."""
+    """Return what kinds of difference there are, those of lr first; or that there is none."""
     if diff.identical:
         names = [TITLES.get(name, name) for name in diff.looked_at if name != "extras"]
         what = " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:]))) or "shapes"
@@ -101,7 +101,7 @@ def _of_layers(diff: PlanDiff, name: str) -> str:
 
 
 def _layer_of(diff: PlanDiff, pair: LayerPair) -> LayerId | None:
-    """The layer that a pair belongs to, of the side that has more of them."""
+    """Return the layer that a pair belongs to, of the side that has more of them."""
     b_first = len(diff.b.layer_ids) > len(diff.a.layer_ids)
     sides = (pair.b, pair.a) if b_first else (pair.a, pair.b)
     return next((x.layer_id for x in sides if x and x.layer_id is not None), None)
@@ -114,14 +114,14 @@ def names_of_sides(diff: PlanDiff) -> tuple[str, str]:
 
 
 def scheduler_notes(diff: PlanDiff) -> list[str]:
-    """That the schedulers differ, which the settings before the first step do not show."""
+    """Return a note if the schedulers differ: the settings before the first step do not show it."""
     if diff.a.param_scheduler == diff.b.param_scheduler:
         return []
     return ["param_scheduler differs: `lldtool schedule` shows what each does"]
 
 
 def in_words(diff: PlanDiff) -> list[str]:
-    """What the difference does to training, a sentence each, for a reader in a hurry."""
+    """Return what the difference does to training, a sentence each, for a reader in a hurry."""
     entries = [_entry_in_words(change) for change in diff.config]
     if len(entries) > _MOST_SENTENCES:
         more = len(entries) - _MOST_SENTENCES
@@ -140,7 +140,7 @@ def _cells(section: Section) -> Iterator[Sequence[Cell]]:
 
 
 def all_in_words(diff: PlanDiff) -> bool:
-    """Whether no entry of the config was left out of the sentences."""
+    """Return whether no entry of the config was left out of the sentences."""
     return len(diff.config) <= _MOST_SENTENCES
 
 
@@ -151,7 +151,7 @@ def _entry_in_words(change: ConfigChange) -> str:
 
 
 def _lr_in_words(diff: PlanDiff) -> list[str]:
-    """Where lr is lower, where it is higher, and by how much."""
+    """Return where lr is lower, where it is higher, and by how much."""
     lines = [PairOfLayers(pair, ()) for pair in diff.shared_layers]
     sentences = []
     for word, is_so in (("lower", float.__lt__), ("higher", float.__gt__)):
@@ -172,7 +172,7 @@ def _lr_in_words(diff: PlanDiff) -> list[str]:
 
 
 def _weight_decay_in_words(diff: PlanDiff) -> list[str]:
-    """What kinds of parameters lose it, get it, or get another."""
+    """Return what kinds of parameters lose it, get it, or get another."""
     groups: dict[Pair, list[ParameterChange]] = defaultdict(list)
     for change in diff.with_changed("weight_decay"):
         groups[parameter_cell(change, "weight_decay")].append(change)

@@ -17,11 +17,11 @@ from lldtool.output.document import (
     styled,
 )
 from lldtool.output.reasons import (
-    beaten,
     causes,
     lr_formula,
-    missed,
+    overridden,
     rule_text,
+    unmatched,
     weight_decay_formula,
 )
 from lldtool.output.states import group_text, state_text, untrained
@@ -59,10 +59,10 @@ def trail(plan: Plan, p: Parameter | UntrainedParameter) -> list[tuple[str, str]
     if not p.is_trained:
         return [*steps, ("param group", group_text(p))]
     steps.append(("lr", f"{lr_formula(plan, [p])}   {rule_text(lr)}"))
-    steps += [("  beats", text) for text in beaten(lr)]
+    steps += [("  overrides", text) for text in overridden(lr)]
     steps.append(("weight decay", f"{weight_decay_formula(plan, p)}   {rule_text(decay)}"))
-    steps += [("  beats", text) for text in beaten(decay)]
-    steps += [("  not", text) for text in missed(p)]
+    steps += [("  overrides", text) for text in overridden(decay)]
+    steps += [("  no match", text) for text in unmatched(p)]
     if p.extras:
         steps.append(("group entry", ", ".join(f"{k}={value(v)}" for k, v in p.extras.items())))
     return steps

@@ -22,7 +22,7 @@ from lldtool.text import strict_json
 
 
 def diff_json(diff: PlanDiff, notes: Sequence[str] = ()) -> str:
-    """The diff for a script; a parameter to a line, numbers to the last bit."""
+    """Return the diff for a script; a parameter to a line, numbers to the last bit."""
     content: dict[str, Any] = {
         "schema_version": 1,
         "a": plan_header(diff.a),
@@ -103,7 +103,7 @@ def keys_json(plan: Plan, keys: Sequence[Key]) -> str:
 
 
 def schedule_json(schedule: Schedule, points: Mapping[str, int]) -> str:
-    """The lrs at the points, with bounds, as JSON; floats read back bit for bit."""
+    """Return the lrs at the points, with bounds, as JSON; floats read back bit for bit."""
     content = {
         "schema_version": 1,
         "config": schedule.plan.config,
@@ -146,7 +146,7 @@ def comparison_json(comparison: Comparison) -> str:
         "variants": [
             {"title": title, **plan_header(plan), "weight_decay_differs": count}
             for title, plan, count in zip(
-                comparison.titles, comparison.plans, comparison.decayed_otherwise, strict=True
+                comparison.titles, comparison.plans, comparison.weight_decay_differs, strict=True
             )
         ],
         "aligned_by": comparison.alignment.by,

@@ -109,7 +109,7 @@ def _paramwise(plan: Plan) -> Iterator[tuple[str, Text]]:
 
 
 def _no_options(plan: Plan) -> str:
-    """That there are no options, and what it comes to where the constructor needs none."""
+    """Return that there are no options, and what it comes to where the constructor needs none."""
     found = {(p.lr, p.weight_decay) for p in plan.parameters}
     lr, weight_decay = plan.optimizer.lr, plan.optimizer.weight_decay
     base = (None if lr is None else lr * plan.auto_scale_lr, weight_decay)
@@ -255,7 +255,7 @@ def _bars(plan: Plan) -> list[Bar]:
 
 
 def totals(plan: Plan) -> list[str]:
-    """The lines under the table, without the notes."""
+    """Return the lines under the table, without the notes."""
     trained = list({p.name: p for p in plan.trained}.values())  # of two optimizers once
     decayed = [p for p in trained if p.weight_decay]
     undecayed = [p for p in trained if not p.weight_decay]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lldtool.plan import Parameter, Plan, Reason
-from lldtool.text import layer_name, printable, setting, value
+from lldtool.text import layer_name, setting, value
 
 #: Option -> why a parameter is not of the kind that it is for.
 _NOT_OF_THE_KIND = {
@@ -51,16 +51,16 @@ def weight_decay_formula(plan: Plan, p: Parameter) -> str:
 
 
 def _factors(reason: Reason, base: float | None) -> list[str]:
-    """What the base setting is multiplied by, where it is."""
+    """Return what the base setting is multiplied by, where it is."""
     if reason.mult is None or reason.rule in ("no_decay", "layer_decay"):
         return []
     return [setting(base), setting(reason.mult)]
 
 
 def rule_text(reason: Reason) -> str:
-    """The rule that fired, in words."""
+    """Return the rule that fired, in words."""
     if reason.rule == "custom_key":
-        return f"custom key '{printable(reason.key or '')}'"
+        return f"custom key '{reason.key or ''}'"
     if reason.rule == "layer_decay" and reason.key is None:
         return "no layer_decay_rate: every layer at the base lr"
     return {
@@ -69,33 +69,33 @@ def rule_text(reason: Reason) -> str:
         "layer_decay": "layer decay",
         "no_decay": "one-dimensional, a bias, or a name that is never decayed",
         "optimizer_default": "the optimizer's default, the config gives none",
-    }.get(reason.rule, printable(reason.rule))
+    }.get(reason.rule, reason.rule)
 
 
-def beaten(reason: Reason) -> list[str]:
-    """The rules that apply as well and come later, and what they would have given."""
+def overridden(reason: Reason) -> list[str]:
+    """Return the rules that apply as well and come later, and what they would have given."""
     both = zip(reason.beats, reason.would_give, strict=False)
     return [f"{_rule_name(name)} (would give {setting(would)})" for name, would in both]
 
 
-def missed(p: Parameter) -> list[str]:
-    """The custom keys and options that were looked at and do not apply, and why not."""
+def unmatched(p: Parameter) -> list[str]:
+    """Return the custom keys and options that were looked at and do not apply, and why not."""
     names = list(dict.fromkeys((*p.reason.weight_decay.misses, *p.reason.lr.misses)))
     keys = [_rule_name(name).removeprefix("custom key ") for name in names if ":" in name]
     lines = [f"{', '.join(keys)}: not in the name"] if keys else []
     options = [name for name in names if ":" not in name]
-    return lines + [f"{printable(option)}: {_why_not(option, p)}" for option in options]
+    return lines + [f"{option}: {_why_not(option, p)}" for option in options]
 
 
 def _rule_name(name: str) -> str:
     """`custom_key:.ln` -> `custom key '.ln'`."""
     rule, colon, key = name.partition(":")
-    return f"custom key '{printable(key)}'" if colon else printable(rule)
+    return f"custom key '{key}'" if colon else rule
 
 
 def _why_not(option: str, p: Parameter) -> str:
-    """Why a parameter is not of the kind that an option is for."""
-    kind, last = printable(p.module_type), p.name.rpartition(".")[2]
+    """Return why a parameter is not of the kind that an option is for."""
+    kind, last = p.module_type, p.name.rpartition(".")[2]
     if option == "norm_decay_mult":
         return f"{kind} is none of mmengine's norm layers (Batch-, Instance-, Group-, LayerNorm)"
     if option == "bias_decay_mult" and last != "bias":
@@ -142,8 +142,8 @@ def _formula(plan: Plan, name: str, parameters: Sequence[Parameter]) -> str:
 
 
 def short_rule(p: Parameter) -> str:
-    """The weight-decay rule in a word, for a narrow column."""
+    """Return the weight-decay rule in a word, for a narrow column."""
     reason = p.reason.weight_decay
     if reason.rule == "custom_key":
-        return f"key {printable(reason.key or '')}"
-    return "" if reason.rule == "base" else printable(reason.rule)
+        return f"key {reason.key or ''}"
+    return "" if reason.rule == "base" else reason.rule

@@ -33,7 +33,7 @@ def rule_text(rule: Rule, *, width: int, color: bool) -> str:
 
 
 def rules_markdown(rules: Sequence[Rule]) -> str:
-    """The pages of all rules, after a table of them."""
+    """Return the pages of all rules, after a table of them."""
     rows = [
         f"| [{rule.code}](#{rule.code.lower()}-{rule.name}) | {rule.name} | "
         f"{rule.severity.value}{'' if rule.by_default else ', off by default'} | {rule.summary} |"
@@ -44,7 +44,7 @@ def rules_markdown(rules: Sequence[Rule]) -> str:
 
 
 def rule_markdown(rule: Rule, *, level: int) -> str:
-    """A rule's heading, its severity, its docstring and its examples."""
+    """Return a rule's heading, its severity, its docstring and its examples."""
     default = "" if rule.by_default else ", off by default"
     lines = [f"{'#' * level} {rule.code} {rule.name}", ""]
     lines += [f"Severity: {rule.severity.value}{default}", "", rule.page, ""]

@@ -51,7 +51,7 @@ def schedule_document(schedule: Schedule, points: Mapping[str, int]) -> Document
 
 
 def points_of(schedule: Schedule, at: Sequence[int] = ()) -> dict[str, int]:
-    """Title -> step: what `--at` names, in epochs where there are any; else the milestones.
+    """Return title -> step: what `--at` names, in epochs where there are any; else the milestones.
 
     Raises:
         LldtoolError: the training is over by then.
@@ -87,7 +87,7 @@ def schedule_table(schedule: Schedule, points: Mapping[str, int]) -> Table:
     bounds = "start" in points
     if bounds:
         columns.append((Column("min", "right", "dim"), [lr(row[0].lowest) for row in rows]))
-    curve = Column("course", style="cyan", least=_CURVES[0], most=_CURVES[1], drop=4)
+    curve = Column("curve", style="cyan", least=_CURVES[0], most=_CURVES[1], drop=4)
     columns.append((curve, [Curve(row[0].lrs) for row in rows]))
     if bounds:
         columns.append((Column("max", "right", "dim"), [lr(row[0].highest) for row in rows]))
@@ -115,7 +115,7 @@ def _marked(marks: str) -> Text:
 
 
 def about(schedule: Schedule) -> list[str]:
-    """How long the training is, and its schedulers of the lr."""
+    """Return how long the training is, and its schedulers of the lr."""
     if schedule.epochs is None:
         length = plural(schedule.steps, "iteration")
     else:
@@ -191,11 +191,11 @@ def names_of(schedule: Schedule, courses: Sequence[Course]) -> str:
 
 
 def row_name(schedule: Schedule, row: Sequence[Course]) -> str:
-    """The names of a row of the table; with its optimizer, of several."""
+    """Return the names of a row of the table; with its optimizer, of several."""
     names = names_of(schedule, row)
     return f"{row[0].optimizer}: {names}" if schedule.plan.optimizers else names
 
 
 def all_notes(schedule: Schedule) -> list[str]:
-    """What else is to be said, of the schedule and of the plan."""
+    """Return what else is to be said, of the schedule and of the plan."""
     return [*schedule.notes, *schedule.plan.notes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from lldtool.plan import FROZEN_BY_INIT_WEIGHTS, Layer, Parameter, Plan, Reason, UntrainedParameter
-from lldtool.text import printable, setting
+from lldtool.text import setting
 
 #: State, as a plan and a diff have it -> what a reader is shown.
 _WORDS = {
@@ -19,19 +19,19 @@ _LATE = "which sets requires_grad to False after the optimizer is built"
 
 
 def state_word(state: str) -> str:
-    """A state as a reader is shown it: `frozen by train()`."""
-    return _WORDS.get(state) or printable(state)
+    """Return a state as a reader is shown it: `frozen by train()`."""
+    return _WORDS.get(state) or state
 
 
 def counted_word(p: Parameter) -> str:
-    """The state of a parameter as it follows a number of tensors: `with lr 0`."""
+    """Return the state of a parameter as it follows a number of tensors: `with lr 0`."""
     if FROZEN_BY_INIT_WEIGHTS in p.traits and p.state == "frozen_by_train":
         return "frozen by init_weights()"
     return "with lr 0" if p.state == "zero_lr" else state_word(p.state)
 
 
 def untrained_word(layer: Layer) -> str:
-    """What stands in the place of the lr of a layer of which nothing is trained."""
+    """Return what stands in the place of the lr of a layer of which nothing is trained."""
     states = {p.state for p in layer.parameters}
     is_zero = states == {"zero_lr"} and not layer.frozen
     return state_word("zero_lr" if is_zero else "frozen")
@@ -54,10 +54,10 @@ def state_text(plan: Plan, p: Parameter | UntrainedParameter) -> str:
 
 
 def _zero_by(reason: Reason, plan: Plan) -> str:
-    """What made the lr 0, where that is known."""
+    """Return what made the lr 0, where that is known."""
     if reason.rule == "custom_key":
         option = "lr" if reason.mult is None else "lr_mult"
-        return f", by {option} 0 of custom key '{printable(reason.key or '')}'"
+        return f", by {option} 0 of custom key '{reason.key or ''}'"
     if reason.rule.endswith("_mult"):
         return f", by {reason.rule} 0"
     if reason.rule == "layer_decay" and reason.mult == 0:
@@ -68,12 +68,12 @@ def _zero_by(reason: Reason, plan: Plan) -> str:
 
 
 def group_text(p: Parameter) -> str:
-    """What the param group of a parameter that is not trained has."""
+    """Return what the param group of a parameter that is not trained has."""
     return f"lr {setting(p.lr)}, weight decay {setting(p.weight_decay)}: without effect"
 
 
 def untrained(plan: Plan) -> dict[str, list[str]]:
-    """Why parameters are not trained -> their names, for all that are not."""
+    """Return why parameters are not trained -> their names, for all that are not."""
     found: dict[str, list[str]] = defaultdict(list)
     for p in plan.every_parameter:
         if not (isinstance(p, Parameter) and p.is_trained):

@@ -116,7 +116,7 @@ def test_parameters_of_a_block_that_are_many_are_written_as_a_pattern():
 def test_weight_decays_are_counted_against_the_first_plan():
     a = make_plan(make_parameter("x"), make_parameter("y"))
     b = replace(a, parameters=(replace(a.parameters[0], weight_decay=0.0), a.parameters[1]))
-    assert Comparison((a, b, a), ("A", "B", "C"), ()).decayed_otherwise == [0, 1, 0]
+    assert Comparison((a, b, a), ("A", "B", "C"), ()).weight_decay_differs == [0, 1, 0]
 
 
 def test_plans_that_share_nothing_are_not_said_to_be_the_same():

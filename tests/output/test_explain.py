@@ -103,17 +103,17 @@ def explained(plan_changes=None, **changes):
     return trail(plan, plan.parameters[0])
 
 
-def test_a_trail_says_what_was_beaten_and_what_does_not_apply():
+def test_a_trail_says_what_was_overridden_and_what_does_not_apply():
     assert explained() == [
         ("state", "trained"),
         ("parameter", "2×3 in a LayerNorm"),
         ("layer", "1 (0 to 3)"),
         ("lr", "0.001 = 0.002 × 0.7^(4−1−1)   layer decay"),
         ("weight decay", "0.05 = 0.05 × 1   custom key 'layers'"),
-        ("  beats", "custom key '.ln' (would give 0.2)"),
-        ("  beats", "norm_decay_mult (would give 0.025)"),
-        ("  not", "'.bias': not in the name"),
-        ("  not", "flat_decay_mult: 2-dimensional"),
+        ("  overrides", "custom key '.ln' (would give 0.2)"),
+        ("  overrides", "norm_decay_mult (would give 0.025)"),
+        ("  no match", "'.bias': not in the name"),
+        ("  no match", "flat_decay_mult: 2-dimensional"),
     ]
 
 
