@@ -37,7 +37,7 @@ class Footprint:
         def look(source: Any, *args: Any, **kwargs: Any) -> Any:
             tree = parse(source, *args, **kwargs)
             if source not in plain:  # mmengine parses each file several times
-                plain[source] = _only_says_things(tree)
+                plain[source] = _is_declarative(tree)
             return tree
 
         with patched(ast, parse=look):
@@ -57,8 +57,8 @@ class Footprint:
         return self.is_repeatable() and not foreign and not user_modules(self.known)
 
 
-def _only_says_things(tree: ast.AST) -> bool:
-    """Whether a config's code reaches for nothing outside of it.
+def _is_declarative(tree: ast.AST) -> bool:
+    """Whether a config's code only assigns values, and can't reach anything else.
 
     In a pure-Python config, names that are imported from OpenMMLab and torch are names only; in a
     classic one, which has a `_base_`, they are the real thing.
