@@ -22,7 +22,7 @@ class ValueRead(BaseException):
 class SkipInit:
     """Turns the filling of large parameters with values into no-ops, and knows what that changed.
 
-    Parameters keep the uninitialised memory that `torch.empty` gave them, so that ViT-H takes 0.06 s
+    Parameters keep the memory as `torch.empty` gave it to them, so that ViT-H takes 0.06 s
     and no memory to speak of. `torch.device("meta")` would break models that read a drop-path
     rate with `.item()`.
     """
