@@ -11,8 +11,7 @@ from strategies import floats, plans
 from lldtool.analysis.diff import diff_plans
 from lldtool.analysis.keys import keys_of
 from lldtool.errors import LldtoolError
-from lldtool.output.diff_formats import diff_json
-from lldtool.output.explanation import explanation_json, keys_json
+from lldtool.output.json_formats import diff_json, explanation_json, keys_json
 from lldtool.plan import (
     Constructor,
     Optimizer,

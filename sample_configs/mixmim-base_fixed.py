@@ -1,4 +1,4 @@
-# MixMIM's fine-tuning as mmpretrain ships it, with what `lldtool check` finds there mended.
+# mmpretrain's fine-tuning config of MixMIM, with the fixes that `lldtool check` suggests.
 _base_ = 'mmpretrain::mixmim/benchmarks/mixmim-base_8xb128-coslr-100e_in1k.py'
 
 optim_wrapper = dict(
@@ -8,7 +8,7 @@ optim_wrapper = dict(
             '.relative_position_bias_table': dict(decay_mult=0.0),
         }))
 
-# A list replaces the base's; eta_min_ratio ends each layer at a part of its own lr.
+# A list replaces that of the base. eta_min_ratio is relative to each layer's own lr.
 param_scheduler = [
     dict(
         type='LinearLR',

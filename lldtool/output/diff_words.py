@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from lldtool.analysis.diff import ConfigChange, LayerPair, ParameterChange, PlanDiff
-from lldtool.output.cells import (
+from lldtool.output.diff_cells import (
     ADDED,
     REMOVED,
-    Line,
-    Pair,
-    decay_cell,
+    PairOfLayers,
     differs,
     distinct,
     entry_cells,
     layer_ids,
     marker_of,
+    parameter_cell,
     ratio_text,
 )
-from lldtool.output.changes import (
+from lldtool.output.diff_tables import (
     MOST_GROUPS,
     TITLES,
     moved_between_layers,
     moved_between_optimizers,
     not_on_both_sides,
     optimizer_settings,
+    rows_of,
     states,
 )
+from lldtool.output.document import Cell, Pair, Section
 from lldtool.output.states import state_word
 from lldtool.plan import LayerId
-from lldtool.text import count, plural, printable
+from lldtool.text import count, plural
 
 #: More sentences about entries of the config than these are cut.
 _MOST_SENTENCES = 8
@@ -72,7 +74,7 @@ def summary(diff: PlanDiff) -> list[str]:
     ):  # fmt: skip
         if parameters:
             parts.append(f"{plural(len(parameters), 'parameter')} {what}")
-    acting = [printable(change.key) for change in diff.config if change.acts]
+    acting = [change.key for change in diff.config if change.acts]
     if len(acting) == 1:
         parts.append(f"{acting[0]} differs")
     elif acting:
@@ -107,7 +109,7 @@ def _layer_of(diff: PlanDiff, pair: LayerPair) -> LayerId | None:
 
 def names_of_sides(diff: PlanDiff) -> tuple[str, str]:
     """What the sides are called; the second only by what sets it apart, if that is an edit."""
-    a, b = printable(diff.a.config), printable(diff.b.config)
+    a, b = diff.a.config, diff.b.config
     return a, b.removeprefix(f"{a} ") if b.startswith(f"{a} with ") else b
 
 
@@ -124,13 +126,17 @@ def in_words(diff: PlanDiff) -> list[str]:
     if len(entries) > _MOST_SENTENCES:
         more = len(entries) - _MOST_SENTENCES
         entries[_MOST_SENTENCES:] = [f"{plural(more, 'more config entry')}, in the table below"]
-    sentences = [f"{r.cells[0]}: {r.cells[1]} tensors, {r.cells[2]}" for r in states(diff).rows]
+    sentences = [f"{x[1]}: {x[2]} tensors, {x[3]}" for x in _cells(states(diff))]
     sentences += [*entries, *_lr_in_words(diff), *_weight_decay_in_words(diff)]
-    sentences += [f"{r.cells[0]}: {r.cells[2]}" for r in not_on_both_sides(diff).rows]
+    sentences += [f"{x[1]}: {x[3]}" for x in _cells(not_on_both_sides(diff))]
     moved = (moved_between_optimizers(diff), moved_between_layers(diff))
     for section in (*moved, optimizer_settings(diff)):
-        sentences += [f"{section.title}, {r.cells[0]}: {r.cells[2]}" for r in section.rows]
+        sentences += [f"{section.title}, {x[1]}: {x[3]}" for x in _cells(section)]
     return sentences
+
+
+def _cells(section: Section) -> Iterator[Sequence[Cell]]:
+    return (row.cells for row in rows_of(section))
 
 
 def all_in_words(diff: PlanDiff) -> bool:
@@ -146,7 +152,7 @@ def _entry_in_words(change: ConfigChange) -> str:
 
 def _lr_in_words(diff: PlanDiff) -> list[str]:
     """Where lr is lower, where it is higher, and by how much."""
-    lines = [Line(pair, ()) for pair in diff.shared_layers]
+    lines = [PairOfLayers(pair, ()) for pair in diff.shared_layers]
     sentences = []
     for word, is_so in (("lower", float.__lt__), ("higher", float.__gt__)):
         moved = [line for line in lines if line.lr_ratio and is_so(line.lr_ratio, 1.0)]
@@ -169,11 +175,11 @@ def _weight_decay_in_words(diff: PlanDiff) -> list[str]:
     """What kinds of parameters lose it, get it, or get another."""
     groups: dict[Pair, list[ParameterChange]] = defaultdict(list)
     for change in diff.with_changed("weight_decay"):
-        groups[decay_cell(change)].append(change)
+        groups[parameter_cell(change, "weight_decay")].append(change)
     sentences = []
     for cell, changes in list(groups.items())[:MOST_GROUPS]:
         kinds = Counter(f"{c.b.module_type}.{c.b.name.rpartition('.')[2]}" for c in changes)
-        shown = [f"{printable(kind)} ×{n}" for kind, n in kinds.most_common(MOST_GROUPS)]
+        shown = [f"{kind} ×{n}" for kind, n in kinds.most_common(MOST_GROUPS)]
         if len(kinds) > MOST_GROUPS:
             shown.append(f"{plural(len(kinds) - MOST_GROUPS, 'more kind')}")
         verb = "no longer applies to" if cell.b == "0" else "changes for"

@@ -1,27 +1,26 @@
 "use strict";
-// Search, filter and sort the tables of parameters; without this all rows are there.
-for (const section of document.querySelectorAll(".parameters")) {
-  const form = section.querySelector("form");
-  const body = section.querySelector("tbody");
+// Search, filter and sort the tables that have controls; without this all rows are there.
+for (const form of document.querySelectorAll("form")) {
+  const table = form.parentElement.querySelector("table");
+  const body = table.tBodies[0];
   const rows = [...body.rows];
   const output = form.querySelector("output");
+  const controls = [...form.querySelectorAll("[data-column]")];
+
+  const fits = (row, control) => {
+    const text = row.cells[control.dataset.column].textContent;
+    if (control.type !== "search") return control.value === "" || control.value === text;
+    return text.toLowerCase().includes(control.value.toLowerCase());
+  };
 
   const filter = () => {
-    const name = form.elements.name.value.toLowerCase();
-    const chosen = [...form.querySelectorAll("select")].filter((select) => select.value);
-    let shown = 0;
-    for (const row of rows) {
-      const fits = row.dataset.name.toLowerCase().includes(name)
-        && chosen.every((select) => row.dataset[select.name] === select.value);
-      row.hidden = !fits;
-      shown += fits;
-    }
-    output.textContent = `${shown} of ${rows.length}`;
+    for (const row of rows) row.hidden = !controls.every((control) => fits(row, control));
+    output.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length}`;
   };
 
   const valueOf = (row, column) => {
     const cell = row.cells[column];
-    if (!cell.classList.contains("number")) return cell.textContent;
+    if (!("value" in cell.dataset)) return cell.textContent;
     return Number(cell.dataset.value); // NaN where there is none
   };
 
@@ -39,7 +38,7 @@ for (const section of document.querySelectorAll(".parameters")) {
     body.append(...rows);
   };
 
-  for (const header of section.querySelectorAll("th")) {
+  for (const header of table.querySelectorAll("th")) {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = header.textContent;
