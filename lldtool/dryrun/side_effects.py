@@ -18,7 +18,7 @@ _REACHING_OUT = {"__import__", "exec", "eval", "compile", "open", "setattr", "de
 
 
 @dataclass
-class Footprint:
+class SideEffects:
     """What was seen of a config's own code while it was loaded, built and given an optimizer."""
 
     known: frozenset[str] = field(default_factory=lambda: frozenset(sys.modules))
@@ -49,7 +49,7 @@ class Footprint:
         """Whether the same config could be run again: it imports no more than when it is loaded."""
         return self.is_plain and self.imported_by_load.issuperset(user_modules(self.known))
 
-    def leaves_nothing(self, config: Any) -> bool:
+    def are_none(self, config: Any) -> bool:
         """Whether another config could be run as if this one, of this content, had not been."""
         imports = (config.get("custom_imports", None) or {}).get("imports", None) or []
         names = [imports] if isinstance(imports, str) else imports

@@ -90,7 +90,7 @@ def schedule_of(
         return schedule, training.uninitialised.first
 
     try:
-        made, read_value = training.apart(step, silent=False)
+        made, read_value = training.run_isolated(step, silent=False)
     except CopyFailedError as error:
         raise LldtoolError("the constructor ended the process") from error
     if read_value is not None:
