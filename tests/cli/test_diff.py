@@ -9,7 +9,7 @@ from conftest import ROOT, SAMPLES, TINY_VIT, lldtool_process, reference
 
 from lldtool.plan import plan_from_json
 
-VIT = ROOT / "tests" / "render" / "plans" / "vit-base_layer-decay.json"
+VIT = ROOT / "tests" / "output" / "plans" / "vit-base_layer-decay.json"
 TRAPS = VIT.with_name("traps.json")
 RATE = "optim_wrapper.paramwise_cfg.layer_decay_rate"
 KEYS = "optim_wrapper.paramwise_cfg.custom_keys"
