@@ -374,8 +374,9 @@ def test_each_module_of_tracers_is_found_by_being_there(tmp_path, monkeypatch):
 
     text = "def trace(setup):\n    return {}\n\n\nTRACES = {'somewhere.New': trace}\n"
     (tmp_path / "new_tracer.py").write_text(text)
+    known = len(tracing.builtin_tracers())
     monkeypatch.setattr(tracers, "__path__", [*tracers.__path__, str(tmp_path)])
     found = tracing.builtin_tracers.__wrapped__()
     monkeypatch.delitem(sys.modules, "lldtool.dryrun.tracers.new_tracer")
     assert found["somewhere.New"](None) == {}
-    assert len(found) == len(tracing.builtin_tracers()) + 1
+    assert len(found) == known + 1
