@@ -9,7 +9,7 @@ from typing import Any
 from lldtool.config.request import Checkout, Request
 from lldtool.dryrun.process_copy import CopyFailedError, can_copy, in_copy
 from lldtool.dryrun.session import in_fresh_process
-from lldtool.dryrun.side_effects import Footprint
+from lldtool.dryrun.side_effects import SideEffects
 from lldtool.dryrun.training import Training, building, config_context, load, start_of_training
 from lldtool.errors import LldtoolError
 from lldtool.plan import Plan
@@ -35,7 +35,7 @@ def plans(*requests: Request) -> list[Plan]:
         return [plan(requests[0])]
     process = _Process()
     return [
-        process.plan(request) if process.is_open_to(request) else in_fresh_process(plan, request)
+        process.plan(request) if process.accepts(request) else in_fresh_process(plan, request)
         for request in requests
     ]
 
@@ -54,14 +54,14 @@ class _Process:
 
     def __init__(self) -> None:
         #: The config with code of its own that was run here; None as long as there is none.
-        self._owner: tuple[Path, Checkout | None] | None = None
+        self._config_with_code: tuple[Path, Checkout | None] | None = None
         self._is_repeatable = True
         self._built: _Built | None = None
 
-    def is_open_to(self, request: Request) -> bool:
+    def accepts(self, request: Request) -> bool:
         """Whether the config comes to the same here as in a process of its own."""
-        is_owner = self._owner == (request.path, request.checkout)
-        return self._owner is None or (is_owner and self._is_repeatable)
+        is_same = self._config_with_code == (request.path, request.checkout)
+        return self._config_with_code is None or (is_same and self._is_repeatable)
 
     def plan(self, request: Request) -> Plan:
         """Run the config here.
@@ -69,23 +69,23 @@ class _Process:
         Raises:
             LldtoolError: it has no plan.
         """
-        footprint = Footprint()
+        effects = SideEffects()
         with config_context(request):
-            with footprint.loading(request.path):
+            with effects.loading(request.path):
                 config, notes = load(request)
-            is_of_libraries = footprint.leaves_nothing(config)
-            if is_of_libraries:
-                made = self._plan_here(request, config, notes)
+            is_shared = effects.are_none(config)
+            if is_shared:
+                made = self._plan_in_process(request, config, notes)
             elif can_copy(request.device):
-                made = _plan_apart(request, config, notes)
+                made = _plan_in_copy(request, config, notes)
             else:
                 made = in_fresh_process(plan, request)
-        if not (is_of_libraries and footprint.leaves_nothing(config)):
-            self._owner = (request.path, request.checkout)
-            self._is_repeatable = self._is_repeatable and footprint.is_repeatable()
+        if not (is_shared and effects.are_none(config)):
+            self._config_with_code = (request.path, request.checkout)
+            self._is_repeatable = self._is_repeatable and effects.is_repeatable()
         return made
 
-    def _plan_here(self, request: Request, config: Any, notes: list[str]) -> Plan:
+    def _plan_in_process(self, request: Request, config: Any, notes: list[str]) -> Plan:
         description = _description(request, config)
         reused = self._reusable(description)
         with building(request, config, notes, reused) as training:
@@ -98,12 +98,12 @@ class _Process:
         Code of the user's own may have kept more in it than can be seen.
         """
         built = self._built
-        if built is None or self._owner is not None or built.description != description:
+        if built is None or self._config_with_code is not None or built.description != description:
             return None
         return built.training if built.state == _state(built.training.model) else None
 
 
-def _plan_apart(request: Request, config: Any, notes: list[str]) -> Plan:
+def _plan_in_copy(request: Request, config: Any, notes: list[str]) -> Plan:
     """The plan, from a copy of this process; a process of its own tells the reason of an error."""
 
     def build() -> Plan:

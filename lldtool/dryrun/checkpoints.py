@@ -48,7 +48,9 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
     missing: dict[str, Exception] = {}
     quietly = contextlib.nullcontext if allow_network else silenced
     load = module.CheckpointLoader.load_checkpoint
-    into_model, with_prefix = module._load_checkpoint_to_model, module._load_checkpoint_with_prefix
+    # Private: in an mmengine without them no weights are loaded all the same, or that is an error.
+    into_model = getattr(module, "_load_checkpoint_to_model", None)
+    with_prefix = getattr(module, "_load_checkpoint_with_prefix", None)
 
     def load_or_nothing(filename: str, *args: Any, **kwargs: Any) -> Any:
         hosts = len(blocked_hosts())
@@ -67,9 +69,11 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
     def load_into_model(model: Any, checkpoint: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(checkpoint, _Missing):
             return checkpoint
+        assert into_model is not None
         return into_model(model, checkpoint, *args, **kwargs)
 
     def load_with_prefix(prefix: str, filename: str, *args: Any, **kwargs: Any) -> Any:
+        assert with_prefix is not None
         try:
             return with_prefix(prefix, filename, *args, **kwargs)
         except AssertionError:  # mmengine's, on a checkpoint without any such weight
@@ -77,10 +81,13 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
                 raise
             return {}
 
+    replaced = {
+        "_load_checkpoint_to_model": into_model and load_into_model,
+        "_load_checkpoint_with_prefix": with_prefix and load_with_prefix,
+    }
     with (
         patched(module.CheckpointLoader, load_checkpoint=load_or_nothing),
-        patched(module, _load_checkpoint_to_model=load_into_model),
-        patched(module, _load_checkpoint_with_prefix=load_with_prefix),
+        patched(module, **{name: load for name, load in replaced.items() if load is not None}),
         # It says "Downloading" before it tries to.
         patched(torch.hub, sys=sys if allow_network else _Mute()),
     ):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lldtool.dryrun import config_loading as configs
 from lldtool.dryrun.constructor_errors import construction_error
-from lldtool.dryrun.group_entries import mentioned
+from lldtool.dryrun.group_entries import entries_used_by_code
 from lldtool.dryrun.import_frames import is_library_file
 from lldtool.dryrun.optimizers import Built, build_optimizers, constructor_class
 from lldtool.dryrun.options_read import WatchedOptions
@@ -109,7 +109,7 @@ def construct(
         left_out=left_out,
         wrapper_options=plain(built.wrapper_options),
         optimizer_options=other_defaults(built.optimizers),
-        group_entries=mentioned(training.config, built.wrappers, parameters, header.lr),
+        group_entries=entries_used_by_code(training.config, built.wrappers, parameters, header.lr),
         reads=watched.read if watched is not None else None,
         traces=traces,
         notes=tuple(filter(None, (*built.notes, foreign, trace_note))),

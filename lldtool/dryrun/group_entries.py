@@ -22,7 +22,7 @@ _REGISTRIES = {
 }
 
 
-def mentioned(
+def entries_used_by_code(
     config: Any,
     wrappers: Mapping[str, Any],
     parameters: Iterable[Parameter],

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from types import FrameType, TracebackType
 
-#: A stand-in for one of these would change what the dry run shows.
+#: A stub for one of these would change what the dry run shows.
 NEVER = {"torch", "numpy", "mmengine", "mmcv"}
 #: Their code counts as library code wherever it is installed; `pip install -e` is the custom.
 OPENMMLAB = {"mmengine", "mmcv", "mmpretrain", "mmdet", "mmseg", "mmpose", "mmaction", "mmocr"}
@@ -81,7 +81,7 @@ def missing_module(error: BaseException) -> str | None:
 
 
 def may_be_missing(module: str) -> bool:
-    """Whether a stand-in for a module changes nothing that the dry run shows."""
+    """Whether a stub for a module changes nothing that the dry run shows."""
     return module not in OPENMMLAB | NEVER
 
 

@@ -45,8 +45,8 @@ def unfollowed_hooks(config: Any) -> Iterator[str]:
 def lr_hooks(config: Any) -> list[Any]:
     """The hooks to call, in their order, with mmengine's own `ParamSchedulerHook` among them.
 
-    Empty where no hook of the config but that one may change an lr. What a config has in its place
-    is called in any case.
+    Empty where no hook of the config but that one may change an lr. What a config has instead of
+    that one is called in any case.
 
     Raises:
         LldtoolError: one of them can't be built.

@@ -157,7 +157,8 @@ def _register_strategies(config: Any, notes: list[str]) -> None:
     """Import the wrappers of DeepSpeed and ColossalAI, which mmengine's strategies register."""
     name = type_name(config.get("type", ""))
     if re.match(r"DeepSpeed|ColossalAI", name):
-        importlib.import_module("mmengine._strategy")
+        with contextlib.suppress(ModuleNotFoundError):  # then the type is said to be unknown
+            importlib.import_module("mmengine._strategy")
         notes.append(f"{name}: its strategy was not set up; that changes no setting")
 
 

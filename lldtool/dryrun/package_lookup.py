@@ -1,4 +1,4 @@
-"""A stand-in for `pkg_resources`, of which mmengine asks where a package is installed.
+"""A stub for `pkg_resources`, of which mmengine asks where a package is installed.
 
 mmengine reloads the real one for every `mmpretrain::` base of a config, and setuptools 81
 removed it. Built on `importlib.metadata`; what is not defined here comes from the real one.

@@ -107,12 +107,15 @@ def _of_updating_norms(model: Any) -> Iterator[str]:
     Not of those in an average of another model, as a momentum encoder is: that moves with it.
     """
     from mmengine.model import BaseAveragedModel
-    from torch.nn.modules.batchnorm import _BatchNorm
+    from torch import nn
+
+    public = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+    kinds = getattr(nn.modules.batchnorm, "_BatchNorm", public)
 
     averages = (m for m in model.modules() if isinstance(m, BaseAveragedModel))
     averaged = {id(inner) for average in averages for inner in average.modules()}
     for path, module in model.named_modules():
-        if not isinstance(module, _BatchNorm) or not module.training or id(module) in averaged:
+        if not isinstance(module, kinds) or not module.training or id(module) in averaged:
             continue
         has_statistics = module.track_running_stats and module.running_mean is not None
         # With momentum 0 they stay as they are; None makes a cumulative average.

@@ -18,7 +18,7 @@ _REACHING_OUT = {"__import__", "exec", "eval", "compile", "open", "setattr", "de
 
 
 @dataclass
-class Footprint:
+class SideEffects:
     """What was seen of a config's own code while it was loaded, built and given an optimizer."""
 
     known: frozenset[str] = field(default_factory=lambda: frozenset(sys.modules))
@@ -37,7 +37,7 @@ class Footprint:
         def look(source: Any, *args: Any, **kwargs: Any) -> Any:
             tree = parse(source, *args, **kwargs)
             if source not in plain:  # mmengine parses each file several times
-                plain[source] = _only_says_things(tree)
+                plain[source] = _is_declarative(tree)
             return tree
 
         with patched(ast, parse=look):
@@ -49,7 +49,7 @@ class Footprint:
         """Whether the same config could be run again: it imports no more than when it is loaded."""
         return self.is_plain and self.imported_by_load.issuperset(user_modules(self.known))
 
-    def leaves_nothing(self, config: Any) -> bool:
+    def are_none(self, config: Any) -> bool:
         """Whether another config could be run as if this one, of this content, had not been."""
         imports = (config.get("custom_imports", None) or {}).get("imports", None) or []
         names = [imports] if isinstance(imports, str) else imports
@@ -57,8 +57,8 @@ class Footprint:
         return self.is_repeatable() and not foreign and not user_modules(self.known)
 
 
-def _only_says_things(tree: ast.AST) -> bool:
-    """Whether a config's code reaches for nothing outside of it.
+def _is_declarative(tree: ast.AST) -> bool:
+    """Whether a config's code only assigns values, and can't reach anything else.
 
     In a pure-Python config, names that are imported from OpenMMLab and torch are names only; in a
     classic one, which has a `_base_`, they are the real thing.

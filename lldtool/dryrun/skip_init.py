@@ -22,7 +22,7 @@ class ValueRead(BaseException):
 class SkipInit:
     """Turns the filling of large parameters with values into no-ops, and knows what that changed.
 
-    Parameters keep the untouched memory that `torch.empty` gave them, so that ViT-H takes 0.06 s
+    Parameters keep the memory as `torch.empty` gave it to them, so that ViT-H takes 0.06 s
     and no memory to speak of. `torch.device("meta")` would break models that read a drop-path
     rate with `.item()`.
     """
@@ -68,7 +68,7 @@ class SkipInit:
             yield
 
     def _fill(self, fill: Any, tensor: Any, *args: Any, **kwargs: Any) -> Any:
-        """Leave a large parameter untouched, fill any other tensor."""
+        """Leave a large parameter as it is, fill any other tensor."""
         import torch
 
         parameter = isinstance(tensor, torch.nn.Parameter) and not is_lazy(tensor)

@@ -6,7 +6,7 @@ import math
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -90,7 +90,7 @@ def schedule_of(
         return schedule, training.uninitialised.first
 
     try:
-        made, read_value = training.apart(step, silent=False)
+        made, read_value = training.run_isolated(step, silent=False)
     except CopyFailedError as error:
         raise LldtoolError("the constructor ended the process") from error
     if read_value is not None:
@@ -128,33 +128,14 @@ def _stepped(
     loop = train_loop(config, request, length, [s for own in schedulers.values() for s in own])
     hooks = _hooks(config, loop, built.wrappers)
     ratio, _ = auto_scale(config, request)
+    stepper = _Stepper(training, loop, hooks, progress, all_groups or bool(hooks))
     tracks: list[_Track] = []
-    stages: list[Stage] = []
-    notes: dict[str, None] = {}
     for name, wrapper in built.wrappers.items():
-        groups = wrapper.optimizer.param_groups
-        for group in groups:
+        for group in wrapper.optimizer.param_groups:
             if "lr" in group:
                 group["lr"] *= ratio
-        own = schedulers[name]
-        chosen = _distinct(groups, own, all_groups=all_groups or bool(hooks))
-        indices = sorted(set(chosen))
-        _require_steppable(len(indices), loop)
-        with schedulers_on(wrapper, own, loop, indices) as stepping:
-            with closing(progress(range(loop.steps), loop.steps)) as numbers:
-                steps: Iterable[int] = _scheduled_steps(stepping, loop, numbers)
-                if hooks:
-                    runner = runner_without_data(training, hooks, wrapper, stepping, loop)
-                    steps = hooked_steps(hooks, runner, loop, numbers)
-                columns = [array("d") for _ in indices]
-                for _ in steps:
-                    for column, group in zip(columns, wrapper.optimizer.param_groups, strict=True):
-                        column.append(float(group.get("lr", 0.0)))
-            pairs = list(zip(own, stepping, strict=True))
-        by_index = {i: _Track(name, column) for i, column in zip(indices, columns, strict=True)}
-        tracks += [by_index[i] for i in chosen]
-        stages += _stages(name, pairs)
-        notes |= dict.fromkeys(_notes(pairs, loop))
+        tracks += stepper.tracks(name, wrapper, schedulers[name])
+    notes = stepper.notes
     if others := len(plan.parameters) - len(plan.trained) + len(plan.frozen):
         verb = "is" if others == 1 else "are"
         notes[f"{plural(others, 'tensor')} {verb} not trained, and not shown"] = None
@@ -173,18 +154,9 @@ def _stepped(
         epochs=loop.epochs,
         epoch_length=loop.epoch_length,
         courses=courses,
-        stages=tuple(stages),
+        stages=tuple(stepper.stages),
         notes=(*notes, *loop.notes),
     )
-
-
-def _scheduled_steps(
-    schedulers: Sequence[Any], loop: TrainLoop, numbers: Iterable[int]
-) -> Iterator[int]:
-    """The steps of a training in which nothing but schedulers sets lrs."""
-    for number in numbers:
-        yield number
-        after_step(schedulers, loop, number)
 
 
 def _hooks(config: Any, loop: TrainLoop, wrappers: Mapping[str, Any]) -> list[Any]:
@@ -203,6 +175,77 @@ def _hooks(config: Any, loop: TrainLoop, wrappers: Mapping[str, Any]) -> list[An
     if loop.unit == "epoch":
         raise needs_epoch_length(name)
     return hooks
+
+
+@dataclass(frozen=True)
+class _Track:
+    """The lr of a param group in each step, and the name of its optimizer."""
+
+    optimizer: str
+    lrs: array[float]
+
+    @cached_property
+    def course(self) -> tuple[str, bytes]:
+        """What is the same where the course is."""
+        return self.optimizer, self.lrs.tobytes()
+
+
+@dataclass
+class _Stepper:
+    """Steps the schedulers of one optimizer after the other, and collects what to say of them.
+
+    Args:
+        training: whose schedulers.
+        loop: its train loop.
+        hooks: those that set lrs.
+        progress: what the steps are passed through.
+        all_groups: step every param group.
+    """
+
+    training: Training
+    loop: TrainLoop
+    hooks: Sequence[Any]
+    progress: Progress
+    all_groups: bool
+    stages: list[Stage] = field(default_factory=list)
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def tracks(self, name: str, wrapper: Any, configured: Sequence[Any]) -> list[_Track]:
+        """The track of each of an optimizer's param groups.
+
+        Raises:
+            LldtoolError: there are too many steps, or training would fail at a scheduler.
+        """
+        chosen = _distinct(wrapper.optimizer.param_groups, configured, all_groups=self.all_groups)
+        indices = sorted(set(chosen))
+        _require_steppable(len(indices), self.loop)
+        columns = [array("d") for _ in indices]
+        with (
+            schedulers_on(wrapper, configured, self.loop, indices) as schedulers,
+            closing(self._steps(wrapper, schedulers)) as steps,
+        ):
+            for _ in steps:
+                for column, group in zip(columns, wrapper.optimizer.param_groups, strict=True):
+                    column.append(float(group.get("lr", 0.0)))
+            built = list(zip(configured, schedulers, strict=True))
+        self.stages += _stages(name, built)
+        self.notes |= dict.fromkeys(_notes(built, self.loop))
+        tracks = {i: _Track(name, column) for i, column in zip(indices, columns, strict=True)}
+        return [tracks[i] for i in chosen]
+
+    def _steps(self, wrapper: Any, schedulers: Sequence[Any]) -> Generator[int, None, None]:
+        """The steps of the training; between two of them all is called that sets lrs."""
+        steps = self.loop.steps
+        with closing(self.progress(range(steps), steps)) as numbers:
+            if self.hooks:
+                runner = runner_without_data(
+                    self.training, self.hooks, wrapper, schedulers, self.loop
+                )
+                yield from hooked_steps(self.hooks, runner, self.loop, numbers)
+                return
+            for number in numbers:
+                yield number
+                after_step(schedulers, self.loop, number)
 
 
 def _distinct(
@@ -240,19 +283,6 @@ def _require_finite(courses: Sequence[Course], loop: TrainLoop) -> None:
         layer = course.layer_id
         where = course.parameters[0] if layer is None else f"layer {layer_name(layer)}"
         raise LldtoolError(f"the lr of {where} is {course.lrs[step]} in {loop.unit} {step}")
-
-
-@dataclass(frozen=True)
-class _Track:
-    """The lr of a param group in each step, and the name of its optimizer."""
-
-    optimizer: str
-    lrs: array[float]
-
-    @cached_property
-    def course(self) -> tuple[str, bytes]:
-        """What is the same where the course is."""
-        return self.optimizer, self.lrs.tobytes()
 
 
 def _stages(optimizer: str, built: Sequence[tuple[Any, Any]]) -> Iterator[Stage]:

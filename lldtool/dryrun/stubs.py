@@ -326,7 +326,7 @@ def real_imports_wanted() -> bool:
 def _may_have_caused(error: BaseException | None) -> bool:
     """Whether code that has a stub at hand took part in what went wrong.
 
-    Or torch, which may lack what was put off or stubbed in its inside.
+    Or torch, which may lack what was deferred or stubbed in its inside.
     """
     return any(
         any(map(stubbed_module, [*frame.f_globals.values(), *frame.f_locals.values()]))

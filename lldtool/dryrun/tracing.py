@@ -43,6 +43,12 @@ class Setup:
     defaults: Mapping[str, Any]
     parameters: tuple[Parameter, ...]
 
+    @property
+    def custom_keys(self) -> Mapping[str, Any]:
+        """The custom keys of `paramwise_cfg`."""
+        keys: Mapping[str, Any] = self.paramwise_cfg.get("custom_keys", {})
+        return keys
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -174,36 +180,50 @@ def _base(configured: float | None, default: Any) -> tuple[float | None, Reason]
 # What the tracers share.
 
 
-def matching_keys(custom_keys: Mapping[str, Any], name: str) -> list[str]:
+def matching_keys(setup: Setup, name: str) -> list[str]:
     """The custom keys that are part of a name, in the order in which they are tried.
 
     The longest first, and of the same length by alphabet: mmengine sorts them so.
     """
-    return [k for k in sorted(sorted(custom_keys), key=len, reverse=True) if k in name]
+    return [k for k in sorted(sorted(setup.custom_keys), key=len, reverse=True) if k in name]
 
 
 def rule_for(
-    setup: Setup, candidates: Sequence[tuple[Reason, float]], options: Iterable[str]
-) -> tuple[Reason, float]:
-    """The first of the rules that apply, with those that it beats and misses, and what it gives.
+    setup: Setup, setting: str, keys: Iterable[str], rules: Mapping[str, bool]
+) -> tuple[float, Reason]:
+    """What the first rule that applies to a parameter gives, and the rule with those it overrides.
 
     Args:
-        setup: whose keys and options were looked at.
-        candidates: the rules that apply, the first to be taken.
-        options: the options that the constructor looks at for this setting.
+        setup: what the constructor is given, with a base value of the setting.
+        setting: `lr` or `weight_decay`.
+        keys: the custom keys that match, in the order in which they are tried.
+        rules: option -> whether the parameter is of the kind that it is for.
     """
-    (first, value), *beaten = candidates
-    beaten = [(reason, would) for reason, would in beaten if reason.rule != "base"]
-    applying = {_name(reason) for reason, _ in candidates}
-    looked_at = [f"custom_key:{key}" for key in setup.paramwise_cfg.get("custom_keys", {})]
-    looked_at += [name for name in options if setup.paramwise_cfg.get(name, None) is not None]
-    reason = replace(
+    base = setup.base_lr if setting == "lr" else setup.base_weight_decay
+    assert base is not None
+    applying = []
+    for key in keys:
+        entry = setup.custom_keys[key]
+        mult = entry.get("lr_mult" if setting == "lr" else "decay_mult", 1.0)
+        # Every other entry of a custom key goes into the group; this one overrides the product.
+        shown = None if setting in entry else float(mult)
+        applying.append(
+            (Reason("custom_key", key=key, mult=shown), entry.get(setting, base * mult))
+        )
+    given = {option: setup.paramwise_cfg.get(option, None) for option in rules}
+    for option, mult in given.items():
+        if rules[option] and mult is not None:
+            applying.append((Reason(option, mult=float(mult)), base * mult))
+    names = [_name(reason) for reason, _ in applying]
+    looked_at = [f"custom_key:{key}" for key in setup.custom_keys]
+    looked_at += [option for option, mult in given.items() if mult is not None]
+    (first, value), *overridden = [*applying, (Reason("base"), base)]
+    return value, replace(
         first,
-        beats=tuple(_name(reason) for reason, _ in beaten),
-        would_give=tuple(float(would) for _, would in beaten),
-        misses=tuple(name for name in looked_at if name not in applying),
+        beats=tuple(names[1:]),
+        would_give=tuple(float(would) for _, would in overridden[:-1]),
+        misses=tuple(name for name in looked_at if name not in names),
     )
-    return reason, value
 
 
 def _name(reason: Reason) -> str:
@@ -218,33 +238,6 @@ def layer_decay(
     scale = rate ** (max_layer_id - layer_id - 1)
     key = option if option in setup.paramwise_cfg else None
     return Reason("layer_decay", key=key, mult=scale, max_layer_id=max_layer_id), scale
-
-
-def decay_candidates(
-    setup: Setup, keys: Iterable[str], rules: Mapping[str, bool]
-) -> list[tuple[Reason, float]]:
-    """The weight-decay rules that apply to a parameter, first match first, and what they give.
-
-    Args:
-        setup: with a base weight decay.
-        keys: the custom keys that match.
-        rules: option -> whether the parameter is of the kind that it is for.
-    """
-    base = setup.base_weight_decay
-    assert base is not None
-    custom_keys = setup.paramwise_cfg.get("custom_keys", {})
-    candidates = []
-    for key in keys:
-        mult = custom_keys[key].get("decay_mult", 1.0)
-        # Every other entry of a custom key goes into the group; this one overrides the product.
-        value = custom_keys[key].get("weight_decay", base * mult)
-        shown = None if "weight_decay" in custom_keys[key] else float(mult)
-        candidates.append((Reason("custom_key", key=key, mult=shown), value))
-    for option, applies in rules.items():
-        mult = setup.paramwise_cfg.get(option, None)
-        if applies and mult is not None:
-            candidates.append((Reason(option, mult=float(mult)), base * mult))
-    return [*candidates, (Reason("base"), base)]
 
 
 def is_norm(module: Any) -> bool:

@@ -99,7 +99,7 @@ class Training:
             return self.run_again(wrapper, **how)
         run = functools.partial(construct, self, wrapper, **how)
         try:
-            made = self.apart(run, silent=False)
+            made = self.run_isolated(run, silent=False)
         except (CopyFailedError, LldtoolError) as error:
             if isinstance(error, LldtoolError) and error.__cause__ is not None:
                 raise
@@ -112,11 +112,13 @@ class Training:
         Raises: as `plan`.
         """
         try:
-            return self._with_values(self.apart(functools.partial(construct, self, wrapper, **how)))
+            return self._with_values(
+                self.run_isolated(functools.partial(construct, self, wrapper, **how))
+            )
         except CopyFailedError as error:
             raise LldtoolError("the constructor ended the process") from error
 
-    def apart(self, function: Callable[[], Result], *, silent: bool = True) -> Result:
+    def run_isolated(self, function: Callable[[], Result], *, silent: bool = True) -> Result:
         """What a function returns that runs the constructor, and leaves nothing for the next run.
 
         Raises:

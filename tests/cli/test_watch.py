@@ -252,7 +252,7 @@ def test_a_broken_config_that_writes_a_log_is_looked_at_once(watched):
     until = time.monotonic() + 2
     while time.monotonic() < until:
         terminal.read(0.1)
-    assert log.read_text() in ("x", "xx")  # imported once more, where a stand-in is tried
+    assert log.read_text() in ("x", "xx")  # imported once more, where a stub is tried
 
 
 def test_it_ends_with_its_terminal(watched):

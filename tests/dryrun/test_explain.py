@@ -367,3 +367,16 @@ def test_leaving_an_option_out_that_the_constructor_needs_says_what_it_raises(
     keys = keys_of_config({"needed": 1, "other": 2}, "lldtool_test_needy.Needy")
     assert "KeyError: 'needed'" in keys["needed"].effect.error
     assert keys["other"].effect.error is None
+
+
+def test_each_module_of_tracers_is_found_by_being_there(tmp_path, monkeypatch):
+    from lldtool.dryrun import tracers
+
+    text = "def trace(setup):\n    return {}\n\n\nTRACES = {'somewhere.New': trace}\n"
+    (tmp_path / "new_tracer.py").write_text(text)
+    known = len(tracing.builtin_tracers())
+    monkeypatch.setattr(tracers, "__path__", [*tracers.__path__, str(tmp_path)])
+    found = tracing.builtin_tracers.__wrapped__()
+    monkeypatch.delitem(sys.modules, "lldtool.dryrun.tracers.new_tracer")
+    assert found["somewhere.New"](None) == {}
+    assert len(found) == known + 1

@@ -396,7 +396,7 @@ def test_other_formats_show_every_layer(tmp_path, cli, form):
         assert len(few.out.splitlines()) == 1 + 14 * 2
     if form == "markdown":
         rows = [line.split(" | ") for line in result.out.splitlines() if line.startswith("| ")]
-        assert [row[1] for row in rows[2:]] == [str(layer) for layer in range(14)]
+        assert [row[0].split()[-1] for row in rows[2:]] == [str(layer) for layer in range(14)]
 
 
 def test_long_work_shows_a_bar_on_a_terminal_only(tmp_path):

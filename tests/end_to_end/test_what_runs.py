@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, TINY_VIT, lldtool_process
 
-PLAN = ROOT / "tests" / "render" / "plans" / "resnet50_lr-mult.json"
+PLAN = ROOT / "tests" / "output" / "plans" / "resnet50_lr-mult.json"
 #: Ends Python code: says that it ran.
 TRAP = "\n__import__('pathlib').Path({name!r}).touch()\n"
 ROWS = [

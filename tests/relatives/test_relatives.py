@@ -100,7 +100,7 @@ def test_the_command_gives_the_same_plan(expected, tmp_path):
     assert result.code == 0, result.err
     plan = lldtool.load_plan(saved)
     assert settings(plan) == expected[path]["settings"]
-    assert "a stand-in took the place of mmcv._ext, which is not installed" in plan.notes
+    assert "a stub replaces mmcv._ext, which is not installed" in plan.notes
 
 
 def test_a_compiled_operator_without_parameters_is_no_error():

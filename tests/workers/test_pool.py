@@ -244,7 +244,7 @@ def test_real_imports_can_be_had(monkeypatch, write):
         assert "AssertionError" in message(one.submit(dry_run, config))
 
 
-#: A stand-in of cv2 has no numbers.
+#: A stub for cv2 has no numbers.
 REAL = "_base_ = []\nimport cv2\nfile = cv2.imread.__doc__ and cv2.COLOR_BGR2RGB + 0\n"
 
 

@@ -13,7 +13,6 @@ from lldtool.dryrun.tracing import (
     Trace,
     base_lr,
     base_weight_decay,
-    decay_candidates,
     is_norm,
     matching_keys,
     rule_for,
@@ -33,7 +32,7 @@ def trace(setup: Setup) -> dict[str, Trace]:
             if not tensor.requires_grad:
                 continue
             full_name = f"{path}.{name}" if path else name
-            keys = matching_keys(setup.paramwise_cfg.get("custom_keys", {}), f"{path}.{name}")
+            keys = matching_keys(setup, f"{path}.{name}")
             lr, lr_reason = _lr(setup, path, module, name, keys, in_dcn=in_dcn)
             decay, decay_reason = _weight_decay(setup, module, name, tensor, keys, in_dcn=in_dcn)
             traces.setdefault(full_name, Trace(lr, decay, Reasons(lr_reason, decay_reason)))
@@ -63,25 +62,15 @@ def _lr(
 ) -> tuple[float | None, Reason]:
     import torch
 
-    base, cfg = setup.base_lr, setup.paramwise_cfg
-    if base is None:
+    if setup.base_lr is None:
         return base_lr(setup)
-    custom_keys = cfg.get("custom_keys", {})
-    candidates = []
-    for key in keys:
-        mult = custom_keys[key].get("lr_mult", 1.0)
-        shown = None if "lr" in custom_keys[key] else float(mult)
-        value = custom_keys[key].get("lr", base * mult)
-        candidates.append((Reason("custom_key", key=key, mult=shown), value))
-    offset = "conv_offset" in path and in_dcn and isinstance(module, torch.nn.Conv2d)
-    bias = name == "bias" and not (is_norm(module) or in_dcn)
-    rules = {"dcn_offset_lr_mult": offset, "bias_lr_mult": bias}
-    for option, applies in rules.items():
-        mult = cfg.get(option, None)
-        if applies and mult is not None:
-            candidates.append((Reason(option, mult=float(mult)), base * mult))
-    reason, value = rule_for(setup, [*candidates, (Reason("base"), base)], rules)
-    return value, reason
+    rules = {
+        "dcn_offset_lr_mult": "conv_offset" in path
+        and in_dcn
+        and isinstance(module, torch.nn.Conv2d),
+        "bias_lr_mult": name == "bias" and not (is_norm(module) or in_dcn),
+    }
+    return rule_for(setup, "lr", keys, rules)
 
 
 def _weight_decay(
@@ -90,9 +79,8 @@ def _weight_decay(
     import torch
 
     if setup.base_weight_decay is None:
-        custom = setup.paramwise_cfg.get("custom_keys", {})
-        if keys and "weight_decay" in custom[keys[0]]:
-            return custom[keys[0]]["weight_decay"], Reason("custom_key", key=keys[0])
+        if keys and "weight_decay" in setup.custom_keys[keys[0]]:
+            return setup.custom_keys[keys[0]]["weight_decay"], Reason("custom_key", key=keys[0])
         return base_weight_decay(setup)
     depthwise = isinstance(module, torch.nn.Conv2d) and module.in_channels == module.groups
     rules = {
@@ -101,8 +89,7 @@ def _weight_decay(
         "dwconv_decay_mult": depthwise,
         "flat_decay_mult": tensor.ndim == 1 and not in_dcn,
     }
-    reason, value = rule_for(setup, decay_candidates(setup, keys, rules), rules)
-    return value, reason
+    return rule_for(setup, "weight_decay", keys, rules)
 
 
 TRACES = {"mmengine.optim.optimizer.default_constructor.DefaultOptimWrapperConstructor": trace}

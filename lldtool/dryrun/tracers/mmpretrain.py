@@ -12,7 +12,6 @@ from lldtool.dryrun.tracing import (
     Setup,
     Trace,
     base_weight_decay,
-    decay_candidates,
     is_norm,
     layer_decay,
     matching_keys,
@@ -38,7 +37,7 @@ def trace(setup: Setup) -> dict[str, Trace]:
             full_name = f"{path}.{name}" if path else name
             layer_id, max_layer_id = setup.model.get_layer_depth(full_name)
             reason, scale = layer(layer_id, max_layer_id)
-            keys = matching_keys(setup.paramwise_cfg.get("custom_keys", {}), full_name)
+            keys = matching_keys(setup, full_name)
             kinds = is_norm(module), name == "bias", tensor.ndim == 1
             decay, decay_reason = weight_decay(tuple(keys), kinds)
             reasons = Reasons(reason, decay_reason)
@@ -58,9 +57,7 @@ def _weight_decay(
     """
     if setup.base_weight_decay is None:
         return base_weight_decay(setup)
-    rules = dict(zip(_OPTIONS, kinds, strict=True))
-    reason, value = rule_for(setup, decay_candidates(setup, keys, rules), rules)
-    return value, reason
+    return rule_for(setup, "weight_decay", keys, dict(zip(_OPTIONS, kinds, strict=True)))
 
 
 _MODULE = "mmpretrain.engine.optimizers.layer_decay_optim_wrapper_constructor"
