@@ -1,19 +1,23 @@
 """What every test may use."""
 
-import contextlib
 import gc
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
-import psutil
 import pytest
+from processes import (  # noqa: F401
+    ROOT,
+    Result,
+    eventually,
+    lldtool_process,
+    processes_with,
+)
 
 from lldtool.cli import main
 from lldtool.config import locate
@@ -52,7 +56,6 @@ hypothesis.settings.register_profile(
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )
 
-ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "sample_configs"
 REFERENCE = Path(__file__).parent / "reference.py"
 
@@ -70,13 +73,6 @@ optim_wrapper = dict(
     constructor='LearningRateDecayOptimWrapperConstructor',
     paramwise_cfg=dict(layer_decay_rate=0.75))
 """
-
-
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(autouse=True)
@@ -98,39 +94,6 @@ def cli(capsys):
         return Result(ended.value.code or 0, out, err)
 
     return run
-
-
-def lldtool_process(*arguments, cwd=ROOT, stdin="", **environment):
-    """Run lldtool as a user does, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "lldtool", *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        check=False,
-    )
-    return Result(done.returncode, done.stdout, done.stderr)
-
-
-def processes_with(variable, value):
-    """The living processes whose environment has this."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get(variable) == value and process.status() != "zombie":
-                found.append(process)
-    return found
-
-
-def eventually(holds, seconds=5):
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def make_parameter(name="backbone.layers.0.ln1.weight", **changes):

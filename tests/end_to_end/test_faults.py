@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from conftest import ROOT, TINY_VIT, eventually, lldtool_process, processes_with
 
-PLAN = ROOT / "tests" / "render" / "plans" / "resnet50_lr-mult.json"
+PLAN = ROOT / "tests" / "output" / "plans" / "resnet50_lr-mult.json"
 OTHER = PLAN.with_name("traps.json")
 
 

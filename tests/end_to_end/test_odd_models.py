@@ -211,7 +211,7 @@ def test_a_module_that_registers_before_a_missing_import_is_tried_again(tmp_path
     assert result.code == 0, result.err
 
 
-PLAN = ROOT / "tests" / "render" / "plans" / "resnet50_lr-mult.json"
+PLAN = ROOT / "tests" / "output" / "plans" / "resnet50_lr-mult.json"
 
 
 def test_json_is_valid_in_any_encoding(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, TINY_VIT, lldtool_process
 
-PLAN = ROOT / "tests" / "render" / "plans" / "resnet50_lr-mult.json"
+PLAN = ROOT / "tests" / "output" / "plans" / "resnet50_lr-mult.json"
 #: Ends Python code: says that it ran.
 TRAP = "\n__import__('pathlib').Path({name!r}).touch()\n"
 ROWS = [
@@ -47,8 +47,8 @@ class Inputs:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
-    def run(self, *arguments, code=0):
-        done = lldtool_process(*arguments, cwd=self.folder)
+    def run(self, *arguments, code=0, **process):
+        done = lldtool_process(*arguments, cwd=self.folder, **process)
         assert done.code == code, done.err
         return done
 
@@ -280,7 +280,7 @@ def _tracers(inputs):
         "custom_imports = dict(imports=['own'])\noptim_wrapper['constructor'] = 'Constructor'\n"
     )
     inputs.write("config.py", TINY_VIT + naming)
-    inputs.run("inspect", "config.py")
+    inputs.run("inspect", "config.py", forked=False)  # entry points are read once
     assert inputs.ran == {"tracer"}
 
 
