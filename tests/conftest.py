@@ -36,22 +36,22 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 # Several tests run at a time; torch would take all cores for each of them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# The same examples in each run (pyproject.toml names this profile): a change is not to fail for
-# what was there before it.
+# pyproject.toml names the quick profile, .ci/run the thorough one. Both try the same examples in
+# each run: a change is not to fail for what was there before it.
 hypothesis.settings.register_profile(
-    "lldtool",
-    max_examples=50,
+    "quick",
+    max_examples=10,
     derandomize=True,
     deadline=None,
     suppress_health_check=list(hypothesis.HealthCheck),
 )
-fixed = hypothesis.settings.get_profile("lldtool")
-# Others in each run, and many.
-hypothesis.settings.register_profile("long", fixed, max_examples=500, derandomize=False)
-# For mutants: a few examples of each property, and the first that fails will do.
+quick = hypothesis.settings.get_profile("quick")
+hypothesis.settings.register_profile("thorough", quick, max_examples=50)
+hypothesis.settings.register_profile("long", quick, max_examples=500, derandomize=False)
+# For mutants: the first example that fails will do.
 hypothesis.settings.register_profile(
     "mutation",
-    fixed,
+    quick,
     max_examples=20,
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )

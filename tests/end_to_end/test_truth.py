@@ -35,11 +35,13 @@ def test_sample_config(path, sample_reference):
     assert settings(plan) == sample_reference[str(path)]["settings"]
 
 
+@pytest.mark.slow
 def test_initialisation_changes_no_setting(sample_reference):
     path = SAMPLES / "resnet50.py"
     assert reference([path])[str(path)] == sample_reference[str(path)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["swin-tiny.py", "resnet50_lr-mult.py", "vit-small_pure-python.py"]
 )
