@@ -14,6 +14,7 @@ import pytest
 from processes import (  # noqa: F401
     ROOT,
     Result,
+    SharedServer,
     eventually,
     lldtool_process,
     processes_with,
@@ -30,6 +31,7 @@ from lldtool.plan import (
     Plan,
     UntrainedParameter,
 )
+from lldtool.workers import calls
 
 # A shell that runs the tests in the background ignores Ctrl-C, and so would all that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -83,8 +85,9 @@ def _plain_terminal(monkeypatch):
 
 
 @pytest.fixture
-def cli(capsys):
-    """Run lldtool in this process: cheap, as torch is imported once."""
+def cli(capsys, monkeypatch):
+    """Run lldtool in this process: cheap, as torch is imported once, for workers as well."""
+    monkeypatch.setattr(calls, "Server", SharedServer)
 
     def run(*arguments):
         with pytest.raises(SystemExit) as ended:
