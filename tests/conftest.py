@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import functools
 import gc
 import json
 import os
@@ -58,6 +59,8 @@ hypothesis.settings.register_profile(
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )
 
+#: Makes a value of a parametrized test a slow one.
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 SAMPLES = ROOT / "sample_configs"
 REFERENCE = Path(__file__).parent / "reference.py"
 

@@ -17,6 +17,7 @@ import pyte
 import pytest
 from conftest import ROOT, TINY_VIT, lldtool_process
 
+pytestmark = pytest.mark.slow
 ROWS, COLUMNS = 60, 90
 #: Seconds that anything may take; the machine may be slow.
 MOST = 60

@@ -19,6 +19,7 @@ from conftest import (
     eventually,
     layer_decay_configs,
     lldtool_process,
+    slow,
 )
 
 from lldtool.config import locate
@@ -180,7 +181,13 @@ def server_of(one):
     return one.submit(eval, "__import__('psutil').Process().parents()[1].pid").result(60)
 
 
-@pytest.mark.parametrize("code", CODE)
+@pytest.mark.parametrize(
+    "code",
+    [
+        slow(code) if code != "sleeps" and error == MESSAGES["took longer"] else code
+        for code, (_, error) in CODE.items()
+    ],
+)
 def test_what_a_config_does_is_its_own_error_only(warm, write, code, tmp_path):
     text, expected = CODE[code]
     good = write("good.py", TINY_VIT + GOOD.format(folder=str(tmp_path)))
