@@ -4,7 +4,7 @@ import json
 
 from conftest import ROOT, SAMPLES
 
-VIT = ROOT / "tests" / "render" / "plans" / "vit-base_layer-decay.json"
+VIT = ROOT / "tests" / "output" / "plans" / "vit-base_layer-decay.json"
 
 
 def test_a_pattern_is_a_part_of_a_name(cli):
