@@ -29,7 +29,7 @@ def dry_runs(requests: Sequence[Request]) -> list[Plan]:
 
 
 def _plans(*requests: Request) -> list[Plan]:
-    from lldtool.dryrun.several import plans
+    from lldtool.dryrun.batches import plans
 
     return plans(*requests)
 

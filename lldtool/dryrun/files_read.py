@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from lldtool.config import CONFIG_SUFFIXES
 from lldtool.config.request import Request
-from lldtool.dryrun.importers import LIBRARIES
+from lldtool.dryrun.import_frames import LIBRARIES
 from lldtool.errors import LldtoolError
 
 Result = TypeVar("Result")

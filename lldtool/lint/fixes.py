@@ -167,7 +167,7 @@ class _Trials:
 
     def _rises_again(self, edited: Examination) -> bool:
         """Whether with the edits an lr rises after it has fallen, and does not without."""
-        from lldtool.dryrun.rising import rises_again
+        from lldtool.dryrun.stepping import rises_again
 
         if self.before is None or not rises_again(edited.training, edited.plan):
             return False

@@ -12,8 +12,8 @@ import lldtool
 from lldtool.analysis.lr_curves import Length
 from lldtool.config.request import Request
 from lldtool.dryrun import dry_run_keys
+from lldtool.dryrun.batches import plan, plans
 from lldtool.dryrun.session import in_fresh_process
-from lldtool.dryrun.several import plan, plans
 from lldtool.dryrun.stepping import dry_run_schedule
 from lldtool.errors import LldtoolError
 

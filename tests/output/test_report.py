@@ -20,7 +20,10 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 import lldtool
 from lldtool.lint.diagnostics import Checked, Finding, Report, Severity, Status
-from lldtool.output.report import Reported, plan_html, report_html
+from lldtool.output.formats import written
+from lldtool.output.html import fragment
+from lldtool.output.plan_document import plan_document
+from lldtool.output.report import Reported, report_document
 from lldtool.plan import Reason, Reasons, UntrainedParameter
 
 SCRIPT = "<script>alert(1)</script>"
@@ -39,7 +42,7 @@ def plan_of(*names, **changes):
 def page_of(*plans, findings=(), schedule=None, error=None):
     reported = [Reported(p.config, p, schedule, "There is none.") for p in plans]
     checked = [Checked(p.config, Status.failed, tuple(findings), error) for p in plans]
-    return report_html(reported, Report(tuple(checked)))
+    return written(report_document(reported, Report(tuple(checked))), "html")
 
 
 class Elements(HTMLParser):
@@ -82,7 +85,7 @@ def test_text_of_a_config_stays_text():
     assert "".join(elements.text).count(SCRIPT) > 5
     assert "\x1b" not in "".join(elements.text)
     assert "{{ 7*7 }}" in "".join(elements.text)
-    assert SCRIPT not in plan_html(plan)
+    assert SCRIPT not in fragment(plan_document(plan))
 
 
 def test_two_configs_are_compared_and_three_too():
@@ -147,7 +150,7 @@ def test_a_config_that_fails_is_told_beside_the_others(cli, tmp_path):
     (note,) = [line for line in result.err.splitlines() if line.startswith("note: ")]
     assert "vit-base_layer-decay.py: no schedule in the report: LinearLR, which goes by" in note
     assert f"error: {broken}: ValueError: oh" in result.err
-    assert "could not be looked at" in result.out
+    assert "could not be checked" in result.out
     assert "ValueError: oh" in result.out
     missing = tmp_path / "missing.py"
     result = cli("report", broken, missing, "-o", tmp_path / "page.html")
@@ -222,7 +225,7 @@ def opened(browser, tmp_path):
 
 
 def shown(browser):
-    rows = browser.find_elements(By.CSS_SELECTOR, ".parameters tbody tr")
+    rows = browser.find_elements(By.CSS_SELECTOR, ".search tbody tr")
     return [row.find_elements(By.TAG_NAME, "td")[1].text for row in rows if row.is_displayed()]
 
 
@@ -264,7 +267,7 @@ def test_search_and_filters_narrow_the_table(opened):
 
 def test_columns_sort_by_value_with_the_keyboard(opened):
     browser = opened(page_of(plan_of(*NAMES)))
-    button = browser.find_element(By.XPATH, "//section[@class='parameters']//th/button[.='lr']")
+    button = browser.find_element(By.XPATH, "//div[@class='search']//th/button[.='lr']")
     browser.execute_script("arguments[0].focus()", button)
     button.send_keys(Keys.ENTER)
     assert shown(browser) == NAMES[::-1]  # 1e-3 × 0.7^n: 2.4e-4 before 1e-3

@@ -65,7 +65,8 @@ def report(
     """
     from lldtool.lint.engine import report_of
     from lldtool.lint.policy import load_policy
-    from lldtool.output.report import Reported, report_html
+    from lldtool.output.formats import written
+    from lldtool.output.report import Reported, report_document
 
     duration = length(epoch_length, dataset_size, epochs)
     if output is None and sys.stdout is not None and sys.stdout.isatty():
@@ -81,8 +82,8 @@ def report(
             Reported(one.outcome.config, one.plan, one.schedule, one.no_schedule or "")
             for one in found
         ]
-        page = report_html(reported, report_of([one.outcome for one in found], policy))
-        emit(page, output, utf8=True)
+        document = report_document(reported, report_of([one.outcome for one in found], policy))
+        emit(written(document, "html"), output, utf8=True)
     for one in found:
         if one.no_schedule and not one.outcome.error:
             say(f"note: {one.outcome.config}: no schedule in the report: {one.no_schedule}")

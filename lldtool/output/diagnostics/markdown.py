@@ -13,7 +13,7 @@ from pathlib import Path
 from lldtool.config import split_revision
 from lldtool.lint.diagnostics import Checked, Report, Severity
 from lldtool.output.diagnostics.shared import Told, place_shown, summary, told_once
-from lldtool.output.tables import markdown, markdown_table
+from lldtool.output.markdown import markdown, markdown_table
 from lldtool.text import plural, printable
 
 #: Suffix of a config's file -> what a block of its language is called; Python's is not here.
