@@ -16,7 +16,9 @@ from processes import (  # noqa: F401
     ROOT,
     Result,
     SharedServer,
+    commit,
     eventually,
+    git,
     lldtool_process,
     processes_with,
 )
@@ -62,6 +64,7 @@ hypothesis.settings.register_profile(
 #: Makes a value of a parametrized test a slow one.
 slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 SAMPLES = ROOT / "sample_configs"
+PLANS = ROOT / "tests" / "output" / "plans"
 REFERENCE = Path(__file__).parent / "reference.py"
 
 # A small model with layer decay. `_base_` makes mmengine take an `import os` for what

@@ -184,6 +184,21 @@ def run(streams, arguments, folder, environment):
     run()
 
 
+def git(folder, *arguments):
+    """Run git with an identity, and return what it prints."""
+    identity = ("-c", "user.name=n", "-c", "user.email=e@example.org")
+    command = ["git", *identity, "-c", "protocol.file.allow=always", *map(str, arguments)]
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def commit(folder):
+    """Make the folder a repository, with what is in it as the only commit."""
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "one")
+
+
 def processes_with(variable, value):
     """The living processes whose environment has this."""
     found = []

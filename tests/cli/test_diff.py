@@ -5,11 +5,11 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, SAMPLES, TINY_VIT, lldtool_process, reference
+from conftest import PLANS, ROOT, SAMPLES, TINY_VIT, git, lldtool_process, reference
 
 from lldtool.plan import plan_from_json
 
-VIT = ROOT / "tests" / "output" / "plans" / "vit-base_layer-decay.json"
+VIT = PLANS / "vit-base_layer-decay.json"
 TRAPS = VIT.with_name("traps.json")
 RATE = "optim_wrapper.paramwise_cfg.layer_decay_rate"
 KEYS = "optim_wrapper.paramwise_cfg.custom_keys"
@@ -223,11 +223,6 @@ def test_rtol_forgives(cli, tmp_path):
     other.write_text(VIT.read_text().replace('"lr": 0.004,', '"lr": 0.0040001,'))
     assert cli("diff", VIT, other).code == 1
     assert cli("diff", VIT, other, "--rtol", "1e-3").code == 0
-
-
-def git(folder, *arguments):
-    identity = ("-c", "user.name=n", "-c", "user.email=e@example.org")
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 BLOCKS = """

@@ -15,7 +15,7 @@ import time
 import psutil
 import pyte
 import pytest
-from conftest import ROOT, TINY_VIT, lldtool_process
+from conftest import PLANS, ROOT, TINY_VIT, commit, lldtool_process
 
 pytestmark = pytest.mark.slow
 ROWS, COLUMNS = 60, 90
@@ -287,7 +287,7 @@ def test_keys_scroll_what_is_longer_than_the_terminal(watched):
 
 
 def test_a_saved_plan_is_watched_too(tmp_path):
-    plan = (ROOT / "tests/output/plans/vit-base_layer-decay.json").read_text()
+    plan = (PLANS / "vit-base_layer-decay.json").read_text()
     (tmp_path / "plan.json").write_text(plan)
     terminal = Terminal("watch", "plan.json", cwd=tmp_path)
     try:
@@ -302,11 +302,8 @@ def test_a_saved_plan_is_watched_too(tmp_path):
 
 
 def test_a_revision_is_not_watched(tmp_path):
-    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     (tmp_path / "config.py").write_text(TINY_VIT)
-    commit = ["git", "-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", "x"]
-    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
-    subprocess.run(commit, cwd=tmp_path, check=True)
+    commit(tmp_path)
     result = lldtool_process("watch", "config.py@HEAD", cwd=tmp_path)
     assert (result.code, result.out) == (2, "")
     assert result.err == "error: config.py@HEAD: a revision does not change\n"

@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, TINY_VIT, lldtool_process
+from conftest import PLANS, ROOT, TINY_VIT, lldtool_process
 
-PLAN = ROOT / "tests" / "output" / "plans" / "resnet50_lr-mult.json"
+PLAN = PLANS / "resnet50_lr-mult.json"
 OTHER = PLAN.with_name("traps.json")
 
 

@@ -5,7 +5,7 @@ import textwrap
 from importlib.util import find_spec
 
 import pytest
-from conftest import ROOT, lldtool_process
+from conftest import PLANS, lldtool_process
 
 CONFIG = """
 _base_ = []
@@ -215,7 +215,7 @@ def test_a_module_that_registers_before_a_missing_import_is_tried_again(tmp_path
     assert result.code == 0, result.err
 
 
-PLAN = ROOT / "tests" / "output" / "plans" / "resnet50_lr-mult.json"
+PLAN = PLANS / "resnet50_lr-mult.json"
 
 
 def test_json_is_valid_in_any_encoding(tmp_path):

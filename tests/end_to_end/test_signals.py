@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from conftest import ROOT, TINY_VIT, eventually, lldtool_process, processes_with
+from conftest import ROOT, TINY_VIT, commit, eventually, lldtool_process, processes_with
 
 pytestmark = pytest.mark.slow
 
@@ -148,8 +148,7 @@ def test_a_signal_takes_the_tree_of_a_revision_away(number, project, monkeypatch
         TINY_VIT + HANGS.replace("'ready'", repr(str(project / "ready")))
     )
     (project / "out.txt").write_text("old")
-    for command in ("init -q", "add -A", "-c user.name=n -c user.email=e commit -q -m one"):
-        subprocess.run(["git", *command.split()], cwd=project, check=True)
+    commit(project)
     (project / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(project / "tmp"))
     with running(project, "inspect", "hangs.py@HEAD", "-o", "out.txt") as process:
