@@ -78,6 +78,7 @@ def test_values_that_a_missing_checkpoint_would_give_are_not_guessed(tmp_path, m
         lldtool.dry_run(path)
 
 
+@pytest.mark.slow
 def test_a_plan_leaves_the_model_as_it_was_for_the_schedule(folder):
     for name in ("Counts", "FirstTime", "Iterates", "Doubles", "ByNorm", "Adapts"):
         schedule = dry_run_schedule(Request(folder / f"{name}.py", name), Length(2))
@@ -85,9 +86,8 @@ def test_a_plan_leaves_the_model_as_it_was_for_the_schedule(folder):
         assert started == {p.name: p.lr for p in schedule.plan.trained}
 
 
-@pytest.mark.parametrize(
-    "name", ["Counts", *map(slow, ("FirstTime", "FreezesTheFirst", "CountsBlocks"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["Counts", "FirstTime", "FreezesTheFirst", "CountsBlocks"])
 def test_plans_made_together_are_those_made_alone(folder, name):
     path = folder / f"{name}.py"
     edit = "optim_wrapper.optimizer.lr=0.5"
