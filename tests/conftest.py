@@ -1,19 +1,27 @@
 """What every test may use."""
 
-import contextlib
+import functools
 import gc
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
-import psutil
 import pytest
+from processes import (  # noqa: F401
+    ROOT,
+    Result,
+    SharedServer,
+    commit,
+    eventually,
+    git,
+    lldtool_process,
+    processes_with,
+)
 
 from lldtool.cli import main
 from lldtool.config import locate
@@ -26,34 +34,37 @@ from lldtool.plan import (
     Plan,
     UntrainedParameter,
 )
+from lldtool.workers import calls
 
 # A shell that runs the tests in the background ignores Ctrl-C, and so would all that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 # Several tests run at a time; torch would take all cores for each of them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# The same examples in each run (pyproject.toml names this profile): a change is not to fail for
-# what was there before it.
+# pyproject.toml names the quick profile, .ci/run the thorough one. Both try the same examples in
+# each run: a change is not to fail for what was there before it.
 hypothesis.settings.register_profile(
-    "lldtool",
-    max_examples=50,
+    "quick",
+    max_examples=10,
     derandomize=True,
     deadline=None,
     suppress_health_check=list(hypothesis.HealthCheck),
 )
-fixed = hypothesis.settings.get_profile("lldtool")
-# Others in each run, and many.
-hypothesis.settings.register_profile("long", fixed, max_examples=500, derandomize=False)
-# For mutants: a few examples of each property, and the first that fails will do.
+quick = hypothesis.settings.get_profile("quick")
+hypothesis.settings.register_profile("thorough", quick, max_examples=50)
+hypothesis.settings.register_profile("long", quick, max_examples=500, derandomize=False)
+# For mutants: the first example that fails will do.
 hypothesis.settings.register_profile(
     "mutation",
-    fixed,
+    quick,
     max_examples=20,
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )
 
-ROOT = Path(__file__).parent.parent
+#: Makes a value of a parametrized test a slow one.
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 SAMPLES = ROOT / "sample_configs"
+PLANS = ROOT / "tests" / "output" / "plans"
 REFERENCE = Path(__file__).parent / "reference.py"
 
 # A small model with layer decay. `_base_` makes mmengine take an `import os` for what
@@ -72,13 +83,6 @@ optim_wrapper = dict(
 """
 
 
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture(autouse=True)
 def _plain_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
@@ -87,8 +91,9 @@ def _plain_terminal(monkeypatch):
 
 
 @pytest.fixture
-def cli(capsys):
-    """Run lldtool in this process: cheap, as torch is imported once."""
+def cli(capsys, monkeypatch):
+    """Run lldtool in this process: cheap, as torch is imported once, for workers as well."""
+    monkeypatch.setattr(calls, "Server", SharedServer)
 
     def run(*arguments):
         with pytest.raises(SystemExit) as ended:
@@ -98,39 +103,6 @@ def cli(capsys):
         return Result(ended.value.code or 0, out, err)
 
     return run
-
-
-def lldtool_process(*arguments, cwd=ROOT, stdin="", **environment):
-    """Run lldtool as a user does, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "lldtool", *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        check=False,
-    )
-    return Result(done.returncode, done.stdout, done.stderr)
-
-
-def processes_with(variable, value):
-    """The living processes whose environment has this."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get(variable) == value and process.status() != "zombie":
-                found.append(process)
-    return found
-
-
-def eventually(holds, seconds=5):
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def make_parameter(name="backbone.layers.0.ln1.weight", **changes):

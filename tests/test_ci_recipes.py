@@ -85,6 +85,7 @@ def test_the_hook_of_the_recipe_is_there():
     assert repo["hooks"][0]["id"] == hook["id"]
 
 
+@pytest.mark.slow
 def test_the_pytest_recipe_passes_and_fails_with_the_configs(repository):
     test = repository / "tests" / "test_configs.py"
     test.parent.mkdir()

@@ -33,7 +33,12 @@ FILE = re.compile(r'```py title="(?P<file>[^"]+)"\n(?P<content>.*?)```', re.DOTA
 TUTORIAL = DOCS / "tutorial.md"
 PAGES = [ROOT / "README.md", *sorted(set(DOCS.glob("*.md")) - {TUTORIAL})]
 BLOCKS = [
-    pytest.param(page, found["command"], id=f"{page.name}: {found['command']}")
+    pytest.param(
+        page,
+        found["command"],
+        id=f"{page.name}: {found['command']}",
+        marks=[] if page.name == "README.md" else [pytest.mark.slow],
+    )
     for page in PAGES
     for found in BLOCK.finditer(page.read_text("utf-8"))
 ]
@@ -62,6 +67,7 @@ def test_command_prints_what_the_page_shows(page, command):
         assert without_local_notes(printed) == without_local_notes(found["output"])
 
 
+@pytest.mark.slow
 def test_tutorial_can_be_followed_from_start_to_end(tmp_path):
     text = TUTORIAL.read_text("utf-8")
     for folder in re.search(r"^mkdir (.*)$", text, re.MULTILINE)[1].split():
@@ -81,6 +87,7 @@ def test_tutorial_can_be_followed_from_start_to_end(tmp_path):
         TUTORIAL.write_text(text, encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_picture_is_up_to_date(name, tmp_path):
     kept = (DOCS / name).read_text("utf-8")

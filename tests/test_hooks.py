@@ -291,6 +291,7 @@ def in_two_processes(config, tmp_path, plan):
     return [(*process.communicate(timeout=300), process.returncode) for process in processes]
 
 
+@pytest.mark.slow
 def test_two_processes_train_by_a_plan_made_for_two(config, tmp_path):
     config.write_text(config.read_text() + SCALED)
     plan = saved(lldtool.dry_run(config, world_size=2), tmp_path)
@@ -301,6 +302,7 @@ def test_two_processes_train_by_a_plan_made_for_two(config, tmp_path):
     assert [step["head_lr"] for step in steps] == list(made.courses[-1].lrs)
 
 
+@pytest.mark.slow
 def test_two_processes_are_told_which_factor_explains_the_difference(config, tmp_path):
     config.write_text(config.read_text() + SCALED)
     plan = saved(lldtool.dry_run(config, world_size=1), tmp_path)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from conftest import ROOT, make_parameter, make_plan, with_frozen
+from conftest import PLANS, make_parameter, make_plan, with_frozen
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import named_plans
@@ -12,7 +12,6 @@ import lldtool
 from lldtool.analysis.alignment import align, align_roles
 from lldtool.plan import load_plan
 
-PLANS = ROOT / "tests/output/plans"
 MAE = "mmpretrain::mae/benchmarks/vit-{}_8xb128-coslr-{}e_in1k.py"
 ZOO = {
     "vit-base": MAE.format("base-p16", 100),

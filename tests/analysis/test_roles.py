@@ -3,14 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from conftest import ROOT, make_parameter, make_plan, with_frozen
+from conftest import PLANS, make_parameter, make_plan, with_frozen
 from hypothesis import given
 from strategies import named_plans
 
 from lldtool.analysis.roles import roles_of
 from lldtool.plan import load_plan
-
-PLANS = ROOT / "tests/output/plans"
 
 
 def plan_of(name):

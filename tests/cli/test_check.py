@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, SAMPLES, TINY_VIT, lldtool_process
+from conftest import ROOT, SAMPLES, TINY_VIT, commit, lldtool_process
 
 SOUND = TINY_VIT.replace(
     "layer_decay_rate=0.75",
@@ -301,6 +301,7 @@ def test_rules_are_listed_and_each_has_its_page(cli):
     assert "did you mean" in wrong.err
 
 
+@pytest.mark.slow
 def test_in_a_repository_pre_commit_runs_it(configs, tmp_path):
     configs(a=MISSPELT)
     hook = tmp_path / "hook"
@@ -320,13 +321,6 @@ def test_in_a_repository_pre_commit_runs_it(configs, tmp_path):
     configs(a=SOUND)
     passed = subprocess.run(run, env=env, capture_output=True, text=True, check=False)
     assert passed.returncode == 0, passed.stdout
-
-
-def commit(folder):
-    git = ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x@x"]
-    subprocess.run([*git, "init", "-q"], check=True)
-    subprocess.run([*git, "add", "-A"], check=True)
-    subprocess.run([*git, "commit", "-qm", "x"], check=True)
 
 
 def test_what_a_package_ships_is_annotated_where_the_repository_inherits_it(cli, configs):

@@ -3,14 +3,14 @@
 import json
 
 import pytest
-from conftest import ROOT, SAMPLES
+from conftest import PLANS, SAMPLES
 
 import lldtool
 from lldtool.cli.commands.compare import swept
 from lldtool.errors import LldtoolError
 from lldtool.output.comparison import letters
 
-VIT = ROOT / "tests" / "output" / "plans" / "vit-base_layer-decay.json"
+VIT = PLANS / "vit-base_layer-decay.json"
 TRAPS = VIT.with_name("traps.json")
 SAMPLE = SAMPLES / "vit-base_layer-decay.py"
 RATE = "optim_wrapper.paramwise_cfg.layer_decay_rate"

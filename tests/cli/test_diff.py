@@ -5,11 +5,11 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, SAMPLES, TINY_VIT, lldtool_process, reference
+from conftest import PLANS, ROOT, SAMPLES, TINY_VIT, git, lldtool_process, reference
 
 from lldtool.plan import plan_from_json
 
-VIT = ROOT / "tests" / "output" / "plans" / "vit-base_layer-decay.json"
+VIT = PLANS / "vit-base_layer-decay.json"
 TRAPS = VIT.with_name("traps.json")
 RATE = "optim_wrapper.paramwise_cfg.layer_decay_rate"
 KEYS = "optim_wrapper.paramwise_cfg.custom_keys"
@@ -40,11 +40,14 @@ def test_real_configs(cli, monkeypatch, snapshot, arguments, form):
     assert without_notes(result.out.replace("\n> ", "\nnote")) == snapshot
 
 
+TINY = TINY_VIT + "optim_wrapper['paramwise_cfg']['norm_decay_mult'] = 0.\n"
+
+
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "tiny.py"
-    path.write_text(TINY_VIT + "optim_wrapper['paramwise_cfg']['norm_decay_mult'] = 0.\n")
+    path.write_text(TINY)
     return path
 
 
@@ -55,34 +58,47 @@ def values(answer):
     }
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        f"{RATE}=0.65",
-        "optim_wrapper.paramwise_cfg.norm_decay_mult=1.5",
-        f"{KEYS}..cls_token.decay_mult=0",
-        "optim_wrapper.optimizer.lr=3e-4",
-        "optim_wrapper.optimizer.weight_decay=0.3",
-        "model.backbone.frozen_stages=3",
-        "model.backbone.arch=deit-small",
-        "optim_wrapper.constructor=DefaultOptimWrapperConstructor",
-    ],
-)
-def test_both_sides_are_what_mmengine_makes_of_them(cli, tiny, line):
-    """The diff applied to mmengine's settings of A gives mmengine's settings of B."""
+#: Changes to a config, as `--with` takes them.
+EDITS = [
+    f"{RATE}=0.65",
+    "optim_wrapper.paramwise_cfg.norm_decay_mult=1.5",
+    f"{KEYS}..cls_token.decay_mult=0",
+    "optim_wrapper.optimizer.lr=3e-4",
+    "optim_wrapper.optimizer.weight_decay=0.3",
+    "model.backbone.frozen_stages=3",
+    "model.backbone.arch=deit-small",
+    "optim_wrapper.constructor=DefaultOptimWrapperConstructor",
+]
+
+
+def written(line):
+    """The same change as code at the end of a config."""
     key, value = line.split("=")
     if key.startswith(KEYS):
-        code = "optim_wrapper['paramwise_cfg']['custom_keys'] = {'.cls_token': {'decay_mult': 0}}"
-    else:
-        start, *parts = key.split(".")
-        code = f"{start}{''.join(f'[{part!r}]' for part in parts)} = "
-        code += value if value[0].isdigit() else repr(value)
-    other = tiny.with_name("edited.py")
-    other.write_text(f"{tiny.read_text()}{code}\n")
+        return "optim_wrapper['paramwise_cfg']['custom_keys'] = {'.cls_token': {'decay_mult': 0}}"
+    start, *parts = key.split(".")
+    items = "".join(f"[{part!r}]" for part in parts)
+    return f"{start}{items} = {value if value[0].isdigit() else repr(value)}"
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory):
+    """Change -> the settings that mmengine makes of the config with it; None for without any."""
+    folder = tmp_path_factory.mktemp("edited")
+    paths = {}
+    for number, line in enumerate([None, *EDITS]):
+        paths[line] = folder / f"{number}.py"
+        paths[line].write_text(f"{TINY}{written(line) if line else ''}\n")
+    answers = reference(paths.values())
+    return {line: values(answers[str(path)]) for line, path in paths.items()}
+
+
+@pytest.mark.parametrize("line", EDITS)
+def test_both_sides_are_what_mmengine_makes_of_them(cli, tiny, truth, line):
+    """The diff applied to mmengine's settings of A gives mmengine's settings of B."""
     result = cli("diff", tiny, "--with", line, "--format", "json")
     content = json.loads(result.out)
-    answers = reference([tiny, other])
-    a, b = values(answers[str(tiny)]), values(answers[str(other)])
+    a, b = truth[None], truth[line]
     assert result.code == (0 if a == b and not content["reshaped"] else 1)
     settings = ("lr", "lr_scale", "weight_decay", "layer_id")
     changed = {c["name"]: c for c in content["changed"]}
@@ -207,11 +223,6 @@ def test_rtol_forgives(cli, tmp_path):
     other.write_text(VIT.read_text().replace('"lr": 0.004,', '"lr": 0.0040001,'))
     assert cli("diff", VIT, other).code == 1
     assert cli("diff", VIT, other, "--rtol", "1e-3").code == 0
-
-
-def git(folder, *arguments):
-    identity = ("-c", "user.name=n", "-c", "user.email=e@example.org")
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 BLOCKS = """

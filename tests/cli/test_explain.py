@@ -2,9 +2,9 @@
 
 import json
 
-from conftest import ROOT, SAMPLES
+from conftest import PLANS, SAMPLES
 
-VIT = ROOT / "tests" / "output" / "plans" / "vit-base_layer-decay.json"
+VIT = PLANS / "vit-base_layer-decay.json"
 
 
 def test_a_pattern_is_a_part_of_a_name(cli):

@@ -10,11 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SAMPLES
+from conftest import PLANS, SAMPLES
 
 from lldtool.plan import load_plan
 
-PLANS = ROOT / "tests" / "output" / "plans"
 VIT = PLANS / "vit-base_layer-decay.json"
 
 
@@ -199,7 +198,7 @@ def test_a_plan_without_layers_has_none_to_choose(cli):
 
 
 def test_match_knows_the_names_of_frozen_parameters(cli):
-    plan = ROOT / "tests" / "output" / "plans" / "resnet50.json"
+    plan = PLANS / "resnet50.json"
     result = cli("inspect", plan, "--match", "backbone.conv1.weight")
     assert (result.code, result.err) == (0, "")
     assert "backbone.conv1.weight" in result.out

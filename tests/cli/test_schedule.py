@@ -1,13 +1,13 @@
 """What `lldtool schedule` can't do is one line."""
 
 import pytest
-from conftest import ROOT, SAMPLES
+from conftest import PLANS, SAMPLES
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((ROOT / "tests/output/plans/resnet50.json",), "a saved plan has no schedulers to step"),
+        ((PLANS / "resnet50.json",), "a saved plan has no schedulers to step"),
         (
             (SAMPLES / "resnet50.py", "--at", "0,x"),
             "--at 0,x: expected numbers separated by commas",

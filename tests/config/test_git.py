@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TINY_VIT
+from conftest import ROOT, TINY_VIT, git
 
 from lldtool.config import locate
 from lldtool.dryrun.isolation import in_checkout
@@ -14,13 +14,6 @@ from lldtool.errors import LldtoolError
 
 BASE = "lr = 0.001\n"
 CONFIG = "_base_ = ['_base_/schedule.py']\n"
-
-
-def git(folder, *arguments):
-    identity = ("-c", "user.name=n", "-c", "user.email=e@example.org")
-    command = ["git", *identity, "-c", "protocol.file.allow=always", *arguments]
-    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def write(path, text):

@@ -167,6 +167,7 @@ def test_a_dry_run_does_not_import_what_costs_time_and_is_not_run():
     assert loaded.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_parts_of_torch_that_are_put_off_run_when_asked_for():
     out = run_python(
         """
@@ -190,6 +191,7 @@ def test_parts_of_torch_that_are_put_off_run_when_asked_for():
     assert out.strip() == f"{expected} ExportedProgram True"
 
 
+@pytest.mark.slow
 def test_meta_tensors_work_while_a_model_is_built():
     out = run_python(
         """
@@ -208,6 +210,7 @@ def test_meta_tensors_work_while_a_model_is_built():
     assert out.split("\n")[0] == "torch.Size([3, 3])"
 
 
+@pytest.mark.slow
 def test_an_unknown_torch_is_imported_whole():
     out = run_python(
         """
@@ -235,6 +238,7 @@ def test_large_parameters_are_not_initialised_and_small_ones_are():
     assert tensor.abs().sum().item() == 0
 
 
+@pytest.mark.slow
 def test_the_api_leaves_a_session_with_its_real_packages():
     out = run_python(
         f"""

@@ -1,6 +1,7 @@
 """Hooks that set lrs: followed as a Runner calls them, or said to be unknown; never flat."""
 
 import pytest
+from conftest import TINY_VIT, slow
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from runners import runner_of
@@ -10,7 +11,6 @@ from lldtool.analysis.lr_curves import Length
 from lldtool.config.request import Request
 from lldtool.dryrun.stepping import dry_run_schedule
 from lldtool.errors import LldtoolError
-from tests.conftest import TINY_VIT
 
 MODULE = """
 import numpy as np
@@ -152,7 +152,7 @@ def _made(path, epoch_length=3):
     return dry_run_schedule(Request(path, str(path), world_size=1), Length(epoch_length))
 
 
-@pytest.mark.parametrize("loop", [BY_EPOCH, BY_ITERATION])
+@pytest.mark.parametrize("loop", [BY_EPOCH, slow(BY_ITERATION)])
 @pytest.mark.parametrize("kind", HOOKS)
 def test_every_lr_is_that_of_a_training_runner(tmp_path, monkeypatch, kind, loop):
     path = _config(tmp_path, monkeypatch, loop + HOOKS[kind])

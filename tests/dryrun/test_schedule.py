@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import ROOT, TINY_VIT, slow
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from runners import runner_of, two_optimizers
@@ -15,7 +16,6 @@ import lldtool
 from lldtool.analysis.lr_curves import Length
 from lldtool.config.request import Request
 from lldtool.dryrun.stepping import dry_run_schedule
-from tests.conftest import ROOT, TINY_VIT
 
 COSINE = """
 train_cfg = dict(by_epoch=True, max_epochs=6)
@@ -86,7 +86,11 @@ def _schedule(cli, *arguments):
     return json.loads(result.out)
 
 
-@pytest.mark.parametrize("kind", SCHEDULES)
+#: The others take as long again, each.
+QUICK = {"cosine", "one cycle", "restarts", "by iteration"}
+
+
+@pytest.mark.parametrize("kind", [kind if kind in QUICK else slow(kind) for kind in SCHEDULES])
 def test_every_lr_is_that_of_a_training_runner(tmp_path, kind):
     path = _config(tmp_path, SCHEDULES[kind])
     made, seen = _made(path, 3), Seen()
@@ -399,6 +403,7 @@ def test_other_formats_show_every_layer(tmp_path, cli, form):
         assert [row[0].split()[-1] for row in rows[2:]] == [str(layer) for layer in range(14)]
 
 
+@pytest.mark.slow
 def test_long_work_shows_a_bar_on_a_terminal_only(tmp_path):
     path = _config(tmp_path, COSINE)
     command = [sys.executable, "-m", "lldtool", "schedule", str(path), "--epoch-length", "60000"]

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TINY_VIT, lldtool_process
+from conftest import PLANS, TINY_VIT, lldtool_process
 
-PLAN = ROOT / "tests" / "output" / "plans" / "resnet50_lr-mult.json"
+PLAN = PLANS / "resnet50_lr-mult.json"
 
 BAD_CONFIGS = {
     "syntax_error": ("a = 1\nb = = 2\n", r"syntax error in .*config\.py line 2"),

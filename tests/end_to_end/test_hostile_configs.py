@@ -79,16 +79,17 @@ def project(tmp_path_factory):
     return configs.parent
 
 
-def run(project, *arguments):
+def run(project, *arguments, **environment):
     return lldtool_process(*arguments, "--format", "json", cwd=project, stdin="of the user\n",
-                           LLDTOOL_TEST=str(project))  # fmt: skip
+                           **environment)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def report(project):
     """Config -> what `check` says of it, all of them at once."""
-    result = run(project, "check", "configs", "--timeout", "10")
+    result = run(project, "check", "configs", "--timeout", "10", LLDTOOL_TEST=str(project))
     assert (result.code, "Traceback" in result.err) == (2, False)
+    assert eventually(lambda: not processes_with("LLDTOOL_TEST", str(project)))
     return {one["config"]: one for one in json.loads(result.out)["configs"]}
 
 
@@ -107,7 +108,6 @@ def test_a_good_config_is_checked_as_if_it_were_alone(project, report):
     assert report["configs/good.py"] == alone[0]
     assert alone[0]["status"] == "failed"
     assert len(report) == len(HOSTILE) + 1
-    assert eventually(lambda: not processes_with("LLDTOOL_TEST", str(project)))
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -134,7 +134,6 @@ def test_inspect_shows_the_plan_or_one_line(name, project, good_plan):
         assert (result.code, result.out) == (2, "")
         assert re.fullmatch(f"error: {config}: .*{error}.*\n", result.err)
     assert "Traceback" not in result.err
-    assert eventually(lambda: not processes_with("LLDTOOL_TEST", str(project)))
 
 
 def test_what_a_config_prints_goes_to_stderr(project):

@@ -5,7 +5,7 @@ import textwrap
 from importlib.util import find_spec
 
 import pytest
-from conftest import ROOT, lldtool_process
+from conftest import PLANS, lldtool_process
 
 CONFIG = """
 _base_ = []
@@ -45,6 +45,7 @@ def shapes(plan):
     return {p["name"]: p["shape"] for p in plan["parameters"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "question",
     [
@@ -61,6 +62,7 @@ def test_user_code_is_answered_by_the_real_package(question, plan_of):
     assert shapes(plan)["fc.weight"] == [3, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision is installed")
 @pytest.mark.parametrize(
     "question",
@@ -96,11 +98,13 @@ def test_values_that_a_model_reads_are_the_true_ones(body, plan_of):
     assert shapes(plan_of(body)) == {"w": [64]}
 
 
+@pytest.mark.slow
 def test_torch_compile_in_a_model(plan_of):
     plan = plan_of("self.fc = nn.Linear(2, 3)\nself.compiled = torch.compile(self.fc)")
     assert shapes(plan)["fc.weight"] == [3, 2]
 
 
+@pytest.mark.slow
 def test_meta_tensors_in_a_model(plan_of):
     plan = plan_of(
         """
@@ -211,7 +215,7 @@ def test_a_module_that_registers_before_a_missing_import_is_tried_again(tmp_path
     assert result.code == 0, result.err
 
 
-PLAN = ROOT / "tests" / "output" / "plans" / "resnet50_lr-mult.json"
+PLAN = PLANS / "resnet50_lr-mult.json"
 
 
 def test_json_is_valid_in_any_encoding(tmp_path):

@@ -29,7 +29,7 @@ class Seen(Hook):
         self.groups = [dict(group) for group in runner.optim_wrapper.optimizer.param_groups]
 
 
-@pytest.mark.parametrize("auto_scale_lr", [False, True])
+@pytest.mark.parametrize("auto_scale_lr", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", SMALL)
 def test_the_running_runner_has_the_groups_of_the_plan(name, auto_scale_lr, tmp_path):
     options = dict(SMALL[name])

@@ -1,7 +1,7 @@
 """Plans are bit-equal to the optimizer that mmengine builds, in a process without lldtool."""
 
 import pytest
-from conftest import SAMPLES, layer_decay_configs, reference, settings
+from conftest import SAMPLES, layer_decay_configs, reference, settings, slow
 
 import lldtool
 from lldtool.config import locate
@@ -23,7 +23,10 @@ def test_there_are_21_layer_decay_configs_in_the_zoo():
     assert len(layer_decay_configs()) == 21
 
 
-@pytest.mark.parametrize("name", layer_decay_configs())
+@pytest.mark.parametrize(
+    "name",
+    [slow(name) if number % 3 else name for number, name in enumerate(layer_decay_configs())],
+)
 def test_zoo_config(name, zoo_reference):
     plan = lldtool.dry_run(f"mmpretrain::{name}")
     assert settings(plan) == zoo_reference[str(locate(f"mmpretrain::{name}").path)]["settings"]
@@ -35,11 +38,13 @@ def test_sample_config(path, sample_reference):
     assert settings(plan) == sample_reference[str(path)]["settings"]
 
 
+@pytest.mark.slow
 def test_initialisation_changes_no_setting(sample_reference):
     path = SAMPLES / "resnet50.py"
     assert reference([path])[str(path)] == sample_reference[str(path)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["swin-tiny.py", "resnet50_lr-mult.py", "vit-small_pure-python.py"]
 )

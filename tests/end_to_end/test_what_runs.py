@@ -2,13 +2,12 @@
 
 import json
 import pickle
-import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TINY_VIT, lldtool_process
+from conftest import PLANS, ROOT, TINY_VIT, commit, git, lldtool_process
 
-PLAN = ROOT / "tests" / "output" / "plans" / "resnet50_lr-mult.json"
+PLAN = PLANS / "resnet50_lr-mult.json"
 #: Ends Python code: says that it ran.
 TRAP = "\n__import__('pathlib').Path({name!r}).touch()\n"
 ROWS = [
@@ -47,8 +46,8 @@ class Inputs:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
-    def run(self, *arguments, code=0):
-        done = lldtool_process(*arguments, cwd=self.folder)
+    def run(self, *arguments, code=0, **process):
+        done = lldtool_process(*arguments, cwd=self.folder, **process)
         assert done.code == code, done.err
         return done
 
@@ -185,13 +184,7 @@ def repository(inputs):
         inputs.write("config.py", TINY_VIT + naming + inputs.trap(f"{when} config"))
         if when == "old":
             inputs.write("plan.json", PLAN.read_text())
-            git(inputs, "init", "-q")
-            git(inputs, "add", "-A")
-            git(inputs, "-c", "user.name=n", "-c", "user.email=e", "commit", "-q", "-m", "one")
-
-
-def git(inputs, *arguments):
-    subprocess.run(["git", *map(str, arguments)], cwd=inputs.folder, check=True)
+            commit(inputs.folder)
 
 
 @runs_of("`config.py@revision`")
@@ -209,7 +202,7 @@ def _repository(inputs):
     program.write_text(f"#!/bin/sh\ntouch '{inputs.folder / 'ran-program'}'\ncat\n")
     program.chmod(0o755)
     for key in ("core.fsmonitor", "filter.x.smudge", "core.pager", "diff.external"):
-        git(inputs, "config", key, program)
+        git(inputs.folder, "config", key, program)
     inputs.write(".git/info/attributes", "*.json filter=x\n")
     inputs.run("inspect", "plan.json@HEAD")
     inputs.run("diff", "plan.json", "--against", "HEAD")
@@ -280,7 +273,7 @@ def _tracers(inputs):
         "custom_imports = dict(imports=['own'])\noptim_wrapper['constructor'] = 'Constructor'\n"
     )
     inputs.write("config.py", TINY_VIT + naming)
-    inputs.run("inspect", "config.py")
+    inputs.run("inspect", "config.py", forked=False)  # entry points are read once
     assert inputs.ran == {"tracer"}
 
 

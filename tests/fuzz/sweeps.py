@@ -1,10 +1,13 @@
-"""What holds for any input: tried on a few in each run, and on thousands by `pytest -m fuzz`."""
+"""Properties of any input: a few inputs in each run, thousands with `pytest -m fuzz`."""
 
 import pytest
 from hypothesis import given, settings
 
 #: How many inputs; None for as many as the profile says.
-NUMBERS = [None, pytest.param(2000, marks=pytest.mark.fuzz)]
+NUMBERS = [
+    pytest.param(None, marks=pytest.mark.hypothesis),
+    pytest.param(2000, marks=pytest.mark.fuzz),
+]
 
 
 def sweep(number, *strategies):

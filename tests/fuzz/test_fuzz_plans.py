@@ -5,13 +5,13 @@ import json
 import math
 
 import pytest
-from conftest import ROOT
+from conftest import PLANS
 from fuzz import commands
 from fuzz.sweeps import NUMBERS, fine, sweep
 from hypothesis import strategies as st
 from strategies import json_values
 
-SAVED = sorted((ROOT / "tests/output/plans").glob("*.json"))
+SAVED = sorted(PLANS.glob("*.json"))
 #: What is done with one; whether by name or by file, each reads it anew.
 COMMANDS = [
     ("inspect",), ("inspect", "--params", "--format", "markdown"), ("inspect", "--format", "csv"),

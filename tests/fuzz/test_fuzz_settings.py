@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from conftest import ROOT
+from conftest import PLANS
 from fuzz import commands
 from fuzz.sweeps import NUMBERS, fine, sweep
 from hypothesis import strategies as st
@@ -12,7 +12,7 @@ from strategies import HOSTILE, json_values
 
 from lldtool.lint.settings import settings_schema
 
-PLAN = ROOT / "tests" / "output" / "plans" / "traps.json"
+PLAN = PLANS / "traps.json"
 EXAMPLES = {key: entry["examples"][0] for key, entry in settings_schema()["properties"].items()}
 LINES = "\n".join(f"{key} = {value!r}".lower() for key, value in EXAMPLES.items())
 #: What a setting may be set to: what is meant for it or for another, patterns, and anything.

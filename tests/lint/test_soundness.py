@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import make_parameter, make_plan
+from conftest import make_parameter, make_plan, slow
 from pasting import pasted
 from small_configs import ADAMW, LAYERS, MODEL, RESNET, SGD, SOUND, SPARED, SWIN_V2, wrapper
 
@@ -189,10 +189,12 @@ def test_scheduler_in_a_list_has_its_own_place_and_mend(check):
     "text",
     [
         RESNET + wrapper(SGD, "norm_decay_mult=0., custom_keys={'backbone': dict(lr_mult=0.1)}"),
-        MODEL + wrapper(ADAMW, "bias_decay_mult=0., custom_keys={'head': dict(lr_mult=10.)}"),
-        MODEL + wrapper(ADAMW, "custom_keys={'head': dict(decay_mult=0., lr_mult=10.)}"),
-        MODEL + wrapper(LAYERS, "layer_decay_rate=.75, norm_decay_mult=0., bias_decay_mult=0., "
-                        "custom_keys=dict(backbone=dict(), attn=dict(decay_mult=.5))"),
+        slow(MODEL + wrapper(ADAMW, "bias_decay_mult=0., custom_keys={'head': dict(lr_mult=10.)}")),
+        slow(MODEL + wrapper(ADAMW, "custom_keys={'head': dict(decay_mult=0., lr_mult=10.)}")),
+        slow(
+            MODEL + wrapper(LAYERS, "layer_decay_rate=.75, norm_decay_mult=0., bias_decay_mult=0., "
+                            "custom_keys=dict(backbone=dict(), attn=dict(decay_mult=.5))")
+        ),
     ],
 )  # fmt: skip
 def test_what_is_suggested_changes_the_weight_decay_of_what_was_found_only(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 from dataclasses import replace
 
@@ -83,13 +84,75 @@ CSV = {
     "compare": lambda a, b: comparison_csv(comparison_of(a, b)),
     "schedule": lambda a, b: schedule_csv(schedule_of(a), points_of(schedule_of(a))),
 }
+
+
+def plain(number):
+    """The number as JSON has it."""
+    if number is None or math.isfinite(number):
+        return number
+    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
+
+
+def settings(part):
+    return [plain(getattr(part, name)) for name in ("lr", "lr_scale", "weight_decay")]
+
+
+def settings_read(part, side=None):
+    values = [part[name] for name in ("lr", "lr_scale", "weight_decay")]
+    return [value[side] for value in values] if side else values
+
+
+#: Command -> its JSON, what that has of names and numbers once read, and what it has to have.
 JSON = {
-    "explain": lambda a, b: explanation_json(a, a.parameters),
-    "explain --keys": lambda a, b: keys_json(a, keys_of(a)),
-    "diff": lambda a, b: diff_json(diff_plans(a, b)),
-    "compare": lambda a, b: comparison_json(comparison_of(a, b)),
-    "schedule": lambda a, b: schedule_json(schedule_of(a), points_of(schedule_of(a))),
-}
+    "explain": (
+        lambda a, b: explanation_json(a, a.parameters),
+        lambda read: [(p["name"], p["shape"], *settings_read(p)) for p in read["parameters"]],
+        lambda a, b: [(p.name, list(p.shape), *settings(p)) for p in a.parameters],
+    ),
+    "explain --keys": (
+        lambda a, b: keys_json(a, keys_of(a)),
+        lambda read: [(key["name"], key["matched"], key["decided"]) for key in read["keys"]],
+        lambda a, b: [(key.name, key.matched, key.decided) for key in keys_of(a)],
+    ),
+    "diff": (
+        lambda a, b: diff_json(diff_plans(a, b)),
+        lambda read: (
+            read["b"]["config"], read["added"], read["removed"],
+            [
+                (c["name"], settings_read(c, "a"), settings_read(c, "b"))
+                for c in read["changed"]
+                if set(c["state"].values()) == {"trained"}
+            ],
+        ),
+        lambda a, b: (
+            b.config, [p.name for p in diff_plans(a, b).added],
+            [p.name for p in diff_plans(a, b).removed],
+            [(c.a.name, settings(c.a), settings(c.b)) for c in diff_plans(a, b).changed],
+        ),
+    ),
+    "compare": (
+        lambda a, b: comparison_json(comparison_of(a, b)),
+        lambda read: (
+            [one["config"] for one in read["variants"]],
+            [(layer["lr"], layer["num_tensors"]) for layer in read["layers"]],
+        ),
+        lambda a, b: (
+            [a.config, b.config],
+            [
+                ([x and plain(x.lr) for x in row], [x and x.num_tensors for x in row])
+                for row in comparison_of(a, b).rows
+            ],
+        ),
+    ),
+    "schedule": (
+        lambda a, b: schedule_json(schedule_of(a), points_of(schedule_of(a))),
+        lambda read: [
+            (layer["parameters"], layer["configured_lr"], {*layer["lr"].values()})
+            for layer in read["layers"]
+        ],
+        lambda a, b: [([p.name], plain(p.lr or 0.0), {plain(p.lr or 0.0)}) for p in a.parameters],
+    ),
+}  # fmt: skip
 any_two = given(any_plans(), any_plans())
 
 
@@ -149,7 +212,9 @@ def test_csv(command, a, b):
 @pytest.mark.parametrize("command", JSON)
 @any_two
 def test_json(command, a, b):
-    made = JSON[command](a, b)
+    write, found, expected = JSON[command]
+    made = write(a, b)
     assert_no_control_character(made)
-    assert json.dumps(a.config) in made
-    json.loads(made, parse_constant=pytest.fail)
+    read = json.loads(made, parse_constant=pytest.fail)
+    assert read.get("config", read.get("a", {}).get("config", a.config)) == a.config
+    assert found(read) == expected(a, b)

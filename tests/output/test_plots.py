@@ -9,7 +9,7 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
-from conftest import SAMPLES
+from conftest import SAMPLES, lldtool_process, make_parameter, make_plan
 from hypothesis import given
 from hypothesis import strategies as st
 from schedules import schedule_of
@@ -17,7 +17,6 @@ from schedules import schedule_of
 from lldtool.output.axis import axis_of, points_of
 from lldtool.output.comparison import Comparison
 from lldtool.output.plots import comparison_picture, plan_picture, schedule_picture
-from tests.conftest import lldtool_process, make_parameter, make_plan
 
 ALARM = "#d55e00"
 HOSTILE = "$\\frac{1}$ <script>&\x1b[31m\n\u202e模型 " + "long " * 2000
@@ -214,6 +213,7 @@ def test_a_long_training_is_a_small_picture():
     assert len(svg) < 1_000_000
 
 
+@pytest.mark.slow
 def test_commands_draw_without_a_display(tmp_path, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     sample = SAMPLES / "vit-base_layer-decay.py"

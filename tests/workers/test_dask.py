@@ -17,9 +17,12 @@ pytest.importorskip("distributed")
 
 from lldtool.config import locate
 from lldtool.config.request import Request
-from lldtool.dryrun import dry_run, fleet
+from lldtool.dryrun import dry_run
 from lldtool.errors import LldtoolError
+from lldtool.workers import pool
 from lldtool.workers.pool import Fleet, dask_executor, in_worker
+
+pytestmark = pytest.mark.slow
 
 GOOD = [
     *(str(SAMPLES / name) for name in ("vit-base_layer-decay.py", "beit-base.py", "swin-tiny.py")),
@@ -198,7 +201,7 @@ def test_without_dask_the_mend_is_named(monkeypatch):
 
 
 def test_no_scheduler_answers(monkeypatch, capfd):
-    monkeypatch.setattr(fleet, "DASK_TIMEOUT", 1)
+    monkeypatch.setattr(pool, "DASK_TIMEOUT", 1)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"

@@ -19,13 +19,15 @@ from conftest import (
     eventually,
     layer_decay_configs,
     lldtool_process,
+    slow,
 )
 
 from lldtool.config import locate
 from lldtool.config.request import Request
-from lldtool.dryrun import dry_run, workers
+from lldtool.dryrun import dry_run
 from lldtool.errors import ConstructorError, LldtoolError
 from lldtool.plan import plan_from_json, plan_to_json
+from lldtool.workers import calls
 from lldtool.workers.pool import Fleet
 
 MESSAGES = {
@@ -138,7 +140,7 @@ def request(path, name=None):
 
 
 def in_a_process_of_its_own(name, **environment):
-    done = lldtool_process("inspect", name, "--format", "json", **environment)
+    done = lldtool_process("inspect", name, "--format", "json", forked=False, **environment)
     return plan_from_json(done.out.encode(), source=name) if done.code == 0 else done.err.strip()
 
 
@@ -179,7 +181,13 @@ def server_of(one):
     return one.submit(eval, "__import__('psutil').Process().parents()[1].pid").result(60)
 
 
-@pytest.mark.parametrize("code", CODE)
+@pytest.mark.parametrize(
+    "code",
+    [
+        slow(code) if code != "sleeps" and error == MESSAGES["took longer"] else code
+        for code, (_, error) in CODE.items()
+    ],
+)
 def test_what_a_config_does_is_its_own_error_only(warm, write, code, tmp_path):
     text, expected = CODE[code]
     good = write("good.py", TINY_VIT + GOOD.format(folder=str(tmp_path)))
@@ -201,10 +209,11 @@ def test_what_a_config_does_is_its_own_error_only(warm, write, code, tmp_path):
     assert [path.name for path in tmp_path.glob("core*")] == []
 
 
+@pytest.mark.slow
 def test_a_config_that_takes_all_memory_is_ended(write, monkeypatch):
     text = "x = []\nwhile True: x.append(b'x' * (1 << 25))"
     # Filling the memory of a real machine takes a minute.
-    monkeypatch.setattr(workers, "available_memory", lambda: 3 << 30)
+    monkeypatch.setattr(calls, "available_memory", lambda: 3 << 30)
     with Fleet(2, 120) as one:
         bad = one.submit(dry_run, write("x.py", f"_base_ = []\n{text}\n{TINY_VIT}"))
         good = one.submit(dry_run, write("good.py", TINY_VIT))
@@ -212,6 +221,7 @@ def test_a_config_that_takes_all_memory_is_ended(write, monkeypatch):
         assert len(good.result().parameters) == 152
 
 
+@pytest.mark.slow
 def test_plans_are_those_of_fresh_processes():
     zoo = [
         *layer_decay_configs()[::3],
@@ -233,6 +243,7 @@ def test_plans_are_those_of_fresh_processes():
             assert {name: outcome(futures[name]) for name in names} == expected
 
 
+@pytest.mark.slow
 def test_real_imports_can_be_had(monkeypatch, write):
     monkeypatch.setenv("LLDTOOL_REAL_IMPORTS", "1")
     code = "import sys\nassert hasattr(sys.modules['cv2'], '__file__')\ndel sys\n"
@@ -248,12 +259,14 @@ def test_real_imports_can_be_had(monkeypatch, write):
 REAL = "_base_ = []\nimport cv2\nfile = cv2.imread.__doc__ and cv2.COLOR_BGR2RGB + 0\n"
 
 
+@pytest.mark.slow
 def test_a_config_that_needs_real_imports_starts_over(write):
     config = write("x.py", f"{REAL}del cv2\n{TINY_VIT}")
     with Fleet(1, 60) as one:
         assert len(one.submit(dry_run, config).result().parameters) == 152
 
 
+@pytest.mark.slow
 def test_starting_over_ends_with_the_timeout(warm, write):
     code = (
         "import cv2, time\nwhile isinstance(cv2.COLOR_BGR2RGB, int): time.sleep(600)\ndel cv2, time"
@@ -265,6 +278,7 @@ def test_starting_over_ends_with_the_timeout(warm, write):
     assert eventually(lambda: processes_under(server) == {server})
 
 
+@pytest.mark.slow
 def test_an_error_arrives_whole(write):
     raising = TINY_VIT.replace("layer_decay_rate=0.75", "layer_decay_rate='x'")
     with Fleet(1, 60) as one:  # with time enough for real imports
@@ -341,6 +355,7 @@ def test_no_more_run_than_there_are_jobs_and_each_in_a_process_of_its_own(tasks)
 HARM = ["SIGKILL", "SIGTERM", "SIGSTOP", "SIGINT", "SIGSEGV"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generation", [0, 1], ids=["parent", "server"])
 @pytest.mark.parametrize("number", HARM)
 def test_a_config_that_signals_its_ancestors_harms_no_other(write, number, generation, tasks):
@@ -367,6 +382,7 @@ del os, psutil, signal, time
         assert eventually(lambda: new == server or not processes_under(server))
 
 
+@pytest.mark.slow
 def test_a_config_that_signals_its_parents_group_harms_no_other(warm, write):
     code = "import os\nos.killpg(os.getpgid(os.getppid()), 9)\nimport time\ntime.sleep(600)\n"
     bad = warm.submit(dry_run, write("x.py", f"_base_ = []\n{code}{TINY_VIT}"))
@@ -375,6 +391,7 @@ def test_a_config_that_signals_its_parents_group_harms_no_other(warm, write):
     assert message(good) is None
 
 
+@pytest.mark.slow
 def test_calls_that_run_outlive_a_killed_server():
     with Fleet(2, 60) as one:
         server = server_of(one)
@@ -387,6 +404,7 @@ def test_calls_that_run_outlive_a_killed_server():
         assert eventually(lambda: not processes_under(*left))
 
 
+@pytest.mark.slow
 def test_a_server_that_never_starts_a_call_is_an_error(monkeypatch, tmp_path):
     """Not one that waits for ever, and not one for each call anew."""
     (tmp_path / "sitecustomize.py").write_text("""
@@ -400,6 +418,7 @@ if "lldtool.workers.fork_server" in sys.orig_argv: os.abort()
         assert {message(future) for future in futures} == {expected}
 
 
+@pytest.mark.slow
 def test_cancelling_ends_what_runs():
     one = Fleet(1, None)
     server = server_of(one)
@@ -469,6 +488,7 @@ def parent_of(tmp_path):
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_nothing_is_left_when_a_parent_and_its_server_are_killed(tmp_path):
     with parent_of(tmp_path) as (parent, server):
         assert eventually(lambda: len(processes_under(server)) == 5, 20)
@@ -480,6 +500,7 @@ def test_nothing_is_left_when_a_parent_and_its_server_are_killed(tmp_path):
         assert eventually(lambda: not processes_under(*left), 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 4])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_nothing_is_left_of_a_parent_that_ends(tmp_path, number, after):
@@ -504,8 +525,9 @@ def test_the_parent_stays_light():
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.slow
 def test_where_nothing_forks_each_call_gets_a_new_process(monkeypatch, write):
-    monkeypatch.setattr(workers, "CAN_FORK", False)
+    monkeypatch.setattr(calls, "CAN_FORK", False)
     codes = ["", *(CODE[name][0] for name in ("raises", "really exits", "segfaults", "prints"))]
     with Fleet(2, 60) as one:
         futures = [
