@@ -14,7 +14,7 @@ from lldtool.cli.output import Color, say, use_color, width
 from lldtool.errors import LldtoolError
 
 if TYPE_CHECKING:
-    from lldtool.lint.diagnostics import Report
+    from lldtool.lint.diagnostics import CheckResult
 
 #: What GitHub takes of a step's summary, in bytes.
 _GITHUB_SUMMARY = 1024 * 1024
@@ -76,23 +76,23 @@ def sinks(formats: Sequence[str], output: Path | None) -> list[Sink]:
     return found
 
 
-def rendered(report: Report, sink: Sink, color: Color) -> str:
-    """The report in a sink's form."""
+def rendered(results: Sequence[CheckResult], sink: Sink, color: Color) -> str:
+    """Return the results in a sink's form."""
     if sink.form is Format.text:
         from lldtool.output.diagnostics.text import report_text
 
-        return report_text(report, width=width(), color=use_color(color, sink.file))
+        return report_text(results, width=width(), color=use_color(color, sink.file))
     if sink.form is Format.sarif:
         from lldtool.lint.rules import all_rules
         from lldtool.output.diagnostics.sarif import report_sarif
 
-        return report_sarif(report, all_rules())
+        return report_sarif(results, all_rules())
     module, function = _WRITERS[sink.form]
-    written: str = getattr(importlib.import_module(module), function)(report)
+    written: str = getattr(importlib.import_module(module), function)(results)
     return written
 
 
-def append_github_summary(report: Report, to: Sequence[Sink]) -> None:
+def append_github_summary(results: Sequence[CheckResult], to: Sequence[Sink]) -> None:
     """With `--format github` the report also goes where GitHub shows it beside the run."""
     file = os.environ.get("GITHUB_STEP_SUMMARY")
     if not file or all(sink.form is not Format.github for sink in to):
@@ -101,6 +101,6 @@ def append_github_summary(report: Report, to: Sequence[Sink]) -> None:
 
     try:
         with Path(file).open("a", encoding="utf-8", errors="backslashreplace") as summary:
-            summary.write(report_markdown(report, limit=_GITHUB_SUMMARY))
+            summary.write(report_markdown(results, limit=_GITHUB_SUMMARY))
     except OSError as error:
         say(f"warning: can't write the step summary: {error.strerror}")

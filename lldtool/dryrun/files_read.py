@@ -7,28 +7,25 @@ import functools
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from lldtool.config import CONFIG_SUFFIXES
-from lldtool.config.request import Request
 from lldtool.dryrun.importers import LIBRARIES
-from lldtool.errors import LldtoolError
 
-Result = TypeVar("Result")
 #: Where no file of the user's own is.
 _ELSEWHERE = (
     *LIBRARIES, str(Path(__file__).parent.parent), "/proc/", "/dev/", "/sys/",
     os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser()),
 )  # fmt: skip
 #: What is being noted; the hook can't be taken away again.
-_noting: list[_Noted] = []
+_noting: list[Noted] = []
 
 
 @dataclass(frozen=True, eq=False)
-class _Noted:
+class Noted:
     """Files that were opened, by how."""
 
     read: set[str] = field(default_factory=set)
@@ -36,26 +33,14 @@ class _Noted:
 
     @property
     def own(self) -> frozenset[Path]:
-        """What was read; what the task writes as well is a log of its own or a cache."""
+        """The user's own files that were read and not written, as a log or a cache is."""
         return _own(self.read - self.written)
 
 
-def noting_files(
-    task: Callable[[Request], Result], request: Request
-) -> tuple[Result, frozenset[Path]]:
-    """The task's result, and the files that were read for it.
-
-    Files of libraries are left out, and those that the task writes.
-
-    Raises:
-        LldtoolError: the task raised it; it has the files then.
-    """
-    with _noted() as noted:
-        try:
-            return task(request), noted.own
-        except LldtoolError as error:
-            error.files = noted.own
-            raise
+def note(files: Iterable[str]) -> None:
+    """Note files that another process read."""
+    if _noting:
+        _noting[-1].read.update(files)
 
 
 def loaded_modules() -> frozenset[Path]:
@@ -65,9 +50,10 @@ def loaded_modules() -> frozenset[Path]:
 
 
 @contextlib.contextmanager
-def _noted() -> Iterator[_Noted]:
+def noted_files() -> Iterator[Noted]:
+    """Note the files that are read in this context, or in a fresh process that it starts."""
     _add_hook()
-    noted = _Noted()
+    noted = Noted()
     _noting.append(noted)
     try:
         yield noted

@@ -15,6 +15,7 @@ from typing import TypeVar
 from lldtool.config.request import Request
 from lldtool.dryrun import package_lookup, torch_parts
 from lldtool.dryrun.environment import NetworkBlockedError, shielded
+from lldtool.dryrun.files_read import note
 from lldtool.dryrun.imports import StandInUsed, real_imports_wanted, stand_ins
 from lldtool.dryrun.registries import chain
 from lldtool.dryrun.tracing import tracers
@@ -57,14 +58,14 @@ def run(task: Task[Result], *requests: Request) -> Result:
             result = _standing_in_for_need(task, requests)
     except ValuesNeeded:
         return start_over(task, *(replace(request, initialised=True) for request in requests))
-    except LldtoolError as error:
-        error.config = error.config or request.name
+    except LldtoolError as raised:
+        error = raised.with_config(request.name)
         blocked = next((e for e in chain(error) if isinstance(e, NetworkBlockedError)), None)
         if blocked is not None:
             raise _download_error(error, blocked) from error.__cause__
         if stand_ins.needed_for_real(error):
             return start_over(task, *requests)
-        raise
+        raise error from raised.__cause__
     return start_over(task, *requests) if stand_ins.needed_for_real(None) else result
 
 
@@ -100,12 +101,13 @@ def in_fresh_process(task: Task[Result], *requests: Request) -> Result:
         check=False,
     )
     try:
-        result, failure = pickle.loads(done.stdout)
+        result, failure, files = pickle.loads(done.stdout)
     except (pickle.UnpicklingError, EOFError) as broken:
         raise LldtoolError(
             f"the dry run in a process of its own ended with exit code {done.returncode}",
             config=requests[0].name,
         ) from broken
+    note(files)
     if failure is not None:
         error, trace = failure
         raise error from RemoteError(trace)

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from lldtool.analysis.diff import diff_plans
-from lldtool.lint.diagnostics import Report
+from lldtool.lint.diagnostics import CheckResult
 from lldtool.output.diagnostics.shared import severities
 from lldtool.output.diagnostics.text import SEVERITY_COLORS, report_text
 from lldtool.output.diff_table import diff_text
@@ -28,7 +28,7 @@ class Look:
 
     time: str
     plan: Plan
-    report: Report
+    result: CheckResult
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def watch_lines(state: State, *, width: int, color: bool) -> list[str]:
         if state.error is None and state.before is not None:
             text += f"\n{_changes(state.before, state.good, width=width, color=color)}"
         text += f"\n{plan_text(state.good.plan, width=width, color=color)}"
-        text += f"\n{report_text(state.good.report, width=width, color=color, brief=True)}"
+        text += f"\n{report_text([state.good.result], width=width, color=color, brief=True)}"
     lines = text.splitlines()
     return lines if room >= width else _cut(lines, room, color=color)
 
@@ -97,8 +97,8 @@ def _status(state: State) -> Text:
     if state.error is not None:
         line.append(" · broken", "bold red")
     elif state.good is not None:
-        findings = [finding for _, finding in state.good.report.findings]
-        worst = min(findings, key=lambda f: f.severity.rank, default=None)
+        findings = state.good.result.diagnostics
+        worst = min(findings, key=lambda d: d.severity.rank, default=None)
         found = severities(findings) or "no findings"
         line.append(f" · {found}", SEVERITY_COLORS[worst.severity] if worst else "green")
     return line

@@ -32,7 +32,7 @@ from lldtool.workers.answering import answer_call, send
 WARM = (
     "mmengine.registry",
     "mmengine.optim",
-    "lldtool.dryrun.examination",
+    "lldtool.dryrun.capturing",
     "lldtool.dryrun.several",
     "lldtool.dryrun.key_effects",
     "lldtool.dryrun.tracers.mmengine",

@@ -15,7 +15,7 @@ from strategies import plans
 from lldtool.analysis.diff import diff_plans
 from lldtool.analysis.keys import keys_of
 from lldtool.analysis.lr_curves import Course, Schedule, Stage
-from lldtool.lint.diagnostics import Report
+from lldtool.lint.diagnostics import CheckResult
 from lldtool.output.comparison import (
     Comparison,
     comparison_csv,
@@ -83,8 +83,8 @@ IN_A_TERMINAL = {
     "watch": lambda a, b, **shown: "".join(
         f"{line}\n"
         for line in watch_lines(
-            State(a.config, Look("1", a, Report(())), Look("0", b, Report(())), b.config,
-                  printed=(a.config,)),
+            State(a.config, Look("1", a, CheckResult("a")), Look("0", b, CheckResult("b")),
+                  b.config, printed=(a.config,)),
             **shown,
         )
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import Annotated
 
@@ -97,7 +98,8 @@ def _reasons(plan: Plan, chosen: Sequence[Parameter] | None, form: Format, *, co
 
 
 def _keys(request: Request, form: Format, *, colored: bool) -> str:
-    from lldtool.dryrun import dry_run_keys
+    from lldtool.analysis.keys import keys_of
+    from lldtool.dryrun import Want, capture
     from lldtool.output.explanation import keys_json, keys_markdown, keys_text
 
     if saved_plan(request.path, request.name) is not None:
@@ -106,7 +108,9 @@ def _keys(request: Request, form: Format, *, colored: bool) -> str:
             config=request.name,
             hint="name the config instead",
         )
-    plan, keys = dry_run_keys(request)
+    found = capture(request, Want(effects="all"))
+    plan, effects = found.required_plan, found.effects.removed
+    keys = [replace(key, effect=effects[key.path]) for key in keys_of(plan)]
     if not keys:
         raise LldtoolError(
             "paramwise_cfg is empty: there are no keys or options", config=request.name

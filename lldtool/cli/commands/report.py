@@ -26,14 +26,15 @@ from lldtool.cli.options import (
     requests,
 )
 from lldtool.cli.output import check_writable, emit, say
+from lldtool.config.request import Request
 from lldtool.errors import LldtoolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lldtool.analysis.lr_curves import Length
-    from lldtool.config.request import Request
-    from lldtool.lint.engine import Survey
+    from lldtool.dryrun import Capture
+    from lldtool.lint.diagnostics import CheckResult
     from lldtool.lint.policy import Policy
     from lldtool.plan import Plan
 
@@ -63,9 +64,9 @@ def report(
     Layers, parameters, findings, schedule; of two configs what differs. The page needs nothing
     else, and loads nothing. Exit code 2: a config could not be looked at, the page says why.
     """
-    from lldtool.lint.engine import report_of
+    from lldtool.lint.engine import final_results
     from lldtool.lint.policy import load_policy
-    from lldtool.output.report import Reported, report_html
+    from lldtool.output.report import report_html
 
     duration = length(epoch_length, dataset_size, epochs)
     if output is None and sys.stdout is not None and sys.stdout.isatty():
@@ -74,45 +75,46 @@ def report(
     policy = load_policy(Path.cwd(), settings)
     request_of = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)
     check_writable(output, *map(Path, configs))
-    found = _surveys(configs, request_of, policy, duration)
-    failed = [one.outcome for one in found if one.plan is None]
+    found = _captures(configs, request_of, policy, duration)
+    captures, results = [one for one, _ in found], [result for _, result in found]
+    failed = [result for one, result in found if one.plan is None]
     if len(failed) < len(found):
-        reported = [
-            Reported(one.outcome.config, one.plan, one.schedule, one.no_schedule or "")
-            for one in found
-        ]
-        page = report_html(reported, report_of([one.outcome for one in found], policy))
-        emit(page, output, utf8=True)
-    for one in found:
-        if one.no_schedule and not one.outcome.error:
-            say(f"note: {one.outcome.config}: no schedule in the report: {one.no_schedule}")
-    for outcome in failed:
-        say(f"error: {LldtoolError(outcome.error or 'no plan', config=outcome.config)}")
+        emit(report_html(captures, final_results(results, policy)), output, utf8=True)
+    for one, result in found:
+        if one.no_schedule:
+            why = one.no_schedule.without_config()
+            say(f"note: {result.config}: no schedule in the report: {why}")
+    for result in failed:
+        say(f"error: {LldtoolError(result.error or 'no plan', config=result.config)}")
     raise typer.Exit(2 if failed else 0)
 
 
-def _surveys(
+def _captures(
     configs: Sequence[str],
     request_of: Callable[[str], Request],
     policy: Policy,
     duration: Length,
-) -> list[Survey]:
-    """What there is to say about each."""
-    from lldtool.lint.engine import Outcome, Survey, check_plan, survey
+) -> list[tuple[Capture, CheckResult]]:
+    """Return the capture of each config, and the result of checking it."""
+    from lldtool.dryrun import Capture, Want
+    from lldtool.lint.diagnostics import CheckResult
+    from lldtool.lint.engine import capture_and_check, check_plan
 
-    no_schedule = "a saved plan has no schedulers to step: name the config instead"
+    no_schedule = LldtoolError("a saved plan has no schedulers to step: name the config instead")
 
-    def saved(plan: Plan, name: str) -> Survey:
-        return Survey(check_plan(policy, plan, name), plan, no_schedule=no_schedule)
+    def saved(plan: Plan, name: str) -> tuple[Capture, CheckResult]:
+        capture = Capture(Request(Path(name), name), plan, no_schedule=no_schedule)
+        return capture, check_plan(policy, plan, name)
 
-    def failed(name: str, error: LldtoolError) -> Survey:
-        return Survey(Outcome(name, (), error=error.without_config()))
+    def failed(name: str, error: LldtoolError) -> tuple[Capture, CheckResult]:
+        capture = Capture(Request(Path(name), name), error=error)
+        return capture, CheckResult(name, error=error.without_config())
 
     return of_each(
         configs,
         request_of,
         saved=saved,
-        live=partial(survey, policy, length=duration),
+        live=partial(capture_and_check, policy, want=Want(length=duration)),
         failed=failed,
         title="looking at configs",
         policy=policy,

@@ -39,7 +39,8 @@ from lldtool.errors import LldtoolError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from lldtool.lint.engine import Survey
+    from lldtool.dryrun import Capture
+    from lldtool.lint.diagnostics import CheckResult
     from lldtool.lint.policy import Policy
     from lldtool.output.watch_screen import State
     from lldtool.workers.pool import Fleet
@@ -55,6 +56,8 @@ _PATIENCE = 0.4
 #: How much of what a config prints is kept, in bytes (as a pipe holds), and shown, in lines.
 _MOST_BYTES, _MOST_PRINTED = 65536, 5
 
+#: The policy, the config as it was run, and the result of checking it.
+Seen = tuple["Policy", "Capture", "CheckResult"]
 #: What happened: a key was pressed, a look is through, something in a folder changed, …
 Event = tuple[str, Any]
 
@@ -118,7 +121,7 @@ class _Watcher:
         self._timeout = TIMEOUT
         #: The number of the last look, its call, and when it began; None when it is through.
         self._look = 0
-        self._call: Future[tuple[Policy, Survey]] | None = None
+        self._call: Future[Seen] | None = None
         self._began: float | None = None
         self._modules: frozenset[Path] = frozenset()
         self._state: State = State(request.name)
@@ -176,7 +179,7 @@ class _Watcher:
             self._events.put(("through", (number, error)))
             return
 
-        def through(call: Future[tuple[Policy, Survey]]) -> None:
+        def through(call: Future[Seen]) -> None:
             if not call.cancelled():
                 error = call.exception()
                 value = error if error is not None else call.result()
@@ -184,11 +187,12 @@ class _Watcher:
 
         call.add_done_callback(through)
 
-    def _submitted(self) -> Future[tuple[Policy, Survey]]:
+    def _submitted(self) -> Future[Seen]:
         """A call that looks at the config by the settings as they are now."""
         from concurrent.futures import Future
 
-        from lldtool.lint.engine import Survey, check_plan
+        from lldtool.dryrun import Capture
+        from lldtool.lint.engine import check_plan
         from lldtool.lint.policy import load_policy, settings_files
         from lldtool.workers.pool import Fleet
 
@@ -196,8 +200,9 @@ class _Watcher:
         policy, name = load_policy(Path.cwd(), self._settings), self._request.name
         plan = saved_plan(self._request.path, name)
         if plan is not None:
-            done: Future[tuple[Policy, Survey]] = Future()
-            done.set_result((policy, Survey(check_plan(policy, plan, name), plan)))
+            done: Future[Seen] = Future()
+            result = check_plan(policy, plan, name)
+            done.set_result((policy, Capture(self._request, plan), result))
             return done
         timeout = policy.timeout or TIMEOUT
         if self._fleet is None or timeout != self._timeout:
@@ -206,9 +211,9 @@ class _Watcher:
             self._fleet = Fleet(_JOBS, timeout, self._printed.descriptor)
         return self._fleet.submit(_looked_at, policy, self._request)
 
-    def _take(self, seen: BaseException | tuple[Policy, Survey]) -> None:
+    def _take(self, seen: BaseException | Seen) -> None:
         """Show what was seen."""
-        from lldtool.lint.engine import report_of
+        from lldtool.lint.engine import final_results
         from lldtool.output.watch_screen import Look, last_lines
 
         now, began, self._began, self._call = time.time(), self._began or 0.0, None, None
@@ -224,14 +229,15 @@ class _Watcher:
                 text = seen.without_config()
             self._show_error(state, text or type(seen).__name__)
             return
-        policy, found = seen
+        policy, found, checked = seen
         self._modules = found.modules
         self._files.follow([*found.files, *found.modules], began)
         state = replace(state, files=len(found.files | {self._request.path.absolute()}))
         if found.plan is None:
-            self._show_error(state, found.outcome.error or "no plan")
+            self._show_error(state, checked.error or "no plan")
             return
-        good = Look(state.time, found.plan, report_of([found.outcome], policy))
+        (result,) = final_results([checked], policy)
+        good = Look(state.time, found.plan, result)
         self._show(replace(state, good=good, before=state.good, error=None), from_top=True)
 
     def _show_error(self, state: State, error: str) -> None:
@@ -263,11 +269,12 @@ class _Watcher:
         self._fleet = self._call = None
 
 
-def _looked_at(policy: Policy, request: Request) -> tuple[Policy, Survey]:
-    """What there is to say about the config, and the policy that says it."""
-    from lldtool.lint.engine import survey
+def _looked_at(policy: Policy, request: Request) -> Seen:
+    """Run and check the config."""
+    from lldtool.dryrun import Want
+    from lldtool.lint.engine import capture_and_check
 
-    return policy, survey(policy, request)
+    return policy, *capture_and_check(policy, request, Want(files=True))
 
 
 class _Printed:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 from lldtool.analysis.option_names import KNOWN_OPTIONS, RATES
 from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._options import already_set, idle, ignored, removal_text, same_meaning
-from lldtool.lint.rules.base import Fix, Found, Rule, Subject
+from lldtool.lint.rules.base import CONSTRUCTOR, Diagnostic, Fix, Rule, Severity, Subject
 from lldtool.lint.rules.examples import LAYER_DECAY, NO_RATE, RECIPE, SGD, Example
 
 #: Constructors of layer decay, and what they call the rate: mmpretrain's, mmpose's, and that of
@@ -39,17 +37,14 @@ class IgnoredOption(Rule):
     code = "LLD305"
     name = "ignored-option"
     severity = Severity.error
-    passes: ClassVar = [
-        Example(RECIPE),
-        Example(SGD, {"bias_lr_mult": 2.0}),
-    ]
-    finds: ClassVar = [
+    passes = (Example(RECIPE), Example(SGD, {"bias_lr_mult": 2.0}))
+    finds = (
         Example(LAYER_DECAY, {"dwconv_decay_mult": 0.0}),
         Example(NO_RATE, {"decay_rate": 0.75}),
         Example(SGD, {"layer_decay_rate": 0.75}),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Options that the constructor never looked for, and that another one knows."""
         constructor = subject.plan.constructor
         for option in ignored(subject):
@@ -70,7 +65,7 @@ class IgnoredOption(Rule):
             elif option in RATES and not subject.decays_by_layer:
                 fixes = [*_layer_decay(option, subject.paramwise_cfg[option]), *fixes]
             knows = KNOWN_OPTIONS[option]
-            yield Found(
+            yield self.diagnostic(
                 f"{option!r} has no effect with {constructor.type}: it is an option of "
                 f"{knows}{hint}",
                 at,
@@ -81,7 +76,7 @@ class IgnoredOption(Rule):
             )
         for option in idle(subject):
             at = (*PARAMWISE_CFG, option)
-            yield Found(
+            yield self.diagnostic(
                 f"{option!r} has no effect here: {constructor.type} reads it, but nothing in the "
                 "optimizer changes with another value or without it",
                 at,
@@ -94,7 +89,7 @@ class IgnoredOption(Rule):
 def _layer_decay(option: str, rate: object) -> Iterator[Fix]:
     """Yield for each constructor of layer decay how to use it; some belong to other packages."""
     for constructor, name in _LAYER_DECAY.items():
-        edits = [Edit(("optim_wrapper", "constructor"), constructor)]
+        edits = [Edit(CONSTRUCTOR, constructor)]
         text = f"; constructor={constructor!r} decays the lr by layers"
         if name != option:
             edits += [Edit((*PARAMWISE_CFG, option), DELETE), Edit((*PARAMWISE_CFG, name), rate)]

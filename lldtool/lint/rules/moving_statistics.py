@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import ClassVar
 
 from lldtool.config.edit import Edit
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._blocks import backbone_names
 from lldtool.lint.rules._parameters import grouped_by
-from lldtool.lint.rules.base import Found, Rule, Subject
+from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 from lldtool.plan import UPDATES_STATISTICS, Parameter, UntrainedParameter
 from lldtool.text import plural
@@ -36,22 +34,21 @@ class MovingStatistics(Rule):
 
     code = "LLD407"
     name = "moving-statistics"
-    severity = Severity.warning
-    passes: ClassVar = [
+    passes = (
         Example(SGD, config={"model.backbone.frozen_stages": 4}),
         Example(
             SGD,
             {"custom_keys": {"backbone": {"lr_mult": 0}}},
             config={"model.backbone.norm_eval": True},
         ),
-    ]
-    finds: ClassVar = [
+    )
+    finds = (
         Example(SGD, config={"model.backbone.norm_cfg": {"type": "BN", "requires_grad": False}}),
         Example(SGD, {"custom_keys": {"backbone": {"lr_mult": 0}}}),
         Example(SGD, {"custom_keys": {"backbone.layer1": {"lr_mult": 0}}}),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Layers that update their statistics and have no weight that trains, by backbone."""
         trained = {p.name for p in subject.plan.trained}
         updating = [
@@ -68,10 +65,10 @@ class MovingStatistics(Rule):
             at = ("model", *owner.split(".")) if in_backbone else ("model",)
             # In eval mode those layers would be, too, that are trained.
             is_way = in_backbone and not any(name.startswith(inside) for name in layers_trained)
-            yield Found(
+            yield self.diagnostic(
                 _message(len({_module(p) for p in members})),
                 at,
-                [p.name for p in members],
+                members,
                 [[Edit((*at, "norm_eval"), True)]] if is_way else [],
                 None if any(name.startswith(inside) for name in trained) else Severity.info,
             )

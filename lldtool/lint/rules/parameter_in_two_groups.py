@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from lldtool.config.edit import PARAMWISE_CFG, Edit
 from lldtool.errors import ConstructorError
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules.base import Found, Rule
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, Example
+from lldtool.lint.rules.base import CONSTRUCTOR, Diagnostic, Rule, Severity
+from lldtool.lint.rules.examples import LAYER_DECAY, Example
 
 
 class ParameterInTwoGroups(Rule):
@@ -24,10 +22,7 @@ class ParameterInTwoGroups(Rule):
     code = "LLD402"
     name = "parameter-in-two-groups"
     severity = Severity.error
-    passes: ClassVar = [
-        Example(RECIPE),
-    ]
-    finds: ClassVar = [
+    finds = (
         Example(
             LAYER_DECAY,
             {"norm_decay_mult": 0.0},
@@ -46,10 +41,10 @@ class TiedHead(LinearClsHead):
         self.auxiliary.weight = self.fc.weight
 """,
         ),
-    ]
+    )
 
-    def check_error(self, error: ConstructorError) -> Iterator[Found]:
+    def check_error(self, error: ConstructorError) -> Iterator[Diagnostic]:
         """What torch said."""
         if error.kind == "parameter-in-two-groups":
             way = [Edit((*PARAMWISE_CFG, "bypass_duplicate"), True)]
-            yield Found(error.message, ("optim_wrapper", "constructor"), (), [way])
+            yield self.diagnostic(error.message, CONSTRUCTOR, (), [way])

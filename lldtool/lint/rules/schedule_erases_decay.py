@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from lldtool.config.edit import Edit
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._schedulers import lr_schedulers
-from lldtool.lint.rules.base import Found, Rule, Subject
+from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import RECIPE, SGD, Example
 
 
@@ -27,14 +26,14 @@ class ScheduleErasesDecay(Rule):
     code = "LLD206"
     name = "schedule-erases-decay"
     severity = Severity.error
-    passes: ClassVar = [
+    passes = (
         Example(RECIPE, config={"param_scheduler": {"type": "CosineAnnealingLR", "T_max": 100}}),
         Example(
             SGD,
             config={"param_scheduler": {"type": "OneCycleLR", "eta_max": 0.1, "total_steps": 100}},
         ),
-    ]
-    finds: ClassVar = [
+    )
+    finds = (
         Example(
             RECIPE,
             config={
@@ -53,9 +52,9 @@ class ScheduleErasesDecay(Rule):
                 "param_scheduler": [{"type": "OneCycleLR", "eta_max": 0.1, "total_steps": 100}]
             },
         ),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """One-cycle schedules with one maximum for groups whose lrs differ."""
         plan = subject.plan
         lrs = {p.lr for p in subject.parameters}
@@ -65,7 +64,7 @@ class ScheduleErasesDecay(Rule):
             most = scheduler.get("eta_max")
             one_for_all = not isinstance(most, list) or len(set(most)) == 1
             if str(scheduler["type"]).startswith("OneCycle") and one_for_all:
-                yield Found(
+                yield self.diagnostic(
                     f"{scheduler['type']} gives every param group the lr of eta_max: "
                     f"the {len(lrs)} different lrs that the constructor set are lost",
                     (*at, "eta_max") if "eta_max" in scheduler else at,

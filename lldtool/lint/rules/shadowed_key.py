@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
-from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
-from lldtool.lint.diagnostics import Severity
+from lldtool.config.edit import DELETE, Edit
 from lldtool.lint.rules._options import ignored
-from lldtool.lint.rules.base import Found, Rule, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, Example
+from lldtool.lint.rules.base import CUSTOM_KEYS, Diagnostic, Fix, Rule, Subject
+from lldtool.lint.rules.examples import LAYER_DECAY, Example
 
 
 class ShadowedKey(Rule):
@@ -24,11 +22,7 @@ class ShadowedKey(Rule):
 
     code = "LLD302"
     name = "shadowed-key"
-    severity = Severity.warning
-    passes: ClassVar = [
-        Example(RECIPE),
-    ]
-    finds: ClassVar = [
+    finds = (
         Example(
             LAYER_DECAY,
             {
@@ -39,9 +33,9 @@ class ShadowedKey(Rule):
                 },
             },
         ),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Keys that match and never decide."""
         if "custom_keys" in ignored(subject):
             return
@@ -50,13 +44,12 @@ class ShadowedKey(Rule):
                 continue
             takers = " and ".join(repr(name) for name in key.taken)
             verb = "comes" if len(key.taken) == 1 else "come"
-            at = (*PARAMWISE_CFG, "custom_keys", key.name)
+            at = (*CUSTOM_KEYS, key.name)
             number = "1 tensor" if key.matched == 1 else f"{key.matched} tensors"
-            yield Found(
+            yield self.diagnostic(
                 f"custom key {key.name!r} decides nothing: {takers} {verb} first for the {number} "
                 "that it matches",
                 at,
                 (),
-                [[Edit(at, DELETE)]],
-                changes_nothing=True,
+                [Fix([Edit(at, DELETE)], is_noop=True)],
             )

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import ClassVar
 
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules.base import Found, Rule, Subject
+from lldtool.lint.rules.base import CONSTRUCTOR, Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, Example
 from lldtool.text import plural, setting, significant
 
@@ -28,7 +26,7 @@ class UnappliedLrScale(Rule):
     code = "LLD208"
     name = "unapplied-lr-scale"
     severity = Severity.error
-    passes: ClassVar = [
+    passes = (
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),
         Example(
             ADAMW,
@@ -56,8 +54,8 @@ class AsInBEiT(DefaultOptimWrapperConstructor):
             params.append(dict(params=[parameter], lr_scale=scale))
 """,
         ),
-    ]
-    finds: ClassVar = [
+    )
+    finds = (
         Example(
             ADAMW,
             {"decay_rate": 0.65},
@@ -76,9 +74,9 @@ class AsInBEiT(DefaultOptimWrapperConstructor):
             params.append(dict(params=[parameter], lr_scale=scale))
 """,
         ),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Scales of which not one shows in the lr, though no code of the training reads them."""
         plan = subject.plan
         if not plan.optimizer.lr or "lr_scale" in plan.optimizer.group_entries:
@@ -91,9 +89,9 @@ class AsInBEiT(DefaultOptimWrapperConstructor):
         spread = f"{significant(min(scales))} to {significant(max(scales))}"
         if len(set(scales)) == 1:
             spread = significant(scales[0])
-        yield Found(
+        yield self.diagnostic(
             f"{plan.constructor.type} attaches an lr_scale of {spread} to param groups, and "
             f"nothing applies it: {plural(len(scaled), 'tensor')} train at {setting(lr)}",
-            ("optim_wrapper", "constructor"),
+            CONSTRUCTOR,
             scaled,
         )

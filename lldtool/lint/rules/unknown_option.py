@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 from lldtool.analysis.option_names import KNOWN_OPTIONS, near
 from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._options import already_set, ignored, removal_text
-from lldtool.lint.rules.base import Fix, Found, Rule, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.lint.rules.base import Diagnostic, Fix, Rule, Severity, Subject
+from lldtool.lint.rules.examples import LAYER_DECAY, SGD, Example
 
 #: Not an option, but what mmengine takes out of a dict that replaces an inherited one.
 _OF_MMENGINES = "_delete_"
@@ -31,15 +29,9 @@ class UnknownOption(Rule):
     code = "LLD304"
     name = "unknown-option"
     severity = Severity.error
-    passes: ClassVar = [
-        Example(RECIPE),
-    ]
-    finds: ClassVar = [
-        Example(LAYER_DECAY, {"norm_decay_mul": 0.0}),
-        Example(SGD, {"norm_decy_mult": 0.0}),
-    ]
+    finds = (Example(LAYER_DECAY, {"norm_decay_mul": 0.0}), Example(SGD, {"norm_decy_mult": 0.0}))
 
-    def check(self, subject: Subject) -> Iterator[Found]:
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Options that the constructor never looked for and that no other one knows."""
         reads = subject.plan.constructor.reads or ()
         for option in ignored(subject):
@@ -60,7 +52,7 @@ class UnknownOption(Rule):
                 rename = [delete, Edit((*PARAMWISE_CFG, meant), subject.paramwise_cfg[option])]
                 fixes = [Fix(rename, may_retrain=True)]
             kind = subject.plan.constructor.type
-            yield Found(
+            yield self.diagnostic(
                 f"{option!r} has no effect: {kind} has no such option{hint}",
                 at,
                 (),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules.base import Rule
 
 
@@ -18,4 +17,3 @@ class UnusedIgnore(Rule):
 
     code = "LLD001"
     name = "unused-ignore"
-    severity = Severity.warning

@@ -10,18 +10,17 @@ import base64
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lldtool.analysis.diff import diff_plans
 from lldtool.analysis.lr_curves import Schedule
-from lldtool.lint.diagnostics import Checked, Finding, Report
+from lldtool.lint.diagnostics import CheckResult, Diagnostic
 from lldtool.output.changes import sections
 from lldtool.output.columns import layer_columns
 from lldtool.output.comparison import Comparison, caption, comparison_columns, letters
 from lldtool.output.contents import layer_contents
-from lldtool.output.diagnostics.shared import Told, place_shown, severities
+from lldtool.output.diagnostics.shared import details, location_shown, severities
 from lldtool.output.plots import comparison_picture, plan_picture, schedule_picture
 from lldtool.output.reasons import rule_text
 from lldtool.output.schedule_table import about, points_of, remarks, schedule_columns
@@ -34,6 +33,8 @@ from lldtool.versions import lldtool_version
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+    from lldtool.dryrun import Capture
 
 _FOLDER = Path(__file__).parent
 #: Titles of columns that are no numbers.
@@ -50,26 +51,16 @@ _WORDS = (
 )
 
 
-@dataclass(frozen=True)
-class Reported:
-    """One config; `no_schedule` is why it has no schedule."""
-
-    config: str
-    plan: Plan | None
-    schedule: Schedule | None = None
-    no_schedule: str = ""
-
-
-def report_html(reported: Sequence[Reported], report: Report) -> str:
-    """The page: the configs, and where they are several what differs between them.
+def report_html(captures: Sequence[Capture], results: Sequence[CheckResult]) -> str:
+    """Return the page: the configs, and where they are several what differs between them.
 
     Args:
-        reported: the configs.
-        report: what the rules find in them, in their order.
+        captures: of the configs.
+        results: of checking them, in the same order.
     """
-    pairs = zip(reported, report.configs, strict=True)
+    pairs = zip(captures, results, strict=True)
     parts = [_part(i, one, checked) for i, (one, checked) in enumerate(pairs)]
-    plans = [one.plan for one in reported if one.plan is not None]
+    plans = [one.plan for one in captures if one.plan is not None]
     several = len(parts) > 1
     script, style = (_source(name) for name in ("page.js", "page.css"))
     page: str = _template("page.html").render(
@@ -118,15 +109,15 @@ def _hash(text: str) -> str:
 # One config
 
 
-def _part(number: int, one: Reported, checked: Checked) -> dict[str, Any]:
-    found = severities(checked.findings) or "no findings"
+def _part(number: int, one: Capture, checked: CheckResult) -> dict[str, Any]:
+    found = severities(checked.diagnostics) or "no findings"
     part: dict[str, Any] = {
         "id": f"config-{number + 1}",
-        "config": printable(one.config),
+        "config": printable(checked.config),
         "verdict": found if one.plan else "could not be looked at",
         "error": printable(checked.error or ""),
-        "findings": [_finding(one) for one in sorted(checked.findings, key=_severity)],
-        "no_schedule": printable(one.no_schedule),
+        "findings": [_finding(d) for d in sorted(checked.diagnostics, key=_severity)],
+        "no_schedule": printable(one.no_schedule.without_config()) if one.no_schedule else "",
         "plan": None,
         "schedule": None,
     }
@@ -153,19 +144,19 @@ def _plan(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(one: Diagnostic) -> dict[str, Any]:
     return {
-        "severity": finding.severity.value,
-        "rule": printable(f"{finding.code} {finding.name}"),
-        "place": place_shown(finding.place) if finding.place else "",
-        "message": printable(finding.message),
-        "about": [f"{label}: {', '.join(items)}" for label, items in Told(finding).about],
-        "suggestion": "\n".join(map(printable, (finding.suggestion or "").strip("\n").split("\n"))),
+        "severity": one.severity.value,
+        "rule": printable(f"{one.code} {one.name}"),
+        "place": location_shown(one.location) if one.location else "",
+        "message": printable(one.message),
+        "about": [f"{label}: {', '.join(items)}" for label, items in details(one)],
+        "suggestion": "\n".join(map(printable, (one.suggestion or "").strip("\n").split("\n"))),
     }
 
 
-def _severity(finding: Finding) -> int:
-    return finding.severity.rank
+def _severity(diagnostic: Diagnostic) -> int:
+    return diagnostic.severity.rank
 
 
 def _schedule(schedule: Schedule) -> dict[str, Any]:
