@@ -68,7 +68,7 @@ class DecayRule(Rule):
             only=_ONLY_NAMES[self.severity],
         )
         *paragraphs, last = super().page.split("\n\n")
-        return "\n\n".join([*paragraphs, textwrap.fill(text, 96), last])
+        return "\n\n".join([*paragraphs, textwrap.fill(text.strip(), 96), last])
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each cause of weight decay on parameters of the kind."""

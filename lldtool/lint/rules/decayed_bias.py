@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lldtool.lint.rules._decay import DecayRule
 from lldtool.lint.rules.base import Severity
-from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, RECIPE, SGD, Example, keys
 
 
 class DecayedBias(DecayRule):
@@ -32,10 +32,7 @@ class DecayedBias(DecayRule):
             SGD,
             {
                 "norm_decay_mult": 0.0,
-                "custom_keys": {
-                    "absolute_pos_embed": {"decay_mult": 0.0},
-                    "relative_position_bias_table": {"decay_mult": 0.0},
-                },
+                **keys("absolute_pos_embed", "relative_position_bias_table", decay_mult=0.0),
             },
             model="swin",
         ),
@@ -43,7 +40,5 @@ class DecayedBias(DecayRule):
     finds = (
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0}, model="beit"),
-        Example(
-            ADAMW, {"bias_decay_mult": 0.0, "custom_keys": {"head": {"lr_mult": 10}}}, model="swin"
-        ),
+        Example(ADAMW, {"bias_decay_mult": 0.0, **keys("head", lr_mult=10)}, model="swin"),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lldtool.lint.rules._decay import DecayRule
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example, keys
 
 
 class DecayedEmbedding(DecayRule):
@@ -30,7 +30,7 @@ class DecayedEmbedding(DecayRule):
             {
                 "norm_decay_mult": 0.0,
                 "flat_decay_mult": 0.0,
-                "custom_keys": {".absolute_pos_embed": {"decay_mult": 0.0}},
+                **keys(".absolute_pos_embed", decay_mult=0.0),
             },
             model="swin",
         ),

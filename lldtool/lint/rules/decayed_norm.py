@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lldtool.lint.rules._decay import DecayRule
 from lldtool.lint.rules.base import Severity
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example, keys
 
 
 class DecayedNorm(DecayRule):
@@ -31,14 +31,7 @@ class DecayedNorm(DecayRule):
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0}, model="convnext-v2"),
         Example(
             LAYER_DECAY,
-            {
-                "bias_decay_mult": 0.0,
-                "custom_keys": {
-                    ".cls_token": {"decay_mult": 0.0},
-                    ".pos_embed": {"decay_mult": 0.0},
-                    ".ln2": {"decay_mult": 0.0},
-                },
-            },
+            {"bias_decay_mult": 0.0, **keys(".cls_token", ".pos_embed", ".ln2", decay_mult=0.0)},
         ),
-        Example(SGD, {"norm_decay_mult": 0.0, "custom_keys": {"backbone.layer4": {"lr_mult": 10}}}),
+        Example(SGD, {"norm_decay_mult": 0.0, **keys("backbone.layer4", lr_mult=10)}),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lldtool.lint.rules._decay import DecayRule
-from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, RECIPE, Example
+from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, RECIPE, Example, keys
 
 
 class DecayedVector(DecayRule):
@@ -35,8 +35,6 @@ class DecayedVector(DecayRule):
             model="convnext",
         ),
         Example(
-            ADAMW,
-            {"flat_decay_mult": 0.0, "custom_keys": {"backbone.layers.2": {"lr_mult": 0.1}}},
-            model="beit",
+            ADAMW, {"flat_decay_mult": 0.0, **keys("backbone.layers.2", lr_mult=0.1)}, model="beit"
         ),
     )

@@ -34,11 +34,7 @@ class DepthOutOfOrder(Rule):
             LAYER_DECAY,
             {"norm_decay_mult": 0.0},
             config={"model.backbone.type": "SortedAsText"},
-            module="""\
-from mmpretrain.models import VisionTransformer
-from mmpretrain.registry import MODELS
-
-
+            code="""\
 @MODELS.register_module()
 class SortedAsText(VisionTransformer):
     def get_layer_depth(self, param_name, prefix=''):

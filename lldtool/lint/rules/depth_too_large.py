@@ -44,11 +44,7 @@ class DepthTooLarge(Rule):
             ADAMW,
             {"decay_rate": 0.8, "num_layers": 24},
             config={"optim_wrapper.constructor": "ByName"},
-            module="""\
-from mmengine.optim import DefaultOptimWrapperConstructor
-from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
-
-
+            code="""\
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class ByName(DefaultOptimWrapperConstructor):
     def add_params(self, params, module, **kwargs):
@@ -67,11 +63,7 @@ class ByName(DefaultOptimWrapperConstructor):
             LAYER_DECAY,
             {"norm_decay_mult": 0.0},
             config={"model.backbone.type": "CountsTwice"},
-            module="""\
-from mmpretrain.models import VisionTransformer
-from mmpretrain.registry import MODELS
-
-
+            code="""\
 @MODELS.register_module()
 class CountsTwice(VisionTransformer):
     def get_layer_depth(self, param_name, prefix=''):

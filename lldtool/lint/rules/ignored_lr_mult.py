@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lldtool.config.edit import DELETE, Edit
 from lldtool.lint.rules._parameters import grouped_by
 from lldtool.lint.rules.base import CUSTOM_KEYS, Diagnostic, Rule, Severity, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example, keys
 from lldtool.plan import Parameter
 from lldtool.text import plural
 
@@ -25,10 +25,8 @@ class IgnoredLrMult(Rule):
     code = "LLD306"
     name = "ignored-lr-mult"
     severity = Severity.error
-    passes = (Example(RECIPE), Example(SGD, {"custom_keys": {"head": {"lr_mult": 10}}}))
-    finds = (
-        Example(LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {"head": {"lr_mult": 10.0}}}),
-    )
+    passes = (Example(RECIPE), Example(SGD, keys("head", lr_mult=10)))
+    finds = (Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys("head", lr_mult=10.0)}),)
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Keys with an lr of their own for parameters that get theirs from the layer."""

@@ -16,7 +16,7 @@ from lldtool.lint.rules.base import (
     Subject,
     count,
 )
-from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, SGD, Example
+from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, SGD, Example, keys
 from lldtool.plan import Parameter
 from lldtool.text import setting
 
@@ -41,7 +41,7 @@ class InvalidSetting(Rule):
     passes = (
         Example(
             SGD,
-            {"custom_keys": {"head": {"lr_mult": 10, "decay_mult": 0.0}}},
+            keys("head", lr_mult=10, decay_mult=0.0),
             config={
                 "optim_wrapper.optimizer.weight_decay": 0.0,
                 "optim_wrapper.clip_grad": {"max_norm": float("inf")},

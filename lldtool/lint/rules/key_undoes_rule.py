@@ -9,7 +9,7 @@ from lldtool.config.selectors import matching_pattern
 from lldtool.lint.rules._decay import ways_by_key
 from lldtool.lint.rules._parameters import grouped_by
 from lldtool.lint.rules.base import CUSTOM_KEYS, Diagnostic, Rule, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example, keys
 from lldtool.plan import Parameter
 from lldtool.text import plural
 
@@ -28,12 +28,10 @@ class KeyUndoesRule(Rule):
 
     code = "LLD307"
     name = "key-undoes-rule"
-    passes = (Example(RECIPE), Example(SGD, {"custom_keys": {"backbone.layer4": {"lr_mult": 0.1}}}))
+    passes = (Example(RECIPE), Example(SGD, keys("backbone.layer4", lr_mult=0.1)))
     finds = (
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {"backbone.layers": {}}}),
-        Example(
-            SGD, {"norm_decay_mult": 0.0, "custom_keys": {"backbone.layer4": {"lr_mult": 0.1}}}
-        ),
+        Example(SGD, {"norm_decay_mult": 0.0, **keys("backbone.layer4", lr_mult=0.1)}),
     )
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:

@@ -43,11 +43,7 @@ class LayerDecayOff(Rule):
             LAYER_DECAY,
             {"norm_decay_mult": 0.0},
             config={"model.backbone.type": "OtherNames"},
-            module="""\
-from mmpretrain.models import VisionTransformer
-from mmpretrain.registry import MODELS
-
-
+            code="""\
 @MODELS.register_module()
 class OtherNames(VisionTransformer):
     def get_layer_depth(self, param_name, prefix=''):

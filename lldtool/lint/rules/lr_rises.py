@@ -8,7 +8,7 @@ from typing import Any
 from lldtool.config.edit import DELETE, Edit
 from lldtool.lint.rules._schedulers import lr_schedulers
 from lldtool.lint.rules.base import Diagnostic, Fix, Rule, Severity, Subject
-from lldtool.lint.rules.examples import RECIPE, SGD, Example
+from lldtool.lint.rules.examples import RECIPE, SGD, Example, keys
 from lldtool.plan import Parameter
 from lldtool.text import lr, plural, ranges
 
@@ -61,12 +61,12 @@ class LrRises(Rule):
         ),
         Example(
             SGD,
-            {"custom_keys": {"backbone": {"lr_mult": 1e-4}}},
+            keys("backbone", lr_mult=1e-4),
             config={"param_scheduler": {"type": "PolyLR", "eta_min": 1e-4, "end": 100}},
         ),
         Example(
             SGD,
-            {"custom_keys": {"backbone": {"lr_mult": 0.0}}},
+            keys("backbone", lr_mult=0.0),
             config={"param_scheduler": {**_COSINE, "eta_min": 1e-4}},
         ),
     )

@@ -35,6 +35,5 @@ class ManyGroups(Rule):
         distinct = len({(p.lr, p.weight_decay, repr(p.extras)) for p in parameters})
         if groups >= 2 * distinct and groups > 1:
             yield self.diagnostic(
-                f"{groups} param groups with {plural(distinct, 'distinct setting')}",
-                CONSTRUCTOR,
+                f"{groups} param groups with {plural(distinct, 'distinct setting')}", CONSTRUCTOR
             )

@@ -9,7 +9,7 @@ from lldtool.config.edit import Edit
 from lldtool.lint.rules._blocks import backbone_names
 from lldtool.lint.rules._parameters import grouped_by
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
-from lldtool.lint.rules.examples import SGD, Example
+from lldtool.lint.rules.examples import SGD, Example, keys
 from lldtool.plan import UPDATES_STATISTICS, Parameter, UntrainedParameter
 from lldtool.text import plural
 
@@ -36,16 +36,12 @@ class MovingStatistics(Rule):
     name = "moving-statistics"
     passes = (
         Example(SGD, config={"model.backbone.frozen_stages": 4}),
-        Example(
-            SGD,
-            {"custom_keys": {"backbone": {"lr_mult": 0}}},
-            config={"model.backbone.norm_eval": True},
-        ),
+        Example(SGD, keys("backbone", lr_mult=0), config={"model.backbone.norm_eval": True}),
     )
     finds = (
         Example(SGD, config={"model.backbone.norm_cfg": {"type": "BN", "requires_grad": False}}),
-        Example(SGD, {"custom_keys": {"backbone": {"lr_mult": 0}}}),
-        Example(SGD, {"custom_keys": {"backbone.layer1": {"lr_mult": 0}}}),
+        Example(SGD, keys("backbone", lr_mult=0)),
+        Example(SGD, keys("backbone.layer1", lr_mult=0)),
     )
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:

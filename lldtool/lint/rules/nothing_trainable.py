@@ -27,17 +27,12 @@ class NothingTrainable(Rule):
         Example(
             SGD,
             config={"model": {"_delete_": True, "type": "Frozen"}},
-            module="""\
-import torch
-from mmengine.model import BaseModel
-from mmengine.registry import MODELS
-
-
+            code="""\
 @MODELS.register_module()
 class Frozen(BaseModel):
     def __init__(self):
         super().__init__()
-        self.layer = torch.nn.Linear(2, 2).requires_grad_(False)
+        self.layer = Linear(2, 2).requires_grad_(False)
 
     def forward(self, *args, **kwargs):
         return {}

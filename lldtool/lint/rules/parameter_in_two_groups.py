@@ -27,17 +27,12 @@ class ParameterInTwoGroups(Rule):
             LAYER_DECAY,
             {"norm_decay_mult": 0.0},
             config={"model.head.type": "TiedHead"},
-            module="""\
-import torch
-from mmpretrain.models import LinearClsHead
-from mmpretrain.registry import MODELS
-
-
+            code="""\
 @MODELS.register_module()
 class TiedHead(LinearClsHead):
     def __init__(self, num_classes, in_channels, **kwargs):
         super().__init__(num_classes, in_channels, **kwargs)
-        self.auxiliary = torch.nn.Linear(in_channels, num_classes)
+        self.auxiliary = Linear(in_channels, num_classes)
         self.auxiliary.weight = self.fc.weight
 """,
         ),

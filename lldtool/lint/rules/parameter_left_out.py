@@ -25,11 +25,7 @@ class ParameterLeftOut(Rule):
             ADAMW,
             {"norm_decay_mult": 0.0},
             config={"optim_wrapper.constructor": "BackboneOnly"},
-            module="""\
-from mmengine.optim import DefaultOptimWrapperConstructor
-from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
-
-
+            code="""\
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class BackboneOnly(DefaultOptimWrapperConstructor):
     def add_params(self, params, module, prefix='', **kwargs):

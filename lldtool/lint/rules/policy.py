@@ -9,7 +9,7 @@ from lldtool.config.selectors import matching_pattern
 from lldtool.lint.rules._decay import cause, ways_by_key
 from lldtool.lint.rules._parameters import grouped_by
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject, count
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, Example
+from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, Example, keys
 from lldtool.plan import Parameter
 
 
@@ -40,16 +40,12 @@ must-decay = ["*.ffn.*.weight"]
         Example(
             LAYER_DECAY,
             {"norm_decay_mult": 0.0, "flat_decay_mult": 0.0},
-            settings="""\
-no-decay = ["*.pos_embed", "type:LayerNorm"]
-""",
+            settings='no-decay = ["*.pos_embed", "type:LayerNorm"]\n',
         ),
         Example(
             LAYER_DECAY,
-            {"flat_decay_mult": 0.0, "custom_keys": {"head": {"decay_mult": 0.0}}},
-            settings="""\
-must-decay = ["head.fc.weight"]
-""",
+            {"flat_decay_mult": 0.0, **keys("head", decay_mult=0.0)},
+            settings='must-decay = ["head.fc.weight"]\n',
         ),
     )
 

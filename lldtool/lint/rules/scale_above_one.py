@@ -8,7 +8,7 @@ from lldtool.config.edit import PARAMWISE_CFG, Edit
 from lldtool.lint.rules._depth import DepthOption, depth_option, has_lr_asked_for, ladder
 from lldtool.lint.rules._options import rate_option
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example, keys
 from lldtool.text import plural, significant
 
 
@@ -26,7 +26,7 @@ class ScaleAboveOne(Rule):
     code = "LLD202"
     name = "scale-above-one"
     severity = Severity.error
-    passes = (Example(RECIPE), Example(SGD, {"custom_keys": {"head": {"lr_mult": 10}}}))
+    passes = (Example(RECIPE), Example(SGD, keys("head", lr_mult=10)))
     finds = (Example(LAYER_DECAY, {"layer_decay_rate": 1.25}),)
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:

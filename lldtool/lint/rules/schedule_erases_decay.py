@@ -8,7 +8,7 @@ from typing import Any
 from lldtool.config.edit import Edit
 from lldtool.lint.rules._schedulers import lr_schedulers
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
-from lldtool.lint.rules.examples import RECIPE, SGD, Example
+from lldtool.lint.rules.examples import RECIPE, SGD, Example, keys
 
 
 class ScheduleErasesDecay(Rule):
@@ -47,7 +47,7 @@ class ScheduleErasesDecay(Rule):
         ),
         Example(
             SGD,
-            {"custom_keys": {"head": {"lr_mult": 10}}},
+            keys("head", lr_mult=10),
             config={
                 "param_scheduler": [{"type": "OneCycleLR", "eta_max": 0.1, "total_steps": 100}]
             },

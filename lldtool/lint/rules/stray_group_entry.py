@@ -8,7 +8,7 @@ from lldtool.analysis.option_names import near
 from lldtool.config.edit import DELETE, Edit
 from lldtool.lint.rules._options import ignored
 from lldtool.lint.rules.base import CUSTOM_KEYS, Diagnostic, Fix, Rule, Severity, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example, keys
 from lldtool.text import plural
 
 
@@ -29,15 +29,11 @@ class StrayGroupEntry(Rule):
     name = "stray-group-entry"
     passes = (
         Example(RECIPE),
-        Example(
-            LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {"head.fc.weight": {"eps": 1e-6}}}
-        ),
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys("head.fc.weight", eps=1e-6)}),
     )
     finds = (
-        Example(
-            LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {".cls_token": {"decay_mul": 0.0}}}
-        ),
-        Example(SGD, {"custom_keys": {"backbone.bn1": {"decay_mul": 0.0}}}),
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys(".cls_token", decay_mul=0.0)}),
+        Example(SGD, keys("backbone.bn1", decay_mul=0.0)),
     )
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:

@@ -9,6 +9,17 @@ from lldtool.lint.rules.base import CONSTRUCTOR, Diagnostic, Rule, Severity, Sub
 from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, Example
 from lldtool.text import plural, setting, significant
 
+#: Attaches scales to groups that all have the base lr.
+_AS_IN_BEIT = """\
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class AsInBEiT(DefaultOptimWrapperConstructor):
+    def add_params(self, params, module, **kwargs):
+        for name, parameter in module.named_parameters():
+            depth = 12 if name.startswith('head') else 0
+            scale = self.paramwise_cfg['decay_rate']**(12 - depth)
+            params.append(dict(params=[parameter], lr_scale=scale))
+"""
+
 
 class UnappliedLrScale(Rule):
     """The constructor attaches an lr_scale to its param groups, and nothing applies it.
@@ -32,12 +43,7 @@ class UnappliedLrScale(Rule):
             ADAMW,
             {"decay_rate": 0.65},
             config={"custom_hooks": [{"type": "ScaleLr"}], "optim_wrapper.constructor": "AsInBEiT"},
-            module="""\
-from mmengine.hooks import Hook
-from mmengine.optim import DefaultOptimWrapperConstructor
-from mmengine.registry import HOOKS, OPTIM_WRAPPER_CONSTRUCTORS
-
-
+            code=f"""\
 @HOOKS.register_module()
 class ScaleLr(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
@@ -45,14 +51,7 @@ class ScaleLr(Hook):
             group['lr'] = group['initial_lr'] * group['lr_scale']
 
 
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class AsInBEiT(DefaultOptimWrapperConstructor):
-    def add_params(self, params, module, **kwargs):
-        for name, parameter in module.named_parameters():
-            depth = 12 if name.startswith('head') else 0
-            scale = self.paramwise_cfg['decay_rate']**(12 - depth)
-            params.append(dict(params=[parameter], lr_scale=scale))
-""",
+{_AS_IN_BEIT}""",
         ),
     )
     finds = (
@@ -60,19 +59,7 @@ class AsInBEiT(DefaultOptimWrapperConstructor):
             ADAMW,
             {"decay_rate": 0.65},
             config={"optim_wrapper.constructor": "AsInBEiT"},
-            module="""\
-from mmengine.optim import DefaultOptimWrapperConstructor
-from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
-
-
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class AsInBEiT(DefaultOptimWrapperConstructor):
-    def add_params(self, params, module, **kwargs):
-        for name, parameter in module.named_parameters():
-            depth = 12 if name.startswith('head') else 0
-            scale = self.paramwise_cfg['decay_rate']**(12 - depth)
-            params.append(dict(params=[parameter], lr_scale=scale))
-""",
+            code=_AS_IN_BEIT,
         ),
     )
 

@@ -9,7 +9,7 @@ from lldtool.config.selectors import matching_pattern
 from lldtool.lint.rules._decay import cause, is_key, ways_by_key
 from lldtool.lint.rules._parameters import grouped_by, is_in_embedding
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject, count
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example, keys
 from lldtool.plan import Parameter
 from lldtool.text import setting
 
@@ -34,10 +34,8 @@ class UndecayedWeight(Rule):
     name = "undecayed-weight"
     passes = (Example(RECIPE), Example(SGD, {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0}))
     finds = (
-        Example(
-            LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {".ffn": {"decay_mult": 0.0}}}
-        ),
-        Example(SGD, {"custom_keys": {"conv1": {"decay_mult": 0.0}}}),
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys(".ffn", decay_mult=0.0)}),
+        Example(SGD, keys("conv1", decay_mult=0.0)),
     )
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:

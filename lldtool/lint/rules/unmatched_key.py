@@ -13,7 +13,7 @@ from lldtool.config.edit import DELETE, Edit
 from lldtool.lint.rules._options import ignored
 from lldtool.lint.rules._parameters import covering_keys, grouped_by, is_embedding_name
 from lldtool.lint.rules.base import CUSTOM_KEYS, Diagnostic, Fix, Rule, Severity, Subject
-from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, SGD, Example
+from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, SGD, Example, keys
 from lldtool.text import plural, ranges
 
 _NUMBER = re.compile(r"\d+")
@@ -43,11 +43,9 @@ class UnmatchedKey(Rule):
     code = "LLD301"
     name = "unmatched-key"
     finds = (
-        Example(
-            LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {".cls_tokn": {"decay_mult": 0.0}}}
-        ),
-        Example(SGD, {"custom_keys": {".cls_token": {"decay_mult": 0.0}}}),
-        Example(SGD, {"custom_keys": {"backbone.layer0": {"lr_mult": 0.0}}}),
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys(".cls_tokn", decay_mult=0.0)}),
+        Example(SGD, keys(".cls_token", decay_mult=0.0)),
+        Example(SGD, keys("backbone.layer0", lr_mult=0.0)),
         Example(
             ADAMW,
             {

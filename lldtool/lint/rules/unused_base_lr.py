@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from lldtool.config.edit import DELETE, Edit
 from lldtool.lint.rules._depth import has_lr_asked_for
 from lldtool.lint.rules.base import CUSTOM_KEYS, Diagnostic, Rule, Severity, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, SGD, Example
+from lldtool.lint.rules.examples import LAYER_DECAY, SGD, Example, keys
 from lldtool.text import setting
 
 #: Where the base lr is.
@@ -32,11 +32,11 @@ class UnusedBaseLr(Rule):
     name = "unused-base-lr"
     passes = (
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),
-        Example(SGD, {"custom_keys": {"head": {"lr_mult": 10}}}),
+        Example(SGD, keys("head", lr_mult=10)),
     )
     finds = (
-        Example(SGD, {"custom_keys": {"": {"lr": 0.01}}}),
-        Example(SGD, {"custom_keys": {".": {"lr_mult": 0.5}}}),
+        Example(SGD, keys("", lr=0.01)),
+        Example(SGD, keys(".", lr_mult=0.5)),
         Example(SGD, {"custom_keys": {"backbone": {"lr_mult": 0.1}, "head": {"lr_mult": 10}}}),
     )
 

@@ -17,3 +17,4 @@ class UnusedIgnore(Rule):
 
     code = "LLD001"
     name = "unused-ignore"
+    passes = ()
