@@ -11,7 +11,7 @@ from functools import partial
 from lldtool.config.edit import Edit
 from lldtool.config.request import Request
 from lldtool.dryrun import Capture, Progress, Trial, Want
-from lldtool.dryrun.files_read import loaded_modules, noted_files
+from lldtool.dryrun.files_read import collected_files, loaded_modules, noting_files
 from lldtool.dryrun.key_effects import all_removed, doubtful_effects
 from lldtool.dryrun.rising import rises_again
 from lldtool.dryrun.session import in_fresh_process, run
@@ -28,16 +28,17 @@ _kept: list[list[Training]] = []
 def capture(request: Request, want: Want, progress: Progress | None) -> Capture:
     """Run a config."""
     modules = loaded_modules() if want.files else frozenset()
-    with noted_files() if want.files else contextlib.nullcontext() as noted:
+    with collected_files() as files:
         try:
             found = run(partial(_captured, want, progress or unseen), request)
         except LldtoolError as error:
             found = Capture(request, error=error)
-    return replace(found, files=noted.own if noted else frozenset(), modules=modules)
+    return replace(found, files=frozenset(files), modules=modules)
 
 
 def _captured(want: Want, progress: Progress, request: Request) -> Capture:
-    with start_of_training(request) as training:
+    noting = noting_files() if want.files else contextlib.nullcontext()
+    with noting, start_of_training(request) as training:
         if _kept:
             _kept[-1][:] = [training]
         plan = training.plan(explained=want.reasons)

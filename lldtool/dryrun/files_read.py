@@ -21,11 +21,13 @@ _ELSEWHERE = (
     os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser()),
 )  # fmt: skip
 #: What is being noted; the hook can't be taken away again.
-_noting: list[Noted] = []
+_noting: list[_Noted] = []
+#: The files that were noted, for each `collected_files` context, the innermost last.
+_collected: list[set[Path]] = []
 
 
 @dataclass(frozen=True, eq=False)
-class Noted:
+class _Noted:
     """Files that were opened, by how."""
 
     read: set[str] = field(default_factory=set)
@@ -37,10 +39,20 @@ class Noted:
         return _own(self.read - self.written)
 
 
-def note(files: Iterable[str]) -> None:
-    """Note files that another process read."""
-    if _noting:
-        _noting[-1].read.update(files)
+@contextlib.contextmanager
+def collected_files() -> Iterator[set[Path]]:
+    """Return a set of the files that are noted in this context, also where it ends in an error."""
+    _collected.append(set())
+    try:
+        yield _collected[-1]
+    finally:
+        _collected.pop()
+
+
+def collect(files: Iterable[Path]) -> None:
+    """Add files that were noted, here or in a process that this one started."""
+    if _collected:
+        _collected[-1].update(files)
 
 
 def loaded_modules() -> frozenset[Path]:
@@ -50,15 +62,16 @@ def loaded_modules() -> frozenset[Path]:
 
 
 @contextlib.contextmanager
-def noted_files() -> Iterator[Noted]:
-    """Note the files that are read in this context, or in a fresh process that it starts."""
+def noting_files() -> Iterator[None]:
+    """Note the user's own files that are read in this context, and collect them at its end."""
     _add_hook()
-    noted = Noted()
+    noted = _Noted()
     _noting.append(noted)
     try:
-        yield noted
+        yield
     finally:
         _noting.remove(noted)
+        collect(noted.own)
 
 
 @functools.cache

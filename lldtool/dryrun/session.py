@@ -15,7 +15,7 @@ from typing import TypeVar
 from lldtool.config.request import Request
 from lldtool.dryrun import package_lookup, torch_parts
 from lldtool.dryrun.environment import NetworkBlockedError, shielded
-from lldtool.dryrun.files_read import note
+from lldtool.dryrun.files_read import collect
 from lldtool.dryrun.imports import StandInUsed, real_imports_wanted, stand_ins
 from lldtool.dryrun.registries import chain
 from lldtool.dryrun.tracing import tracers
@@ -107,7 +107,7 @@ def in_fresh_process(task: Task[Result], *requests: Request) -> Result:
             f"the dry run in a process of its own ended with exit code {done.returncode}",
             config=requests[0].name,
         ) from broken
-    note(files)
+    collect(files)
     if failure is not None:
         error, trace = failure
         raise error from RemoteError(trace)

@@ -92,10 +92,10 @@ def page(report, layer_decay):
     names = {rule.code: rule.name for rule in all_rules()}
     versions = ", ".join(f"{k} {v}" for k, v in package_versions().items())
     lines = [
-        "# What mmpretrain's own configs have against them",
+        "# What lldtool finds in mmpretrain's own configs",
         "",
         "Written by `pytest -m zoo`: every config of the installed mmpretrain, outside `_base_`,",
-        "checked for all rules without settings. What is expected of weight decay is contested;",
+        "checked against all rules without settings. Weight decay is contested:",
         "[the rules](rules.md) say why they find what they find, and when to ignore them.",
         "",
         f"- {versions}",
