@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import copy
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _Error = TypeVar("_Error", bound="LldtoolError")
 
@@ -39,8 +39,7 @@ class LldtoolError(Exception):
 
     def replace(self: _Error, **fields: object) -> _Error:
         """Return this error, with its traceback and cause, but with other fields."""
-        changed = copy.copy(self)
-        vars(changed).update(fields)
+        changed = _restored(type(self), vars(self) | fields)
         changed.__cause__ = self.__cause__
         return changed.with_traceback(self.__traceback__)
 
@@ -52,8 +51,30 @@ class LldtoolError(Exception):
         """Return the message and the hint, for use next to the config's name."""
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the fields, and the cause as the text of its traceback."""
+        cause = self.__cause__
+        trace = "".join(traceback.format_exception(cause)) if cause is not None else None
+        return _restored, (type(self), vars(self), trace)
+
     def __str__(self) -> str:
         return f"{self.config}: {self.without_config()}" if self.config else self.without_config()
+
+
+def _restored(kind: type[_Error], fields: dict[str, Any], trace: str | None = None) -> _Error:
+    """Return an error with these fields, and the traceback of its cause in another process."""
+    error = kind.__new__(kind, fields["message"])
+    vars(error).update(fields)
+    if trace is not None:
+        error.__cause__ = RemoteError(trace)
+    return error
+
+
+class RemoteError(Exception):
+    """Carries the traceback of what another process raised."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
 
 
 @dataclass(frozen=True)

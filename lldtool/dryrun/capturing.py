@@ -17,7 +17,7 @@ from lldtool.dryrun.rising import rises_again
 from lldtool.dryrun.session import in_fresh_process, run
 from lldtool.dryrun.stepping import schedule_of, unseen
 from lldtool.dryrun.training import Training, building, in_its_place, start_of_training
-from lldtool.errors import LldtoolError
+from lldtool.errors import ConstructorError, LldtoolError
 
 #: The parts of a config that a trial can change.
 _CHANGEABLE = {"model", "optim_wrapper", "param_scheduler"}
@@ -38,21 +38,30 @@ def capture(request: Request, want: Want, progress: Progress | None) -> Capture:
 
 def _captured(want: Want, progress: Progress, request: Request) -> Capture:
     noting = noting_files() if want.files else contextlib.nullcontext()
-    with noting, start_of_training(request) as training:
-        if _kept:
-            _kept[-1][:] = [training]
-        plan = training.plan(explained=want.reasons)
-        found = Capture(request, plan)
-        if want.effects != "none":
-            measure = all_removed if want.effects == "all" else doubtful_effects
-            found = replace(found, effects=measure(training, plan))
-        if want.length is None:
-            return found
-        try:
-            schedule = schedule_of(training, plan, want.length, progress, want.all_groups)
-        except LldtoolError as error:
-            return replace(found, no_schedule=error.with_config(request.name))
-        return replace(found, schedule=schedule)
+    try:
+        with noting, start_of_training(request) as training:
+            if _kept:
+                _kept[-1][:] = [training]
+            return _measured(want, progress, training)
+    except ConstructorError as error:
+        if not error.certain:
+            raise  # the session may try again without stubs
+        return Capture(request, error=error)
+
+
+def _measured(want: Want, progress: Progress, training: Training) -> Capture:
+    plan = training.plan(explained=want.reasons)
+    found = Capture(training.request, plan)
+    if want.effects != "none":
+        measure = all_removed if want.effects == "all" else doubtful_effects
+        found = replace(found, effects=measure(training, plan))
+    if want.length is None:
+        return found
+    try:
+        schedule = schedule_of(training, plan, want.length, progress, want.all_groups)
+    except LldtoolError as error:
+        return replace(found, no_schedule=error.with_config(training.request.name))
+    return replace(found, schedule=schedule)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from lldtool.dryrun.imports import StandInUsed, real_imports_wanted, stand_ins
 from lldtool.dryrun.registries import chain
 from lldtool.dryrun.tracing import tracers
 from lldtool.dryrun.values import ValuesNeeded
-from lldtool.errors import LldtoolError
+from lldtool.errors import LldtoolError, RemoteError
 from lldtool.versions import installed_version, lldtool_version, package_versions
 
 Result = TypeVar("Result")
@@ -67,13 +67,6 @@ def run(task: Task[Result], *requests: Request) -> Result:
             return start_over(task, *requests)
         raise error from raised.__cause__
     return start_over(task, *requests) if stand_ins.needed_for_real(None) else result
-
-
-class RemoteError(Exception):
-    """Carries the traceback of what a fresh process raised."""
-
-    def __str__(self) -> str:
-        return f"\n{self.args[0]}"
 
 
 def start_over(task: Task[Result], *requests: Request) -> Result:
