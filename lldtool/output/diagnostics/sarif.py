@@ -42,29 +42,24 @@ def report_sarif(results: Sequence[CheckResult], rules: Sequence[Rule]) -> str:
         rules: the rules to describe.
     """
     known = {rule.code: index for index, rule in enumerate(rules)}
+    driver = {
+        "name": "lldtool",
+        "version": lldtool_version(),
+        "informationUri": _HOME,
+        "rules": [_rule(rule) for rule in rules],
+    }
+    errors = [
+        {
+            "level": "error",
+            "message": _message(f"{one.config}: {one.error}"),
+            "locations": [{"physicalLocation": _physical(one, None)}],
+        }
+        for one in results
+        if one.error is not None
+    ]
     run = {
-        "tool": {
-            "driver": {
-                "name": "lldtool",
-                "version": lldtool_version(),
-                "informationUri": _HOME,
-                "rules": [_rule(rule) for rule in rules],
-            }
-        },
-        "invocations": [
-            {
-                "executionSuccessful": all(one.error is None for one in results),
-                "toolExecutionNotifications": [
-                    {
-                        "level": "error",
-                        "message": _message(f"{one.config}: {one.error}"),
-                        "locations": [{"physicalLocation": _physical(one, None)}],
-                    }
-                    for one in results
-                    if one.error is not None
-                ],
-            }
-        ],
+        "tool": {"driver": driver},
+        "invocations": [{"executionSuccessful": not errors, "toolExecutionNotifications": errors}],
         # No path: that would be one of this machine.
         "originalUriBaseIds": {
             _ROOT: {"description": {"text": "The directory that lldtool was run in."}}
@@ -148,21 +143,17 @@ def _physical(one: CheckResult, place: Location | None) -> dict[str, Any]:
     A config that is no file, `mmpretrain::mae/x.py` say, is a file of that name.
     """
     file = place.file if place else config_file(one.config)
-    if file is None:
-        return {"artifactLocation": {"uri": _quoted(one.config)}}
-    name = file_name(file)
-    if Path(name).is_absolute():
+    name = one.config if file is None else file_name(file)
+    artifact = {"uri": _quoted(name)}
+    if file is not None and Path(name).is_absolute():
         artifact = {"uri": f"file://{_quoted(name)}"}
-    else:
-        artifact = {"uri": _quoted(name), "uriBaseId": _ROOT}
+    elif file is not None:
+        artifact["uriBaseId"] = _ROOT
     if place is None:
         return {"artifactLocation": artifact}
-    region = {
-        "startLine": place.line,
-        "startColumn": place.column,
-        "endLine": place.end_line,
-        "endColumn": place.end_column,
-    }
+    numbers = ("line", "column", "end_line", "end_column")
+    names = ("startLine", "startColumn", "endLine", "endColumn")
+    region = {name: getattr(place, number) for name, number in zip(names, numbers, strict=True)}
     return {"artifactLocation": artifact, "region": region}
 
 
