@@ -147,7 +147,7 @@ def test_a_scheduler_in_an_inherited_list_is_fixed_by_the_whole_list(cli, tmp_pa
     path.write_text(text)
     result = cli("check", path)
     assert "LLD205" in result.out
-    assert f"write in {path}:" in result.out
+    assert f"suggested fix in {path}:" in result.out
     (finding,) = json.loads(cli("check", path, "--format", "json").out)["configs"][0]["findings"]
     if name == "config.json":
         path.write_text(text.replace("}", f", {finding['suggestion']}}}"))

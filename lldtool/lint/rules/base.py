@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ __all__ = [
 #: The keys that lead to entries of the config.
 CONSTRUCTOR = ("optim_wrapper", "constructor")
 CUSTOM_KEYS = (*PARAMWISE_CFG, "custom_keys")
+_CODE_AND_NAME = re.compile(r"(LLD\d{3}) ([a-z-]+)\.")
 #: Constructors that decay the lr by layers, by the names of their classes.
 _LAYER_DECAY = re.compile(r".*(LayerDecay|LearningRateDecay|LayerWise|Layerwise|LrDecay|LRDecay).*")
 
@@ -97,7 +99,10 @@ class Subject:
 
 
 class Rule:
-    """One rule. Its docstring is its page: a line on what it finds, then why and what to do."""
+    """One rule. Its docstring is its page: a line on what it finds, then why and what to do.
+
+    The docstring of its module is its code and its name: `LLD101 decayed-norm.`
+    """
 
     code: ClassVar[str]
     name: ClassVar[str]
@@ -106,6 +111,11 @@ class Rule:
     by_default: ClassVar[bool] = True
     passes: ClassVar[Sequence[Example]] = (Example(RECIPE),)
     finds: ClassVar[Sequence[Example]] = ()
+
+    def __init_subclass__(cls) -> None:
+        """Take code and name from the module."""
+        if named := _CODE_AND_NAME.fullmatch(sys.modules[cls.__module__].__doc__ or ""):
+            cls.code, cls.name = named.groups()
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield what the rule finds in a plan."""

@@ -25,8 +25,6 @@ class ConstructorRaises(Rule):
     Fix what the message says.
     """
 
-    code = "LLD401"
-    name = "constructor-raises"
     severity = Severity.error
     finds = (
         Example(

@@ -19,8 +19,6 @@ class DecayedBias(DecayRule):
     with `decay_mult=0.0`.
     """
 
-    code = "LLD102"
-    name = "decayed-bias"
     kind = "bias"
     noun = "bias tensor"
     severity = Severity.error

@@ -18,8 +18,6 @@ class DecayedEmbedding(DecayRule):
     with `decay_mult=0.0`.
     """
 
-    code = "LLD104"
-    name = "decayed-embedding"
     kind = "embedding"
     passes = (Example(RECIPE), Example(SGD))
     finds = (

@@ -20,8 +20,6 @@ class DecayedNorm(DecayRule):
     `norm_decay_mult=0.0`, or a custom key with `decay_mult=0.0` that matches the names shown.
     """
 
-    code = "LLD101"
-    name = "decayed-norm"
     kind = "norm"
     noun = "norm tensor"
     severity = Severity.error

@@ -17,8 +17,6 @@ class DecayedVector(DecayRule):
     `flat_decay_mult=0.0`, or a custom key with `decay_mult=0.0`.
     """
 
-    code = "LLD103"
-    name = "decayed-vector"
     kind = "vector"
     passes = (
         Example(RECIPE),

@@ -22,8 +22,6 @@ class DepthOutOfOrder(Rule):
     written for.
     """
 
-    code = "LLD204"
-    name = "depth-out-of-order"
     severity = Severity.error
     passes = (
         Example(RECIPE),

@@ -32,8 +32,6 @@ class DepthTooLarge(Rule):
     Write the number of blocks that the model has.
     """
 
-    code = "LLD207"
-    name = "depth-too-large"
     severity = Severity.error
     passes = (
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),

@@ -20,8 +20,6 @@ class FrozenLater(Rule):
     matters.
     """
 
-    code = "LLD404"
-    name = "frozen-later"
     finds = (
         Example(
             LAYER_DECAY,

@@ -22,8 +22,6 @@ class IgnoredLrMult(Rule):
     Delete it. To give one part another lr, use mmengine's default constructor or write your own.
     """
 
-    code = "LLD306"
-    name = "ignored-lr-mult"
     severity = Severity.error
     passes = (Example(RECIPE), Example(SGD, keys("head", lr_mult=10)))
     finds = (Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys("head", lr_mult=10.0)}),)

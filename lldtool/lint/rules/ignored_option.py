@@ -34,8 +34,6 @@ class IgnoredOption(Rule):
     one that this constructor knows counts.
     """
 
-    code = "LLD305"
-    name = "ignored-option"
     severity = Severity.error
     passes = (Example(RECIPE), Example(SGD, {"bias_lr_mult": 2.0}))
     finds = (

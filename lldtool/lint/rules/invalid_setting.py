@@ -35,8 +35,6 @@ class InvalidSetting(Rule):
     Write the number that is meant.
     """
 
-    code = "LLD210"
-    name = "invalid-setting"
     severity = Severity.error
     passes = (
         Example(

@@ -26,8 +26,6 @@ class KeyUndoesRule(Rule):
     or add longer keys with `decay_mult=0.0` for the parameters to exclude.
     """
 
-    code = "LLD307"
-    name = "key-undoes-rule"
     passes = (Example(RECIPE), Example(SGD, keys("backbone.layer4", lr_mult=0.1)))
     finds = (
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {"backbone.layers": {}}}),

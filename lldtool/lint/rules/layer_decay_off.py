@@ -29,8 +29,6 @@ class LayerDecayOff(Rule):
     clearer.
     """
 
-    code = "LLD201"
-    name = "layer-decay-off"
     severity = Severity.error
     passes = (Example(RECIPE), Example(ADAMW, {"norm_decay_mult": 0.0}, model="swin"))
     finds = (

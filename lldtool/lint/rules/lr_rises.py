@@ -33,8 +33,6 @@ class LrRises(Rule):
     lower `eta_min`.
     """
 
-    code = "LLD205"
-    name = "lr-rises"
     severity = Severity.error
     passes = (
         Example(RECIPE, config={"param_scheduler": {**_COSINE, "eta_min_ratio": 1e-3}}),

@@ -21,8 +21,6 @@ class ManyGroups(Rule):
     groups; a constructor of your own can.
     """
 
-    code = "LLD406"
-    name = "many-groups"
     severity = Severity.info
     by_default = False
     passes = (Example(SGD, model="vit"),)

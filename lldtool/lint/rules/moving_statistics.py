@@ -32,8 +32,6 @@ class MovingStatistics(Rule):
     Write `norm_eval=True` in the backbone, or ignore it where the statistics are to adapt.
     """
 
-    code = "LLD407"
-    name = "moving-statistics"
     passes = (
         Example(SGD, config={"model.backbone.frozen_stages": 4}),
         Example(SGD, keys("backbone", lr_mult=0), config={"model.backbone.norm_eval": True}),

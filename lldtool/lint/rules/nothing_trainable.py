@@ -20,8 +20,6 @@ class NothingTrainable(Rule):
     for an `lr_mult` of 0 that matches everything.
     """
 
-    code = "LLD405"
-    name = "nothing-trainable"
     severity = Severity.error
     finds = (
         Example(

@@ -19,8 +19,6 @@ class ParameterInTwoGroups(Rule):
     layer-decay constructors do not have that option.
     """
 
-    code = "LLD402"
-    name = "parameter-in-two-groups"
     severity = Severity.error
     finds = (
         Example(

@@ -17,8 +17,6 @@ class ParameterLeftOut(Rule):
     Freeze it with `requires_grad = False` if that is meant. Otherwise fix the constructor.
     """
 
-    code = "LLD403"
-    name = "parameter-left-out"
     severity = Severity.error
     finds = (
         Example(

@@ -23,8 +23,6 @@ class PolicyBroken(Rule):
     Fix the config, or the list.
     """
 
-    code = "LLD106"
-    name = "policy"
     severity = Severity.error
     passes = (
         Example(RECIPE),

@@ -21,8 +21,6 @@ class RedundantKey(Rule):
     Delete the key, or run `lldtool explain --keys` to see what else sets these parameters.
     """
 
-    code = "LLD303"
-    name = "redundant-key"
     severity = Severity.info
     finds = (Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys(".ln1", decay_mult=0.0)}),)
 

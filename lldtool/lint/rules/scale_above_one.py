@@ -23,8 +23,6 @@ class ScaleAboveOne(Rule):
     Ignore it where the first layers are meant to learn fastest.
     """
 
-    code = "LLD202"
-    name = "scale-above-one"
     severity = Severity.error
     passes = (Example(RECIPE), Example(SGD, keys("head", lr_mult=10)))
     finds = (Example(LAYER_DECAY, {"layer_decay_rate": 1.25}),)

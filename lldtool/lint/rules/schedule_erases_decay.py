@@ -23,8 +23,6 @@ class ScheduleErasesDecay(Rule):
     warm-up, and falls to the end of what the scheduler covers of the training.
     """
 
-    code = "LLD206"
-    name = "schedule-erases-decay"
     severity = Severity.error
     passes = (
         Example(RECIPE, config={"param_scheduler": {"type": "CosineAnnealingLR", "T_max": 100}}),

@@ -20,8 +20,6 @@ class ShadowedKey(Rule):
     longer keys.
     """
 
-    code = "LLD302"
-    name = "shadowed-key"
     finds = (
         Example(
             LAYER_DECAY,

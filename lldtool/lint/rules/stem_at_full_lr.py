@@ -28,8 +28,6 @@ class StemAtFullLr(Rule):
     `get_layer_depth` of the backbone in a class of your own.
     """
 
-    code = "LLD203"
-    name = "stem-at-full-lr"
     passes = (
         Example(RECIPE),
         Example(LAYER_DECAY, {"layer_decay_rate": 0.8, "norm_decay_mult": 0.0}, model="swin"),

@@ -25,8 +25,6 @@ class StrayGroupEntry(Rule):
     Correct the name, or delete the entry.
     """
 
-    code = "LLD308"
-    name = "stray-group-entry"
     passes = (
         Example(RECIPE),
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys("head.fc.weight", eps=1e-6)}),

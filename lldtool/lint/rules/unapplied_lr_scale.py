@@ -34,8 +34,6 @@ class UnappliedLrScale(Rule):
     Multiply the lr in the constructor: `lr=base_lr * lr_scale`.
     """
 
-    code = "LLD208"
-    name = "unapplied-lr-scale"
     severity = Severity.error
     passes = (
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),

@@ -30,8 +30,6 @@ class UndecayedWeight(Rule):
     Otherwise write a longer key.
     """
 
-    code = "LLD105"
-    name = "undecayed-weight"
     passes = (Example(RECIPE), Example(SGD, {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0}))
     finds = (
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys(".ffn", decay_mult=0.0)}),

@@ -26,8 +26,6 @@ class UnknownOption(Rule):
     this config or in one that it inherits from, that one counts.
     """
 
-    code = "LLD304"
-    name = "unknown-option"
     severity = Severity.error
     finds = (Example(LAYER_DECAY, {"norm_decay_mul": 0.0}), Example(SGD, {"norm_decy_mult": 0.0}))
 

@@ -40,8 +40,6 @@ class UnmatchedKey(Rule):
     that the model has; `lldtool inspect --params` lists them.
     """
 
-    code = "LLD301"
-    name = "unmatched-key"
     finds = (
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys(".cls_tokn", decay_mult=0.0)}),
         Example(SGD, keys(".cls_token", decay_mult=0.0)),

@@ -28,8 +28,6 @@ class UnusedBaseLr(Rule):
     Set `optimizer.lr` to the lr that is meant.
     """
 
-    code = "LLD209"
-    name = "unused-base-lr"
     passes = (
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),
         Example(SGD, keys("head", lr_mult=10)),

@@ -15,6 +15,4 @@ class UnusedIgnore(Rule):
     Delete the comment, or the code in it.
     """
 
-    code = "LLD001"
-    name = "unused-ignore"
     passes = ()
