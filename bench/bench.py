@@ -1,6 +1,6 @@
-"""What lldtool costs beside what one would do without it: `python bench/bench.py [PART...]`.
+"""Measure lldtool, and scripts that do the same without it: `python bench/bench.py [NAME...]`.
 
-Tables on stdout, progress on stderr; `--write docs/performance.md` writes the page instead.
+Tables go to stdout, progress to stderr. `--write docs/performance.md` writes the page instead.
 """
 
 import argparse
@@ -8,43 +8,41 @@ import os
 import shlex
 import sys
 
-from machine import described
-from measure import measured
-from parts import PARTS
+from machine import describe_machine
+from measure import run
+from parts import BENCHMARKS
 from rich.console import Console
 from tables import table, write_page
 
-#: Rounds of a quick look.
-QUICK = 2
+QUICK_ROUNDS = 2
 
 
 def main():
-    """Measure the parts that were asked for, and show or write what came out."""
-    os.environ["OMP_NUM_THREADS"] = "1"  # for all that is started
-    known = {part.name: part for part in PARTS}
+    """Run the selected benchmarks, and print or write the results."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # inherited by all processes
+    known = {benchmark.name: benchmark for benchmark in BENCHMARKS}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(known)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(known)}")
     parser.add_argument(
-        "--quick", action="store_true", help=f"{QUICK} rounds, and no part that takes minutes"
+        "--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds, without slow benchmarks"
     )
-    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of every part")
-    parser.add_argument("--write", metavar="FILE", help="write the tables as a page")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of every benchmark")
+    parser.add_argument("--write", metavar="FILE", help="write the results as a Markdown page")
     options = parser.parse_args()
-    unknown = set(options.parts) - known.keys()
-    if unknown:
-        parser.error(f"no part {', '.join(sorted(unknown))}: {', '.join(known)} are known")
-    parts = [known[name] for name in options.parts]
-    parts = parts or [part for part in PARTS if not (options.quick and part.is_slow)]
+    if unknown := sorted(set(options.names) - known.keys()):
+        parser.error(f"unknown benchmark {', '.join(unknown)}; choose from {', '.join(known)}")
+    selected = [known[name] for name in options.names]
+    selected = selected or [b for b in BENCHMARKS if not (options.quick and b.is_slow)]
     console, sections = Console(), []
-    for part in parts:
-        rounds = options.rounds or (QUICK if options.quick else part.rounds)
-        figures = measured(part, rounds)
-        sections.append((part, figures))
+    for benchmark in selected:
+        rounds = options.rounds or (QUICK_ROUNDS if options.quick else benchmark.rounds)
+        results = run(benchmark, rounds)
+        sections.append((benchmark, results))
         if not options.write:
-            console.print(table(part, figures), part.answer(figures), "")
+            console.print(table(benchmark, results), benchmark.answer(results), "")
     if options.write:
         command = f"python bench/bench.py {shlex.join(sys.argv[1:])}"
-        write_page(options.write, sections, command, described())
+        write_page(options.write, sections, command, describe_machine())
 
 
 if __name__ == "__main__":

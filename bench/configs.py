@@ -13,15 +13,15 @@ EVA_G = "mmpretrain::eva/eva-g-p14_8xb16_in1k-336px.py"
 
 
 def path_of(config):
-    """The file of a config, for what does not know `package::name`."""
+    """Return the path of a config, for scripts that don't know `package::name`."""
     return str(locate(config).path)
 
 
 def with_layer_decay():
-    """The names of all that use the constructor of layer-wise lr decay."""
+    """Return the names of the configs that name the layer-decay constructor or inherit it."""
     names = discover(["mmpretrain::."], include=(), exclude=(), include_base=False, root=None)
-    return [name for name in names if any(map(_names_it, Sources(locate(name).path).files))]
-
-
-def _names_it(file):
-    return CONSTRUCTOR in file.read_text(encoding="utf-8")
+    return [
+        name
+        for name in names
+        if any(CONSTRUCTOR in file.read_text("utf-8") for file in Sources(locate(name).path).files)
+    ]

@@ -1,4 +1,4 @@
-"""What the figures were measured on, as a sentence."""
+"""Describe the machine that the benchmarks run on."""
 
 import datetime
 import importlib.metadata
@@ -10,31 +10,15 @@ from pathlib import Path
 PACKAGES = ("torch", "mmengine", "mmpretrain", "mmcv-lite", "torchinfo", "lldtool")
 
 
-def described():
-    """Date, cores, processor, memory, and the versions of what took part."""
-    versions = [f"{name} {version}" for name in PACKAGES if (version := _version(name))]
+def describe_machine():
+    """Return the date, the processor, the memory and the package versions as a sentence."""
+    installed = {d.name.lower(): d.version for d in importlib.metadata.distributions()}
+    versions = [f"{name} {installed[name]}" for name in PACKAGES if name in installed]
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    processor = model[1].strip() if model else platform.machine()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return (
-        f"Measured on {datetime.date.today()}, on {_cores()} cores of {_processor()} with "
-        f"{_memory()} GB, {platform.system()}, Python {platform.python_version()}, "
-        f"{', '.join(versions)}."
+        f"Measured on {datetime.date.today()}, on {len(os.sched_getaffinity(0))} cores of "
+        f"{processor} with {memory:.0f} GB, {platform.system()}, Python "
+        f"{platform.python_version()}, {', '.join(versions)}."
     )
-
-
-def _version(distribution):
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _cores():
-    return len(os.sched_getaffinity(0))
-
-
-def _processor():
-    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    return found[1].strip() if found else platform.machine()
-
-
-def _memory():
-    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9)

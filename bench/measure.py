@@ -1,6 +1,6 @@
-"""Things to time -> figures: each thing once a round, in turn, so that a drift is everyone's.
+"""Run benchmarks: every case once per round, in turn, so that drift affects all of them.
 
-Needs Linux, for the memory.
+Needs Linux, for the memory figures.
 """
 
 import statistics
@@ -14,24 +14,24 @@ from typing import NamedTuple
 
 
 class Sample(NamedTuple):
-    """Seconds, and the peak resident MB of a process where one was measured."""
+    """Seconds, and the peak resident MB of a process where that was measured."""
 
     seconds: float
     peak: float | None = None
 
 
-Thing = Callable[[], Sample]
+Case = Callable[[], Sample]
 
 
 @dataclass(frozen=True)
 class Process:
-    """A command line to run from start to end, and the exit codes that say it did its work."""
+    """A command line to run, and the exit codes that mean it did its work."""
 
     command: Sequence[str]
     codes: Sequence[int] = (0,)
 
     def __call__(self) -> Sample:
-        """Run it."""
+        """Run the command in a new process."""
         timed = [sys.executable, "-S", Path(__file__).with_name("timed.py"), *self.command]
         code, seconds, peak = subprocess.check_output(timed, text=True).split()
         if int(code) not in self.codes:
@@ -40,7 +40,7 @@ class Process:
 
 
 def lldtool(*arguments, codes=(0,)):
-    """A process of lldtool's."""
+    """Return an lldtool command as a case."""
     return Process([sys.executable, "-m", "lldtool", *map(str, arguments)], codes)
 
 
@@ -48,59 +48,58 @@ IMPORT_TORCH = Process([sys.executable, "-c", "import torch"])
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Name -> its sample of each round. The first name is what the others are compared with."""
+class Results:
+    """The samples of each case, one per round. The first case is the baseline."""
 
     samples: Mapping[str, Sequence[Sample]]
 
     @property
-    def base(self) -> str:
-        """The name that the others are compared with."""
+    def baseline(self) -> str:
+        """The case that the others are compared with."""
         return next(iter(self.samples))
 
-    def seconds(self, name):
-        """The median."""
-        return statistics.median(sample.seconds for sample in self.samples[name])
+    def seconds(self, case):
+        """Return the median over the rounds."""
+        return statistics.median(sample.seconds for sample in self.samples[case])
 
-    def spread(self, name):
-        """The least and the most seconds."""
-        found = [sample.seconds for sample in self.samples[name]]
-        return min(found), max(found)
+    def spread(self, case):
+        """Return the minimum and the maximum over the rounds."""
+        seconds = [sample.seconds for sample in self.samples[case]]
+        return min(seconds), max(seconds)
 
-    def ratio(self, name, base=None):
-        """The median over the rounds of one thing's seconds over another's in the same round."""
-        pairs = zip(self.samples[name], self.samples[base or self.base], strict=True)
-        return statistics.median(one.seconds / other.seconds for one, other in pairs)
+    def ratio(self, case, baseline=None):
+        """Return the median of the ratios of two cases in the same round."""
+        pairs = zip(self.samples[case], self.samples[baseline or self.baseline], strict=True)
+        return statistics.median(a.seconds / b.seconds for a, b in pairs)
 
-    def peak(self, name):
-        """The most MB, or None."""
-        return max((s.peak for s in self.samples[name] if s.peak is not None), default=None)
+    def peak(self, case):
+        """Return the maximum MB over the rounds, or None if memory was not measured."""
+        return max((s.peak for s in self.samples[case] if s.peak is not None), default=None)
 
 
 @dataclass(frozen=True)
-class Part:
-    """A question, what to time to answer it, and the answer in a sentence.
+class Benchmark:
+    """A question, the cases to time, and the answer as a sentence.
 
-    `things` is a context in which there are the things by their names; `rounds` how often each is
-    timed where nothing else is asked for; a slow part is not for a quick look.
+    `cases` is a context manager that provides the cases by name. `--quick` skips a slow benchmark.
     """
 
     name: str
     question: str
-    things: Callable[[], AbstractContextManager[Mapping[str, Thing]]]
-    answer: Callable[[Figures], str]
+    cases: Callable[[], AbstractContextManager[Mapping[str, Case]]]
+    answer: Callable[[Results], str]
     rounds: int = 5
     is_slow: bool = False
 
 
-def measured(part, rounds):
-    """The figures of a part; which thing of which round runs is said on stderr."""
-    with part.things() as things:
-        samples = {name: [] for name in things}
+def run(benchmark, rounds):
+    """Run a benchmark, with progress on stderr, and return its results."""
+    with benchmark.cases() as cases:
+        samples = {name: [] for name in cases}
         for number in range(1, rounds + 1):
-            for name, thing in things.items():
-                print(f"{part.name} {number}/{rounds}  {name} …", end=" ", file=sys.stderr)
-                sys.stderr.flush()
-                samples[name].append(thing())
+            for name, case in cases.items():
+                progress = f"{benchmark.name} {number}/{rounds}  {name} …"
+                print(progress, end=" ", file=sys.stderr, flush=True)
+                samples[name].append(case())
                 print(f"{samples[name][-1].seconds:.2f} s", file=sys.stderr)
-    return Figures(samples)
+    return Results(samples)

@@ -1,8 +1,8 @@
-"""Runs a command; prints its exit code, its seconds, and the peak resident MB of its processes.
+"""Run a command, and print its exit code, its seconds and the peak resident MB of its processes.
 
     python -S bench/timed.py COMMAND [ARGUMENT...]
 
-A small process of its own, as the memory of a parent counts for its children.
+This is a small process of its own because a child's peak includes the memory of its parent.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The page of all commands, from Typer: `python docs/commands_page.py` writes it anew."""
+"""Write `docs/commands.md` from the Typer application: `python docs/commands_page.py`."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ HEAD = """\
 
 
 def commands_page() -> str:
-    """`docs/commands.md`: what `typer lldtool.cli utils docs` says, in a form for the site."""
+    """Return the output of `typer lldtool.cli utils docs`, adapted to the site."""
     group = typer.main.get_command(app)
     context = typer.Context(group, info_name="lldtool", **group.context_settings)
     text = get_docs_for_click(obj=group, ctx=context, name="lldtool")
     _, _, text = text.partition("\n")
-    # A usage is no command that could be run.
+    # A usage is not a command to run, and the tests run every console block.
     text = re.sub(r"```console\n\$ (.*)\n```", r"```text\n\1\n```", text)
     for name, command in group.commands.items():
         first, *_ = command.help.splitlines()
-        # Typer cuts it off.
+        # Typer shortens it.
         text = re.sub(
             rf"^\* `{name}`: .*$", f"* [`{name}`](#lldtool-{name}): {first}", text, flags=re.M
         )

@@ -154,9 +154,10 @@ def _show_plans_in_notebooks() -> None:
     from lldtool.plan import Plan
 
     def plan_html(plan: Plan) -> str:
-        from lldtool.output.report import plan_html
+        from lldtool.output.html import fragment
+        from lldtool.output.plan_document import plan_document
 
-        return plan_html(plan)
+        return fragment(plan_document(plan))
 
     Plan._repr_html_ = plan_html  # type: ignore[attr-defined]
 

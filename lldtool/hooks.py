@@ -23,10 +23,11 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, OPTIMIZERS
 
 from lldtool.analysis.diff import PlanDiff, diff_plans
-from lldtool.dryrun.running import plan_of_runner, replaced_lrs
+from lldtool.dryrun.runner_plan import plan_of_runner, replaced_lrs
 from lldtool.errors import LldtoolError
-from lldtool.output.diff_table import diff_text
-from lldtool.output.words import summary
+from lldtool.output.diff_document import diff_document
+from lldtool.output.diff_words import summary
+from lldtool.output.formats import written
 from lldtool.plan import LayerId, Plan, load_plan
 from lldtool.text import plural, setting
 
@@ -162,7 +163,7 @@ class PlanGuardHook(Hook):  # type: ignore[misc]  # mmengine has no types
             runner.logger.info(f"{self._file}: the optimizer is that of the plan, {number}")
             return
         reason = _scaling(self._plan, diff)
-        text = diff_text(diff, width=_WIDTH, color=False)
+        text = written(diff_document(diff), "table", width=_WIDTH)
         said = f"the optimizer is not that of the plan: {' · '.join(summary(diff))}"
         self._act(runner, f"{said}{reason}", text)
 

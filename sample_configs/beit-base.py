@@ -1,4 +1,4 @@
-# BEiT: relative-position-bias tables and layer scales, which no norm or bias rule covers.
+# BEiT: no norm or bias rule covers its relative-position-bias tables and layer scales.
 _base_ = [
     'mmpretrain::_base_/datasets/imagenet_bs64_swin_224.py',
     'mmpretrain::_base_/default_runtime.py',

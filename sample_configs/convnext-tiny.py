@@ -1,4 +1,4 @@
-# ConvNeXt: depth-wise convolutions and layer scales (`gamma`, one-dimensional).
+# ConvNeXt: depth-wise convolutions, and one-dimensional layer scales (`gamma`).
 _base_ = [
     'mmpretrain::_base_/models/convnext/convnext-tiny.py',
     'mmpretrain::_base_/datasets/imagenet_bs64_swin_224.py',

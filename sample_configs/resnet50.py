@@ -1,4 +1,4 @@
-# ResNet-50 with a frozen stem: layer decay over groups of blocks, and parameters left untrained.
+# ResNet-50 with a frozen stem: layer decay over groups of blocks, and untrained parameters.
 _base_ = [
     'mmpretrain::_base_/models/resnet50.py',
     'mmpretrain::_base_/datasets/imagenet_bs64.py',

@@ -1,4 +1,4 @@
-# mmengine's default constructor: no layers, but an lr of its own for the new head and for biases.
+# mmengine's default constructor: no layers, but separate lrs for the new head and for biases.
 _base_ = [
     'mmpretrain::_base_/models/resnet50.py',
     'mmpretrain::_base_/datasets/imagenet_bs32.py',

@@ -1,4 +1,4 @@
-# Swin: a layer is a block of a stage; mixed precision, which needs no GPU to be looked at.
+# Swin: each block of a stage is a layer. Mixed precision needs no GPU in a dry run.
 _base_ = [
     'mmpretrain::_base_/models/swin_transformer/tiny_224.py',
     'mmpretrain::_base_/datasets/imagenet_bs64_swin_224.py',

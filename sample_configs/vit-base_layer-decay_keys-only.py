@@ -1,5 +1,5 @@
-# A variant to compare with: a steeper decay, and custom keys in the place of the norm and flat
-# rules. `.ln` looks as if it meant every norm layer; see what the other norms get.
+# A variant for comparison: a steeper decay, and custom keys instead of the norm and flat rules.
+# `.ln` appears to mean every norm layer; inspect the settings of the others.
 _base_ = ['./vit-base_layer-decay.py']
 
 optim_wrapper = dict(

@@ -1,4 +1,4 @@
-# mmengine's pure-Python style: bases by import, types as classes.
+# mmengine's pure-Python style: bases are imported, types are classes.
 from mmengine.config import read_base
 from mmpretrain.engine.optimizers import LearningRateDecayOptimWrapperConstructor
 from mmpretrain.models import ImageClassifier, LabelSmoothLoss, LinearClsHead, VisionTransformer

@@ -12,10 +12,11 @@ from lldtool.analysis.keys import keys_of
 from lldtool.lint.fixes import judge
 from lldtool.lint.policy import Policy
 from lldtool.lint.rules import all_rules
-from lldtool.output.comparison import Comparison, comparison_text
-from lldtool.output.diff_table import diff_text
-from lldtool.output.explanation import explanation_text, keys_text
-from lldtool.output.terminal import plan_text
+from lldtool.output.comparison import Comparison, comparison_document
+from lldtool.output.diff_document import diff_document
+from lldtool.output.explanation import explanation, keys_document
+from lldtool.output.formats import written
+from lldtool.output.plan_document import plan_document
 from lldtool.plan import Constructor, Reason, Reasons, load_plan
 
 SAVED = load_plan(Path(__file__).parent / "output/plans/vit-base_layer-decay.json")
@@ -23,7 +24,6 @@ BLOCK = [p for p in SAVED.parameters if p.name.startswith("backbone.layers.1.")]
 OTHERS = [p for p in SAVED.parameters if ".layers." not in p.name]
 #: Numbers of blocks, of 12 parameters each.
 FEW, MANY = 25, 100
-SCREEN = {"width": 100, "color": False}
 
 
 def deep(blocks, rate):
@@ -75,16 +75,21 @@ def other(plan):
     return replace(plan, parameters=tuple(parameters))
 
 
+def shown(document):
+    return written(document, "table", width=100)
+
+
 COMMANDS = {
-    "inspect": lambda a, b: plan_text(a, **SCREEN),
+    "inspect": lambda a, b: shown(plan_document(a)),
+    "inspect --params": lambda a, b: shown(plan_document(a, parameters="folded")),
     "check": lambda a, b: judge(all_rules(), Policy(), a),
-    "explain": lambda a, b: explanation_text(a, a.parameters, **SCREEN),
-    "explain --keys": lambda a, b: keys_text(a, keys_of(a), **SCREEN),
-    "diff": lambda a, b: diff_text(diff_plans(a, b), **SCREEN),
-    "diff --params": lambda a, b: diff_text(diff_plans(a, b), **SCREEN, every_parameter=True),
-    "compare": lambda a, b: comparison_text(Comparison((a, b), ("A", "B"), ()), **SCREEN),
-    "compare of two models": lambda a, b: comparison_text(
-        Comparison((a, other(b)), ("A", "B"), ()), **SCREEN
+    "explain": lambda a, b: shown(explanation(a, a.parameters)),
+    "explain --keys": lambda a, b: shown(keys_document(a, keys_of(a))),
+    "diff": lambda a, b: shown(diff_document(diff_plans(a, b))),
+    "diff --params": lambda a, b: shown(diff_document(diff_plans(a, b), every_parameter=True)),
+    "compare": lambda a, b: shown(comparison_document(Comparison((a, b), ("A", "B"), ()))),
+    "compare of two models": lambda a, b: shown(
+        comparison_document(Comparison((a, other(b)), ("A", "B"), ()))
     ),
 }
 

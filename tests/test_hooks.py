@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 import lldtool
 from lldtool.analysis.lr_curves import Length
 from lldtool.config.request import Request
-from lldtool.dryrun.running import plan_of_runner
+from lldtool.dryrun.runner_plan import plan_of_runner
 from lldtool.hooks import LayerLrHook, PlanGuardHook
 from lldtool.plan import plan_to_json
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lldtool.output.tables import markdown
+from lldtool.output.markdown import markdown
 from lldtool.text import count, lr, printable, setting, shape, to_encoding
 
 

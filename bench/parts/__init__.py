@@ -1,4 +1,4 @@
-"""What is measured: a part a file, all of them in the order of the page."""
+"""The benchmarks, in the order of the page."""
 
 from parts.checks import CONFIGS, JOBS, ZOO
 from parts.growth import LAYERS, PARAMETERS
@@ -8,4 +8,4 @@ from parts.schedule import SCHEDULE
 from parts.size import SIZE
 from parts.watch import WATCH
 
-PARTS = (PROCESSES, PLANS, SIZE, PARAMETERS, LAYERS, CONFIGS, JOBS, ZOO, SCHEDULE, WATCH)
+BENCHMARKS = (PROCESSES, PLANS, SIZE, PARAMETERS, LAYERS, CONFIGS, JOBS, ZOO, SCHEDULE, WATCH)

@@ -4,85 +4,89 @@ import contextlib
 import os
 
 from configs import with_layer_decay
-from measure import IMPORT_TORCH, Part, lldtool
+from measure import IMPORT_TORCH, Benchmark, lldtool
 
 COUNTS = (1, 5, 10, 21)
-JOBS_TRIED = sorted({1, 2, os.cpu_count() or 1})
+CORES = os.cpu_count() or 1
+JOBS_TRIED = sorted({1, 2, CORES})
 
 
 def _check(*configs, jobs):
-    """A check that may find something; of all configs some can't be built, which is code 2."""
+    """Return a check, which may have findings (1) or configs that can't be built (2)."""
     return lldtool("check", "--jobs", jobs, *configs, codes=(0, 1, 2))
+
+
+def _plural(count, noun):
+    return f"{count} {noun}{'s' if count > 1 else ''}"
 
 
 @contextlib.contextmanager
 def _counts():
     configs = with_layer_decay()
-    yield {
-        "import torch": IMPORT_TORCH,
-        **{_name(count): _check(*configs[:count], jobs=1) for count in COUNTS},
-    }
+    checks = {_count(count): _check(*configs[:count], jobs=1) for count in COUNTS}
+    yield {"import torch": IMPORT_TORCH, **checks}
 
 
-def _name(count):
-    return f"check {count} config{'s' if count > 1 else ''}"
+def _count(count):
+    return f"check {_plural(count, 'config')}"
 
 
-def _counts_answer(figures):
+def _counts_answer(results):
     first, last = COUNTS[0], COUNTS[-1]
-    each = (figures.seconds(_name(last)) - figures.seconds(_name(first))) / (last - first)
+    each = (results.seconds(_count(last)) - results.seconds(_count(first))) / (last - first)
     return (
-        f"After the first, with which the imports are paid, each further config takes {each:.2f} s "
-        "with one job: those of mmpretrain with layer decay, in a process each."
+        f"After the first config, which pays for the imports, each config takes {each:.2f} s with "
+        "one job. The configs are those of mmpretrain with layer decay, each in its own process."
     )
 
 
 @contextlib.contextmanager
 def _jobs():
     configs = with_layer_decay()
-    things = {_with(jobs): _check(*configs, jobs=jobs) for jobs in JOBS_TRIED}
-    yield {"import torch": IMPORT_TORCH, **things}
+    checks = {_some(jobs): _check(*configs, jobs=jobs) for jobs in JOBS_TRIED}
+    yield {"import torch": IMPORT_TORCH, **checks}
 
 
-def _with(jobs):
-    return f"check 21 configs, {jobs} job{'s' if jobs > 1 else ''}"
+def _some(jobs):
+    return f"check 21 configs, {_plural(jobs, 'job')}"
 
 
-def _jobs_answer(figures):
-    return _speedup(figures, _with) + " The imports, which one process does, are not shared out."
+def _jobs_answer(results):
+    return f"{_speedup(results, _some)} The imports are not parallel: one process does them."
 
 
 @contextlib.contextmanager
 def _zoo():
-    yield {
-        "import torch": IMPORT_TORCH,
-        **{_all_with(jobs): _check("mmpretrain::.", jobs=jobs) for jobs in JOBS_TRIED},
-    }
+    checks = {_all(jobs): _check("mmpretrain::.", jobs=jobs) for jobs in JOBS_TRIED}
+    yield {"import torch": IMPORT_TORCH, **checks}
 
 
-def _all_with(jobs):
-    return f"check all configs, {jobs} job{'s' if jobs > 1 else ''}"
+def _all(jobs):
+    return f"check all configs, {_plural(jobs, 'job')}"
 
 
-def _zoo_answer(figures):
+def _zoo_answer(results):
     return (
-        f"{_speedup(figures, _all_with)} Some 20 of the 496 can't be built and take seconds each, "
-        "as they are tried again with real imports."
+        f"{_speedup(results, _all)} About 20 of the 496 configs can't be built and take seconds "
+        "each, because lldtool tries them again with real imports."
     )
 
 
-def _speedup(figures, name):
+def _speedup(results, case):
     faster = [
-        f"with {jobs} jobs {figures.ratio(name(1), name(jobs)):.2f} × as fast"
-        for jobs in JOBS_TRIED[1:]
+        f"{jobs} jobs are {results.ratio(case(1), case(jobs)):.2f} ×" for jobs in JOBS_TRIED[1:]
     ]
-    return f"On {os.cpu_count()} cores, {', '.join(faster)} as with one."
+    return f"On {CORES} cores, {', '.join(faster)} as fast as one."
 
 
-CONFIGS = Part(
-    "configs", "How does `check` grow with the configs?", _counts, _counts_answer, rounds=4
+CONFIGS = Benchmark(
+    "configs",
+    "How does `check` scale with the number of configs?",
+    _counts,
+    _counts_answer,
+    rounds=4,
 )
-JOBS = Part("jobs", "What do more jobs save?", _jobs, _jobs_answer, rounds=3)
-ZOO = Part(
-    "zoo", "What does the whole zoo of mmpretrain take?", _zoo, _zoo_answer, rounds=1, is_slow=True
+JOBS = Benchmark("jobs", "How much faster are several jobs?", _jobs, _jobs_answer, rounds=3)
+ZOO = Benchmark(
+    "zoo", "How long does mmpretrain's whole zoo take?", _zoo, _zoo_answer, rounds=1, is_slow=True
 )

@@ -1,11 +1,11 @@
-"""How a dry run grows with the model."""
+"""How a dry run scales with the model."""
 
 import contextlib
 import tempfile
 from pathlib import Path
 
 from configs import EVA_G, VIT_B, VIT_H, VIT_L, VIT_S, path_of
-from measure import IMPORT_TORCH, Part, lldtool
+from measure import IMPORT_TORCH, Benchmark, lldtool
 from peers import peer
 
 MODELS = {
@@ -24,46 +24,44 @@ model = dict(backbone=dict(arch=dict(_delete_=True, **arch)), head=dict(in_chann
 
 @contextlib.contextmanager
 def _models():
-    things = {"import torch": IMPORT_TORCH}
-    things |= {f"inspect {name}": lldtool("inspect", config) for name, config in MODELS.items()}
-    for name, config in MODELS.items():
-        things[f"obvious script, {name}"] = peer("obvious", path_of(config))
-    yield things
+    inspects = {f"inspect {name}": lldtool("inspect", config) for name, config in MODELS.items()}
+    scripts = {
+        f"plain script, {name}": peer("plain", path_of(config)) for name, config in MODELS.items()
+    }
+    yield {"import torch": IMPORT_TORCH, **inspects, **scripts}
 
 
-def _models_answer(figures):
-    ours, theirs = (
-        figures.ratio(f"{what} {LARGEST}", f"{what} {SMALLEST}")
-        for what in ("inspect", "obvious script,")
-    )
+def _models_answer(results):
+    ours = results.ratio(f"inspect {LARGEST}", f"inspect {SMALLEST}")
+    theirs = results.ratio(f"plain script, {LARGEST}", f"plain script, {SMALLEST}")
     return (
-        f"With 46 times the parameters `inspect` takes {ours:.2f} × as long, as no value is set; "
-        f"the obvious script takes {theirs:.1f} ×."
+        f"With 46 times the parameters, `inspect` takes {ours:.2f} × as long, because it "
+        f"initialises no values; the plain script takes {theirs:.1f} × as long."
     )
 
 
 @contextlib.contextmanager
 def _depths():
     with tempfile.TemporaryDirectory() as folder:
-        things = {"import torch": IMPORT_TORCH}
+        cases = {"import torch": IMPORT_TORCH}
         for depth in DEPTHS:
             config = Path(folder, f"{depth}.py")
             config.write_text(NARROW.format(depth))
-            things[_name(depth)] = lldtool("inspect", config)
-        yield things
+            cases[_blocks(depth)] = lldtool("inspect", config)
+        yield cases
 
 
-def _name(depth):
+def _blocks(depth):
     return f"inspect {depth} blocks, {12 * depth + 8:,} tensors"
 
 
-def _depths_answer(figures):
-    few, many = (figures.seconds(_name(depth)) for depth in (DEPTHS[0], DEPTHS[-1]))
+def _depths_answer(results):
+    few, many = (results.seconds(_blocks(depth)) for depth in (DEPTHS[0], DEPTHS[-1]))
     each = 1000 * (many - few) / (DEPTHS[-1] - DEPTHS[0])
-    return f"A block more, with 12 tensors, costs {each:.1f} ms."
+    return f"Each additional block, with 12 tensors, takes {each:.1f} ms."
 
 
-PARAMETERS = Part(
-    "parameters", "How does it grow with the parameters?", _models, _models_answer, rounds=3
+PARAMETERS = Benchmark(
+    "parameters", "How does it scale with the parameters?", _models, _models_answer, rounds=3
 )
-LAYERS = Part("layers", "How does it grow with the layers?", _depths, _depths_answer)
+LAYERS = Benchmark("layers", "How does it scale with the layers?", _depths, _depths_answer)

@@ -1,11 +1,11 @@
-"""How what needs no torch grows with the parameters of saved plans."""
+"""How commands on saved plans scale with the number of parameters."""
 
 import contextlib
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from measure import Part, lldtool
+from measure import Benchmark, lldtool
 
 from lldtool.plan import load_plan, plan_to_json
 
@@ -13,16 +13,19 @@ SAVED = Path(__file__).parents[2] / "tests/output/plans/vit-base_layer-decay.jso
 #: Numbers of parameters.
 SIZES = (1_000, 10_000, 50_000)
 DEPTH = 52
-BASE = "inspect"
+BASELINE = "inspect"
 
 
-def plans_of(folder, parameters):
-    """Two plans with so many parameters in 54 layers, of which every lr but the last differs."""
+def write_plans(folder, parameters):
+    """Write two plans of 54 layers with about this many parameters, and return their paths.
+
+    Every lr except that of the last layer differs between the two.
+    """
     plan, paths = load_plan(SAVED), []
     block = [p for p in plan.parameters if p.name.startswith("backbone.layers.1.")]
     rest = [p for p in plan.parameters if ".layers." not in p.name]
     for rate in (0.75, 0.65):
-        found = [
+        scaled = [
             replace(
                 p,
                 name=p.name.replace("layers.1.", f"layers.{layer}.parts.{part}.", 1),
@@ -34,16 +37,16 @@ def plans_of(folder, parameters):
             for part in range(round(parameters / DEPTH / len(block)))
             for p in block
         ]
-        found += [replace(p, layer_id=DEPTH + 1 if p.layer_id else 0) for p in rest]
+        scaled += [replace(p, layer_id=DEPTH + 1 if p.layer_id else 0) for p in rest]
         paths.append(Path(folder, f"{parameters}-{rate}.json"))
-        paths[-1].write_text(plan_to_json(replace(plan, parameters=tuple(found))))
+        paths[-1].write_text(plan_to_json(replace(plan, parameters=tuple(scaled))))
     return paths
 
 
 def _commands(a, b, page):
-    """Name -> the command, `inspect` first."""
+    """Return the commands by name, `inspect` first."""
     return {
-        BASE: lldtool("inspect", a),
+        BASELINE: lldtool("inspect", a),
         "inspect --params": lldtool("inspect", a, "--params"),
         "check": lldtool("check", a, codes=(0, 1)),
         "explain": lldtool("explain", a),
@@ -57,43 +60,41 @@ def _commands(a, b, page):
 
 
 @contextlib.contextmanager
-def _things():
+def _cases():
     with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder, "page.html")
         yield {
-            _name(command, size): process
+            _sized(command, size): process
             for size in SIZES
-            for command, process in _commands(
-                *plans_of(folder, size), Path(folder, "page.html")
-            ).items()
+            for command, process in _commands(*write_plans(folder, size), page).items()
         }
 
 
-def _name(command, size):
+def _sized(command, size):
     return f"{command}, {size:,} parameters"
 
 
-def _answer(figures):
-    large, *_ = reversed(SIZES)
-    commands = [c for c in _commands("", "", "") if c not in (BASE, "report")]
-    slowest = "; ".join(_slowest(figures, commands, size) for size in SIZES[1:])
-    report = figures.ratio(_name("report", large), _name(BASE, large))
-    more = large / SIZES[1]
+def _answer(results):
+    *_, medium, large = SIZES
+    commands = [c for c in _commands("", "", "") if c not in (BASELINE, "report")]
+    slowest = "; ".join(_slowest(results, commands, size) for size in (medium, large))
+    report = results.ratio(_sized("report", large), _sized(BASELINE, large))
     times, memory = (
-        max(of(_name(c, large)) / of(_name(c, SIZES[1])) for c in commands)
-        for of in (figures.seconds, figures.peak)
+        max(of(_sized(c, large)) / of(_sized(c, medium)) for c in commands)
+        for of in (results.seconds, results.peak)
     )
     return (
-        f"Of what `inspect` takes for the same plan, no command takes more than {slowest}; but a "
-        f"report, which draws pictures and holds a row for each parameter, {report:.1f} ×. With "
-        f"{more:g} times the parameters no command takes more than {times:.1f} × the time and "
-        f"{memory:.1f} × the memory."
+        f"Compared with `inspect` of the same plan, the slowest command takes {slowest}. A report "
+        f"draws pictures and has a row for each parameter, so it takes {report:.1f} ×. With "
+        f"{large / medium:g} times the parameters, a command takes at most {times:.1f} × the time "
+        f"and {memory:.1f} × the memory."
     )
 
 
-def _slowest(figures, commands, size):
-    ratios = {c: figures.ratio(_name(c, size), _name(BASE, size)) for c in commands}
+def _slowest(results, commands, size):
+    ratios = {c: results.ratio(_sized(c, size), _sized(BASELINE, size)) for c in commands}
     slowest = max(ratios, key=ratios.__getitem__)
-    return f"{ratios[slowest]:.1f} × (`{slowest}`) for {size:,} parameters"
+    return f"{ratios[slowest]:.1f} × (`{slowest}`) with {size:,} parameters"
 
 
-SIZE = Part("size", "How do saved plans grow?", _things, _answer, rounds=3)
+SIZE = Benchmark("size", "How do commands on saved plans scale?", _cases, _answer, rounds=3)

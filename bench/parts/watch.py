@@ -1,4 +1,4 @@
-"""How soon `lldtool watch` shows a change: from the write of a config to the frame's last byte."""
+"""How soon `lldtool watch` shows an edit: from saving the config to the last byte of the frame."""
 
 import contextlib
 import fcntl
@@ -15,18 +15,18 @@ import termios
 import time
 from pathlib import Path
 
-from measure import IMPORT_TORCH, Part, Sample, lldtool
+from measure import IMPORT_TORCH, Benchmark, Sample, lldtool
 
 CONFIG = Path(__file__).parents[2] / "sample_configs/vit-base_layer-decay.py"
 ROWS, COLUMNS = 50, 80
-#: Nothing more comes once nothing has come for so long, in seconds.
+#: A frame is complete after this many seconds without output.
 QUIET = 0.6
-#: The most to wait, in seconds.
-MOST = 30
+#: The longest time to wait for a frame, in seconds.
+TIMEOUT = 30
 
 
 @contextlib.contextmanager
-def _things():
+def _cases():
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.py")
         shutil.copy(CONFIG, config)
@@ -49,7 +49,7 @@ def _things():
 
 @contextlib.contextmanager
 def _watching(config):
-    """The terminal of a `watch` that has shown its first frame."""
+    """Start `watch`, wait for its first frame, and provide its terminal."""
     mine, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     command = [sys.executable, "-m", "lldtool", "watch", str(config)]
@@ -65,12 +65,12 @@ def _watching(config):
 
 
 def _read_until_quiet(terminal, wanted):
-    """Read until something was seen and nothing has come for a while; when the last byte came."""
+    """Read until the output has the wanted bytes and stops; return the time of the last byte."""
     seen, began = b"", time.perf_counter()
     last = began
     while wanted not in seen or time.perf_counter() - last < QUIET:
-        if time.perf_counter() - began > MOST:
-            raise SystemExit(f"waited {MOST} s for {wanted!r}, saw {seen[-500:]!r}")
+        if time.perf_counter() - began > TIMEOUT:
+            raise SystemExit(f"waited {TIMEOUT} s for {wanted!r}, saw {seen[-500:]!r}")
         ready, _, _ = select.select([terminal], [], [], QUIET / 4)
         if ready:
             seen += os.read(terminal, 65536)
@@ -78,13 +78,13 @@ def _read_until_quiet(terminal, wanted):
     return last
 
 
-def _answer(figures):
-    seconds = figures.seconds("watch ViT-B, from save to frame")
-    faster = figures.ratio("inspect ViT-B", "watch ViT-B, from save to frame")
+def _answer(results):
+    seconds = results.seconds("watch ViT-B, from save to frame")
+    faster = results.ratio("inspect ViT-B", "watch ViT-B, from save to frame")
     return (
-        f"An edit is on the screen {seconds:.2f} s after it was saved, {faster:.1f} × as soon as a "
-        "new `inspect` would have it: the imports stay in one warm process."
+        f"An edit is on the screen {seconds:.2f} s after it was saved. A new `inspect` takes "
+        f"{faster:.1f} × as long, because `watch` keeps the imports in a warm process."
     )
 
 
-WATCH = Part("watch", "How soon does `watch` show an edit?", _things, _answer, rounds=10)
+WATCH = Benchmark("watch", "How soon does `watch` show an edit?", _cases, _answer, rounds=10)

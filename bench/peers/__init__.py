@@ -1,4 +1,4 @@
-"""Scripts that do without lldtool what one would do without it, each a process of its own."""
+"""Scripts that do without lldtool what lldtool does, each in a process of its own."""
 
 import sys
 from pathlib import Path
@@ -9,6 +9,6 @@ HERE = Path(__file__).parent
 
 
 def peer(name, *arguments):
-    """The process of a script here."""
+    """Return a script of this directory as a case."""
     scripts = [str(HERE / "run.py"), str(HERE / f"{name}.py")]
     return Process([sys.executable, "-W", "ignore", *scripts, *arguments])

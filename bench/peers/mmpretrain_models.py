@@ -1,3 +1,3 @@
-"""The bare import of mmpretrain with its models, as every script that builds one has it."""
+"""Import mmpretrain with its models, as every script that builds one does."""
 
 import mmpretrain.models  # noqa: F401

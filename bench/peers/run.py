@@ -1,8 +1,8 @@
-"""Runs a peer's script, which needs torchvision only because mmpretrain imports it.
+"""Run a script of this directory, with a stub for torchvision if that is not installed.
 
     python bench/peers/run.py SCRIPT [ARGUMENT...]
 
-Where torchvision is not installed, what the tests' reference has stands in for it.
+The scripts need torchvision only because mmpretrain imports it. The stub is that of the tests.
 """
 
 import importlib.util

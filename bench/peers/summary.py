@@ -1,4 +1,4 @@
-"""torchinfo's summary of a config's model: layers and parameters, no lr and no weight decay."""
+"""Print torchinfo's summary of a config's model: layers and parameters, but no settings."""
 
 import sys
 

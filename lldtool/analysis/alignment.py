@@ -1,9 +1,9 @@
-"""Which layers of several plans stand in one row, and in which order."""
+"""Plans -> rows of their layers: those with the same parameters or the same role share a row."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
@@ -13,25 +13,25 @@ from lldtool.analysis.roles import BLOCK, HEAD, STEM, Roles, roles_of
 from lldtool.plan import Layer, LayerId, Plan, layer_order
 from lldtool.text import layer_name
 
-#: A layer for each plan, None where it has nothing of the row.
+#: A layer of each plan, None where the plan has nothing of the row.
 Row = tuple[Layer | None, ...]
 #: The same as indices into the layers of each plan.
-_Place = tuple[int | None, ...]
-#: A parameter's name or a layer's role: what has the same one in two plans belongs together.
-_Token = Hashable
-#: What the rows are told by.
+_Indices = tuple[int | None, ...]
+#: A parameter's name or a layer's role; where two plans have the same, their layers match.
+_Match = Hashable
+#: What the rows have in common.
 AlignedBy = Literal["layer_id", "role", "depth", "name"]
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Rows of what has one role in several plans, in the order of the layers.
+    """Rows of layers with the same role in several plans, in the order of the layers.
 
-    `labels` are the layer ids of the rows where every plan has the same (`by` is `layer_id`), or
+    `labels` are the layer ids of the rows where all plans agree on them (`by` is `layer_id`), or
     else roles: `stem`, `block 3`, `head`; empty where neither is known. `by` is `depth` where
-    models of different structure stand in order of relative depth; only what has the same role in
-    both shares a row. It is `name` where neither ids nor blocks are known. `depths`
-    has for each plan the depth of each layer id, from 0, the stem, to 1, the highest layer.
+    models of different structure are in order of relative depth, and `name` where neither ids nor
+    blocks are known. `depths` has for each plan the depth of each layer id, from 0, the stem, to 1,
+    the highest layer.
     """
 
     rows: tuple[Row, ...]
@@ -45,11 +45,9 @@ def align(plans: Sequence[Plan]) -> list[Row]:
 
     A layer has only the parameters of its row, and is None where a plan trains none of them.
     """
-    layers = [plan.layers for plan in plans]
     rows = _rows([_layer_of_each_name(plan) for plan in plans])
     depths = _relative_depths(plans, [roles_of(plan) for plan in plans])
-    ordered = _in_order(rows, plans, depths, runs=not _are_of_one_model(plans))
-    return [_narrowed_row(row, rows[row], layers) for row in ordered]
+    return _in_order(rows, plans, depths, keep_together=not _are_of_one_model(plans))
 
 
 def align_roles(plans: Sequence[Plan]) -> Alignment:
@@ -57,23 +55,20 @@ def align_roles(plans: Sequence[Plan]) -> Alignment:
 
     Parameters of the same name have the same role, and so have stem, head and blocks of the same
     number where the models have the same blocks, and modules of the same name where no layers are
-    known. What only some plans have is put into the row of its layer where that is in one row.
+    known. What only some plans have joins the row of its layer where that is in one row.
     """
     roles = [roles_of(plan) for plan in plans]
-    layer_of = [
-        _layer_of_each_name(plan) | _layer_of_each_role(plan, own)
-        for plan, own in zip(plans, roles, strict=True)
-    ]
-    layers = [plan.layers for plan in plans]
+    pairs = list(zip(plans, roles, strict=True))
+    rows = _rows(
+        [_layer_of_each_name(plan) | _layer_of_each_role(plan, own) for plan, own in pairs]
+    )
     labels = [
-        [own.labels.get(x.layer_id) if x.layer_id is not None else None for x in plan.layers]
-        for plan, own in zip(plans, roles, strict=True)
+        [None if x.layer_id is None else own.labels.get(x.layer_id) for x in plan.layers]
+        for plan, own in pairs
     ]
-    rows = _joined(_rows(layer_of), labels)
     depths = _relative_depths(plans, roles)
-    ordered = _in_order(rows, plans, depths, runs=False)
-    found = [_narrowed_row(place, rows[place], layers) for place in ordered]
-    found = [row for row in found if any(row)]
+    ordered = _in_order(_joined(rows, labels), plans, depths, keep_together=False)
+    found = [row for row in ordered if any(row)]
     by, shown = _labels(found, plans, roles)
     return Alignment(tuple(found), tuple(shown), by, tuple(depths))
 
@@ -117,19 +112,18 @@ def _relative_depths(plans: Sequence[Plan], roles: Sequence[Roles]) -> list[dict
     if _are_of_one_model(plans):
         ids = [layer_order(chain(*ids))] * len(plans)
     depths = []
-    for own, labels in zip(map(_places, ids), (own.labels for own in roles), strict=True):
-        stem = next((place for i, place in own.items() if labels.get(i) == STEM), None)
-        lowest, highest = min(own.values(), default=0), max(own.values(), default=0)
-        first = min(0, lowest) if stem is None else stem
-        depths.append({i: (place - first) / max(1, highest - first) for i, place in own.items()})
+    for own, labels in zip(ids, (own.labels for own in roles), strict=True):
+        names = {layer_id for layer_id in own if isinstance(layer_id, str)}
+        # Numbers are depths by themselves; where a layer has a name, the order counts.
+        positions: dict[LayerId, float] = {
+            layer_id: i if names or isinstance(layer_id, str) else layer_id
+            for i, layer_id in enumerate(own)
+        }
+        stem = next((depth for i, depth in positions.items() if labels.get(i) == STEM), None)
+        first = min([0, *positions.values()]) if stem is None else stem
+        extent = max(1, max(positions.values(), default=0) - first)
+        depths.append({i: (depth - first) / extent for i, depth in positions.items()})
     return depths
-
-
-def _places(ids: Sequence[LayerId]) -> dict[LayerId, float]:
-    """The layers by their numbers; all by their order where one has a name."""
-    in_order: dict[LayerId, float] = {layer_id: n for n, layer_id in enumerate(ids)}
-    numbers: dict[LayerId, float] = {i: i for i in ids if not isinstance(i, str)}
-    return numbers if len(numbers) == len(ids) else in_order
 
 
 def _are_of_one_model(plans: Sequence[Plan]) -> bool:
@@ -139,83 +133,73 @@ def _are_of_one_model(plans: Sequence[Plan]) -> bool:
 # Rows
 
 
-def _layer_of_each_name(plan: Plan) -> dict[_Token, int]:
+def _layer_of_each_name(plan: Plan) -> dict[_Match, int]:
     return {p.name: i for i, layer in enumerate(plan.layers) for p in layer.parameters}
 
 
-def _layer_of_each_role(plan: Plan, roles: Roles) -> dict[_Token, int]:
-    """What a layer is, where the plan has one such layer: two lrs in a block make two."""
-    tokens: list[_Token | None] = []
+def _layer_of_each_role(plan: Plan, roles: Roles) -> dict[_Match, int]:
+    """Return the roles that one layer only has: two lrs in a block make two layers."""
+    found: list[_Match | None] = []
     for layer in plan.layers:
         if layer.layer_id is None:
-            tokens.append(("module", layer.parameters[0].top_level_module))
-            continue
-        label = roles.labels.get(layer.layer_id)
-        is_block = label not in (STEM, HEAD)
-        tokens.append(label and (label, roles.blocks if is_block else None))
-    number = Counter(tokens)
-    return {token: i for i, token in enumerate(tokens) if token and number[token] == 1}
+            found.append(("module", layer.parameters[0].top_level_module))
+        else:
+            label = roles.labels.get(layer.layer_id)
+            found.append(label and (label, None if label in (STEM, HEAD) else roles.blocks))
+    number = Counter(found)
+    return {role: i for i, role in enumerate(found) if role and number[role] == 1}
 
 
-def _rows(layer_of: Sequence[Mapping[_Token, int]]) -> dict[_Place, list[_Token]]:
-    """What is in one layer in every plan, by the layers that it is in."""
-    rows: dict[_Place, list[_Token]] = defaultdict(list)
-    for token in dict.fromkeys(chain(*layer_of)):
-        rows[tuple(own.get(token) for own in layer_of)].append(token)
+def _rows(layer_of: Sequence[Mapping[_Match, int]]) -> dict[_Indices, list[_Match]]:
+    """Group what is in one layer in every plan, by those layers."""
+    rows: dict[_Indices, list[_Match]] = defaultdict(list)
+    for match in dict.fromkeys(chain(*layer_of)):
+        rows[tuple(own.get(match) for own in layer_of)].append(match)
     return rows
 
 
 def _joined(
-    rows: Mapping[_Place, list[_Token]], labels: Sequence[Sequence[str | None]]
-) -> dict[_Place, list[_Token]]:
-    """Rows with gaps put into the only row that they agree with, the larger ones first.
+    rows: Mapping[_Indices, list[_Match]], labels: Sequence[Sequence[str | None]]
+) -> dict[_Indices, list[_Match]]:
+    """Join rows with gaps to the only row that they agree with, the larger ones first.
 
-    A row that is in layers of several roles, as the end of a stage can be, takes nothing up.
+    Nothing joins a row of layers with several roles, as the end of a stage can be.
     """
-    joined: dict[_Place, list[_Token]] = {}
-    joined_with: dict[tuple[int, int], set[_Place]] = defaultdict(set)  # plan, layer -> rows
-    for place in sorted(rows, key=lambda place: (place.count(None), -len(rows[place]))):
-        near = set().union(*(joined_with[at] for at in _layers_of(place))) if None in place else ()
-        agreeing = [row for row in near if _agree(row, place)]
-        tokens = list(rows[place])
+    joined: dict[_Indices, list[_Match]] = {}
+    containing: dict[tuple[int, int], set[_Indices]] = defaultdict(set)  # plan, layer -> rows
+    for row in sorted(rows, key=lambda row: (row.count(None), -len(rows[row]))):
+        matches, into = list(rows[row]), row
+        near = {other for at in _layers_of(row) for other in containing[at]} if None in row else ()
+        agreeing = [other for other in near if _agree(other, row)]
         if len(agreeing) == 1 and _has_one_role(agreeing[0], labels):
-            tokens = joined.pop(agreeing[0]) + tokens
-            for at in _layers_of(agreeing[0]):
-                joined_with[at].remove(agreeing[0])
-            place = tuple(y if x is None else x for x, y in zip(agreeing[0], place, strict=True))
-        joined[place] = tokens
-        for at in _layers_of(place):
-            joined_with[at].add(place)
+            (other,) = agreeing
+            matches = joined.pop(other) + matches
+            for at in _layers_of(other):
+                containing[at].remove(other)
+            into = tuple(y if x is None else x for x, y in zip(other, row, strict=True))
+        joined[into] = matches
+        for at in _layers_of(into):
+            containing[at].add(into)
     return joined
 
 
-def _layers_of(row: _Place) -> list[tuple[int, int]]:
-    """The plans, and the layer of each, that a row has something of."""
+def _layers_of(row: _Indices) -> list[tuple[int, int]]:
+    """Return the plans that a row has something of, each with its layer."""
     return [(n, i) for n, i in enumerate(row) if i is not None]
 
 
-def _has_one_role(row: _Place, labels: Sequence[Sequence[str | None]]) -> bool:
-    found = {labels[n][i] for n, i in enumerate(row) if i is not None}
-    return len(found - {None}) <= 1
+def _has_one_role(row: _Indices, labels: Sequence[Sequence[str | None]]) -> bool:
+    return len({labels[n][i] for n, i in _layers_of(row)} - {None}) <= 1
 
 
-def _agree(row: _Place, place: _Place) -> bool:
+def _agree(row: _Indices, other: _Indices) -> bool:
     """Whether some plan has both in one layer, and none has them in two."""
-    both = [(x, y) for x, y in zip(row, place, strict=True) if x is not None and y is not None]
+    both = [(x, y) for x, y in zip(row, other, strict=True) if x is not None and y is not None]
     return bool(both) and all(x == y for x, y in both)
 
 
-def _narrowed_row(
-    place: _Place, tokens: Collection[_Token], layers: Sequence[Sequence[Layer]]
-) -> Row:
-    """The layers of a row with the parameters that belong to it."""
-    names = set(tokens)
-    found = [None if i is None else layers[n][i] for n, i in enumerate(place)]
-    return tuple(narrowed(layer, names.__contains__) for layer in found)
-
-
 def narrowed(layer: Layer | None, only: Callable[[str], bool]) -> Layer | None:
-    """The layer with the parameters of these names; None where there are none."""
+    """Return the layer with the parameters of these names; None where there are none."""
     parameters = tuple(p for p in layer.parameters if only(p.name)) if layer else ()
     return replace(layer, parameters=parameters) if layer and parameters else None
 
@@ -224,62 +208,56 @@ def narrowed(layer: Layer | None, only: Callable[[str], bool]) -> Layer | None:
 
 
 def _in_order(
-    rows: Mapping[_Place, Iterable[_Token]],
+    rows: Mapping[_Indices, Collection[_Match]],
     plans: Sequence[Plan],
     depths: Sequence[Mapping[LayerId, float]],
     *,
-    runs: bool,
-) -> list[_Place]:
-    """The rows with the layers of each plan in its order, as far as the plans agree on one.
+    keep_together: bool,
+) -> list[Row]:
+    """Return the rows with the layers of each plan in its order, as far as the plans agree on one.
 
-    Where that leaves a choice, the row of the lowest depth comes first; with `runs` those that the
-    same plans have stay together.
+    Where that leaves a choice, the row of the lowest depth comes first; with `keep_together` rows
+    of the same plans stay together.
     """
     known = _depths_of_rows(rows, plans, depths)
 
-    def key(row: _Place) -> tuple[object, ...]:
+    def key(row: _Indices) -> tuple[object, ...]:
+        gaps, depth = [i is None for i in row], max(known[row])
         own = [math.inf if i is None else i for i in row]
-        one_sided_first = (max(known[row]), -row.count(None))
-        return ([i is None for i in row], max(known[row]), own) if runs else (one_sided_first, own)
+        return (gaps, depth, own) if keep_together else (depth, -sum(gaps), own)
 
-    left = [_rows_of_layers(sorted(rows, key=key), n) for n in range(len(plans))]
-    coming = [deque(own) for own in left]
-    ordered: list[_Place] = []
-    while len(ordered) < len(rows):
-        near = {n: (own[0], left[n][own[0]]) for n, own in enumerate(coming) if own}
-        free = _free_rows(near)
-        # Where plans contradict each other, what one of them has first.
-        others = chain.from_iterable(own for _, own in near.values())
-        row = min(free, key=key) if free else min(others, key=lambda row: min(known[row]))
-        ordered.append(row)
+    waiting = dict.fromkeys(sorted(rows, key=key))
+    left = [Counter(i for r in rows if (i := r[n]) is not None) for n in range(len(plans))]
+    ordered: list[Row] = []
+    while waiting:
+        first = [min(own, default=None) for own in left]  # the next layer of each plan
+        free = (r for r in waiting if all(i in (None, f) for i, f in zip(r, first, strict=True)))
+        row = next(free, None)
+        if row is None:  # plans contradict each other: what one of them has first
+            firsts = (
+                r for n, f in enumerate(first) for r in waiting if f is not None and r[n] == f
+            )
+            row = min(firsts, key=lambda row: min(known[row]))
+        del waiting[row]
         for n, i in _layers_of(row):
-            left[n][i].remove(row)
-            while coming[n] and not left[n][coming[n][0]]:
-                coming[n].popleft()
+            left[n] -= Counter([i])
+        names = set(rows[row])
+        layers = (None if i is None else plans[n].layers[i] for n, i in enumerate(row))
+        ordered.append(tuple(narrowed(layer, names.__contains__) for layer in layers))
     return ordered
 
 
-def _free_rows(near: Mapping[int, tuple[int, Sequence[_Place]]]) -> list[_Place]:
-    """The first row of each plan's next layer that no other plan has something before."""
-    layer = {n: i for n, (i, _) in near.items()}
-
-    def is_free(row: _Place) -> bool:
-        return all(i in (None, layer.get(n)) for n, i in enumerate(row))
-
-    return [row for _, own in near.values() if (row := next(filter(is_free, own), None))]
-
-
 def _depths_of_rows(
-    rows: Mapping[_Place, Iterable[_Token]],
+    rows: Mapping[_Indices, Iterable[_Match]],
     plans: Sequence[Plan],
     depths: Sequence[Mapping[LayerId, float]],
-) -> dict[_Place, list[float]]:
-    """The depth of each row in the plans that know it; else that of what comes next in a model."""
-    known: dict[_Place, list[float]] = {}
+) -> dict[_Indices, list[float]]:
+    """Return the depth of each row in the plans that know it, else of what follows in a model."""
+    known: dict[_Indices, list[float]] = {}
     for row in rows:
-        ids = [i if i is None else plans[n].layers[i].layer_id for n, i in enumerate(row)]
-        known[row] = [depths[n][i] for n, i in enumerate(ids) if i is not None]
-    row_of = {token: row for row, tokens in rows.items() for token in tokens}
+        ids = [(n, plans[n].layers[i].layer_id) for n, i in _layers_of(row)]
+        known[row] = [depths[n][i] for n, i in ids if i is not None]
+    row_of = {match: row for row, matches in rows.items() for match in matches}
     unknown = {row: math.inf for row, own in known.items() if not own}
     for plan in plans:
         following = math.inf
@@ -289,13 +267,3 @@ def _depths_of_rows(
             if row in unknown:
                 unknown[row] = following
     return known | {row: [depth] for row, depth in unknown.items()}
-
-
-def _rows_of_layers(rows: Iterable[_Place], plan: int) -> dict[int, list[_Place]]:
-    """Layer of a plan -> the rows that it is in, the first layer first."""
-    found: dict[int, list[_Place]] = defaultdict(list)
-    for row in rows:
-        i = row[plan]
-        if i is not None:
-            found[i].append(row)
-    return dict(sorted(found.items()))

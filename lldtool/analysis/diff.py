@@ -1,4 +1,4 @@
-"""Plan × Plan -> PlanDiff: what differs in what two configs do. Plain data, no torch."""
+"""Plan × Plan -> PlanDiff: what differs in the effect of two configs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from typing import Any, NamedTuple
 from lldtool.analysis.alignment import align, narrowed
 from lldtool.plan import Layer, Optimizer, OptimWrapper, Parameter, Plan, UntrainedParameter
 
-#: What can differ of a parameter that both plans train. Of `extras`, the other entries of its
-#: group, those count that the optimizer reads: `momentum`, not a stray `lr_mult`.
+#: What can differ for a parameter that both plans train. Of `extras`, the other entries of its
+#: group, only those that the optimizer reads are compared: `momentum`, not a stray `lr_mult`.
 SETTINGS = ("optimizer", "lr", "lr_scale", "weight_decay", "layer_id", "extras")
 #: Tells whether the parameter of a name is to be compared; None for all of them.
 Only = Callable[[str], bool] | None
 
 
 class ConfigChange(NamedTuple):
-    """An entry of the config, by its dotted key, that the two sides have not in common.
+    """An entry of the config that differs, by its dotted key; None on the side that lacks it.
 
-    None is also what a side has that lacks the entry. `acts` tells whether training differs by it
-    beyond what parameters and their settings show: an entry of `paramwise_cfg` works through those
-    alone.
+    `acts` tells whether training differs by it beyond what parameters and their settings show: an
+    entry of `paramwise_cfg` works through those alone.
     """
 
     key: str
@@ -45,8 +44,8 @@ class StatusChange(NamedTuple):
     """A parameter of both models whose state differs.
 
     `a` and `b` are states as in `plan.State`; `frozen` also where the parameter is in no param
-    group, and `left out` where it is in none though it requires a gradient. Of a parameter that
-    several optimizers have on one side, also `not in` and the one that has it there only.
+    group, and `left out` where it is in none though it requires a gradient; `not in` and the name
+    of an optimizer where only the other side has the parameter in that one.
     """
 
     name: str
@@ -63,12 +62,12 @@ class Reshaped(NamedTuple):
 
 
 class LayerPair(NamedTuple):
-    """Parameters that are in one layer on each side.
+    """The same parameters on both sides, which are in one layer on each.
 
-    Both sides have the same parameters. One side is None where it does not train them, and
-    `elsewhere` says then what they are there: `absent`, or a state as in `StatusChange`. `changes`
-    are of the parameters that both sides train; `differs` tells whether anything does. A layer
-    whose parameters are in two layers of the other side is in two pairs.
+    One side is None where it does not train them, and `elsewhere` is their state there: `absent`,
+    or as in `StatusChange`. `changes` are of the parameters that both sides train; `differs` tells
+    whether anything does. A layer whose parameters are in two layers of the other side is in two
+    pairs.
     """
 
     a: Layer | None
@@ -80,11 +79,10 @@ class LayerPair(NamedTuple):
 
 @dataclass(frozen=True)
 class PlanDiff:
-    """What differs between two plans; parameters are told by their names, in any order.
+    """What differs between two plans; parameters are matched by name, in any order.
 
     `added` and `removed` are in the model of one side only. `compared` counts the parameters that
-    both train, `looked_at` names the `SETTINGS` that were compared, and `only` tells which
-    parameters were.
+    both train, `looked_at` names the `SETTINGS` that were compared, `only` selects parameters.
     """
 
     a: Plan
@@ -115,7 +113,7 @@ class PlanDiff:
 
     @cached_property
     def identical(self) -> bool:
-        """Whether both configs do the same; the entries that they say it with may differ."""
+        """Whether both configs have the same effect; their entries may differ."""
         parameters = (self.changed, self.added, self.removed, self.status, self.reshaped)
         return not any(parameters) and not any(change.acts for change in self.config)
 
@@ -135,7 +133,7 @@ class PlanDiff:
 
     @property
     def shared_layers(self) -> list[LayerPair]:
-        """The pairs of which both sides have a layer."""
+        """The pairs with a layer on both sides."""
         return [pair for pair in self.layers if pair.a and pair.b]
 
 
@@ -151,30 +149,30 @@ def diff_plans(
         rtol: the relative tolerance of numbers; 0 for exactly equal.
         only: whether to compare the parameter of this name.
     """
-    twice = _in_two_optimizers(a) | _in_two_optimizers(b)
-    in_a, in_b = _by_name(a, only, twice), _by_name(b, only, twice)
+    listed_twice = _in_two_optimizers(a) | _in_two_optimizers(b)
+    in_a, in_b = _states(a, only, listed_twice), _states(b, only, listed_twice)
     names_a, names_b = ({name for name, _ in side} for side in (in_a, in_b))
-    looked_at = tuple(setting for setting in SETTINGS if setting not in ignore)
-    if not (a.optimizers and b.optimizers):
-        looked_at = tuple(setting for setting in looked_at if setting != "optimizer")
+    compare_optimizers = bool(a.optimizers and b.optimizers)
+    looked_at = tuple(
+        name for name in SETTINGS
+        if name not in ignore and (name != "optimizer" or compare_optimizers)
+    )  # fmt: skip
     read = _read_by_optimizer(a, b)
     changed, status, reshaped = list[ParameterChange](), list[StatusChange](), list[Reshaped]()
     compared = 0
-    for key, (p, status_a) in in_a.items():
-        name, optimizer = key
-        if key not in in_b:
+    for (name, optimizer), (p, status_a) in in_a.items():
+        if (name, optimizer) not in in_b:
             if name in names_b:
                 status.append(StatusChange(name, status_a, _not_in(optimizer)))
             continue
-        q, status_b = in_b[key]
+        q, status_b = in_b[name, optimizer]
         if p.shape != q.shape:
             reshaped.append(Reshaped(name, p.shape, q.shape))
         if status_a != status_b:
             status.append(StatusChange(name, status_a, status_b))
         elif status_a == "trained" and isinstance(p, Parameter) and isinstance(q, Parameter):
             compared += 1
-            settings = _differing(p, q, looked_at, rtol, read)
-            if settings:
+            if settings := _differing(p, q, looked_at, rtol, read):
                 changed.append(ParameterChange(p, q, settings))
     for (name, optimizer), (_, status_b) in in_b.items():
         if optimizer is not None and name in names_a and (name, optimizer) not in in_a:
@@ -199,9 +197,7 @@ _Key = tuple[str, str | None]
 
 
 def _in_two_optimizers(plan: Plan) -> set[str]:
-    """The names of the parameters that several optimizers have."""
-    if not plan.optimizers:
-        return set()
+    """Return the names of the parameters that several optimizers have."""
     return {name for name, n in Counter(p.name for p in plan.parameters).items() if n > 1}
 
 
@@ -209,24 +205,24 @@ def _not_in(optimizer: str | None) -> str:
     return "left out" if optimizer is None else f"not in {optimizer}"
 
 
-def _by_name(
-    plan: Plan, only: Only, twice: Collection[str] = ()
+def _states(
+    plan: Plan, only: Only, listed_twice: Collection[str] = ()
 ) -> dict[_Key, tuple[Parameter | UntrainedParameter, str]]:
-    """Name -> parameter and its state, of the whole model."""
+    """Return every parameter of the model with its state."""
     states: list[tuple[Parameter | UntrainedParameter, str]] = [
         *((p, p.state) for p in plan.parameters),
         *((p, "frozen") for p in plan.frozen),
         *((p, "left out") for p in plan.left_out),
     ]
     return {
-        (p.name, getattr(p, "optimizer", None) if p.name in twice else None): (p, state)
+        (p.name, getattr(p, "optimizer", None) if p.name in listed_twice else None): (p, state)
         for p, state in states
         if only is None or only(p.name)
     }
 
 
 def _read_by_optimizer(a: Plan, b: Plan) -> Collection[str] | None:
-    """The entries of a group that either side's optimizer reads; None where that is not known."""
+    """Return the group entries that either optimizer reads; None where that is not known."""
     if a.group_options is None or b.group_options is None:
         return None
     return a.group_options | b.group_options
@@ -238,8 +234,6 @@ def _differing(
     settings = []
     for name in looked_at:
         x, y = getattr(p, name), getattr(q, name)
-        if x == y:
-            continue
         if name == "extras" and read is not None:
             x, y = ({k: v for k, v in extras.items() if k in read} for extras in (x, y))
         if not _equal(x, y, rtol):
@@ -260,65 +254,72 @@ def _equal(a: object, b: object, rtol: float) -> bool:
     return False
 
 
+#: Entries that do nothing but give parameters their settings, and those of an optimizer.
+_THROUGH_PARAMETERS = {"optim_wrapper.constructor", "optim_wrapper.paramwise_cfg", "auto_scale_lr"}
+_BASE_SETTINGS = {"lr", "weight_decay"}
+
+
 def _config_changes(a: Plan, b: Plan, rtol: float) -> Iterator[ConfigChange]:
-    of_a, of_b = _entries(a, b), _entries(b, a)
-    paths = list({**of_a, **of_b})
+    in_a, in_b = dict(_flat(_entries(a, b))), dict(_flat(_entries(b, a)))
+    paths = list({**in_a, **in_b})
     parts = list(dict.fromkeys(path[:2] for path in paths))
     for path in sorted(paths, key=lambda path: parts.index(path[:2])):
-        x, y = of_a.get(path), of_b.get(path)
+        x, y = in_a.get(path), in_b.get(path)
         if not _equal(x, y, rtol):
-            through_parameters = any(path[: len(start)] == start for start in _THROUGH_PARAMETERS)
-            is_base = path[:2] == ("optim_wrapper", "optimizer") and path[-1] in _BASE_SETTINGS
-            yield ConfigChange(".".join(path), x, y, acts=not (through_parameters or is_base))
+            part = ".".join(path[:2])
+            is_base = part == "optim_wrapper.optimizer" and path[-1] in _BASE_SETTINGS
+            acts = not is_base and part not in _THROUGH_PARAMETERS
+            yield ConfigChange(".".join(path), x, y, acts)
 
 
-#: Entries that do nothing but give parameters their settings.
-_THROUGH_PARAMETERS = (
-    ("optim_wrapper", "constructor"),
-    ("optim_wrapper", "paramwise_cfg"),
-    ("auto_scale_lr",),
-)
-#: Entries of each optimizer that do so.
-_BASE_SETTINGS = ("lr", "weight_decay")
-
-
-def _entries(plan: Plan, other: Plan) -> dict[tuple[str, ...], Any]:
-    """Path -> value of what a plan has of its config, as far as the other could have it too."""
+def _entries(plan: Plan, other: Plan) -> dict[str, Any]:
+    """Return what a plan records of its config, as far as the other could record it too."""
+    optimizer, wrapper, constructor = plan.optimizer, plan.optim_wrapper, plan.constructor
     same_versions = plan.versions == other.versions
-    optimizer = {"type": plan.optimizer.type, "lr": plan.optimizer.lr}
-    optimizer |= {"weight_decay": plan.optimizer.weight_decay}
-    optimizer |= _comparable(plan.optimizer, other.optimizer, same_versions)
-    wrapper = {"type": plan.optim_wrapper.type, "optimizer": optimizer}
-    wrapper |= {"constructor": plan.constructor.type}
-    wrapper |= {"paramwise_cfg": plan.constructor.paramwise_cfg}
-    wrapper |= _comparable(plan.optim_wrapper, other.optim_wrapper, same_versions)
-    model = {"type": plan.model.type, "backbone": {"type": plan.model.backbone}}
-    config = {"model": model, "optim_wrapper": wrapper, "auto_scale_lr": plan.auto_scale_lr}
-    return dict(_flat(config))
+    return {
+        "model": {"type": plan.model.type, "backbone": {"type": plan.model.backbone}},
+        "optim_wrapper": {
+            "type": wrapper.type,
+            "optimizer": {
+                "type": optimizer.type,
+                "lr": optimizer.lr,
+                "weight_decay": optimizer.weight_decay,
+                **_comparable(optimizer, other.optimizer, same_versions),
+            },
+            "constructor": constructor.type,
+            "paramwise_cfg": constructor.paramwise_cfg,
+            **_comparable(wrapper, other.optim_wrapper, same_versions),
+        },
+        "auto_scale_lr": plan.auto_scale_lr,
+    }
 
 
 def _comparable(
-    one: Optimizer | OptimWrapper, other: Optimizer | OptimWrapper, same_versions: bool
+    own: Optimizer | OptimWrapper, other: Optimizer | OptimWrapper, same_versions: bool
 ) -> dict[str, Any]:
-    """The options that can be told from those of the other side.
+    """Return the options to compare with those of the other side.
 
     None where an older lldtool recorded none; of two versions of one class those that both know;
     of two classes also those that only one of them knows, and uses.
     """
-    if one.options is None or other.options is None:
+    if own.options is None or other.options is None:
         return {}
-    if one.type != other.type:
-        return {k: v for k, v in one.options.items() if v or k in other.options}
-    return {k: v for k, v in one.options.items() if same_versions or k in other.options}
+    same_class = own.type == other.type
+    return {
+        name: value
+        for name, value in own.options.items()
+        if name in other.options or (same_versions if same_class else value)
+    }
 
 
 def _flat(
     content: Mapping[str, Any], path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield path -> value of nested dicts; an empty dict only where it is a custom key."""
     for key, value in content.items():
         if isinstance(value, dict) and value:
             yield from _flat(value, (*path, key))
-        elif value != {} or path[-1:] == ("custom_keys",):  # an empty custom key is one as well
+        elif value != {} or path[-1:] == ("custom_keys",):
             yield (*path, key), value
 
 
@@ -328,20 +329,19 @@ def _names(layer: Layer | None) -> dict[str, None]:
 
 def _layer_pairs(diff: PlanDiff, rows: Iterable[tuple[Layer | None, ...]]) -> Iterator[LayerPair]:
     changes = {change.a.name: change for change in diff.changed}
-    sides = [
-        {name: state for (name, _), (_, state) in _by_name(plan, diff.only).items()}
+    states_a, states_b = (
+        {name: state for (name, _), (_, state) in _states(plan, diff.only).items()}
         for plan in (diff.a, diff.b)
-    ]
+    )
     for row in rows:
         x, y = row if diff.only is None else (narrowed(layer, diff.only) for layer in row)
         if x and y:
             own = tuple(changes[name] for name in _names(x) if name in changes)
             yield LayerPair(x, y, None, own, bool(own))
             continue
-        there = sides[0] if x is None else sides[1]
-        by_status: dict[str, set[str]] = defaultdict(set)
+        by_state: dict[str, set[str]] = defaultdict(set)
         for name in _names(x or y):
-            by_status[there.get(name, "absent")].add(name)
-        for status, names in by_status.items():
+            by_state[(states_b if x else states_a).get(name, "absent")].add(name)
+        for state, names in by_state.items():
             a, b = (narrowed(layer, names.__contains__) for layer in (x, y))
-            yield LayerPair(a, b, status, (), differs=True)
+            yield LayerPair(a, b, state, (), differs=True)

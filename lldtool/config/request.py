@@ -25,10 +25,10 @@ class Request:
     `checkout` is the tree that the config is in where it is one of a git revision: the working
     directory and its modules are then those of the revision.
     `world_size` is the number of GPUs; None where the user did not say. `own_process` says that
-    nothing but dry runs happens in this process, so that stand-ins that save time may stay in the
-    place of packages that a notebook or a test suite would miss. `initialised` says that the model
-    is built with the values that its parameters have in training. `without` are missing modules
-    that stand-ins take the place of from the start.
+    nothing but dry runs happens in this process, so that stubs that save time may
+    replace packages that a notebook or a test suite would miss. `initialised` says that the model
+    is built with the values that its parameters have in training. `missing_modules` are
+    replaced by stubs from the start.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class Request:
     allow_network: bool = False
     own_process: bool = False
     initialised: bool = False
-    without: tuple[str, ...] = ()
+    missing_modules: tuple[str, ...] = ()
 
     def edited(self, edits: Sequence[str]) -> Request:
         """The same config with these `KEY=VALUE` edits, which its name then says."""

@@ -142,7 +142,7 @@ def dry_run(request: Request) -> Plan:
 
 def dry_runs(requests: Sequence[Request]) -> list[Plan]:
     """Return the plans of several configs, which share what they can; errors as in `dry_run`."""
+    from lldtool.dryrun.batches import plans
     from lldtool.dryrun.session import run
-    from lldtool.dryrun.several import plans
 
     return run(plans, *requests) if len(requests) > 1 else [dry_run(*requests)]

@@ -13,10 +13,9 @@ from lldtool.config.request import Request
 from lldtool.dryrun import Capture, Progress, Trial, Want
 from lldtool.dryrun.files_read import collected_files, loaded_modules, noting_files
 from lldtool.dryrun.key_effects import all_removed, doubtful_effects
-from lldtool.dryrun.rising import rises_again
 from lldtool.dryrun.session import in_fresh_process, run
-from lldtool.dryrun.stepping import schedule_of, unseen
-from lldtool.dryrun.training import Training, building, in_its_place, start_of_training
+from lldtool.dryrun.stepping import rises_again, schedule_of, unseen
+from lldtool.dryrun.training import Training, building, config_context, start_of_training
 from lldtool.errors import ConstructorError, LldtoolError
 
 #: The parts of a config that a trial can change.
@@ -94,7 +93,7 @@ def _trials(edit_lists: Sequence[Sequence[Edit]], request: Request) -> list[Tria
     if kept is None:
         with start_of_training(request) as training:
             return [_trial(training, edits) for edits in edit_lists]
-    with in_its_place(request), building(request, kept.config, kept.notes, kept):
+    with config_context(request), building(request, kept.config, kept.notes, kept):
         return [_trial(kept, edits) for edits in edit_lists]
 
 

@@ -8,9 +8,9 @@ import sys
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
-from unittest import mock
 
-from lldtool.dryrun.environment import NetworkBlockedError, reached_for, silenced
+from lldtool.dryrun.isolation import NetworkBlockedError, blocked_hosts, silenced
+from lldtool.dryrun.patching import patched
 from lldtool.dryrun.registries import chain
 from lldtool.text import quoted
 
@@ -51,7 +51,7 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
     into_model, with_prefix = module._load_checkpoint_to_model, module._load_checkpoint_with_prefix
 
     def load_or_nothing(filename: str, *args: Any, **kwargs: Any) -> Any:
-        hosts = len(reached_for)
+        hosts = len(blocked_hosts())
         try:
             with quietly():
                 return load(filename, *args, **kwargs)
@@ -61,7 +61,7 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
             ):
                 raise
             missing.setdefault(str(filename), error)
-            del reached_for[hosts:]
+            del blocked_hosts()[hosts:]
             return _Missing()
 
     def load_into_model(model: Any, checkpoint: Any, *args: Any, **kwargs: Any) -> Any:
@@ -78,11 +78,11 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
             return {}
 
     with (
-        mock.patch.object(module.CheckpointLoader, "load_checkpoint", load_or_nothing),
-        mock.patch.object(module, "_load_checkpoint_to_model", load_into_model),
-        mock.patch.object(module, "_load_checkpoint_with_prefix", load_with_prefix),
+        patched(module.CheckpointLoader, load_checkpoint=load_or_nothing),
+        patched(module, _load_checkpoint_to_model=load_into_model),
+        patched(module, _load_checkpoint_with_prefix=load_with_prefix),
         # It says "Downloading" before it tries to.
-        mock.patch.object(torch.hub, "sys", sys if allow_network else _Mute(), create=True),
+        patched(torch.hub, sys=sys if allow_network else _Mute()),
     ):
         names: list[str] = []
         try:

@@ -10,18 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lldtool.dryrun import config as configs
-from lldtool.dryrun import constructor
-from lldtool.dryrun.culprits import culprit_of
-from lldtool.dryrun.group_readers import mentioned
-from lldtool.dryrun.groups import other_defaults, plain, read_parameters, strangers
-from lldtool.dryrun.importers import is_library_file
+from lldtool.dryrun import config_loading as configs
+from lldtool.dryrun.constructor_errors import construction_error
+from lldtool.dryrun.group_entries import mentioned
+from lldtool.dryrun.import_frames import is_library_file
+from lldtool.dryrun.optimizers import Built, build_optimizers, constructor_class
 from lldtool.dryrun.options_read import WatchedOptions
+from lldtool.dryrun.param_groups import foreign_parameters, other_defaults, plain, read_parameters
 from lldtool.dryrun.runners import build_of
-from lldtool.dryrun.tracing import Setup, Trace, traced, tracers
-from lldtool.dryrun.values import random_state
+from lldtool.dryrun.tracing import Setup, Trace, has_builtin_tracer, traced
+from lldtool.dryrun.uninitialised import random_state
 from lldtool.dryrun.zero_lr import raised_groups
-from lldtool.errors import LldtoolError, translated
+from lldtool.errors import translated
 from lldtool.plan import Model, Parameter, UntrainedParameter
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ class Construction:
     notes: tuple[str, ...]
     read_value: str | None
 
+    @functools.cached_property
+    def by_name(self) -> Mapping[str, Parameter]:
+        """Name -> parameter."""
+        return {p.name: p for p in self.parameters}
+
 
 def construct(
     training: Training,
@@ -57,7 +62,7 @@ def construct(
     *,
     is_watched: bool = False,
     is_traced: bool = False,
-    thawed: Sequence[str] = (),
+    unfrozen: Sequence[str] = (),
 ) -> Construction:
     """Run the constructor on a training's model and read what came out.
 
@@ -66,7 +71,7 @@ def construct(
         wrapper: the `optim_wrapper`; the config's own, or one to try.
         is_watched: give the constructor options that tell which of them it reads.
         is_traced: recompute the settings by the rules of the constructor, if they are known.
-        thawed: names of frozen parameters that are to be trained.
+        unfrozen: names of frozen parameters that are to be trained.
 
     Raises:
         ConstructorError: the constructor raised, and training would.
@@ -75,10 +80,10 @@ def construct(
     watched = WatchedOptions() if is_watched else None
     model, reads = training.model, training.uninitialised
     drawn = random_state()
-    with reads.watching(), _thawed(model, thawed):
-        with translated(lambda error: _constructor_error(training, error, wrapper, watched)):
+    with reads.watching(), _unfrozen(model, unfrozen):
+        with translated(lambda error: construction_error(training, error, wrapper, watched)):
             build = build_of(training.config)
-            built = constructor.build_optimizers(model, wrapper, build, watched)
+            built = build_optimizers(model, wrapper, build, watched)
         header = configs.optimizer_header(wrapper)
         parameters, frozen, left_out = read_parameters(
             model, built.optimizers, header.lr, training.traits
@@ -94,9 +99,9 @@ def construct(
                 defaults=next(iter(built.optimizers.values())).defaults,
                 parameters=parameters,
             )
-            traces, trace_note = traced(constructor.constructor_class(wrapper), setup)
-    others = strangers(model, built.optimizers)
-    foreign = f"{others} tensors in param groups are no parameters of the model" if others else None
+            traces, trace_note = traced(constructor_class(wrapper), setup)
+    count = foreign_parameters(model, built.optimizers)
+    foreign = f"{count} tensors in param groups are no parameters of the model" if count else None
     return Construction(
         model=training.header,
         parameters=parameters,
@@ -112,17 +117,16 @@ def construct(
     )
 
 
-def leaves_nothing_behind(wrapper: Any) -> bool:
+def is_repeatable(wrapper: Any) -> bool:
     """Whether a second run of the constructor on the same model gives the same as the first.
 
     Those that lldtool has rules for keep nothing; anything else may.
     """
-    kind = constructor.constructor_class(wrapper)
-    point = tracers().get(f"{kind.__module__}.{kind.__qualname__}")
-    return point is not None and point.value.startswith("lldtool.") and is_as_published(kind)
+    kind = constructor_class(wrapper)
+    return has_builtin_tracer(kind) and _is_as_published(kind)
 
 
-def is_as_published(kind: type) -> bool:
+def _is_as_published(kind: type) -> bool:
     """Whether all methods of a class and its bases are those of the modules that define them."""
     return all(
         method.__module__ == cls.__module__
@@ -133,7 +137,7 @@ def is_as_published(kind: type) -> bool:
 
 
 def _with_states(
-    training: Training, built: constructor.Built, parameters: tuple[Parameter, ...]
+    training: Training, built: Built, parameters: tuple[Parameter, ...]
 ) -> tuple[Parameter, ...]:
     """The parameters with lr 0 that a scheduler raises are trained."""
     if all(p.state != "zero_lr" for p in parameters):
@@ -146,7 +150,7 @@ def _with_states(
 
 
 @contextlib.contextmanager
-def _thawed(model: Any, names: Sequence[str]) -> Iterator[None]:
+def _unfrozen(model: Any, names: Sequence[str]) -> Iterator[None]:
     """Let frozen parameters require a gradient."""
     tensors = dict(model.named_parameters()) if names else {}
     changed = [tensors[name] for name in names if tensors[name].is_floating_point()]
@@ -159,23 +163,7 @@ def _thawed(model: Any, names: Sequence[str]) -> Iterator[None]:
             tensor.requires_grad_(False)
 
 
-def _constructor_error(
-    training: Training, error: BaseException, wrapper: Any, watched: WatchedOptions | None
-) -> LldtoolError:
-    name = training.request.name
-    if wrapper is not training.config.optim_wrapper:  # one that was only tried
-        return constructor.constructor_error(error, wrapper, name)
-    run = functools.partial(constructor.raised_by, training.model, build_of(training.config))
-    if watched is None:
-        watched = WatchedOptions()
-        run(watched, wrapper)
-    run = functools.partial(run, None)
-    suffix = training.request.path.suffix
-    find = functools.partial(culprit_of, error, wrapper, watched.read or (), run, suffix)
-    return constructor.constructor_error(error, wrapper, name, find)
-
-
-def has_code_of_users(model: Any) -> bool:
+def has_user_code(model: Any) -> bool:
     """Whether a class of the model's modules is defined in a module that is no library's."""
     modules = {cls.__module__ for m in model.modules() for cls in type(m).__mro__}
     files = ((name, getattr(sys.modules.get(name), "__file__", None)) for name in modules)

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lldtool.dryrun.config import key_value, merge
+from lldtool.dryrun.config_loading import key_value, merge
 from lldtool.errors import LldtoolError
 
 #: The value that removes a key.

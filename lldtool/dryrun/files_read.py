@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lldtool.config import CONFIG_SUFFIXES
-from lldtool.dryrun.importers import LIBRARIES
+from lldtool.dryrun.import_frames import LIBRARIES
 
 #: Where no file of the user's own is.
 _ELSEWHERE = (
@@ -35,7 +35,7 @@ class _Noted:
 
     @property
     def own(self) -> frozenset[Path]:
-        """The user's own files that were read and not written, as a log or a cache is."""
+        """What was read; what the task writes as well is a log of its own or a cache."""
         return _own(self.read - self.written)
 
 

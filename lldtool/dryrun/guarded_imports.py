@@ -10,14 +10,14 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from types import FrameType, ModuleType
 
-from lldtool.dryrun.importers import is_library, runs_a_module
+from lldtool.dryrun.import_frames import is_library, runs_a_module
 
 
 class GuardedImports(importlib.abc.MetaPathFinder):
     """The last finder, asked for what no other finds: takes down who went on without it.
 
     A library that guards an import, `try: from mmcv.ops import x` and `except ImportError`, does
-    without. Where a stand-in comes later, for another library, the guarded import is due again.
+    without. Where a stub comes later, for another library, the guarded import is due again.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class GuardedImports(importlib.abc.MetaPathFinder):
                     _run_guarded(sys.modules[name], line)
                 except KeyboardInterrupt:  # what each signal that ends lldtool raises
                     raise
-                except BaseException:  # an exit or `StandInUsed` too: it goes on without, as before
+                except BaseException:  # an exit or `StubUsed` too: it goes on without, as before
                     pass
 
 

@@ -10,16 +10,18 @@ import dis
 import inspect
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import CodeType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lldtool.dryrun.auto_scaling import part
 from lldtool.dryrun.registries import class_named, describe, type_name
 from lldtool.dryrun.runners import is_mmengines
-from lldtool.dryrun.scaling import part
 from lldtool.dryrun.train_loop import TrainLoop
 from lldtool.errors import LldtoolError, translated
+
+if TYPE_CHECKING:
+    from lldtool.dryrun.training import Training
 
 #: Methods of a hook that run before the first step of a training, and between that and its end.
 _BEFORE = ("before_run", "after_load_checkpoint", "before_train")
@@ -62,82 +64,71 @@ def lr_hooks(config: Any) -> list[Any]:
     return sorted(map(_built, found), key=_priority)
 
 
-@dataclass
-class HookedTraining:
-    """A training in which hooks set lrs, step by step.
+def hooked_steps(
+    hooks: Sequence[Any], runner: SimpleNamespace, loop: TrainLoop, steps: Iterable[int]
+) -> Iterator[int]:
+    """Call the hooks before and after each of the steps of a training by iterations.
 
     Args:
         hooks: as `lr_hooks` gives them.
-        wrapper: the optimizer wrapper whose param groups they change.
-        loop: of which `unit` is an iteration.
-        config: the training's.
-        model: the training's.
-        schedulers: those that they step.
+        runner: as `runner_without_data` makes it.
+        loop: of the training.
+        steps: the numbers of the steps, which are passed on.
+
+    Raises:
+        LldtoolError: a hook needs what there is only in a real training, or raises.
     """
 
-    hooks: Sequence[Any]
-    wrapper: Any
-    loop: TrainLoop
-    config: Any
-    model: Any
-    schedulers: Sequence[Any]
-
-    def __post_init__(self) -> None:
-        loop = self.loop
-        self._runner = _Runner(
-            optim_wrapper=self.wrapper,
-            param_schedulers=list(self.schedulers) or None,
-            model=self.model,
-            cfg=self.config,
-            epoch=0,
-            iter=0,
-            max_iters=loop.steps,
-            max_epochs=loop.epochs or 1,
-            train_loop=SimpleNamespace(max_iters=loop.steps, max_epochs=loop.epochs or 1),
-            logger=logging.getLogger(__name__),
-            hooks=self.hooks,
-        )
-        if loop.epoch_length is not None:
-            data = _Data(loop.epoch_length)
-            self._runner.train_dataloader = self._runner.train_loop.dataloader = data
-        self._call("before_run")
-        self._call("before_train")
-
-    def before_step(self, number: int) -> None:
-        """What the hooks do before the optimizer takes this step.
-
-        Raises:
-            LldtoolError: a hook needs what there is only in a real training, or raises.
-        """
-        length = self._steps_in_epoch
-        self._runner.iter, self._runner.epoch = number, number // length
-        if number % length == 0:
-            self._call("before_train_epoch")
-        self._call("before_train_iter", self._batch(number), None)
-
-    def after_step(self, number: int) -> None:
-        """What they do after it; raises as `before_step`."""
-        self._call("after_train_iter", self._batch(number), None, None)
-        self._runner.iter = number + 1
-        if (number + 1) % self._steps_in_epoch == 0:
-            self._call("after_train_epoch")
-
-    @property
-    def _steps_in_epoch(self) -> int:
-        """A training by iterations is one epoch to mmengine."""
-        return self.loop.steps if self.loop.epochs is None else self.loop.epoch_length or 1
-
-    def _batch(self, number: int) -> int:
-        return number % self._steps_in_epoch
-
-    def _call(self, method: str, *arguments: Any) -> None:
-        for hook in self.hooks:
+    def call(method: str, *arguments: Any) -> None:
+        for hook in hooks:
             with translated(partial(_hook_error, f"{type(hook).__name__}.{method}")):
-                getattr(hook, method)(self._runner, *arguments)
+                getattr(hook, method)(runner, *arguments)
+
+    # A training by iterations is one epoch to mmengine.
+    length = loop.steps if loop.epochs is None else loop.epoch_length or 1
+    call("before_run")
+    call("before_train")
+    for number in steps:
+        runner.epoch, batch = divmod(number, length)
+        runner.iter = number
+        if batch == 0:
+            call("before_train_epoch")
+        call("before_train_iter", batch, None)
+        yield number
+        call("after_train_iter", batch, None, None)
+        runner.iter = number + 1
+        if batch + 1 == length:
+            call("after_train_epoch")
+
+
+def runner_without_data(
+    training: Training,
+    hooks: Sequence[Any],
+    wrapper: Any,
+    schedulers: Sequence[Any],
+    loop: TrainLoop,
+) -> SimpleNamespace:
+    """As much of a runner as there is for hooks, about to take the first step."""
+    runner = _Runner(
+        optim_wrapper=wrapper,
+        param_schedulers=list(schedulers) or None,
+        model=training.model,
+        cfg=training.config,
+        epoch=0,
+        iter=0,
+        max_iters=loop.steps,
+        max_epochs=loop.epochs or 1,
+        train_loop=SimpleNamespace(max_iters=loop.steps, max_epochs=loop.epochs or 1),
+        logger=logging.getLogger(__name__),
+        hooks=hooks,
+    )
+    if loop.epoch_length is not None:
+        runner.train_dataloader = runner.train_loop.dataloader = _Data(loop.epoch_length)
+    return runner
 
 
 class _Runner(SimpleNamespace):
-    """As much of a runner as there is without data."""
+    """A runner that has no data; a class of its own tells what a hook asked it for."""
 
 
 class _Data:
@@ -150,12 +141,9 @@ class _Data:
         return self._length
 
 
-_STAND_INS = (_Runner, _Data)
-
-
 def _hook_error(name: str, error: BaseException) -> LldtoolError:
     """The error for what a hook raised on a runner without data."""
-    if isinstance(error, AttributeError) and isinstance(error.obj, _STAND_INS):
+    if isinstance(error, AttributeError) and isinstance(error.obj, (_Runner, _Data)):
         reason = f"needs {error.name!r} of a runner in training"
     else:
         reason = f"raises {describe(error)} on a runner without data"

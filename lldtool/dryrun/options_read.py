@@ -7,7 +7,8 @@ import functools
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
-from unittest import mock
+
+from lldtool.dryrun.patching import patched
 
 #: mmengine checks the options of its own constructor here, in every class that inherits from it.
 _ONLY_VALIDATES = "_validate_cfg"
@@ -48,7 +49,7 @@ class WatchedOptions:
                 kwargs["paramwise_cfg"] = self._watched(options)
             plain(this, *args, **kwargs)
 
-        with mock.patch.object(constructor, "__init__", init):
+        with patched(constructor, __init__=init):
             yield
 
     def _watched(self, options: Any) -> Any:

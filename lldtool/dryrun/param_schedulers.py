@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lldtool.dryrun.config import delete_hint
+from lldtool.dryrun.config_loading import delete_hint
 from lldtool.dryrun.registries import class_named, describe, unknown_type
 from lldtool.dryrun.train_loop import TrainLoop, needs_epoch_length
-from lldtool.errors import LldtoolError
+from lldtool.errors import LldtoolError, translated
 
 #: Options of schedulers that are an lr in absolute numbers, for every param group.
 TARGETS = ("eta_max", "eta_min")
@@ -37,6 +39,17 @@ def schedulers_of_each(configured: Any, wrappers: Mapping[str, Any]) -> dict[str
     return found
 
 
+def schedulers_in(configured: Any) -> Iterator[Any]:
+    """The schedulers of all optimizers."""
+    if isinstance(configured, dict) and "type" in configured:
+        yield configured
+    elif isinstance(configured, dict):
+        for own in configured.values():
+            yield from schedulers_in(own)
+    elif isinstance(configured, (list, tuple)):
+        yield from (one for one in configured if isinstance(one, dict) and "type" in one)
+
+
 def reads_only_its_setting(configured: Any) -> bool:
     """Whether a scheduler reads nothing of a param group but the setting that it changes.
 
@@ -49,7 +62,49 @@ def reads_only_its_setting(configured: Any) -> bool:
     return getattr(cls, "__module__", "").startswith("mmengine.") and not lists
 
 
-def build_schedulers(wrapper: Any, configured: Sequence[Any], loop: TrainLoop) -> list[Any]:
+@contextlib.contextmanager
+def schedulers_on(
+    wrapper: Any, configured: Sequence[Any], loop: TrainLoop, indices: Sequence[int]
+) -> Iterator[list[Any]]:
+    """Let an optimizer have copies of these of its param groups only, and build schedulers on them.
+
+    Raises:
+        LldtoolError: training would fail at a scheduler.
+    """
+    optimizer = wrapper.optimizer
+    groups = optimizer.param_groups
+    # Plain dicts: mmengine's own look for classes to build in every access, half of the time.
+    optimizer.param_groups = [dict(groups[i]) for i in indices]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the optimizer takes no steps
+            with translated(_scheduler_error):
+                schedulers = _built(wrapper, configured, loop)
+            yield schedulers
+    finally:
+        optimizer.param_groups = groups
+
+
+def after_step(schedulers: Sequence[Any], loop: TrainLoop, number: int) -> None:
+    """Step the schedulers as mmengine's `ParamSchedulerHook` does after a step.
+
+    Raises:
+        LldtoolError: a scheduler raises.
+    """
+    if not loop.is_stepped:
+        return
+    is_iteration = loop.unit == "iteration"
+    ends_epoch = not is_iteration or (
+        loop.epochs is not None and (number + 1) % (loop.epoch_length or 1) == 0
+    )
+    with translated(_scheduler_error):
+        for by_epoch, is_due in ((False, is_iteration), (True, ends_epoch)):
+            for scheduler in schedulers if is_due else ():
+                if scheduler.by_epoch == by_epoch:
+                    scheduler.step()
+
+
+def _built(wrapper: Any, configured: Sequence[Any], loop: TrainLoop) -> list[Any]:
     """The schedulers as `Runner.build_param_scheduler` of mmengine 0.10 builds them."""
     from mmengine.registry import PARAM_SCHEDULERS
 
@@ -64,25 +119,7 @@ def build_schedulers(wrapper: Any, configured: Sequence[Any], loop: TrainLoop) -
     return built
 
 
-def after_step(schedulers: Sequence[Any], loop: TrainLoop, number: int) -> None:
-    """What mmengine's `ParamSchedulerHook` does after a step."""
-    if not loop.is_stepped:
-        return
-    is_iteration = loop.unit == "iteration"
-    ends_epoch = not is_iteration or (
-        loop.epochs is not None and (number + 1) % (loop.epoch_length or 1) == 0
-    )
-    if is_iteration:
-        for scheduler in schedulers:
-            if not scheduler.by_epoch:
-                scheduler.step()
-    if ends_epoch:
-        for scheduler in schedulers:
-            if scheduler.by_epoch:
-                scheduler.step()
-
-
-def scheduler_error(error: BaseException) -> LldtoolError:
+def _scheduler_error(error: BaseException) -> LldtoolError:
     """The error for what a scheduler raised when it was built or stepped."""
     text = f"param_scheduler: training would crash with {describe(error)}"
     return unknown_type(error, "") or LldtoolError(text, hint=delete_hint(error))

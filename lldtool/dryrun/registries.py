@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lldtool.dryrun.importers import OPENMMLAB
+from lldtool.dryrun.import_frames import OPENMMLAB
 from lldtool.errors import LldtoolError, text_of
 
 #: More characters of an exception than this say nothing more.

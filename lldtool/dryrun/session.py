@@ -1,4 +1,4 @@
-"""Run a task on configs with stand-ins and shields in place, again where that was not enough."""
+"""Run a task on configs with stubs and isolation in place; again where that was not enough."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from lldtool.config.request import Request
-from lldtool.dryrun import package_lookup, torch_parts
-from lldtool.dryrun.environment import NetworkBlockedError, shielded
+from lldtool.dryrun import package_lookup
+from lldtool.dryrun.deferred_torch import import_torch
 from lldtool.dryrun.files_read import collect
-from lldtool.dryrun.imports import StandInUsed, real_imports_wanted, stand_ins
+from lldtool.dryrun.isolation import NetworkBlockedError, isolated
 from lldtool.dryrun.registries import chain
-from lldtool.dryrun.tracing import tracers
-from lldtool.dryrun.values import ValuesNeeded
+from lldtool.dryrun.stubs import Stubs, StubUsed, current_stubs, real_imports_wanted
+from lldtool.dryrun.tracing import builtin_tracers, installed_tracers
+from lldtool.dryrun.uninitialised import ValuesNeeded
 from lldtool.errors import LldtoolError, RemoteError
 from lldtool.versions import installed_version, lldtool_version, package_versions
 
 Result = TypeVar("Result")
-#: Environment and module path as they were before a config could change them.
-_untouched: tuple[dict[str, str], list[str]] | None = None
 #: A function of a module, so that a fresh process finds it; called with the requests.
 Task = Callable[..., Result]
+#: Environment and module path as they were before a config could change them.
+_STARTED_WITH: ContextVar[tuple[dict[str, str], list[str]]] = ContextVar("started_with")
 
 
 def run(task: Task[Result], *requests: Request) -> Result:
@@ -36,37 +38,72 @@ def run(task: Task[Result], *requests: Request) -> Result:
     Raises:
         LldtoolError: the task raised it, or torch or mmengine is not installed.
     """
-    global _untouched
-    _untouched = dict(os.environ), sys.path[:]
     request = requests[0]
     for package in ("torch", "mmengine"):
         if installed_version(package) is None:
             hint = f"pip install {package}"
             raise LldtoolError(f"a dry run needs {package}", config=request.name, hint=hint)
-    lldtool_version(), package_versions(), tracers()  # kept, should a config change the module path
+    for cached in (lldtool_version, package_versions, builtin_tracers, installed_tracers):
+        cached()  # now, should a config change the module path
+    token = _STARTED_WITH.set((dict(os.environ), sys.path[:]))
+    stubs, failure = current_stubs(), None
+    try:
+        try:
+            result = _isolated_run(task, requests, stubs)
+        except ValuesNeeded:
+            return start_over(task, *(replace(one, initialised=True) for one in requests))
+        except LldtoolError as raised:
+            error = raised.with_config(request.name)
+            blocked = next((e for e in chain(error) if isinstance(e, NetworkBlockedError)), None)
+            if blocked is not None:
+                raise _download_error(error, blocked) from error.__cause__
+            failure = error
+        if stubs.real_needed(failure):
+            return start_over(task, *requests)
+        if failure is not None:
+            raise failure from failure.__cause__
+        return result
+    finally:
+        _STARTED_WITH.reset(token)
+
+
+def _isolated_run(task: Task[Result], requests: Sequence[Request], stubs: Stubs) -> Result:
+    """The task's result; the errors of a dry run in its own process are not yet all true."""
+    request = requests[0]
     folders = (*(one.path.parent.absolute() for one in requests), Path.cwd())
     for_speed = request.own_process and not real_imports_wanted()
-    try:
-        with (
-            shielded(folders, allow_network=request.allow_network),
-            stand_ins.installed(for_speed=for_speed),
-            package_lookup.installed(for_speed=for_speed),
-            _working_directory(),
-        ):
-            if for_speed:
-                torch_parts.import_torch()
-            result = _standing_in_for_need(task, requests)
-    except ValuesNeeded:
-        return start_over(task, *(replace(request, initialised=True) for request in requests))
-    except LldtoolError as raised:
-        error = raised.with_config(request.name)
-        blocked = next((e for e in chain(error) if isinstance(e, NetworkBlockedError)), None)
-        if blocked is not None:
-            raise _download_error(error, blocked) from error.__cause__
-        if stand_ins.needed_for_real(error):
-            return start_over(task, *requests)
-        raise error from raised.__cause__
-    return start_over(task, *requests) if stand_ins.needed_for_real(None) else result
+    with (
+        isolated(folders, allow_network=request.allow_network),
+        stubs.installed(for_speed=for_speed),
+        package_lookup.installed(for_speed=for_speed),
+        _working_directory(),
+    ):
+        if for_speed:
+            import_torch()
+        return _run_with_stubs(task, requests, stubs)
+
+
+def _run_with_stubs(task: Task[Result], requests: Sequence[Request], stubs: Stubs) -> Result:
+    """Try again for every package that library code imports and that is missing or broken."""
+    stubs.unusable |= dict.fromkeys(requests[0].missing_modules, "is not installed")
+    while True:
+        stubs.used.clear()
+        try:
+            return task(*requests)
+        except LldtoolError as error:
+            cause = error.__cause__
+            if isinstance(cause, StubUsed):
+                module = stubs.covering(cause.package) or cause.package
+                state = stubs.unusable.get(module, "is not installed")
+                text = f"the model needs {cause.name} of {module}, which {state}"
+                raise LldtoolError(text, config=error.config) from cause
+            if any(map(stubs.replace_failed, chain(cause))):
+                continue
+            missed = next(filter(None, map(stubs.missed, chain(cause))), None)
+            if missed is None:
+                raise
+            modules = (*requests[0].missing_modules, missed)
+            return in_fresh_process(task, *(replace(r, missing_modules=modules) for r in requests))
 
 
 def start_over(task: Task[Result], *requests: Request) -> Result:
@@ -84,7 +121,7 @@ def in_fresh_process(task: Task[Result], *requests: Request) -> Result:
     Raises:
         LldtoolError: what the task there came to.
     """
-    environment, path = _untouched or (dict(os.environ), sys.path)
+    environment, path = _STARTED_WITH.get((dict(os.environ), sys.path))
     done = subprocess.run(
         [sys.executable, "-m", "lldtool.dryrun"],
         input=pickle.dumps((path, task, requests)),
@@ -106,32 +143,6 @@ def in_fresh_process(task: Task[Result], *requests: Request) -> Result:
         raise error from RemoteError(trace)
     answer: Result = result
     return answer
-
-
-def _standing_in_for_need(task: Task[Result], requests: Sequence[Request]) -> Result:
-    """Try again for every package that library code imports and that is missing or broken."""
-    stand_ins.for_need |= dict.fromkeys(requests[0].without, "is not installed")
-    while True:
-        stand_ins.touched.clear()
-        try:
-            return task(*requests)
-        except LldtoolError as error:
-            cause = error.__cause__
-            if isinstance(cause, StandInUsed):
-                raise _needed_package_error(cause, error.config) from cause
-            if any(stand_ins.stand_in_for(one) for one in chain(cause)):
-                continue
-            missed = next(filter(None, map(stand_ins.missed, chain(cause))), None)
-            if missed is None:
-                raise
-            without = (*requests[0].without, missed)
-            return in_fresh_process(task, *(replace(one, without=without) for one in requests))
-
-
-def _needed_package_error(used: StandInUsed, name: str | None) -> LldtoolError:
-    module = stand_ins.covers(used.package) or used.package
-    state = stand_ins.for_need.get(module, "is not installed")
-    return LldtoolError(f"the model needs {used.name} of {module}, which {state}", config=name)
 
 
 def _download_error(error: LldtoolError, blocked: NetworkBlockedError) -> LldtoolError:

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import math
-import warnings
 from array import array
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from lldtool.analysis.lr_curves import Course, Length, Schedule, Stage
-from lldtool.dryrun import Progress, constructor
-from lldtool.dryrun.environment import silenced
-from lldtool.dryrun.isolation import CopyFailedError
-from lldtool.dryrun.lr_hooks import HookedTraining, lr_hooks, unfollowed_hooks
+from lldtool.dryrun import Progress
+from lldtool.dryrun.auto_scaling import auto_scale
+from lldtool.dryrun.isolation import silenced
+from lldtool.dryrun.lr_hooks import hooked_steps, lr_hooks, runner_without_data, unfollowed_hooks
+from lldtool.dryrun.optimizers import build_optimizers
 from lldtool.dryrun.param_schedulers import (
     TARGETS,
     after_step,
-    build_schedulers,
     reads_only_its_setting,
-    scheduler_error,
+    schedulers_in,
     schedulers_of_each,
+    schedulers_on,
 )
+from lldtool.dryrun.process_copy import CopyFailedError
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.runners import build_of, is_mmengines
-from lldtool.dryrun.scaling import auto_scale
-from lldtool.dryrun.train_loop import TrainLoop, needs_epoch_length, train_loop
+from lldtool.dryrun.train_loop import TrainLoop, assumed_length, needs_epoch_length, train_loop
 from lldtool.dryrun.training import Training
-from lldtool.dryrun.values import ValuesNeeded
-from lldtool.errors import LldtoolError, translated
+from lldtool.dryrun.uninitialised import ValuesNeeded
+from lldtool.errors import LldtoolError
 from lldtool.plan import Plan
 from lldtool.text import layer_name, plural
 
 #: More lrs than this take more than a minute; an epoch length in samples comes to more.
 _MOST_LRS = 50_000_000
+#: A training with more steps takes seconds to step.
+_MOST_STEPS = 50_000
 
 
 def unseen(steps: Iterable[int], total: int) -> Generator[int, None, None]:
@@ -63,7 +65,13 @@ def schedule_of(
         LldtoolError: the length of the training or of an epoch is needed and not known, or a
             scheduler raises.
     """
-    step = partial(_stepped, training, plan, length, progress, all_groups)
+
+    def step() -> tuple[Schedule, str | None]:
+        """The schedule, and what read a value that is not initialised."""
+        with training.uninitialised.watching():
+            schedule = _stepped(training, plan, length, progress, all_groups)
+        return schedule, training.uninitialised.first
+
     try:
         made, read_value = training.apart(step, silent=False)
     except CopyFailedError as error:
@@ -73,45 +81,72 @@ def schedule_of(
     return made
 
 
+def rises_again(training: Training, plan: Plan) -> bool:
+    """Return whether some lr rises after it has fallen; False for a training too long to step.
+
+    Where the config does not say how long the training is, a length is assumed.
+
+    Args:
+        training: whose schedulers are stepped.
+        plan: of this training.
+
+    Raises:
+        LldtoolError: training would fail at a scheduler.
+    """
+    config, request = training.config, training.request
+    configured = list(schedulers_in(config.get("param_scheduler", None)))
+    length = assumed_length(config, request, configured)
+    if train_loop(config, request, length, configured).steps > _MOST_STEPS:
+        return False
+    return bool(schedule_of(training, plan, length).rising_again)
+
+
 def _stepped(
-    training: Training, plan: Plan, length: Length, progress: Progress, all_groups: bool
-) -> tuple[Schedule, str | None]:
-    """The schedule, and what read a value that is not initialised."""
-    with training.uninitialised.watching():
-        made = _stepped_schedule(training, plan, length, progress, all_groups)
-    return made, training.uninitialised.first
-
-
-def _stepped_schedule(
     training: Training, plan: Plan, length: Length, progress: Progress, all_groups: bool
 ) -> Schedule:
     config, request = training.config, training.request
     with silenced():
-        build = build_of(config)
-        built = constructor.build_optimizers(training.model, config.optim_wrapper, build)
+        built = build_optimizers(training.model, config.optim_wrapper, build_of(config))
     schedulers = schedulers_of_each(config.get("param_scheduler", None), built.wrappers)
     loop = train_loop(config, request, length, [s for own in schedulers.values() for s in own])
     hooks = _hooks(config, loop, built.wrappers)
     ratio, _ = auto_scale(config, request)
-    stepped = []
+    tracks: list[_Track] = []
+    stages: list[Stage] = []
+    notes: dict[str, None] = {}
     for name, wrapper in built.wrappers.items():
-        for group in wrapper.optimizer.param_groups:
+        groups = wrapper.optimizer.param_groups
+        for group in groups:
             if "lr" in group:
                 group["lr"] *= ratio
-        hooked = partial(HookedTraining, hooks, wrapper, loop, config, training.model)
-        stepping = hooked if hooks else partial(_Stepping, loop)
-        every = all_groups or bool(hooks)
-        stepped.append(_tracks(name, wrapper, schedulers[name], stepping, loop, progress, every))
-    notes = dict.fromkeys(note for one in stepped for note in one.notes)
+        own = schedulers[name]
+        chosen = _distinct(groups, own, all_groups=all_groups or bool(hooks))
+        indices = sorted(set(chosen))
+        _require_steppable(len(indices), loop)
+        with schedulers_on(wrapper, own, loop, indices) as stepping:
+            with closing(progress(range(loop.steps), loop.steps)) as numbers:
+                steps: Iterable[int] = _scheduled_steps(stepping, loop, numbers)
+                if hooks:
+                    runner = runner_without_data(training, hooks, wrapper, stepping, loop)
+                    steps = hooked_steps(hooks, runner, loop, numbers)
+                columns = [array("d") for _ in indices]
+                for _ in steps:
+                    for column, group in zip(columns, wrapper.optimizer.param_groups, strict=True):
+                        column.append(float(group.get("lr", 0.0)))
+            pairs = list(zip(own, stepping, strict=True))
+        by_index = {i: _Track(name, column) for i, column in zip(indices, columns, strict=True)}
+        tracks += [by_index[i] for i in chosen]
+        stages += _stages(name, pairs)
+        notes |= dict.fromkeys(_notes(pairs, loop))
     if others := len(plan.parameters) - len(plan.trained) + len(plan.frozen):
         verb = "is" if others == 1 else "are"
         notes[f"{plural(others, 'tensor')} {verb} not trained, and not shown"] = None
     if hooks:
-        own = (type(hook).__name__ for hook in hooks if not is_mmengines(type(hook)))
-        notes[f"{', '.join(own)} set lrs, called on a runner without data"] = None
+        names = (type(hook).__name__ for hook in hooks if not is_mmengines(type(hook)))
+        notes[f"{', '.join(names)} set lrs, called on a runner without data"] = None
     elif not any(schedulers.values()):
         notes["no param_scheduler: every lr stays as it is"] = None
-    courses = tuple(_courses(plan, [track for one in stepped for track in one.tracks]))
+    courses = tuple(_courses(plan, tracks))
     _require_finite(courses, loop)
     followed = set(unfollowed_hooks(config))  # by a schedule
     return Schedule(
@@ -121,9 +156,18 @@ def _stepped_schedule(
         epochs=loop.epochs,
         epoch_length=loop.epoch_length,
         courses=courses,
-        stages=tuple(stage for one in stepped for stage in one.stages),
+        stages=tuple(stages),
         notes=(*notes, *loop.notes),
     )
+
+
+def _scheduled_steps(
+    schedulers: Sequence[Any], loop: TrainLoop, numbers: Iterable[int]
+) -> Iterator[int]:
+    """The steps of a training in which nothing but schedulers sets lrs."""
+    for number in numbers:
+        yield number
+        after_step(schedulers, loop, number)
 
 
 def _hooks(config: Any, loop: TrainLoop, wrappers: Mapping[str, Any]) -> list[Any]:
@@ -144,20 +188,26 @@ def _hooks(config: Any, loop: TrainLoop, wrappers: Mapping[str, Any]) -> list[An
     return hooks
 
 
-@dataclass(frozen=True)
-class _Stepping:
-    """A training in which nothing but schedulers sets lrs."""
+def _distinct(
+    groups: Sequence[Mapping[str, Any]], configured: Sequence[Any], *, all_groups: bool
+) -> list[int]:
+    """For each param group the first one that its schedulers treat the same.
 
-    loop: TrainLoop
-    schedulers: Sequence[Any]
+    mmengine's own schedulers read nothing of a group but the setting that they change, so groups
+    with one lr have one course. Where a scheduler is another's, or has a list of values for the
+    groups, each group has its own.
+    """
+    if all_groups or not all(map(reads_only_its_setting, configured)):
+        return list(range(len(groups)))
+    first: dict[Any, int] = {}
+    lrs = ((repr(group.get("lr")), repr(group.get("initial_lr"))) for group in groups)
+    return [first.setdefault(lr, i) for i, lr in enumerate(lrs)]
 
-    def before_step(self, number: int) -> None:
-        """Nothing happens."""
 
-    def after_step(self, number: int) -> None:
-        """The schedulers step that do so now; raises what they raise."""
-        with translated(scheduler_error):
-            after_step(self.schedulers, self.loop, number)
+def _require_steppable(distinct: int, loop: TrainLoop) -> None:
+    if distinct * loop.steps > _MOST_LRS:
+        what = f"{plural(loop.steps, 'step')} of {plural(distinct, 'distinct lr')}"
+        raise LldtoolError(f"{what} are too many", hint="is the epoch length one of samples?")
 
 
 def _require_finite(courses: Sequence[Course], loop: TrainLoop) -> None:
@@ -186,66 +236,6 @@ class _Track:
     def course(self) -> tuple[str, bytes]:
         """What is the same where the course is."""
         return self.optimizer, self.lrs.tobytes()
-
-
-@dataclass(frozen=True)
-class _Stepped:
-    """The tracks of an optimizer's param groups, and its schedulers."""
-
-    tracks: list[_Track]
-    stages: list[Stage]
-    notes: list[str]
-
-
-def _tracks(
-    name: str,
-    wrapper: Any,
-    configured: Sequence[Any],
-    stepping: Callable[[Sequence[Any]], HookedTraining | _Stepping],
-    loop: TrainLoop,
-    progress: Progress,
-    all_groups: bool,
-) -> _Stepped:
-    """Step the schedulers of one optimizer.
-
-    mmengine's own schedulers read nothing of a group but the setting that they change, so groups
-    with one lr have one course. Where a scheduler is another's, or has a list of values for the
-    groups, all groups are stepped.
-    """
-    optimizer = wrapper.optimizer
-    groups = optimizer.param_groups
-    first: dict[Any, int] = {}
-    chosen = list(range(len(groups)))
-    if not all_groups and all(map(reads_only_its_setting, configured)):
-        chosen = [first.setdefault(_lr_of(group), i) for i, group in enumerate(groups)]
-    stepped = sorted(set(chosen))
-    if len(stepped) * loop.steps > _MOST_LRS:
-        what = f"{plural(loop.steps, 'step')} of {plural(len(stepped), 'distinct lr')}"
-        raise LldtoolError(f"{what} are too many", hint="is the epoch length one of samples?")
-    # Plain dicts: mmengine's own look for classes to build in every access, half of the time.
-    optimizer.param_groups = [dict(groups[i]) for i in stepped]
-    try:
-        with translated(scheduler_error):
-            schedulers = build_schedulers(wrapper, configured, loop)
-        training = stepping(schedulers)
-        columns = [array("d") for _ in stepped]
-        with warnings.catch_warnings(), closing(progress(range(loop.steps), loop.steps)) as steps:
-            warnings.simplefilter("ignore")  # that the optimizer takes no steps
-            for number in steps:
-                training.before_step(number)
-                for column, group in zip(columns, optimizer.param_groups, strict=True):
-                    column.append(float(group.get("lr", 0.0)))
-                training.after_step(number)
-    finally:
-        optimizer.param_groups = groups
-    tracks = {i: _Track(name, column) for i, column in zip(stepped, columns, strict=True)}
-    built = list(zip(configured, schedulers, strict=True))
-    stages, notes = list(_stages(name, built)), list(_notes(built, loop))
-    return _Stepped([tracks[i] for i in chosen], stages, notes)
-
-
-def _lr_of(group: Mapping[str, Any]) -> tuple[str, str]:
-    return repr(group.get("lr")), repr(group.get("initial_lr"))
 
 
 def _stages(optimizer: str, built: Sequence[tuple[Any, Any]]) -> Iterator[Stage]:

@@ -4,8 +4,9 @@ A tracer recomputes, from the documented rules of one constructor, what every pa
 and why. `with_reasons` attaches a reason only where the recomputed float is the very same as the
 constructor's; elsewhere the reason stays `constructor`.
 
-A team adds the tracer of its own constructor with a module of its own and an entry point in the
-group `lldtool.tracers`, named by the constructor's class::
+lldtool's own tracers are the modules of `lldtool.dryrun.tracers`, each with a `TRACES` that says
+which constructors it traces. A team adds the tracer of its own constructor with a module of its own
+and an entry point in the group `lldtool.tracers`, named by the constructor's class::
 
     [project.entry-points."lldtool.tracers"]
     "my_package.optim.MyConstructor" = "my_package.lldtool_tracer:trace"
@@ -14,6 +15,8 @@ group `lldtool.tracers`, named by the constructor's class::
 from __future__ import annotations
 
 import functools
+import importlib
+import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -86,18 +89,38 @@ def with_reasons(
 
 
 def _tracer(constructor: type) -> Tracer | None:
-    known = tracers()
     for cls in constructor.__mro__:
-        point = known.get(f"{cls.__module__}.{cls.__qualname__}")
-        if point is not None:
-            trace: Tracer = point.load()
+        name = _class_name(cls)
+        if name in builtin_tracers():
+            return builtin_tracers()[name]
+        if name in installed_tracers():
+            trace: Tracer = installed_tracers()[name].load()
             return trace
     return None
 
 
+def has_builtin_tracer(constructor: type) -> bool:
+    """Whether lldtool itself has rules for this very class."""
+    return _class_name(constructor) in builtin_tracers()
+
+
+def _class_name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
 @functools.cache
-def tracers() -> dict[str, EntryPoint]:
-    """Class of a constructor -> where its tracer is, for all that are installed."""
+def builtin_tracers() -> Mapping[str, Tracer]:
+    """Class of a constructor -> its tracer, for those in `lldtool.dryrun.tracers`."""
+    from lldtool.dryrun import tracers
+
+    names = [module.name for module in pkgutil.iter_modules(tracers.__path__)]
+    modules = [importlib.import_module(f"{tracers.__name__}.{name}") for name in names]
+    return {cls: trace for module in modules for cls, trace in module.TRACES.items()}
+
+
+@functools.cache
+def installed_tracers() -> Mapping[str, EntryPoint]:
+    """Class of a constructor -> where its tracer is, for those of other packages."""
     from importlib.metadata import entry_points
 
     return {point.name: point for point in entry_points(group=ENTRY_POINTS)}

@@ -8,8 +8,8 @@ from typing import Any
 
 from lldtool.analysis.lr_curves import Length
 from lldtool.config.request import Request
+from lldtool.dryrun.auto_scaling import part, train_batch_size
 from lldtool.dryrun.registries import class_named, type_name
-from lldtool.dryrun.scaling import part, train_batch_size
 from lldtool.errors import LldtoolError
 from lldtool.text import plural, quoted
 

@@ -8,46 +8,25 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
-from lldtool.config.request import Checkout, Request
-from lldtool.dryrun import config as configs
-from lldtool.dryrun import constructor, package_lookup
-from lldtool.dryrun import model as models
-from lldtool.dryrun.checkpoints import missing_allowed, missing_note
-from lldtool.dryrun.construction import (
-    Construction,
-    construct,
-    has_code_of_users,
-    leaves_nothing_behind,
-)
+from lldtool.config.request import Request
+from lldtool.dryrun import config_loading as configs
+from lldtool.dryrun import model_building as models
+from lldtool.dryrun.auto_scaling import auto_scale, scaled
+from lldtool.dryrun.checkpoints import missing_allowed
+from lldtool.dryrun.construction import Construction, construct, has_user_code, is_repeatable
 from lldtool.dryrun.edits import apply_edits, apply_overrides
-from lldtool.dryrun.environment import in_tree, reached_for, silenced
-from lldtool.dryrun.groups import model_header, plain
-from lldtool.dryrun.importers import user_modules
-from lldtool.dryrun.imports import stand_ins
-from lldtool.dryrun.isolation import CopyFailedError, can_copy, in_copy
-from lldtool.dryrun.lr_hooks import unfollowed_hooks
-from lldtool.dryrun.proof import Inputs, Run, proven, settings_of
-from lldtool.dryrun.registries import import_scope, type_name
-from lldtool.dryrun.runners import unfollowed
-from lldtool.dryrun.scaling import auto_scale, part, scaled
-from lldtool.dryrun.tracing import with_reasons
-from lldtool.dryrun.traits import traits_of
-from lldtool.dryrun.values import UninitialisedReads, ValuesNeeded
+from lldtool.dryrun.isolation import blocked_hosts, in_checkout, silenced
+from lldtool.dryrun.param_groups import model_header
+from lldtool.dryrun.parameter_traits import traits_of
+from lldtool.dryrun.plan_assembly import plan_of
+from lldtool.dryrun.process_copy import CopyFailedError, can_copy, in_copy
+from lldtool.dryrun.registries import import_scope
+from lldtool.dryrun.uninitialised import UninitialisedReads, ValuesNeeded
 from lldtool.errors import LldtoolError, translated
-from lldtool.plan import (
-    Constructor,
-    Model,
-    Optimizer,
-    OptimWrapper,
-    Parameter,
-    Plan,
-    UntrainedParameter,
-)
+from lldtool.plan import Model, Parameter, Plan
 from lldtool.text import quoted
-from lldtool.versions import lldtool_version, package_versions
 
 Result = TypeVar("Result")
 
@@ -91,14 +70,6 @@ class Training:
             model, uninitialised = models.build_model(config, self.request)
         return replace(self, config=config, model=model, uninitialised=uninitialised)
 
-    def parameters(self, wrapper: Any) -> tuple[Parameter, ...]:
-        """The parameters with the settings that this `optim_wrapper` gives them, without reasons.
-
-        Raises: as `plan`.
-        """
-        ratio, _ = auto_scale(self.config, self.request)
-        return tuple(scaled(p, ratio) for p in self._run_again(wrapper).parameters)
-
     def plan(self, *, explained: bool = True) -> Plan:
         """Run the constructor and read what came out.
 
@@ -109,59 +80,41 @@ class Training:
             ConstructorError: the constructor raised, and training would.
             LldtoolError: lldtool can't tell what the constructor's optimizers hold.
         """
-        wrapper = self.config.optim_wrapper
-        with translated(
-            lambda error: constructor.constructor_error(error, wrapper, self.request.name)
-        ):
-            kind, trusted = constructor.constructor_class(wrapper), leaves_nothing_behind(wrapper)
-        run = self._run_again if self.is_trial else self._run_first
-        made = run(wrapper, is_watched=trusted, is_traced=explained)
-        frozen, parameters, reads = made.frozen, made.parameters, made.reads
-        if not trusted and explained:
-            reads = self._reads(wrapper, parameters)
-        if frozen and not self.is_trial and any(p.layer_id is not None for p in parameters):
-            frozen = self._with_layers(frozen, wrapper)
-        if made.traces is not None:
-            parameters = with_reasons(parameters, made.traces)
-            if not (trusted or _is_without_options(wrapper, kind)):
-                rerun = functools.partial(self._altered, wrapper)
-                parameters = proven(parameters, _inputs(wrapper), rerun, reads or ())
-        optimizer = configs.optimizer_header(wrapper)
-        ratio, scale_note = auto_scale(self.config, self.request)
-        header = _constructor_header(wrapper, kind, reads)
-        notes: list[str | None] = [
-            *self.notes,
-            *map(missing_note, self.missing_checkpoints),
-            *stand_ins.notes(_packages(self.model, kind)),
-            package_lookup.note(),
-            *made.notes,
-            *unfollowed(self.config),
-            *unfollowed_hooks(self.config),
-            scale_note,
-            _values_note(self.config, self.request),
-            _did_nothing(header, parameters, optimizer),
-            _reached_for(),
-            _not_of_the_revision(self.request.checkout),
-        ]
-        return Plan(
-            config=self.request.name,
-            model=made.model,
-            optim_wrapper=OptimWrapper(
-                type_name(wrapper.get("type", None) or "OptimWrapper"), made.wrapper_options
-            ),
-            optimizer=replace(
-                optimizer, options=made.optimizer_options, group_entries=made.group_entries
-            ),
-            constructor=header,
-            parameters=tuple(scaled(p, ratio) for p in parameters),
-            frozen=frozen,
-            left_out=made.left_out,
-            notes=tuple(n for n in notes if n),
-            param_scheduler=_schedulers(self.config.get("param_scheduler", None)),
-            auto_scale_lr=ratio,
-            versions=package_versions(),
-            lldtool_version=lldtool_version(),
-        )
+        return plan_of(self, explained=explained)
+
+    def parameters(self, wrapper: Any) -> tuple[Parameter, ...]:
+        """The parameters with the settings that this `optim_wrapper` gives them, without reasons.
+
+        Raises: as `plan`.
+        """
+        ratio, _ = auto_scale(self.config, self.request)
+        return tuple(scaled(p, ratio) for p in self.run_again(wrapper).parameters)
+
+    def run_first(self, wrapper: Any, **how: Any) -> Construction:
+        """Run the constructor as training does; an error has its cause. Arguments as `construct`.
+
+        Raises: as `plan`.
+        """
+        if self.is_trial:
+            return self.run_again(wrapper, **how)
+        run = functools.partial(construct, self, wrapper, **how)
+        try:
+            made = self.apart(run, silent=False)
+        except (CopyFailedError, LldtoolError) as error:
+            if isinstance(error, LldtoolError) and error.__cause__ is not None:
+                raise
+            made = run()
+        return self._with_values(made)
+
+    def run_again(self, wrapper: Any, **how: Any) -> Construction:
+        """Run the constructor without showing what it prints. Arguments as `construct`.
+
+        Raises: as `plan`.
+        """
+        try:
+            return self._with_values(self.apart(functools.partial(construct, self, wrapper, **how)))
+        except CopyFailedError as error:
+            raise LldtoolError("the constructor ended the process") from error
 
     def apart(self, function: Callable[[], Result], *, silent: bool = True) -> Result:
         """What a function returns that runs the constructor, and leaves nothing for the next run.
@@ -170,30 +123,18 @@ class Training:
             LldtoolError: what the function raised.
             CopyFailedError: there is no result for another reason.
         """
-        is_safe = leaves_nothing_behind(self.config.optim_wrapper) and not self._has_code_of_users
+        is_safe = is_repeatable(self.config.optim_wrapper) and not self._has_user_code
         if is_safe or not can_copy(self.request.device):
             with silenced() if silent else contextlib.nullcontext():
                 return function()
         return in_copy(function, silent=silent)
 
-    def _run_first(self, wrapper: Any, **how: Any) -> Construction:
-        """Run the constructor as training does; an error has its cause."""
-        run = functools.partial(construct, self, wrapper, **how)
-        try:
-            return self._with_values(self.apart(run, silent=False))
-        except (CopyFailedError, LldtoolError) as error:
-            if isinstance(error, LldtoolError) and error.__cause__ is not None:
-                raise
-            return self._with_values(run())
-
-    def _run_again(self, wrapper: Any, **how: Any) -> Construction:
-        try:
-            return self._with_values(self.apart(functools.partial(construct, self, wrapper, **how)))
-        except CopyFailedError as error:
-            raise LldtoolError("the constructor ended the process") from error
+    @functools.cached_property
+    def _has_user_code(self) -> bool:
+        return has_user_code(self.model)
 
     def _with_values(self, made: Construction) -> Construction:
-        """What a run came to, if it went by no value that a dry run leaves out.
+        """What a run came to, if it read no value that a dry run leaves out.
 
         Raises:
             ValuesNeeded: it did.
@@ -201,59 +142,6 @@ class Training:
         if made.read_value is not None and not self.request.initialised:
             raise ValuesNeeded(made.read_value)
         return made
-
-    @functools.cached_property
-    def _has_code_of_users(self) -> bool:
-        return has_code_of_users(self.model)
-
-    def _reads(self, wrapper: Any, parameters: Sequence[Parameter]) -> tuple[str, ...] | None:
-        """The options that the constructor reads; None where it does otherwise when watched."""
-        try:
-            watched = self._run_again(wrapper, is_watched=True)
-        except LldtoolError:
-            return None
-        return watched.reads if watched.parameters == tuple(parameters) else None
-
-    def _with_layers(
-        self, frozen: Sequence[UntrainedParameter], wrapper: Any
-    ) -> tuple[UntrainedParameter, ...]:
-        """The frozen parameters with the layers that the constructor puts them in if not frozen."""
-        try:
-            made = self._run_again(wrapper, thawed=[p.name for p in frozen])
-        except LldtoolError:  # of a constructor that can't take all of them
-            return tuple(frozen)
-        layers = {p.name: p.layer_id for p in made.parameters}
-        return tuple(replace(p, layer_id=layers.get(p.name)) for p in frozen)
-
-    def _altered(self, wrapper: Any, inputs: Inputs) -> Run | None:
-        """What comes out with other inputs; None where the constructor raises."""
-        altered = copy.deepcopy(wrapper)
-        if not isinstance(altered.get("optimizer", None), dict):
-            return None  # a constructor that chooses the optimizer itself
-        if inputs.paramwise_cfg:
-            altered["paramwise_cfg"] = inputs.paramwise_cfg
-        for key, value in inputs.base.items():
-            altered["optimizer"][key] = value
-        try:
-            made = self._run_again(altered, is_traced=True)
-        except LldtoolError:
-            return None
-        given = settings_of((p.name, p) for p in made.parameters)
-        return given, settings_of((made.traces or {}).items())
-
-
-def _inputs(wrapper: Any) -> Inputs:
-    """What a constructor goes by."""
-    optimizer = configs.optimizer_header(wrapper)
-    base = {"lr": optimizer.lr, "weight_decay": optimizer.weight_decay}
-    return Inputs(wrapper.get("paramwise_cfg", None) or {}, base)
-
-
-def _is_without_options(wrapper: Any, kind: type) -> bool:
-    """Whether mmengine's own `__call__` runs, and gives all parameters the base settings."""
-    module = getattr(kind.__call__, "__module__", "")
-    is_mmengines = module == "mmengine.optim.optimizer.default_constructor"
-    return is_mmengines and not wrapper.get("paramwise_cfg", None)
 
 
 @contextlib.contextmanager
@@ -263,7 +151,7 @@ def start_of_training(request: Request) -> Iterator[Training]:
     Raises:
         LldtoolError: the config can't be read or its model can't be built.
     """
-    with in_its_place(request):
+    with config_context(request):
         config, notes = load(request)
         with building(request, config, notes) as training:
             yield training
@@ -303,7 +191,7 @@ def building(
         with translated(lambda error: models.model_error(error, name)):
             from mmengine.registry import DefaultScope
 
-            _check_device(request.device)
+            models.require_device(request.device)
             scope, scope_note = models.default_scope(config)
             import_scope(scope, " of default_scope")
             stack.enter_context(DefaultScope.overwrite_default_scope(scope))
@@ -324,97 +212,13 @@ def building(
 
 
 @contextlib.contextmanager
-def in_its_place(request: Request) -> Iterator[None]:
-    """Stand where the request's config is, and name it in errors."""
-    reached_for.clear()
+def config_context(request: Request) -> Iterator[None]:
+    """Run a config's code where its checkout is, and name the config in errors."""
+    blocked_hosts().clear()
     try:
-        with in_tree(request.checkout):
+        with in_checkout(request.checkout):
             yield
     except LldtoolError as error:
         tree = f"{request.checkout.tree}{os.sep}" if request.checkout is not None else None
         message = error.message.replace(tree, "") if tree is not None else error.message
         raise error.with_config(request.name).replace(message=message) from error.__cause__
-
-
-def _constructor_header(wrapper: Any, kind: type, reads: tuple[str, ...] | None) -> Constructor:
-    name = type_name(wrapper.get("constructor", None) or "DefaultOptimWrapperConstructor")
-    bases = tuple(cls.__name__ for cls in kind.__mro__[1:-1])
-    return Constructor(name, plain(wrapper.get("paramwise_cfg", None) or {}), bases, reads)
-
-
-def _schedulers(configured: Any) -> Any:
-    """`param_scheduler` as a plan has it: one, several, or some for each of several optimizers."""
-    content = plain(configured)
-    if isinstance(content, list):
-        return tuple(content)
-    return content if isinstance(content, dict) and content else None
-
-
-def _values_note(config: Any, request: Request) -> str | None:
-    """That settings depend on values, and whether these are the same in every run."""
-    if not request.initialised:
-        return None
-    seed = part(config, "randomness").get("seed", None)
-    which = "the config sets no seed, so settings vary from run to run"
-    if seed is not None:
-        which = f"these are those of seed {seed} on a CPU"
-    return f"the constructor goes by initial values or random numbers; {which}"
-
-
-def _did_nothing(
-    header: Constructor, parameters: Sequence[Parameter], optimizer: Optimizer
-) -> str | None:
-    """A constructor chosen for what it does, and given nothing to do it with."""
-    if header.paramwise_cfg or header.type == "DefaultOptimWrapperConstructor":
-        return None
-    settings = {(p.lr, p.weight_decay) for p in parameters}
-    if len(settings) > 1 or any(lr != optimizer.lr for lr, _ in settings):
-        return None
-    return f"paramwise_cfg is empty: {header.type} did nothing"
-
-
-def _not_of_the_revision(checkout: Checkout | None) -> str | None:
-    """A package that is installed in place is found in the working tree, whatever the revision."""
-    if checkout is None:
-        return None
-    found = {
-        name.partition(".")[0]
-        for name, file in user_modules(()).items()
-        if Path(file).is_relative_to(checkout.top)
-    }
-    names = ", ".join(sorted(found))
-    return (
-        f"{names}: installed in place, the working tree's and not the revision's" if found else None
-    )
-
-
-def _reached_for() -> str | None:
-    """A model that could not download may have been built another way than in training."""
-    if not reached_for:
-        return None
-    return f"code tried to reach {reached_for[0]}; with --allow-network it may do something else"
-
-
-def _packages(model: Any, constructor: type) -> set[str]:
-    """The top-level packages that a model's modules and its constructor come from."""
-    classes = [cls for m in model.modules() for cls in type(m).__mro__]
-    return {cls.__module__.partition(".")[0] for cls in (*classes, *constructor.__mro__)}
-
-
-def _check_device(device: str) -> None:
-    import torch
-
-    if device == "cpu":
-        return
-    try:
-        kind = torch.device(device)
-    except RuntimeError as error:
-        raise LldtoolError(f"--device {device}: {str(error).splitlines()[0]}") from None
-    if kind.type != "cuda":
-        raise LldtoolError(f"--device {device}: cpu, cuda or cuda:N is known")
-    if not torch.cuda.is_available():
-        build = "finds no GPU" if torch.version.cuda else "is a build without CUDA"
-        raise LldtoolError(f"--device {device}: this torch {torch.__version__} {build}")
-    if (kind.index or 0) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        raise LldtoolError(f"--device {device}: there are {count} GPUs, counted from 0")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lldtool.config.request import Request
 from lldtool.dryrun.param_schedulers import (
     after_step,
-    build_schedulers,
     reads_only_its_setting,
-    scheduler_error,
     schedulers_of_each,
+    schedulers_on,
 )
 from lldtool.dryrun.train_loop import assumed_length, train_loop
-from lldtool.errors import LldtoolError, translated
+from lldtool.errors import LldtoolError
 
 #: Options of mmengine's schedulers that are absolute values; all others multiply what is there.
 _ABSOLUTE = ("eta_max", "eta_min", "min_value")
@@ -40,11 +39,9 @@ def raised_groups(config: Any, request: Request, wrappers: Mapping[str, Any]) ->
         groups = wrapper.optimizer.param_groups
         at_zero = [i for i, group in enumerate(groups) if group.get("lr") == 0]
         if at_zero:
-            try:
+            with contextlib.suppress(LldtoolError):  # `schedule` reports it
                 own = schedulers_of_each(config.get("param_scheduler", None), wrappers)[name]
                 raised |= {first + i for i in _raised(wrapper, at_zero, own, config, request)}
-            except LldtoolError:  # `schedule` reports it
-                pass
         first += len(groups)
     return frozenset(raised)
 
@@ -53,32 +50,20 @@ def _raised(
     wrapper: Any, at_zero: Sequence[int], configured: Sequence[Any], config: Any, request: Request
 ) -> Sequence[int]:
     """Those of the groups at lr 0 that the schedulers of one optimizer raise."""
-    if not any(map(_may_raise, configured)):
+    alike = all(map(reads_only_its_setting, configured))
+    if alike and not any(one.get(option, None) for one in configured for option in _ABSOLUTE):
         return ()
     loop = train_loop(config, request, assumed_length(config, request, configured), configured)
     optimizer = wrapper.optimizer
-    groups = optimizer.param_groups
-    alike = all(map(reads_only_its_setting, configured))
-    optimizer.param_groups = [dict(groups[at_zero[0]])] if alike else [dict(g) for g in groups]
-    watched = [0] if alike else at_zero
-    try:
-        with warnings.catch_warnings(), translated(scheduler_error):
-            warnings.simplefilter("ignore")  # that the optimizer takes no steps
-            schedulers = build_schedulers(wrapper, configured, loop)
-            raised: set[int] = set()
-            for number in range(min(loop.steps, _MOST_STEPS)):
-                raised |= {i for i in watched if optimizer.param_groups[i]["lr"] != 0}
-                if len(raised) == len(watched):
-                    break
-                after_step(schedulers, loop, number)
-    finally:
-        optimizer.param_groups = groups
+    indices = at_zero[:1] if alike else range(len(optimizer.param_groups))
+    watched = {0} if alike else set(at_zero)
+    raised: set[int] = set()
+    with schedulers_on(wrapper, configured, loop, indices) as schedulers:
+        for number in range(min(loop.steps, _MOST_STEPS)):
+            raised |= {i for i in watched if optimizer.param_groups[i]["lr"] != 0}
+            if raised == watched:
+                break
+            after_step(schedulers, loop, number)
     if alike:
         return at_zero if raised else ()
     return sorted(raised)
-
-
-def _may_raise(configured: Any) -> bool:
-    return not reads_only_its_setting(configured) or any(
-        configured.get(option, None) for option in _ABSOLUTE
-    )

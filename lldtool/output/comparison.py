@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from lldtool.analysis.alignment import Alignment, align_roles
 from lldtool.analysis.diff import PlanDiff, diff_plans
 from lldtool.output.contents import folded, largest_modules, patterns
-from lldtool.output.spreadsheet import csv_text
+from lldtool.output.document import (
+    Cell,
+    Column,
+    Document,
+    Facts,
+    Notes,
+    Paragraph,
+    Row,
+    Section,
+    Table,
+    Text,
+    styled,
+)
 from lldtool.output.states import state_word, untrained_word
-from lldtool.output.tables import markdown, markdown_table
-from lldtool.output.terminal import grid, notes_table, plain_table, rendered
-from lldtool.plan import Layer, Plan, dump_by_line, plan_header
-from lldtool.text import lr, printable
+from lldtool.plan import Layer, Plan
+from lldtool.text import lr
 
 
 @dataclass(frozen=True)
@@ -87,32 +92,21 @@ def _optimizers(row: Sequence[Layer | None]) -> str:
 #: More names than this in a row are written as patterns, where that makes them fewer.
 _MOST_NAMES = 3
 #: The title of the last row.
-_DECAYED_OTHERWISE = "weight decay differs"
+DECAYED_OTHERWISE = "weight decay differs"
 
 
-def comparison_text(comparison: Comparison, *, width: int, color: bool) -> str:
-    """The table as a terminal shows it; in parts, where it has more columns than fit."""
-    legend = grid()
-    legend.add_column(style="bold", no_wrap=True)
-    legend.add_column(overflow="fold")
-    for label, text in comparison.legend:
-        legend.add_row(Text(label), Text(printable(text)))
-    parts: list[RenderableType] = [legend]
-    fixed, variants = comparison_columns(comparison)
-    widest = max(len(cell) for cells in variants for cell in cells) + 1
-    room = width - sum(min(_CONTENTS, max(map(len, cells))) + 1 for cells in fixed)
-    step = max(1, room // widest)
-    for start in range(0, len(variants), step):
-        parts += [Text(), _table(fixed, variants[start : start + step])]
-    parts += [Text(), Text(caption(comparison), style="dim")]
-    if comparison.notes:
-        parts.append(notes_table(comparison.notes))
-    return rendered(Group(*parts), width=width, color=color)
+def comparison_document(comparison: Comparison) -> Document:
+    """Return a column for each plan, with the lr of each layer."""
+    legend = Facts(comparison.legend, style="bold")
+    end = [Paragraph(styled((caption(comparison), "dim")))]
+    notes = [Notes(comparison.notes)] if comparison.notes else []
+    sections = [Section([comparison_table(comparison)]), Section([*end, *notes])]
+    return Document([Section([legend]), *sections] if comparison.legend else sections)
 
 
 def caption(comparison: Comparison) -> str:
     """What the table shows."""
-    first = printable(comparison.titles[0])
+    first = comparison.titles[0]
     shared = comparison.shared
     of_shared = "of those in common, " if len(set(shared)) > 1 else ""
     return (
@@ -133,26 +127,24 @@ _ROWS = {
 _CONTENTS = 22
 
 
-def comparison_columns(comparison: Comparison) -> tuple[list[list[str]], list[list[str]]]:
-    """What each row is about, and lr in each variant: columns of a title, rows and a last one."""
-    labels = comparison.alignment.labels
-    fixed = [["layer", *labels, ""]] if any(labels) else []
-    fixed.append(["contents", *comparison.contents, _DECAYED_OTHERWISE])
-    variants = [
-        [
-            printable(title),
-            *lrs,
-            str(count) if shared else "–",
-        ]
-        for title, lrs, count, shared in zip(
-            comparison.titles,
-            [_lrs(comparison, n) for n in range(len(comparison.plans))],
-            comparison.decayed_otherwise,
-            comparison.shared,
-            strict=True,
-        )
-    ]
-    return fixed, variants
+def comparison_table(comparison: Comparison) -> Table:
+    """Return the lr of each layer in each plan, and how many weight decays differ."""
+    labels, contents = comparison.alignment.labels, comparison.contents
+    columns: list[tuple[Column, list[Cell]]] = []
+    if any(labels):
+        are_numbers = all(label.isdecimal() for label in labels if label)
+        column = Column("layer", "right" if are_numbers else "left")
+        columns.append((column, [*labels, ""]))
+    rows: list[Cell] = [Text(((text, ""),), ", ") for text in contents]
+    columns.append((Column("contents", least=_CONTENTS), [*rows, DECAYED_OTHERWISE]))
+    repeated = len(columns)
+    counts = zip(comparison.decayed_otherwise, comparison.shared, strict=True)
+    for number, (title, (count, shared)) in enumerate(zip(comparison.titles, counts, strict=True)):
+        last = styled((str(count), "" if count else "dim")) if shared else "–"
+        columns.append((Column(title, "right", "green"), [*_lrs(comparison, number), last]))
+    *cells, last_row = zip(*(own for _, own in columns), strict=True)
+    shown = [*map(Row, cells), Row(last_row, "")]
+    return Table([column for column, _ in columns], shown, repeated=repeated)
 
 
 def _lrs(comparison: Comparison, number: int) -> list[str]:
@@ -167,74 +159,6 @@ def _lrs(comparison: Comparison, number: int) -> list[str]:
             names = {p.name for other in row if other for p in other.parameters}
             cells.append(state_word("frozen") if names <= frozen else "")
     return cells
-
-
-def _table(fixed: Sequence[Sequence[str]], variants: Sequence[Sequence[str]]) -> Table:
-    table = plain_table()
-    for title, *cells in fixed:
-        right = title == "layer" and all(cell.isdecimal() for cell in cells if cell)
-        table.add_column(
-            title, justify="right" if right else "left", no_wrap=title == "layer", overflow="fold"
-        )
-    for title, *_ in variants:
-        table.add_column(Text(title), justify="right", no_wrap=True)
-    *rows, last = zip(*(cells[1:] for cells in (*fixed, *variants)), strict=True)
-    for row in rows:
-        about, lrs = row[: len(fixed)], row[len(fixed) :]
-        table.add_row(*map(Text, about), *(Text(cell, style="green") for cell in lrs))
-    table.add_row(*(Text(cell, style="dim" if cell == "0" else "") for cell in last))
-    return table
-
-
-def comparison_markdown(comparison: Comparison) -> str:
-    """The table for a pull request or a README."""
-    legend = [f"- {label}: {markdown(text)}" for label, text in comparison.legend]
-    fixed, variants = comparison_columns(comparison)
-    titles, *rows = zip(*fixed, *variants, strict=True)
-    table = markdown_table(titles, rows, right=[t for t in titles if t != "contents"])
-    notes = [f"\n> {markdown(note)}" for note in comparison.notes]
-    return "\n".join([*legend, "", *table, "", markdown(caption(comparison)), *notes]) + "\n"
-
-
-def comparison_csv(comparison: Comparison) -> str:
-    """A row for each layer; lr as `repr` has it, nothing where a variant has no such layer.
-
-    `layer_id` is the role of a layer that has not the same id in every variant.
-    """
-    table: list[list[object]] = [["layer_id", "contents", *comparison.titles]]
-    labels = comparison.alignment.labels
-    for label, contents, row in zip(labels, comparison.contents, comparison.rows, strict=True):
-        lrs = (layer.lr if layer and layer.trained else "" for layer in row)
-        table.append([label, contents, *lrs])
-    table.append(["", _DECAYED_OTHERWISE, *comparison.decayed_otherwise])
-    return csv_text(table)
-
-
-def comparison_json(comparison: Comparison) -> str:
-    """The table for a script, a list in the order of the variants for each setting of a layer."""
-    import msgspec
-
-    def values(row: Sequence[Layer | None], name: str) -> list[Any]:
-        return [layer and getattr(layer, name) for layer in row]
-
-    names = ("layer_id", "lr", "lr_scale", "optimizer", "num_tensors", "num_trained")
-    content = {
-        "schema_version": 1,
-        "variants": [
-            {"title": title, **plan_header(plan), "weight_decay_differs": count}
-            for title, plan, count in zip(
-                comparison.titles, comparison.plans, comparison.decayed_otherwise, strict=True
-            )
-        ],
-        "aligned_by": comparison.alignment.by,
-        "layers": [
-            {"label": label, "contents": contents, **{name: values(row, name) for name in names}}
-            for row, label, contents in zip(
-                comparison.rows, comparison.alignment.labels, comparison.contents, strict=True
-            )
-        ],
-    }
-    return dump_by_line(msgspec.to_builtins(content))
 
 
 def letters(number: int) -> list[str]:

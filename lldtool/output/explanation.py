@@ -1,16 +1,21 @@
-"""Plan -> what `lldtool explain` says, as text, Markdown or JSON."""
+"""Plan -> what `lldtool explain` says: why each setting has its value, and what each key does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
-
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Iterator, Sequence
 
 from lldtool.analysis.keys import Effect, Key, custom_keys_of
-from lldtool.output.lines import Line, Lines
+from lldtool.output.document import (
+    Column,
+    Document,
+    Facts,
+    Notes,
+    Row,
+    Section,
+    Table,
+    Text,
+    styled,
+)
 from lldtool.output.reasons import (
     beaten,
     causes,
@@ -20,25 +25,34 @@ from lldtool.output.reasons import (
     weight_decay_formula,
 )
 from lldtool.output.states import group_text, state_text, untrained
-from lldtool.output.tables import markdown, markdown_table
-from lldtool.output.terminal import notes_table, rendered
-from lldtool.plan import Parameter, Plan, UntrainedParameter, dump_by_line
-from lldtool.text import layer_name, plural, printable, shape, strict_json, value
+from lldtool.plan import Parameter, Plan, UntrainedParameter
+from lldtool.text import layer_name, plural, shape, value
 
 _SETTINGS = {"lr": "lr", "weight_decay": "weight decay"}
+#: Terminals of this width on show the value of a key beside it.
+_FOR_VALUES = 100
+
+
+def explanation(
+    plan: Plan, parameters: Sequence[Parameter | UntrainedParameter] | None = None
+) -> Document:
+    """Return the trails of the parameters, or each distinct reason where none are given."""
+    sections = _causes(plan) if parameters is None else [_trail(plan, p) for p in parameters]
+    end = [Section([Notes(plan.notes)])] if plan.notes else []
+    return Document([*sections, *end], title=plan.config)
 
 
 def trail(plan: Plan, p: Parameter | UntrainedParameter) -> list[tuple[str, str]]:
-    """Label and text of each step from the state of a parameter to its settings."""
+    """Return label and text of each step from the state of a parameter to its settings."""
     steps = [("state", state_text(plan, p))]
     if isinstance(p, UntrainedParameter):
         layer = [("layer", layer_name(p.layer_id))] if p.layer_id is not None else []
         return [*steps, ("parameter", shape(p.shape)), *layer]
-    steps.append(("parameter", f"{shape(p.shape)} in a {printable(p.module_type)}"))
+    steps.append(("parameter", f"{shape(p.shape)} in a {p.module_type}"))
     lr, decay = p.reason.lr, p.reason.weight_decay
     if p.optimizer is not None:
         kind = plan.optimizers[p.optimizer].type
-        steps.append(("optimizer", printable(f"{p.optimizer}: {kind}" if kind else p.optimizer)))
+        steps.append(("optimizer", f"{p.optimizer}: {kind}" if kind else p.optimizer))
     if p.layer_id is not None:
         top = f" (0 to {lr.max_layer_id - 1})" if lr.max_layer_id is not None else ""
         steps.append(("layer", f"{layer_name(p.layer_id)}{top}"))
@@ -50,196 +64,92 @@ def trail(plan: Plan, p: Parameter | UntrainedParameter) -> list[tuple[str, str]
     steps += [("  beats", text) for text in beaten(decay)]
     steps += [("  not", text) for text in missed(p)]
     if p.extras:
-        entries = ", ".join(f"{printable(k)}={value(v)}" for k, v in p.extras.items())
-        steps.append(("group entry", entries))
+        steps.append(("group entry", ", ".join(f"{k}={value(v)}" for k, v in p.extras.items())))
     return steps
 
 
-def explanation_text(
-    plan: Plan,
-    parameters: Sequence[Parameter | UntrainedParameter] | None,
-    *,
-    width: int,
-    color: bool,
-) -> str:
-    """The trails of the parameters, or a line for each distinct reason where none are given."""
-    body = _causes(plan) if parameters is None else [Lines(_trails(plan, parameters))]
-    title = Text(printable(plan.config), style="bold", overflow="fold")
-    end: list[RenderableType] = [Text(), notes_table(plan.notes)] if plan.notes else []
-    return rendered(Group(title, *body, *end), width=width, color=color)
+def _trail(plan: Plan, p: Parameter | UntrainedParameter) -> Section:
+    steps = trail(plan, p)
+    before = ["", *(label for label, _ in steps)]
+    once = ("" if label == last else label for (label, _), last in zip(steps, before, strict=False))
+    facts = [(label, text) for label, (_, text) in zip(once, steps, strict=True)]
+    return Section([Facts(facts, indent=2)], p.name)
 
 
-def _trails(plan: Plan, parameters: Iterable[Parameter | UntrainedParameter]) -> Iterator[Line]:
-    for p in parameters:
-        yield Line((), (("", ""),))
-        yield Line((), ((printable(p.name), "bold"),))
-        steps = trail(plan, p)
-        width = max(len(label) for label, _ in steps) + 4
-        previous = None
-        for label, text in steps:
-            shown = f"  {label if label != previous else ''}"
-            yield Line(((shown.ljust(width), "dim"),), ((text, ""),))
-            previous = label
+def _causes(plan: Plan) -> list[Section]:
+    """Return a table for each setting and for what is not trained, with a row for each reason."""
+    found: dict[str, list[Row]] = {title: [] for title in (*_SETTINGS.values(), "not trained")}
+    for cause in causes(plan):
+        reason = styled((cause.formula, "green"), f"   {rule_text(cause.reason)}")
+        names = [p.name for p in cause.parameters]
+        found[_SETTINGS[cause.setting]].append(Row((str(len(names)), reason, _examples(names))))
+    for why, names in untrained(plan).items():
+        found["not trained"].append(Row((str(len(names)), why, _examples(names))))
+    columns = (
+        Column("tensors", "right"),
+        Column("reason", least=_LEAST),
+        Column("for example", below=True),
+    )
+    return [
+        Section([Table(columns, rows, header="", gap=2, indent=2)], title)
+        for title, rows in found.items()
+        if rows or title != "not trained"
+    ]
 
 
-def _causes(plan: Plan) -> list[RenderableType]:
-    """A line for each reason, its examples under it."""
-    parts: list[RenderableType] = []
-    found = causes(plan)
-    for name, title in _SETTINGS.items():
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(justify="right")
-        grid.add_column(overflow="fold")
-        for cause in (c for c in found if c.setting == name):
-            line = Text.assemble((cause.formula, "green"), f"   {rule_text(cause.reason)}")
-            names = [p.name for p in cause.parameters]
-            grid.add_row(f"  {len(names)}", Group(line, _dim(_examples(names))))
-        parts += [Text(), Text(title, style="bold"), grid]
-    return [*parts, *_not_trained(plan)]
+#: What a terminal narrows text in tables down to.
+_LEAST = 20
 
 
-def _not_trained(plan: Plan) -> list[RenderableType]:
-    """A line for each reason for which parameters are not trained."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(justify="right")
-    grid.add_column(overflow="fold")
-    found = untrained(plan)
-    for why, names in found.items():
-        grid.add_row(f"  {len(names)}", Group(Text(why), _dim(_examples(names))))
-    return [Text(), Text(_NOT_TRAINED, style="bold"), grid] if found else []
+def _examples(names: Sequence[str]) -> Text:
+    """Return the first of the names and one from the middle, in one line."""
+    spread = names[:1] if len(names) == 1 else [names[0], names[len(names) // 2]]
+    return Text(((", ".join(spread), "dim"),), joint="")
 
 
-_NOT_TRAINED = "not trained"
-
-
-def _dim(text: str) -> Text:
-    return Text(text, style="dim", overflow="ellipsis", no_wrap=True)
-
-
-def _examples(parameters: Sequence[str]) -> str:
-    names = [printable(name) for name in parameters]
-    spread = [names[0]] if len(names) == 1 else [names[0], names[len(names) // 2]]
-    return ", ".join(spread)
-
-
-def explanation_markdown(
-    plan: Plan, parameters: Sequence[Parameter | UntrainedParameter] | None
-) -> str:
-    """The same as Markdown."""
-    lines = [f"### {markdown(plan.config)}", ""]
-    if parameters is None:
-        rows = [
-            (_SETTINGS[c.setting], str(len(c.parameters)), c.formula, rule_text(c.reason),
-             _examples([p.name for p in c.parameters]))
-            for c in causes(plan)
-        ]  # fmt: skip
-        rows += [
-            (_NOT_TRAINED, str(len(names)), "", why, _examples(names))
-            for why, names in untrained(plan).items()
-        ]
-        lines += markdown_table(("setting", "tensors", "value", "reason", "for example"), rows)
-    for p in parameters or ():
-        lines += [f"**{markdown(p.name)}**", ""]
-        lines += [f"- {label.strip()}: {markdown(text)}" for label, text in trail(plan, p)]
-        lines.append("")
-    lines += [f"\n> {markdown(note)}" for note in plan.notes]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def explanation_json(
-    plan: Plan, parameters: Sequence[Parameter | UntrainedParameter] | None
-) -> str:
-    """The same for a script; every trail with its reasons as the plan has them."""
-    import msgspec
-
-    content: dict[str, object] = {"schema_version": 1, "config": plan.config, "notes": plan.notes}
-    if parameters is None:
-        content["reasons"] = [
-            {"setting": c.setting, "tensors": len(c.parameters), "formula": c.formula,
-             "reason": c.reason, "parameters": [p.name for p in c.parameters]}
-            for c in causes(plan)
-        ]  # fmt: skip
-        content["not_trained"] = [
-            {"why": why, "tensors": len(names), "parameters": names}
-            for why, names in untrained(plan).items()
-        ]
-    else:
-        content["parameters"] = [
-            {**msgspec.to_builtins(p), "trail": [(a.strip(), b) for a, b in trail(plan, p)]}
-            for p in parameters
-        ]
-    return dump_by_line(msgspec.to_builtins(content))
-
-
-_KEY_COLUMNS = ("key or option", "matches", "decides", "without it")
-
-
-#: On terminals from this width on, the value of a key stands beside it.
-_ROOM_FOR_VALUES = 100
-
-
-def keys_text(plan: Plan, keys: Sequence[Key], *, width: int, color: bool) -> str:
-    """A line for each custom key and option, in the order of precedence."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for title in _KEY_COLUMNS:
-        number = title in ("matches", "decides")
-        table.add_column(
-            title,
-            justify="right" if number else "left",
-            overflow="fold",
-            no_wrap=title != _KEY_COLUMNS[-1],
+def keys_document(plan: Plan, keys: Sequence[Key]) -> Document:
+    """Return a row for each custom key and option, in the order of precedence."""
+    columns = (
+        Column("key or option"),
+        Column("value", from_width=_FOR_VALUES),
+        Column("matches", "right"),
+        Column("decides", "right"),
+        Column("without it", least=_LEAST),
+    )
+    rows = [
+        Row(
+            (
+                f"'{key.name}'" if key.is_custom else key.name,
+                value(value_of(plan, key)),
+                *("–" if n is None else str(n) for n in (key.matched, key.decided)),
+                "; ".join(_without(key)),
+            ),
+            "yellow" if key.effect == Effect() else None,
         )
-    rows = _key_rows(plan, keys, values=width >= _ROOM_FOR_VALUES)
-    for key, row in zip(keys, rows, strict=True):
-        table.add_row(*map(Text, row), style="yellow" if key.effect == Effect() else "")
-    heading = Text(printable(plan.config), style="bold", overflow="fold")
-    return rendered(Group(heading, Text(), table), width=width, color=color)
+        for key in keys
+    ]
+    return Document([Section([Table(columns, rows, gap=2)])], title=plan.config)
 
 
-def keys_markdown(plan: Plan, keys: Sequence[Key]) -> str:
-    """The same as Markdown."""
-    table = markdown_table(_KEY_COLUMNS, _key_rows(plan, keys, values=True))
-    return "\n".join([f"### {markdown(plan.config)}", "", *table]) + "\n"
+def value_of(plan: Plan, key: Key) -> object:
+    """Return what the config gives for a key or option."""
+    return (custom_keys_of(plan) if key.is_custom else plan.constructor.paramwise_cfg)[key.name]
 
 
-def keys_json(plan: Plan, keys: Sequence[Key]) -> str:
-    """The same for a script."""
-    rows = [{**asdict(key), "value": _value_of(plan, key)} for key in keys]
-    content = {"schema_version": 1, "config": plan.config, "keys": rows}
-    return strict_json(content, indent=1) + "\n"
-
-
-def _key_rows(plan: Plan, keys: Sequence[Key], *, values: bool) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    for key in keys:
-        name = f"'{printable(key.name)}'" if key.is_custom else printable(key.name)
-        counts = ["–" if n is None else str(n) for n in (key.matched, key.decided)]
-        shown = f"{name} {value(_value_of(plan, key))}" if values else name
-        rows.append((shown, *counts, _without(key)))
-    return rows
-
-
-def _value_of(plan: Plan, key: Key) -> object:
-    options = plan.constructor.paramwise_cfg
-    return (custom_keys_of(plan) if key.is_custom else options)[key.name]
-
-
-def _without(key: Key) -> str:
-    """What leaving a key out would do, and which keys take what it matches."""
+def _without(key: Key) -> Iterator[str]:
+    """Yield what leaving a key out would do, and which keys take what it matches."""
     effect = key.effect
     if effect.error is not None:
-        return f"error: {printable(effect.error)}"
+        yield f"error: {effect.error}"
+        return
     parts = []
     if effect.settings:
         parts.append(f"{plural(effect.settings, 'tensor')} with other settings")
     if effect.moved:
         parts.append(f"{plural(effect.moved, 'tensor')} in or out of the optimizer")
     if not parts and (effect.layers or effect.extras):
-        lost = [
-            n
-            for n, c in (("no layers", effect.layers), ("other group entries", effect.extras))
-            if c
-        ]
+        lost = ["no layers"] * bool(effect.layers) + ["other group entries"] * bool(effect.extras)
         parts.append(f"no lr or weight decay changes, only {' and '.join(lost)}")
-    taken = [f"'{printable(k)}' takes {n}" for k, n in key.taken.items()]
-    return "; ".join([", ".join(parts) or "nothing changes", *taken])
+    yield ", ".join(parts) or "nothing changes"
+    for name, number in key.taken.items():
+        yield f"'{name}' takes {number}"

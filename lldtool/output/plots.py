@@ -21,7 +21,7 @@ from lldtool.analysis.lr_curves import Schedule, Stage
 from lldtool.output.axis import axis_of, decayed_otherwise, points_of
 from lldtool.output.comparison import Comparison
 from lldtool.output.contents import layer_contents
-from lldtool.output.schedule_table import row_name, which_layers
+from lldtool.output.schedule_document import row_name, which_layers
 from lldtool.plan import Layer, Plan
 from lldtool.text import layer_name, printable, setting
 

@@ -5,27 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.markdown import Markdown
-from rich.text import Text
 
 from lldtool.lint.rules import Example, Rule
 from lldtool.output.diagnostics.text import SEVERITY_COLORS
-from lldtool.output.terminal import grid, rendered
+from lldtool.output.document import Column, Document, Row, Section, Table, styled
+from lldtool.output.screenshot import rendered
 
 
-def rules_text(rules: Sequence[Rule], *, width: int, color: bool) -> str:
-    """A line for each rule: code, name, severity, and what it finds."""
-    table = grid()
-    for _ in range(4):
-        table.add_column()
+def rules_document(rules: Sequence[Rule]) -> Document:
+    """Return a row for each rule: code, name, severity, and what it finds."""
+    columns = [Column(""), Column(""), Column(""), Column("", least=_SUMMARY)]
+    rows = []
     for rule in rules:
-        off = "" if rule.by_default else ", off"
-        severity = Text(rule.severity.value + off, SEVERITY_COLORS[rule.severity])
-        table.add_row(Text(rule.code, "bold"), rule.name, severity, rule.summary)
-    return rendered(table, width=width, color=color)
+        severity = rule.severity.value + ("" if rule.by_default else ", off")
+        colored = styled((severity, SEVERITY_COLORS[rule.severity]))
+        rows.append(Row((styled((rule.code, "bold")), rule.name, colored, rule.summary)))
+    return Document([Section([Table(columns, rows, header="", gap=2)])])
+
+
+#: What a terminal narrows the summary of a rule down to.
+_SUMMARY = 20
 
 
 def rule_text(rule: Rule, *, width: int, color: bool) -> str:
-    """The page of one rule."""
+    """Return the page of one rule."""
     return rendered(Markdown(rule_markdown(rule, level=1)), width=width, color=color)
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rich.console import Group, RenderableType
-from rich.text import Text
+from rich.console import Group
+from rich.text import Text as ColoredText
 
 from lldtool.analysis.diff import diff_plans
 from lldtool.lint.diagnostics import CheckResult
 from lldtool.output.diagnostics.shared import severities
 from lldtool.output.diagnostics.text import SEVERITY_COLORS, report_text
-from lldtool.output.diff_table import diff_text
-from lldtool.output.terminal import plan_text, rendered, wrapped
-from lldtool.output.words import scheduler_notes
+from lldtool.output.diff_document import diff_document
+from lldtool.output.diff_words import scheduler_notes
+from lldtool.output.document import Document, Paragraph, Section, Text, styled
+from lldtool.output.formats import written
+from lldtool.output.plan_document import plan_document
+from lldtool.output.screenshot import rendered
 from lldtool.plan import Plan
-from lldtool.text import plural, printable
+from lldtool.text import plural
 
 #: Columns that the tables are laid out for at least.
 _NARROWEST = 60
@@ -52,7 +55,7 @@ class State:
 
 
 def watch_lines(state: State, *, width: int, color: bool) -> list[str]:
-    """The lines of the page.
+    """Return the lines of the page.
 
     Args:
         state: what to show.
@@ -60,58 +63,62 @@ def watch_lines(state: State, *, width: int, color: bool) -> list[str]:
         color: with escape sequences for colour.
     """
     room, width = width, max(_NARROWEST, width)
-    parts: list[RenderableType] = [_status(state)]
-    if state.error is not None:
-        words = ["error:", *printable(state.error).split(" ")]
-        parts += [Text(), Text("\n  ".join(wrapped(words, " ", width - 2)), "bold red")]
-    if state.printed:
-        parts += [Text(), Text("the config printed:", "dim")]
-        parts += [Text(f"  {printable(line)}", overflow="ellipsis") for line in state.printed]
-    if state.error is not None and state.good is not None:
-        parts += [Text(), Text(f"what it was at {state.good.time}:", "bold")]
-    text = rendered(Group(*parts), width=width, color=color)
+    text = written(watch_document(state), "table", width=width, color=color)
     if state.good is not None:
-        if state.error is None and state.before is not None:
-            text += f"\n{_changes(state.before, state.good, width=width, color=color)}"
-        text += f"\n{plan_text(state.good.plan, width=width, color=color)}"
         text += f"\n{report_text([state.good.result], width=width, color=color, brief=True)}"
     lines = text.splitlines()
     return lines if room >= width else _cut(lines, room, color=color)
 
 
+def watch_document(state: State) -> Document:
+    """Return what is known of the config but what the rules find: what changed, and the plan."""
+    sections = [Section([Paragraph(_status(state))])]
+    if state.error is not None:
+        error = styled((f"error: {state.error}", "bold red"))
+        sections.append(Section([Paragraph(error, hang=2)]))
+    if state.printed:
+        said = [Paragraph(Text(((f"  {line}", ""),), joint="")) for line in state.printed]
+        title = Paragraph(styled(("the config printed:", "dim")))
+        sections.append(Section([title, *said]))
+    good, before = state.good, state.before
+    if good is None:
+        return Document(sections)
+    if state.error is not None:
+        sections.append(Section([], f"what it was at {good.time}:"))
+    elif before is not None:
+        then = replace(before.plan, config=f"as it was at {before.time}")
+        diff = diff_plans(then, replace(good.plan, config="as it is now"))
+        sections += diff_document(diff, notes=scheduler_notes(diff)).sections
+    header, *others = plan_document(good.plan).sections
+    return Document([*sections, replace(header, title=good.plan.config), *others])
+
+
 def _cut(lines: Sequence[str], room: int, *, color: bool) -> list[str]:
-    """Lines that say where something is missing, of a terminal that is too narrow for them."""
-    texts = [Text.from_ansi(line) for line in lines]
+    """Return lines that say where something is missing, for a terminal too narrow for them."""
+    texts = [ColoredText.from_ansi(line) for line in lines]
     for text in texts:
         text.truncate(room, overflow="ellipsis")
     return rendered(Group(*texts), width=room, color=color).splitlines()
 
 
 def _status(state: State) -> Text:
-    """What is watched, since when it is as it is, and how bad that is."""
-    line = Text.assemble("watching ", (printable(state.config), "bold"))
+    """Return what is watched, since when it is as it is, and how bad that is."""
+    spans: list[str | tuple[str, str]] = ["watching ", (state.config, "bold")]
     if state.files > 1:
-        line.append(f" and {plural(state.files - 1, 'other file')}")
-    line.append(f" · {state.time} · " if state.time else " · ", "dim")
-    line.append("…" if state.seconds is None else f"{state.seconds:.2f} s", "dim")
+        spans.append(f" and {plural(state.files - 1, 'other file')}")
+    spans.append((f" · {state.time} · " if state.time else " · ", "dim"))
+    spans.append(("…" if state.seconds is None else f"{state.seconds:.2f} s", "dim"))
     if state.error is not None:
-        line.append(" · broken", "bold red")
+        spans.append((" · broken", "bold red"))
     elif state.good is not None:
         findings = state.good.result.diagnostics
         worst = min(findings, key=lambda d: d.severity.rank, default=None)
-        found = severities(findings) or "no findings"
-        line.append(f" · {found}", SEVERITY_COLORS[worst.severity] if worst else "green")
-    return line
-
-
-def _changes(before: Look, now: Look, *, width: int, color: bool) -> str:
-    """What is different since the look before."""
-    then = replace(before.plan, config=f"as it was at {before.time}")
-    diff = diff_plans(then, replace(now.plan, config="as it is now"))
-    return diff_text(diff, width=width, color=color, notes=scheduler_notes(diff))
+        color = SEVERITY_COLORS[worst.severity] if worst else "green"
+        spans.append((f" · {severities(findings) or 'no findings'}", color))
+    return styled(*spans)
 
 
 def last_lines(printed: bytes, most: int) -> tuple[str, ...]:
-    """The last lines of what was printed, without those that say nothing."""
+    """Return the last lines of what was printed, without blank ones."""
     lines: Sequence[str] = printed.decode(errors="replace").splitlines()
     return tuple(line for line in lines if line.strip())[-most:]

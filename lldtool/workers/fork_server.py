@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lldtool.config.request import Request
-from lldtool.dryrun.imports import stand_ins
+from lldtool.dryrun.stubs import current_stubs
 from lldtool.errors import LldtoolError
 from lldtool.workers.answering import answer_call, send
 
@@ -33,7 +33,7 @@ WARM = (
     "mmengine.registry",
     "mmengine.optim",
     "lldtool.dryrun.capturing",
-    "lldtool.dryrun.several",
+    "lldtool.dryrun.batches",
     "lldtool.dryrun.key_effects",
     "lldtool.dryrun.tracers.mmengine",
     "lldtool.dryrun.tracers.mmpretrain",
@@ -85,20 +85,7 @@ def _warm_up() -> None:
     request = Request(Path("config.py").absolute(), "warm-up", own_process=True)
     with contextlib.suppress(Exception):
         run(_import_all, request)
-    _notice_uses_again()
-    stand_ins.know_libraries()
-
-
-def _notice_uses_again() -> None:
-    """Let stand-ins be new to a config, as in a process that it is the first to run in.
-
-    A stand-in notices only the first use of a name, which has been a library's by now.
-    """
-    for name, module in list(sys.modules.items()):
-        if stand_ins.covers(name) in stand_ins.for_speed:
-            for attribute, value in list(vars(module).items()):
-                if isinstance(value, type) and "_stand_in_for" in vars(value):
-                    delattr(module, attribute)
+    current_stubs().forget_uses()
 
 
 def _import_all(request: Request) -> None:

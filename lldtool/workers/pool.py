@@ -16,7 +16,7 @@ from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecu
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from lldtool.dryrun.environment import quiet
+from lldtool.dryrun.isolation import quiet
 from lldtool.errors import LldtoolError
 from lldtool.workers.calls import Call, Workers
 

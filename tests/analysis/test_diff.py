@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import named_plans
 
 from lldtool.analysis.diff import SETTINGS, diff_plans
-from lldtool.output.words import summary
+from lldtool.output.diff_words import summary
 from lldtool.plan import Constructor, Model, Optimizer, OptimWrapper, Parameter, UntrainedParameter
 
 PLAIN = SETTINGS[:-1]  # without extras, of which only some count

@@ -7,7 +7,7 @@ from conftest import make_parameter, make_plan
 from schedules import FLOOR, schedule_of
 
 from lldtool.analysis.lr_curves import Course, Schedule, Stage
-from lldtool.output.schedule_table import remarks
+from lldtool.output.schedule_document import remarks
 
 
 def followed(*lrs, configured=None, stages=(), epochs=None, optimizers=("",) * 9):

@@ -14,7 +14,7 @@ from conftest import ROOT, SAMPLES
 
 from lldtool.plan import load_plan
 
-PLANS = ROOT / "tests" / "render" / "plans"
+PLANS = ROOT / "tests" / "output" / "plans"
 VIT = PLANS / "vit-base_layer-decay.json"
 
 
@@ -199,7 +199,7 @@ def test_a_plan_without_layers_has_none_to_choose(cli):
 
 
 def test_match_knows_the_names_of_frozen_parameters(cli):
-    plan = ROOT / "tests" / "render" / "plans" / "resnet50.json"
+    plan = ROOT / "tests" / "output" / "plans" / "resnet50.json"
     result = cli("inspect", plan, "--match", "backbone.conv1.weight")
     assert (result.code, result.err) == (0, "")
     assert "backbone.conv1.weight" in result.out

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, TINY_VIT
 
 from lldtool.config import locate
-from lldtool.dryrun.environment import in_tree
+from lldtool.dryrun.isolation import in_checkout
 from lldtool.errors import LldtoolError
 
 BASE = "lr = 0.001\n"
@@ -194,7 +194,7 @@ def own_path(checkout, *entries):
     before = sys.path[:]
     sys.path[:] = [str(entry) for entry in entries]
     try:
-        with in_tree(checkout):
+        with in_checkout(checkout):
             return sys.path[:]
     finally:
         sys.path[:] = before

@@ -57,7 +57,7 @@ def test_a_tag_in_a_base_is_refused(name, text, refusal):
 def test_tuples_and_what_else_is_data_are_as_mmengine_has_them(tmp_path):
     from mmengine import Config
 
-    from lldtool.dryrun.config_files import reading
+    from lldtool.dryrun.config_parsing import reading
 
     content = {
         "a": (1, 2.5, None), "b": {"c": [True, "x", b"y", 1 + 2j]}, "d": "2020-01-01", "e": 1e-3,

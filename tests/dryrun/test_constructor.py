@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.optim import SGD, AdamW
 
-from lldtool.dryrun.constructor import _quick_groups
+from lldtool.dryrun.optimizers import _quick_groups
 
 
 def parameters(number):

@@ -11,8 +11,8 @@ from conftest import lldtool_process, reference, settings
 import lldtool
 from lldtool.analysis.lr_curves import Length
 from lldtool.config.request import Request
+from lldtool.dryrun.batches import plan, plans
 from lldtool.dryrun.session import in_fresh_process
-from lldtool.dryrun.several import plan, plans
 from lldtool.errors import LldtoolError
 
 #: Those that go by values of the parameters, or by random numbers.

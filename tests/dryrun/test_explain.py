@@ -10,7 +10,7 @@ from conftest import SAMPLES, layer_decay_configs, make_parameter, unexplained
 
 import lldtool
 from lldtool.config.request import Request
-from lldtool.dryrun import explain
+from lldtool.dryrun import tracing
 from lldtool.dryrun.tracers import merging
 from lldtool.dryrun.tracers import mmengine as default
 from lldtool.dryrun.tracing import Setup, Trace, traced, with_reasons
@@ -249,7 +249,7 @@ def tracer(monkeypatch):
             name = "somewhere.Known"
             load = staticmethod(lambda: trace)
 
-        monkeypatch.setattr(explain, "tracers", lambda: {Point.name: Point()})
+        monkeypatch.setattr(tracing, "installed_tracers", lambda: {Point.name: Point()})
         return cls
 
     return install

@@ -1,4 +1,4 @@
-"""Stand-ins: harmless while modules are imported, never a wrong answer."""
+"""Stubs: harmless while modules are imported, never a wrong answer."""
 
 import fcntl
 import importlib.metadata
@@ -47,7 +47,7 @@ def project(tmp_path):
 
 @pytest.fixture
 def site_package(tmp_path, monkeypatch):
-    """Install a module for this test: what stands in site-packages counts as library code."""
+    """Install a module for this test: what is in site-packages counts as library code."""
     import site
 
     made = []
@@ -72,7 +72,7 @@ def site_package(tmp_path, monkeypatch):
         os.close(folder)
 
 
-def test_a_speed_stand_in_that_is_used_leads_to_the_real_import(project):
+def test_a_stub_for_speed_that_is_used_leads_to_the_real_import(project):
     major = importlib.metadata.version("opencv-python").partition(".")[0]
     folder = project(net="import cv2\n" + NET.format(size="cv2.getVersionMajor()"))
     result = lldtool_process("inspect", "config.py", "--format", "csv", cwd=folder)
@@ -85,7 +85,7 @@ def test_a_missing_package_that_a_library_imports_is_no_error(project, site_pack
     folder = project(net="import lldtool_test_lib\n" + NET.format(size=2))
     result = lldtool_process("inspect", "config.py", cwd=folder)
     assert result.code == 0, result.err
-    assert "a stand-in took the place of no_such_thing, which is not installed" in result.out
+    assert "a stub replaces no_such_thing, which is not installed" in result.out
 
 
 def test_a_broken_package_that_a_library_imports_is_no_error(project, site_package):
@@ -95,7 +95,7 @@ def test_a_broken_package_that_a_library_imports_is_no_error(project, site_packa
     folder = project(net="import mmrotate\n" + net)
     result = lldtool_process("inspect", "config.py", cwd=folder)
     assert result.code == 0, result.err
-    assert "stand-in took the place of lldtool_test_broken, which is broken here" in result.out
+    assert "a stub replaces lldtool_test_broken, which is broken here" in result.out
 
 
 def test_a_missing_package_that_the_model_uses_is_an_error_that_names_it(project, site_package):
@@ -115,7 +115,7 @@ def test_a_missing_package_that_the_users_own_code_imports_is_an_error(project):
     assert "custom_imports failed" in result.err
 
 
-def test_library_code_may_inherit_decorate_and_test_with_a_stand_in(project, site_package):
+def test_library_code_may_inherit_decorate_and_test_with_a_stub(project, site_package):
     library = """
         import torchvision
         from torchvision.transforms import Compose, InterpolationMode
@@ -170,10 +170,10 @@ def test_a_dry_run_does_not_import_what_costs_time_and_is_not_run():
 def test_parts_of_torch_that_are_put_off_run_when_asked_for():
     out = run_python(
         """
-        from lldtool.dryrun import torch_parts
-        torch_parts.import_torch()
+        from lldtool.dryrun import deferred_torch
+        deferred_torch.import_torch()
         import sys, torch
-        put_off = [type(sys.modules[name]).__name__ for name in torch_parts.PUT_OFF]
+        put_off = [type(sys.modules[name]).__name__ for name in deferred_torch.DEFERRED]
         class M(torch.nn.Module):
             def forward(self, x):
                 return x + 1
@@ -186,18 +186,18 @@ def test_parts_of_torch_that_are_put_off_run_when_asked_for():
     import torch
 
     known = torch.__version__.split("+")[0] == "2.13.0"
-    expected = ["_PutOffModule"] * 2 if known else ["module"] * 2
+    expected = ["_DeferredModule"] * 2 if known else ["module"] * 2
     assert out.strip() == f"{expected} ExportedProgram True"
 
 
 def test_meta_tensors_work_while_a_model_is_built():
     out = run_python(
         """
-        from lldtool.dryrun import torch_parts
-        torch_parts.import_torch()
+        from lldtool.dryrun import deferred_torch
+        deferred_torch.import_torch()
         import torch
-        from lldtool.dryrun.model import Untouched
-        with Untouched().mode():
+        from lldtool.dryrun.skip_init import SkipInit
+        with SkipInit().mode():
             with torch.device('meta'):
                 layer = torch.nn.Linear(3, 4)
             a = torch.empty(2, 3, device='meta')
@@ -212,9 +212,9 @@ def test_an_unknown_torch_is_imported_whole():
     out = run_python(
         """
         import sys
-        from lldtool.dryrun import torch_parts
-        torch_parts.KNOWN_TORCH = ()
-        torch_parts.import_torch()
+        from lldtool.dryrun import deferred_torch
+        deferred_torch.KNOWN_TORCH = ()
+        deferred_torch.import_torch()
         print(type(sys.modules['torch.export']).__name__)
         """
     )
@@ -224,9 +224,9 @@ def test_an_unknown_torch_is_imported_whole():
 def test_large_parameters_are_not_initialised_and_small_ones_are():
     import torch
 
-    from lldtool.dryrun.model import Untouched
+    from lldtool.dryrun.skip_init import SkipInit
 
-    with Untouched().mode():
+    with SkipInit().mode():
         big = torch.nn.init.constant_(torch.nn.Parameter(torch.zeros(100, 100)), 3.0)
         small = torch.nn.init.constant_(torch.nn.Parameter(torch.zeros(3)), 3.0)
         tensor = torch.nn.init.trunc_normal_(torch.nn.Parameter(torch.zeros(100, 100)), std=9.0)
@@ -244,7 +244,7 @@ def test_the_api_leaves_a_session_with_its_real_packages():
         print(cv2.__file__ is not None, torch.distributed.fsdp.FullyShardedDataParallel.__module__)
         print([type(f).__module__ for f in sys.meta_path if 'lldtool' in type(f).__module__])
         print(pkg_resources.__name__)
-        print([name for name, m in sys.modules.items() if 'StandIn' in type(m).__name__])
+        print([name for name, m in sys.modules.items() if 'Stub' in type(m).__name__])
         """
     )
     assert out.splitlines() == [
@@ -284,21 +284,21 @@ def without_compiled_part(site_package):
     )
 
 
-def test_a_guarded_import_is_due_again_once_there_is_a_stand_in(
+def test_a_guarded_import_is_due_again_once_there_is_a_stub(
     project, site_package, without_compiled_part
 ):
     site_package(
         "lldtool_test_lib3",
         """
         import lldtool_test_ops  # does without
-        import lldtool_test_ops.operators  # does not: there is a stand-in from here on
+        import lldtool_test_ops.operators  # does not: there is a stub from here on
         from lldtool_test_ops import Pool
         """,
     )
     folder = project(net="import lldtool_test_lib3 as lib\n" + NET.format(size="lib.Pool(2).size"))
     result = lldtool_process("inspect", "config.py", cwd=folder)
     assert result.code == 0, result.err
-    assert "stand-in took the place of lldtool_test_ops._ext, which is not installed" in result.out
+    assert "a stub replaces lldtool_test_ops._ext, which is not installed" in result.out
 
 
 @pytest.mark.parametrize("ending", ["sys.exit(3)", "os._exit(3)", "operators.ext.run()", "1 / 0"])
@@ -320,7 +320,7 @@ def test_a_guarded_import_that_ends_otherwise_the_second_time_is_done_without(
     folder = project(net="import lldtool_test_lib3\n" + NET.format(size=2))
     result = lldtool_process("inspect", "config.py", cwd=folder)
     assert result.code == 0, result.err
-    assert "stand-in took the place of lldtool_test_ops._ext, which is not installed" in result.out
+    assert "a stub replaces lldtool_test_ops._ext, which is not installed" in result.out
 
 
 @pytest.mark.parametrize("base", ["nn.Module", "Deform"])
@@ -359,7 +359,7 @@ def test_who_asks_whether_a_package_is_there_is_told_the_truth(project, site_pac
     assert "fc.weight,3x2," in result.out
 
 
-def test_library_code_that_went_on_without_a_missing_package_gets_a_stand_in(project, site_package):
+def test_library_code_that_went_on_without_a_missing_package_gets_a_stub(project, site_package):
     heads = "import no_such_bar\nclass Head:\n    def __init__(self, n):\n        self.n = n\n"
     site_package("lldtool_test_heads", heads)
     site_package(
@@ -370,10 +370,10 @@ def test_library_code_that_went_on_without_a_missing_package_gets_a_stand_in(pro
     folder = project(net="from lldtool_test_guard import Mine\n" + NET.format(size="Mine(4).n"))
     result = lldtool_process("inspect", "config.py", cwd=folder)
     assert result.code == 0, result.err
-    assert "a stand-in took the place of no_such_bar, which is not installed" in result.out
+    assert "a stub replaces no_such_bar, which is not installed" in result.out
 
 
-def test_a_stand_in_for_a_warning_or_an_error_is_one(project, site_package):
+def test_a_stub_for_a_warning_or_an_error_is_one(project, site_package):
     site_package(
         "lldtool_test_warns",
         "import warnings\nfrom no_such_jit.errors import CompileError, PerformanceWarning\n"

@@ -12,7 +12,8 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 from lldtool.config import locate
 from lldtool.config.request import Request
-from lldtool.dryrun import dry_runs, model
+from lldtool.dryrun import dry_runs
+from lldtool.dryrun import model_building as model
 
 RATE = "optim_wrapper.paramwise_cfg.layer_decay_rate"
 
@@ -182,12 +183,12 @@ def test_a_config_with_code_of_its_own_meets_none_but_itself(write):
     write("freezing.py", FREEZING)
     extra = "custom_imports = dict(imports=['freezing'])\n"
     x, y = write("x.py", TINY_VIT + extra), write("y.py", TINY_VIT + extra)
-    with mock.patch("lldtool.dryrun.several.in_fresh_process") as fresh:
+    with mock.patch("lldtool.dryrun.batches.in_fresh_process") as fresh:
         dry_runs([request(x), request(x, f"{RATE}=0.65")])
     assert not fresh.called
     sys.modules.pop("freezing")
     OPTIM_WRAPPER_CONSTRUCTORS.module_dict.pop("Freezing")
-    with mock.patch("lldtool.dryrun.several.in_fresh_process") as fresh:
+    with mock.patch("lldtool.dryrun.batches.in_fresh_process") as fresh:
         dry_runs([request(x), request(y)])
     assert fresh.call_count == 1
 

@@ -45,8 +45,8 @@ def test_initialisation_changes_no_setting(sample_reference):
 )
 def test_real_imports_give_the_same_plan(name):
     from lldtool.config.request import Request
+    from lldtool.dryrun.batches import plan
     from lldtool.dryrun.session import start_over
-    from lldtool.dryrun.several import plan
 
     path = SAMPLES / name
     real = start_over(plan, Request(path, str(path)))

@@ -416,7 +416,7 @@ _SPLICES = [b"[" * 9999, b"= {", b"'", b'"""', b"\n[a]\n", b"1e999", b"0x", b"\x
 
 
 def settings_page():
-    """docs/settings.md, from the schema."""
+    """Return docs/settings.md with its table and its example as the schema has them."""
     schema = settings_schema()
     rows = [
         f"| `{key}` | {type_of(entry, schema)} | {default_of(entry)} | {entry['description']} |"
@@ -428,7 +428,10 @@ def settings_page():
         if isinstance(table, dict):
             entries = [f"{json.dumps(name)} = {json.dumps(v)}" for name, v in table.items()]
             lines += ["", f"[tool.lldtool.{key}]", *entries]
-    return PAGE_TEXT.format(table="\n".join(rows), example="\n".join(lines))
+    before, head, rest = PAGE.read_text("utf-8").partition("|---|---|---|---|\n")
+    between = rest[rest.index("\n\n") :].partition("```toml\n")
+    table, example = "\n".join(rows), "\n".join(["[tool.lldtool]", *lines])
+    return f"{before}{head}{table}{between[0]}{between[1]}{example}\n```\n"
 
 
 def type_of(entry, schema):
@@ -449,44 +452,6 @@ def type_of(entry, schema):
 
 def default_of(entry):
     return f"`{json.dumps(entry['default'])}`" if "default" in entry else "none"
-
-
-PAGE_TEXT = """\
-# Settings
-
-<!-- Written by tests/test_policy.py with LLDTOOL_UPDATE_DOCS=1. -->
-
-`lldtool check` takes its settings from `[tool.lldtool]` of a `pyproject.toml`, or from an
-`lldtool.toml`, which has the same settings at its top level and wins where both are in one
-directory. It looks in the working directory and then upwards; the first file with settings is the
-only one that is read. `--config FILE` names one. What the command line says wins.
-
-All settings are optional. An unknown one, or an unknown rule, is an error.
-[lldtool.schema.json](lldtool.schema.json) describes them for editors: with the line
-`#:schema https://raw.githubusercontent.com/lldtool/lldtool/main/docs/lldtool.schema.json` at
-the top of an `lldtool.toml`, those that use Taplo complete and check it.
-
-| Setting | Type | Default | What it does |
-|---|---|---|---|
-{table}
-
-Rules are named by code (`LLD101`), by the beginning of codes (`LLD1`), by name (`decayed-norm`), or
-all at once (`ALL`), in upper or lower case. Of several that are about the same rule, the most
-specific wins, whichever list it is in; among equals `ignore` does.
-
-Globs of paths are lines of a `.gitignore`: `*` matches within a part, `**` any number of parts. A
-glob without a slash matches any part of a path; one that ends with a slash matches directories.
-What matches a directory matches all that it holds. In `include` and `exclude` the last glob that
-matches decides, and one that begins with `!` takes configs out again. In `per-config-ignores`, such
-a glob stands for every other config.
-
-## Each of them, once
-
-```toml
-[tool.lldtool]
-{example}
-```
-"""
 
 
 def compare_or_update(file, text):

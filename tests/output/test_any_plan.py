@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,39 +11,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from readers import assert_no_control_character, assert_no_more_than_text
+from rich.cells import cell_len
 from strategies import plans
 
 from lldtool.analysis.diff import diff_plans
 from lldtool.analysis.keys import keys_of
 from lldtool.analysis.lr_curves import Course, Schedule, Stage
 from lldtool.lint.diagnostics import CheckResult
-from lldtool.output.comparison import (
-    Comparison,
-    comparison_csv,
+from lldtool.output.comparison import Comparison, comparison_document
+from lldtool.output.csv_formats import comparison_csv, plan_csv, schedule_csv
+from lldtool.output.diff_document import diff_document
+from lldtool.output.explanation import explanation, keys_document
+from lldtool.output.formats import written
+from lldtool.output.html import fragment
+from lldtool.output.json_formats import (
     comparison_json,
-    comparison_markdown,
-    comparison_text,
-)
-from lldtool.output.diff_formats import diff_json, diff_markdown
-from lldtool.output.diff_table import diff_text
-from lldtool.output.explanation import (
+    diff_json,
     explanation_json,
-    explanation_markdown,
-    explanation_text,
     keys_json,
-    keys_markdown,
-    keys_text,
-)
-from lldtool.output.schedule_table import (
-    points_of,
-    schedule_csv,
     schedule_json,
-    schedule_markdown,
-    schedule_text,
 )
-from lldtool.output.tables import plan_csv, plan_markdown
-from lldtool.output.terminal import plan_text
-from lldtool.output.watch_screen import Look, State, watch_lines
+from lldtool.output.plan_document import plan_document
+from lldtool.output.schedule_document import points_of, schedule_document
+from lldtool.output.watch_screen import Look, State, watch_document
 
 
 @st.composite
@@ -66,38 +57,26 @@ def schedule_of(plan):
     return Schedule(plan, "iteration", 4, 2, 2, tuple(courses), stages)
 
 
-IN_A_TERMINAL = {
-    "inspect": lambda a, b, **shown: plan_text(a, **shown),
-    "inspect --params": lambda a, b, **shown: plan_text(a, params=True, **shown),
-    "explain": lambda a, b, **shown: explanation_text(a, None, **shown),
-    "explain NAME": lambda a, b, **shown: explanation_text(a, a.parameters, **shown),
-    "explain --keys": lambda a, b, **shown: keys_text(a, keys_of(a), **shown),
-    "diff": lambda a, b, **shown: diff_text(diff_plans(a, b), **shown),
-    "diff --params": lambda a, b, **shown: diff_text(
-        diff_plans(a, b), every_layer=True, every_parameter=True, **shown
+def state_of(a, b):
+    looks = Look("1", a, CheckResult("a")), Look("0", b, CheckResult("b"))
+    return State(a.config, *looks, printed=(a.config,))
+
+
+DOCUMENTS = {
+    "inspect": lambda a, b: plan_document(a),
+    "inspect --params": lambda a, b: plan_document(a, parameters="folded"),
+    "inspect --params in Markdown": lambda a, b: plan_document(a, parameters="each"),
+    "explain": lambda a, b: explanation(a),
+    "explain NAME": lambda a, b: explanation(a, a.parameters),
+    "explain --keys": lambda a, b: keys_document(a, keys_of(a)),
+    "diff": lambda a, b: diff_document(diff_plans(a, b)),
+    "diff --params": lambda a, b: diff_document(
+        diff_plans(a, b), every_layer=True, every_parameter=True, sentences=True
     ),
-    "compare": lambda a, b, **shown: comparison_text(comparison_of(a, b), **shown),
-    "schedule": lambda a, b, **shown: schedule_text(
-        schedule_of(a), points_of(schedule_of(a)), **shown
-    ),
-    "watch": lambda a, b, **shown: "".join(
-        f"{line}\n"
-        for line in watch_lines(
-            State(a.config, Look("1", a, CheckResult("a")), Look("0", b, CheckResult("b")),
-                  b.config, printed=(a.config,)),
-            **shown,
-        )
-    ),
-}  # fmt: skip
-MARKDOWN = {
-    "inspect": lambda a, b: plan_markdown(a),
-    "inspect --params": lambda a, b: plan_markdown(a, params=True),
-    "explain": lambda a, b: explanation_markdown(a, None),
-    "explain NAME": lambda a, b: explanation_markdown(a, a.parameters),
-    "explain --keys": lambda a, b: keys_markdown(a, keys_of(a)),
-    "diff": lambda a, b: diff_markdown(diff_plans(a, b), every_parameter=True),
-    "compare": lambda a, b: comparison_markdown(comparison_of(a, b)),
-    "schedule": lambda a, b: schedule_markdown(schedule_of(a), points_of(schedule_of(a))),
+    "compare": lambda a, b: comparison_document(comparison_of(a, b)),
+    "schedule": lambda a, b: schedule_document(schedule_of(a), points_of(schedule_of(a))),
+    "watch": lambda a, b: watch_document(state_of(a, b)),
+    "watch what is broken": lambda a, b: watch_document(replace(state_of(a, b), error=b.config)),
 }
 CSV = {
     "inspect": lambda a, b: plan_csv(a),
@@ -114,16 +93,36 @@ JSON = {
 any_two = given(any_plans(), any_plans())
 
 
-@pytest.mark.parametrize("command", IN_A_TERMINAL)
+@pytest.mark.parametrize("command", DOCUMENTS)
 @given(any_plans(), any_plans(), st.sampled_from([60, 80]), st.booleans())
 def test_in_a_terminal(command, a, b, width, color):
-    assert_no_more_than_text(IN_A_TERMINAL[command](a, b, width=width, color=color))
+    made = written(DOCUMENTS[command](a, b), "table", width=width, color=color)
+    assert_no_more_than_text(made)
 
 
-@pytest.mark.parametrize("command", MARKDOWN)
+@pytest.mark.parametrize("command", DOCUMENTS)
+@any_two
+def test_no_line_is_wider_than_the_terminal(command, a, b):
+    made = written(DOCUMENTS[command](a, b), "table", width=60)
+    assert max(map(cell_len, made.splitlines())) <= 60
+
+
+@pytest.mark.parametrize("command", DOCUMENTS)
+@any_two
+def test_html(command, a, b):
+    made = fragment(DOCUMENTS[command](a, b))
+    assert_no_control_character(made)
+    tags = set(re.findall(r"</?([^\s>]+)", made))
+    assert tags <= {
+        "style", "div", "b", "dl", "dt", "dd", "table", "thead", "tbody", "tr", "th", "td",
+        "caption", "span", "p", "ul", "li", "form", "label", "input", "select", "option", "output",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", DOCUMENTS)
 @any_two
 def test_markdown(command, a, b):
-    made = MARKDOWN[command](a, b)
+    made = written(DOCUMENTS[command](a, b), "markdown")
     assert_no_control_character(made)
     tokens = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(made)
     inline = {child.type for token in tokens for child in token.children or ()}

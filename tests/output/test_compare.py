@@ -9,14 +9,20 @@ from pathlib import Path
 import pytest
 from conftest import make_parameter, make_plan
 
-from lldtool.output.comparison import (
-    Comparison,
-    comparison_csv,
-    comparison_json,
-    comparison_markdown,
-    comparison_text,
-)
+from lldtool.output.comparison import Comparison, comparison_document
+from lldtool.output.csv_formats import comparison_csv
+from lldtool.output.formats import written
+from lldtool.output.json_formats import comparison_json
 from lldtool.plan import load_plan
+
+
+def comparison_text(comparison, **shown):
+    return written(comparison_document(comparison), "table", **shown)
+
+
+def comparison_markdown(comparison):
+    return written(comparison_document(comparison), "markdown")
+
 
 PLANS = Path(__file__).parent / "plans"
 

@@ -9,10 +9,20 @@ import pytest
 from conftest import make_parameter, make_plan
 
 from lldtool.analysis.diff import diff_plans
-from lldtool.output.diff_formats import diff_json, diff_markdown
-from lldtool.output.diff_table import diff_text
-from lldtool.output.words import in_words, summary
+from lldtool.output.diff_document import diff_document
+from lldtool.output.diff_words import in_words, summary
+from lldtool.output.formats import written
+from lldtool.output.json_formats import diff_json
 from lldtool.plan import Optimizer, load_plan
+
+
+def diff_text(diff, *, width, color, **options):
+    return written(diff_document(diff, **options), "table", width=width, color=color)
+
+
+def diff_markdown(diff, **options):
+    return written(diff_document(diff, sentences=True, **options), "markdown")
+
 
 PLANS = Path(__file__).parent / "plans"
 PAIRS = [

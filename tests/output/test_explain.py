@@ -8,15 +8,9 @@ import pytest
 from conftest import make_parameter, make_plan
 
 from lldtool.analysis.keys import Effect, Key
-from lldtool.output.explanation import (
-    explanation_json,
-    explanation_markdown,
-    explanation_text,
-    keys_json,
-    keys_markdown,
-    keys_text,
-    trail,
-)
+from lldtool.output.explanation import explanation, keys_document, trail
+from lldtool.output.formats import written
+from lldtool.output.json_formats import explanation_json, keys_json
 from lldtool.plan import (
     Constructor,
     Parameter,
@@ -25,6 +19,23 @@ from lldtool.plan import (
     UntrainedParameter,
     load_plan,
 )
+
+
+def explanation_text(plan, parameters, **shown):
+    return written(explanation(plan, parameters), "text", **shown)
+
+
+def explanation_markdown(plan, parameters):
+    return written(explanation(plan, parameters), "markdown")
+
+
+def keys_text(plan, keys, **shown):
+    return written(keys_document(plan, keys), "text", **shown)
+
+
+def keys_markdown(plan, keys):
+    return written(keys_document(plan, keys), "markdown")
+
 
 PLANS = sorted((Path(__file__).parent / "plans").glob("*.json"), key=lambda path: path.stem)
 names = pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)

@@ -8,12 +8,24 @@ from conftest import make_parameter, make_plan
 
 import lldtool
 from lldtool.output.contents import layer_contents
-from lldtool.output.report import plan_html
-from lldtool.output.tables import plan_csv, plan_markdown
-from lldtool.output.terminal import plan_text
+from lldtool.output.csv_formats import plan_csv
+from lldtool.output.formats import written
+from lldtool.output.html import fragment
+from lldtool.output.plan_document import plan_document
 from lldtool.plan import Constructor, UntrainedParameter, load_plan
 
 PLANS = sorted((Path(__file__).parent / "plans").glob("*.json"), key=lambda path: path.stem)
+
+
+def plan_text(plan, *, width, color, params=False):
+    document = plan_document(plan, parameters="folded" if params else "none")
+    return written(document, "table", width=width, color=color)
+
+
+def plan_markdown(plan, *, params=False):
+    return written(plan_document(plan, parameters="each" if params else "none"), "markdown")
+
+
 names = pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
 
 
@@ -80,8 +92,8 @@ def test_names_from_a_config_are_data():
         assert "[red]x[/red]\\x1b[2J\\n|`<script>" in text
         assert "\x1b" not in text
     assert "<script>" not in plan_markdown(plan, params=True)
-    assert "<script>" not in plan_html(plan)
-    assert "\x1b" not in plan_csv(plan) + plan_markdown(plan) + plan_html(plan)
+    assert "<script>" not in fragment(plan_document(plan))
+    assert "\x1b" not in plan_csv(plan) + plan_markdown(plan) + fragment(plan_document(plan))
 
 
 def test_contents_are_the_largest_modules_wholly_in_a_layer():

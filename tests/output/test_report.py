@@ -24,7 +24,10 @@ from lldtool.config.request import Request
 from lldtool.dryrun import Capture
 from lldtool.errors import LldtoolError
 from lldtool.lint.diagnostics import CheckResult, Diagnostic, Severity
-from lldtool.output.report import plan_html, report_html
+from lldtool.output.formats import written
+from lldtool.output.html import fragment
+from lldtool.output.plan_document import plan_document
+from lldtool.output.report import report_document
 from lldtool.plan import Reason, Reasons, UntrainedParameter
 
 SCRIPT = "<script>alert(1)</script>"
@@ -47,7 +50,7 @@ def page_of(*plans, findings=(), schedule=None, error=None):
         for p in plans
     ]
     checked = [CheckResult(p.config, tuple(findings), error) for p in plans]
-    return report_html(captures, checked)
+    return written(report_document(captures, checked), "html")
 
 
 class Elements(HTMLParser):
@@ -90,7 +93,7 @@ def test_text_of_a_config_stays_text():
     assert "".join(elements.text).count(SCRIPT) > 5
     assert "\x1b" not in "".join(elements.text)
     assert "{{ 7*7 }}" in "".join(elements.text)
-    assert SCRIPT not in plan_html(plan)
+    assert SCRIPT not in fragment(plan_document(plan))
 
 
 def test_two_configs_are_compared_and_three_too():
@@ -155,7 +158,7 @@ def test_a_config_that_fails_is_told_beside_the_others(cli, tmp_path):
     (note,) = [line for line in result.err.splitlines() if line.startswith("note: ")]
     assert "vit-base_layer-decay.py: no schedule in the report: LinearLR, which goes by" in note
     assert f"error: {broken}: ValueError: oh" in result.err
-    assert "could not be looked at" in result.out
+    assert "could not be checked" in result.out
     assert "ValueError: oh" in result.out
     missing = tmp_path / "missing.py"
     result = cli("report", broken, missing, "-o", tmp_path / "page.html")
@@ -166,9 +169,7 @@ def test_a_config_that_fails_is_told_beside_the_others(cli, tmp_path):
 
 def test_what_two_configs_share_is_told_of_both():
     plan = plan_of("a.weight", "b.weight")
-    finding = Diagnostic(
-        "LLD101", "decayed-norm", Severity.error, "norms are decayed", ("a.weight",)
-    )
+    finding = Diagnostic("LLD101", "x", Severity.error, "norms are decayed", ("a.weight",))
     text = "".join(Elements(page_of(plan, plan, findings=[finding])).text)
     assert text.count("norms are decayed") == 2
     assert "The rules find nothing" not in text
@@ -232,7 +233,7 @@ def opened(browser, tmp_path):
 
 
 def shown(browser):
-    rows = browser.find_elements(By.CSS_SELECTOR, ".parameters tbody tr")
+    rows = browser.find_elements(By.CSS_SELECTOR, ".search tbody tr")
     return [row.find_elements(By.TAG_NAME, "td")[1].text for row in rows if row.is_displayed()]
 
 
@@ -241,9 +242,7 @@ NAMES = ["stem.weight", "blocks.0.weight", "blocks.1.weight", "blocks.2.bias", "
 
 def test_it_loads_without_a_word_on_the_console(opened, tmp_path):
     plan = plan_of(*NAMES, f"blocks.{SCRIPT}.weight")
-    finding = Diagnostic(
-        "LLD101", "decayed-norm", Severity.error, "5 norms are decayed", (NAMES[0],)
-    )
+    finding = Diagnostic("LLD101", "x", Severity.error, "5 norms are decayed", (NAMES[0],))
     page = page_of(plan, findings=[finding], schedule=schedule_of([2e-5, 5e-5, 1e-3]))
     browser = opened(page)
     assert browser.get_log("browser") == []
@@ -276,7 +275,7 @@ def test_search_and_filters_narrow_the_table(opened):
 
 def test_columns_sort_by_value_with_the_keyboard(opened):
     browser = opened(page_of(plan_of(*NAMES)))
-    button = browser.find_element(By.XPATH, "//section[@class='parameters']//th/button[.='lr']")
+    button = browser.find_element(By.XPATH, "//div[@class='search']//th/button[.='lr']")
     browser.execute_script("arguments[0].focus()", button)
     button.send_keys(Keys.ENTER)
     assert shown(browser) == NAMES[::-1]  # 1e-3 × 0.7^n: 2.4e-4 before 1e-3

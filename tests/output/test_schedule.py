@@ -10,11 +10,13 @@ from schedules import EPOCHS, FLOOR, LENGTH, schedule_of
 
 from lldtool.analysis.lr_curves import Course, Schedule, Stage
 from lldtool.errors import LldtoolError
-from lldtool.output.schedule_table import points_of, remarks, schedule_csv, schedule_text
+from lldtool.output.csv_formats import schedule_csv
+from lldtool.output.formats import written
+from lldtool.output.schedule_document import points_of, remarks, schedule_document
 
 
 def shown(schedule, width=80, at=()):
-    return schedule_text(schedule, points_of(schedule, at), width=width, color=False)
+    return written(schedule_document(schedule, points_of(schedule, at)), "table", width=width)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

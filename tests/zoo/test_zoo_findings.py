@@ -92,16 +92,16 @@ def page(report, layer_decay):
     names = {rule.code: rule.name for rule in all_rules()}
     versions = ", ".join(f"{k} {v}" for k, v in package_versions().items())
     lines = [
-        "# What lldtool finds in mmpretrain's own configs",
+        "# Findings in mmpretrain's configs",
         "",
-        "Written by `pytest -m zoo`: every config of the installed mmpretrain, outside `_base_`,",
-        "checked against all rules without settings. Weight decay is contested:",
-        "[the rules](rules.md) say why they find what they find, and when to ignore them.",
+        "Written by `pytest -m zoo`, which checks every config of the installed mmpretrain outside",
+        "`_base_` with all rules and no settings. Practitioners disagree about weight decay:",
+        "[the rules](rules.md) explain what they find, why, and when to ignore them.",
         "",
         f"- {versions}",
-        f"- {len(report)} configs, of which {len(checked)} can be dry-run",
-        f"  ([why not the others](zoo.md)), {sum(not bad(one) for one in checked)} of these",
-        "  without an error or warning",
+        f"- {len(report)} configs; {len(checked)} of them can be checked",
+        "  ([the others can't be built](zoo.md))",
+        f"- {sum(not bad(one) for one in checked)} configs without an error or warning",
         "",
         "| code | name | severity | configs |",
         "| :-- | :-- | :-- | --: |",

@@ -77,11 +77,11 @@ def compare(
         raise typer.BadParameter("two CONFIGs or more, or one and --sweep, are needed")
     if sweeps and len(configs) > 1:
         raise typer.BadParameter("--sweep takes one CONFIG")
-    from lldtool.output import comparison as render
+    from lldtool.output.comparison import Comparison, letters
 
     request = requests(cfg_options, device, auto_scale_lr, world_size, allow_network)
     asked = [request(config) for config in configs]
-    titles = render.letters(len(asked))
+    titles = letters(len(asked))
     legend = list(zip(titles, configs, strict=True))
     if sweeps:
         variants = grid(sweeps)
@@ -91,16 +91,21 @@ def compare(
     picture, paths = Plot(plot, dark), [one.path for one in asked]
     check_writable(output, *paths)
     picture.check(output, *paths)
-    comparison = render.Comparison(tuple(named_plans_of(asked)), tuple(titles), tuple(legend))
-    if form is Format.table:
-        colored = use_color(color, output)
-        text = render.comparison_text(comparison, width=width(), color=colored)
-    elif form is Format.json:
-        text = render.comparison_json(comparison)
+    comparison = Comparison(tuple(named_plans_of(asked)), tuple(titles), tuple(legend))
+    if form is Format.json:
+        from lldtool.output.json_formats import comparison_json
+
+        text = comparison_json(comparison)
     elif form is Format.csv:
-        text = render.comparison_csv(comparison)
+        from lldtool.output.csv_formats import comparison_csv
+
+        text = comparison_csv(comparison)
     else:
-        text = render.comparison_markdown(comparison)
+        from lldtool.output.comparison import comparison_document
+        from lldtool.output.formats import written
+
+        document = comparison_document(comparison)
+        text = written(document, form.value, width=width(), color=use_color(color, output))
     emit(text, output)
     picture.draw(partial(_picture, comparison))
 

@@ -131,25 +131,22 @@ def diff(
         only=None if matched is None else matched.__contains__,
     )
     notes = _notes(result, ignored, match=match, rtol=rtol, of_two=not edits)
-    if form is Format.table:
-        from lldtool.output.diff_table import diff_text
+    if form is Format.json:
+        from lldtool.output.json_formats import diff_json
 
-        text = diff_text(
+        text = diff_json(result, notes=notes)
+    else:
+        from lldtool.output.diff_document import diff_document
+        from lldtool.output.formats import written
+
+        document = diff_document(
             result,
-            width=width(),
-            color=use_color(color, output),
             every_layer=every_layer,
             every_parameter=params,
             notes=notes,
+            sentences=form is Format.markdown,
         )
-    elif form is Format.markdown:
-        from lldtool.output.diff_formats import diff_markdown
-
-        text = diff_markdown(result, every_layer=every_layer, every_parameter=params, notes=notes)
-    else:
-        from lldtool.output.diff_formats import diff_json
-
-        text = diff_json(result, notes=notes)
+        text = written(document, form.value, width=width(), color=use_color(color, output))
     emit(text, output)
     picture.draw(partial(_picture, result))
     raise typer.Exit(0 if result.identical else 1)
@@ -157,8 +154,8 @@ def diff(
 
 def _picture(result: PlanDiff, form: str, dark: bool) -> bytes:
     from lldtool.output.comparison import Comparison
+    from lldtool.output.diff_words import names_of_sides
     from lldtool.output.plots import comparison_picture
-    from lldtool.output.words import names_of_sides
 
     titles = ("A", "B")
     legend = tuple(zip(titles, names_of_sides(result), strict=True))
@@ -174,7 +171,7 @@ def _notes(
     of_two: bool,
 ) -> list[str]:
     """What was left out of the comparison, and what the plans have to say."""
-    from lldtool.output.words import scheduler_notes
+    from lldtool.output.diff_words import scheduler_notes
 
     notes = [f"only names like {match}"] if match else []
     ignored = [name for name in SETTINGS if name in ignored]

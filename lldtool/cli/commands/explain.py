@@ -88,19 +88,19 @@ def explain(
 
 
 def _reasons(plan: Plan, chosen: Sequence[Parameter] | None, form: Format, *, colored: bool) -> str:
-    from lldtool.output.explanation import explanation_json, explanation_markdown, explanation_text
-
     if form is Format.json:
+        from lldtool.output.json_formats import explanation_json
+
         return explanation_json(plan, chosen)
-    if form is Format.markdown:
-        return explanation_markdown(plan, chosen)
-    return explanation_text(plan, chosen, width=width(), color=colored)
+    from lldtool.output.explanation import explanation
+    from lldtool.output.formats import written
+
+    return written(explanation(plan, chosen), form.value, width=width(), color=colored)
 
 
 def _keys(request: Request, form: Format, *, colored: bool) -> str:
     from lldtool.analysis.keys import keys_of
     from lldtool.dryrun import Want, capture
-    from lldtool.output.explanation import keys_json, keys_markdown, keys_text
 
     if saved_plan(request.path, request.name) is not None:
         raise LldtoolError(
@@ -116,10 +116,13 @@ def _keys(request: Request, form: Format, *, colored: bool) -> str:
             "paramwise_cfg is empty: there are no keys or options", config=request.name
         )
     if form is Format.json:
+        from lldtool.output.json_formats import keys_json
+
         return keys_json(plan, keys)
-    if form is Format.markdown:
-        return keys_markdown(plan, keys)
-    return keys_text(plan, keys, width=width(), color=colored)
+    from lldtool.output.explanation import keys_document
+    from lldtool.output.formats import written
+
+    return written(keys_document(plan, keys), form.value, width=width(), color=colored)
 
 
 def _problem(plan: Plan, pattern: str) -> LldtoolError | None:

@@ -105,22 +105,25 @@ def _picture(plan: Plan, form: str, dark: bool) -> bytes:
 
 
 def _terminal_svg(plan: Plan, whole: Plan, *, params: bool) -> bytes:
-    from lldtool.output.terminal import plan_text, terminal_svg
+    from lldtool.output.screenshot import terminal_svg
 
-    text = plan_text(plan, width=width(), color=True, whole=whole, params=params)
+    text = _rendered(plan, whole, Format.table, params=params, colored=True)
     return terminal_svg(text, width=width(), title=f"lldtool inspect {plan.config}").encode()
 
 
 def _rendered(plan: Plan, whole: Plan, form: Format, *, params: bool, colored: bool) -> str:
     if form is Format.json:
         return plan_to_json(plan)
-    if form is Format.table:
-        from lldtool.output.terminal import plan_text
+    if form is Format.csv:
+        from lldtool.output.csv_formats import plan_csv
 
-        return plan_text(plan, width=width(), color=colored, whole=whole, params=params)
-    from lldtool.output.tables import plan_csv, plan_markdown
+        return plan_csv(plan)
+    from lldtool.output.formats import written
+    from lldtool.output.plan_document import Listing, plan_document
 
-    return plan_csv(plan) if form is Format.csv else plan_markdown(plan, whole=whole, params=params)
+    listing: Listing = "folded" if form is Format.table else "each"
+    document = plan_document(plan, whole=whole, parameters=listing if params else "none")
+    return written(document, form.value, width=width(), color=colored)
 
 
 def _narrowed(

@@ -66,7 +66,8 @@ def report(
     """
     from lldtool.lint.engine import final_results
     from lldtool.lint.policy import load_policy
-    from lldtool.output.report import report_html
+    from lldtool.output.formats import written
+    from lldtool.output.report import report_document
 
     duration = length(epoch_length, dataset_size, epochs)
     if output is None and sys.stdout is not None and sys.stdout.isatty():
@@ -79,7 +80,8 @@ def report(
     captures, results = [one for one, _ in found], [result for _, result in found]
     failed = [result for one, result in found if one.plan is None]
     if len(failed) < len(found):
-        emit(report_html(captures, final_results(results, policy)), output, utf8=True)
+        document = report_document(captures, final_results(results, policy))
+        emit(written(document, "html"), output, utf8=True)
     for one, result in found:
         if one.no_schedule:
             why = one.no_schedule.without_config()

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 def rules(color: ColorOption = Color.auto) -> None:
     """List the rules of check."""
     from lldtool.lint.rules import all_rules
-    from lldtool.output.rule_pages import rules_text
+    from lldtool.output.formats import written
+    from lldtool.output.rule_pages import rules_document
 
-    emit(rules_text(all_rules(), width=width(), color=use_color(color, None)), None)
+    document = rules_document(all_rules())
+    emit(written(document, "table", width=width(), color=use_color(color, None)), None)
 
 
 def rule(

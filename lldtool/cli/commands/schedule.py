@@ -79,7 +79,7 @@ def schedule(
             hint="name the config instead",
         )  # fmt: skip
     from lldtool.dryrun import Want, capture
-    from lldtool.output import schedule_table as render
+    from lldtool.output.schedule_document import points_of
 
     want = Want(length=duration, reasons=False)
     found = capture(request, want, progress=Bar("stepping the schedulers"))
@@ -87,16 +87,21 @@ def schedule(
     if not made.courses:
         why = "the optimizer has no lr" if made.plan.trained else "no parameter is trained"
         raise LldtoolError(why, config=request.name)
-    points = render.points_of(made, points_asked_for)
+    points = points_of(made, points_asked_for)
     if form is Format.json:
-        text = render.schedule_json(made, points)
+        from lldtool.output.json_formats import schedule_json
+
+        text = schedule_json(made, points)
     elif form is Format.csv:
-        text = render.schedule_csv(made, points if at else None)
-    elif form is Format.markdown:
-        text = render.schedule_markdown(made, points)
+        from lldtool.output.csv_formats import schedule_csv
+
+        text = schedule_csv(made, points if at else None)
     else:
-        colored = use_color(color, output)
-        text = render.schedule_text(made, points, width=width(), color=colored)
+        from lldtool.output.formats import written
+        from lldtool.output.schedule_document import schedule_document
+
+        document = schedule_document(made, points)
+        text = written(document, form.value, width=width(), color=use_color(color, output))
     emit(text, output)
     picture.draw(partial(_picture, made))
 

@@ -62,3 +62,15 @@ def _traces(setup: Setup, option: str, undecayed: Callable[[Parameter], bool]) -
             decay, reason = 0.0, Reason("no_decay", mult=0.0)
         traces[p.name] = Trace(scale * setup.base_lr, decay, Reasons(lr, reason))
     return traces
+
+
+_LAYER_DECAY = "engine.optimizers.layer_decay_optimizer_constructor"
+_MMPOSE = "mmpose.engine.optim_wrappers.layer_decay_optim_wrapper"
+_MMACTION = "mmaction.engine.optimizers.layer_decay_optim_wrapper_constructor"
+TRACES = {
+    f"mmdet.{_LAYER_DECAY}.LearningRateDecayOptimizerConstructor": trace_by_decay_rate,
+    f"mmseg.{_LAYER_DECAY}.LearningRateDecayOptimizerConstructor": trace_by_decay_rate,
+    f"mmseg.{_LAYER_DECAY}.LayerDecayOptimizerConstructor": trace_by_renamed_decay_rate,
+    f"{_MMPOSE}.LayerDecayOptimWrapperConstructor": trace_by_layer_decay_rate,
+    f"{_MMACTION}.LearningRateDecayOptimizerConstructor": trace_mmaction,
+}

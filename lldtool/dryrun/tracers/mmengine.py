@@ -103,3 +103,6 @@ def _weight_decay(
     }
     reason, value = rule_for(setup, decay_candidates(setup, keys, rules), rules)
     return value, reason
+
+
+TRACES = {"mmengine.optim.optimizer.default_constructor.DefaultOptimWrapperConstructor": trace}

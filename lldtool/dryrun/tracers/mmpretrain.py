@@ -61,3 +61,7 @@ def _weight_decay(
     rules = dict(zip(_OPTIONS, kinds, strict=True))
     reason, value = rule_for(setup, decay_candidates(setup, keys, rules), rules)
     return value, reason
+
+
+_MODULE = "mmpretrain.engine.optimizers.layer_decay_optim_wrapper_constructor"
+TRACES = {f"{_MODULE}.LearningRateDecayOptimWrapperConstructor": trace}

@@ -19,7 +19,7 @@ from lldtool.output.diagnostics.shared import (
     merged,
     summary,
 )  # fmt: skip
-from lldtool.output.tables import markdown, markdown_table
+from lldtool.output.markdown import markdown, markdown_table
 from lldtool.text import plural, printable
 
 #: Suffix of a config's file -> what a block of its language is called; Python's is not here.

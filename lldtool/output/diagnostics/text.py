@@ -19,7 +19,7 @@ from lldtool.output.diagnostics.shared import (
     merged,
     summary,
 )  # fmt: skip
-from lldtool.output.terminal import rendered, wrapped
+from lldtool.output.screenshot import rendered
 from lldtool.text import printable
 
 SEVERITY_COLORS = {Severity.error: "red", Severity.warning: "yellow", Severity.info: "cyan"}
@@ -152,3 +152,16 @@ def _excerpt(source: str, place: Location, room: int) -> tuple[str, int, int]:
     code = cut + "".join(shown[first:last]) + ("…" if last < len(shown) else "")
     before = len(cut) + edges[start] - edges[first]
     return code, before, before + max(1, edges[min(end, last)] - edges[start])
+
+
+def wrapped(items: Sequence[str], joint: str, width: int) -> list[str]:
+    """The items in lines of this width, broken between items only."""
+    lines = [items[0]]
+    for number, item in enumerate(items[1:], 2):
+        end = "" if number == len(items) else joint.rstrip()  # that a broken line ends with
+        if len(lines[-1]) + len(joint) + len(item) + len(end) <= width:
+            lines[-1] += joint + item
+        else:
+            lines[-1] += joint.rstrip()
+            lines.append(item)
+    return lines

@@ -1,0 +1,106 @@
+"""A Runner that is about to train -> the plan of what its optimizer really holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lldtool.dryrun.auto_scaling import scale_factor, train_batch_size
+from lldtool.dryrun.param_groups import model_header, other_defaults, read_parameters
+from lldtool.dryrun.parameter_traits import training_traits
+from lldtool.errors import LldtoolError
+from lldtool.plan import Constructor, Optimizer, OptimWrapper, Plan
+
+
+@dataclass(frozen=True)
+class _AtFirst:
+    """An optimizer, its groups as they were before the schedulers' first step."""
+
+    param_groups: list[dict[str, Any]]
+    defaults: dict[str, Any]
+
+
+def plan_of_runner(runner: Any) -> Plan:
+    """The settings that the constructor, `auto_scale_lr` and a checkpoint left in the optimizer.
+
+    A scheduler changes a setting once it is built; what it was before is in the group as
+    `initial_lr` and the like, unless it `replaced_lrs`.
+
+    Args:
+        runner: an `mmengine.Runner`, its optimizer built.
+
+    Raises:
+        LldtoolError: the optimizer holds other tensors than the model's parameters, as where
+            these are sharded.
+    """
+    from mmengine.model import is_model_wrapper
+    from mmengine.optim import OptimWrapperDict
+
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    wrapper = runner.optim_wrapper
+    wrappers = dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"": wrapper}
+    built = {name: one.optimizer for name, one in wrappers.items()}
+    optimizers = {name: _at_first(one) for name, one in built.items()}
+    kinds = {name: type(one).__name__ for name, one in built.items()}
+    defaults = optimizers[""].defaults if "" in optimizers else {}
+    optimizer = Optimizer(
+        ", ".join(f"{name}: {kind}" if name else kind for name, kind in kinds.items()),
+        defaults.get("lr"),
+        defaults.get("weight_decay"),
+        other_defaults(built),
+    )
+    traits = training_traits(model)
+    trained, frozen, left_out = read_parameters(model, optimizers, optimizer.lr, traits)
+    if not trained:
+        raise LldtoolError("the optimizer holds no parameter of the model as it is: sharded?")
+    wrapped = [f"{path}.module" for path, part in model.named_modules() if is_model_wrapper(part)]
+    return Plan(
+        config="the training that runs",
+        model=model_header(model),
+        optim_wrapper=OptimWrapper(type(next(iter(wrappers.values()))).__name__),
+        optimizer=optimizer,
+        constructor=Constructor(""),
+        parameters=tuple(replace(p, name=_unwrapped(p.name, wrapped)) for p in trained),
+        frozen=tuple(replace(p, name=_unwrapped(p.name, wrapped)) for p in frozen),
+        left_out=tuple(replace(p, name=_unwrapped(p.name, wrapped)) for p in left_out),
+        auto_scale_lr=_scale_factor(runner),
+    )
+
+
+def _unwrapped(name: str, wrapped: Iterable[str]) -> str:
+    """A parameter's name without the wrappers of single modules, as several optimizers need them.
+
+    https://mmengine.readthedocs.io/en/latest/api/generated/mmengine.model.MMSeparateDistributedDataParallel.html
+    """
+    for path in wrapped:
+        if name.startswith(f"{path}."):
+            return path.removesuffix("module") + name[len(path) + 1 :]
+    return name
+
+
+def _scale_factor(runner: Any) -> float:
+    """What `auto_scale_lr` multiplied every lr by."""
+    batch_size = getattr(runner.train_dataloader, "batch_size", None)
+    if batch_size is None:  # a batch sampler has it
+        batch_size = train_batch_size(runner.cfg)
+    settings = getattr(runner, "auto_scale_lr", None)
+    return 1.0 if batch_size is None else scale_factor(settings, batch_size, runner.world_size)
+
+
+def replaced_lrs(runner: Any) -> bool:
+    """Whether a scheduler gave the groups lrs of its own; what they had before is gone.
+
+    mmengine's `OneCycleLR` does so, and leaves a `max_lr`.
+    """
+    groups = runner.optim_wrapper.param_groups
+    several = groups.values() if isinstance(groups, dict) else [groups]
+    return any("max_lr" in group for one in several for group in one)
+
+
+def _at_first(optimizer: Any) -> _AtFirst:
+    groups = [
+        {key: group.get(f"initial_{key}", group[key]) for key in group}
+        for group in optimizer.param_groups
+    ]
+    return _AtFirst(groups, optimizer.defaults)

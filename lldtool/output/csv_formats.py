@@ -1,0 +1,80 @@
+"""Plan, Schedule, Comparison -> CSV, for scripts and for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+
+from lldtool.analysis.lr_curves import Schedule
+from lldtool.output.comparison import DECAYED_OTHERWISE, Comparison
+from lldtool.output.schedule_document import names_of
+from lldtool.plan import Plan
+from lldtool.text import printable
+
+_COLUMNS = (
+    "name", "shape", "numel", "dtype", "module_type", "layer_id",
+    "lr", "lr_scale", "weight_decay", "group", "state", "optimizer",
+)  # fmt: skip
+
+#: What a spreadsheet takes for the start of a formula, and a full-width form of each.
+#: https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+
+
+def plan_csv(plan: Plan) -> str:
+    """Return a row for each parameter; nothing for a setting that it lacks."""
+    shapes = ("x".join(map(str, p.shape)) for p in plan.parameters)
+    rows = (
+        [size if column == "shape" else getattr(p, column) for column in _COLUMNS]
+        for p, size in zip(plan.parameters, shapes, strict=True)
+    )
+    return csv_text([_COLUMNS, *rows])
+
+
+def schedule_csv(schedule: Schedule, points: Mapping[str, int] | None) -> str:
+    """A row for each layer and point, of every step where there are no points."""
+    steps = range(schedule.steps) if points is None else points.values()
+    rows: list[list[object]] = [["layer", "tensors", schedule.unit, "lr", "optimizer"]]
+    for course in schedule.courses:
+        name, tensors = names_of(schedule, [course]), len(course.parameters)
+        rows += [[name, tensors, i, course.lrs[i], course.optimizer] for i in steps]
+    return csv_text(rows)
+
+
+def comparison_csv(comparison: Comparison) -> str:
+    """A row for each layer; lr as `repr` has it, nothing where a variant has no such layer.
+
+    `layer_id` is the role of a layer that has not the same id in every variant.
+    """
+    table: list[list[object]] = [["layer_id", "contents", *comparison.titles]]
+    labels = comparison.alignment.labels
+    for label, contents, row in zip(labels, comparison.contents, comparison.rows, strict=True):
+        lrs = (layer.lr if layer and layer.trained else "" for layer in row)
+        table.append([label, contents, *lrs])
+    table.append(["", DECAYED_OTHERWISE, *comparison.decayed_otherwise])
+    return csv_text(table)
+
+
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """The rows as CSV: numbers as `repr` has them, nothing for None, and no text is a formula."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return out.getvalue()
+
+
+def _cell(value: object) -> object:
+    """Text that starts as a formula does gets the apostrophe that makes it text there."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

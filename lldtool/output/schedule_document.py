@@ -1,0 +1,201 @@
+"""Schedule -> what `lldtool schedule` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from lldtool.analysis.lr_curves import Course, Schedule, Stage
+from lldtool.errors import LldtoolError
+from lldtool.output.contents import folded, largest_modules
+from lldtool.output.document import (
+    Cell,
+    Column,
+    Curve,
+    Document,
+    Notes,
+    Paragraph,
+    Row,
+    Section,
+    Table,
+    Text,
+    listed,
+    styled,
+)
+from lldtool.text import lr, plural, ranges
+
+#: What a terminal narrows names down to, and the widths of its curves.
+_NAMES, _CURVES = 16, (8, 24)
+#: What is left out first where there is no room.
+_OPTIONAL = {"75%": 1, "25%": 2, "50%": 3}
+#: The marks of what deserves a look.
+RISES, CONVERGES = "↑", "="
+_MARK_COLORS = {RISES: "bold red", CONVERGES: "yellow"}
+
+
+def schedule_document(schedule: Schedule, points: Mapping[str, int]) -> Document:
+    """Return a row for each layer, with its lr at some points of the training.
+
+    Args:
+        schedule: what to show.
+        points: title -> step, as `points_of` has them.
+    """
+    said = ((line[:1], line[1:]) for line in remarks(schedule))
+    lines = [Paragraph(styled((mark, _MARK_COLORS[mark]), text), hang=2) for mark, text in said]
+    notes = [Notes(found)] if (found := all_notes(schedule)) else []
+    sections = [
+        Section([Paragraph(listed(about(schedule), " · ", "dim"))]),
+        Section([schedule_table(schedule, points)]),
+        Section([*lines, *notes]),
+    ]
+    return Document([x for x in sections if x.blocks], title=schedule.plan.config)
+
+
+def points_of(schedule: Schedule, at: Sequence[int] = ()) -> dict[str, int]:
+    """Title -> step: what `--at` names, in epochs where there are any; else the milestones.
+
+    Raises:
+        LldtoolError: the training is over by then.
+    """
+    unit = "iteration" if schedule.steps_per_epoch is None else "epoch"
+    points = {}
+    for number in at:
+        step = schedule.step_at(number)
+        if step is None:
+            ends = plural(schedule.epochs or schedule.steps, unit)
+            raise LldtoolError(f"--at {number}: the training has {ends}")
+        is_end = number == (schedule.epochs or schedule.steps)
+        points["end" if is_end else f"{unit} {number}"] = step
+    if points:
+        return points
+    quarters = {f"{25 * n}%": schedule.steps * n // 4 for n in (1, 2, 3)}
+    warm_up = {"warm-up": schedule.warm_up} if schedule.warm_up else {}
+    return {"start": 0, **warm_up, **quarters, "end": schedule.steps - 1}
+
+
+def schedule_table(schedule: Schedule, points: Mapping[str, int]) -> Table:
+    """Return a row for what follows the very same curve."""
+    rows = schedule.rows
+    rising, converged = schedule.rising, schedule.converged
+    marks = [RISES * (row[0] in rising) + CONVERGES * (row[0] in converged) for row in rows]
+    columns: list[tuple[Column, list[Cell]]] = _name_columns(schedule, marks)
+    if schedule.plan.optimizers:
+        columns.append((Column("optimizer"), [row[0].optimizer for row in rows]))
+    repeated = len(columns)
+    for title, step in points.items():
+        column = Column(title, "right", "green", drop=_OPTIONAL.get(title, 0))
+        columns.append((column, [lr(row[0].lrs[step]) for row in rows]))
+    bounds = "start" in points
+    if bounds:
+        columns.append((Column("min", "right", "dim"), [lr(row[0].lowest) for row in rows]))
+    curve = Column("course", style="cyan", least=_CURVES[0], most=_CURVES[1], drop=4)
+    columns.append((curve, [Curve(row[0].lrs) for row in rows]))
+    if bounds:
+        columns.append((Column("max", "right", "dim"), [lr(row[0].highest) for row in rows]))
+    cells = zip(*(cells for _, cells in columns), strict=True)
+    return Table([column for column, _ in columns], [Row(row) for row in cells], repeated=repeated)
+
+
+def _name_columns(schedule: Schedule, marks: Sequence[str]) -> list[tuple[Column, list[Cell]]]:
+    """Return the names of the rows; the marks fit before the short names of layers."""
+    names = [names_of(schedule, row) for row in schedule.rows]
+    if not schedule.plan.has_layers:
+        contents: list[Cell] = [Text(((name, ""),), ", ") for name in names]
+        before: list[tuple[Column, list[Cell]]] = [(Column(""), [_marked(mark) for mark in marks])]
+        return [*before * any(marks), (Column("contents", least=_NAMES), contents)]
+    room, width = (max(map(len, texts), default=0) for texts in (marks, names))
+    cells: list[Cell] = [
+        styled(*_marked(f"{mark:>{room}}").spans, " " * (room > 0) + f"{name:>{width}}")
+        for mark, name in zip(marks, names, strict=True)
+    ]
+    return [(Column("layer", "right", "bold"), cells)]
+
+
+def _marked(marks: str) -> Text:
+    return styled(*((mark, _MARK_COLORS.get(mark, "")) for mark in marks))
+
+
+def about(schedule: Schedule) -> list[str]:
+    """How long the training is, and its schedulers of the lr."""
+    if schedule.epochs is None:
+        length = plural(schedule.steps, "iteration")
+    else:
+        length = plural(schedule.epochs, "epoch")
+        if schedule.epoch_length is not None:
+            length += f" of {plural(schedule.epoch_length, 'iteration')}"
+    return [length, *(_stage(schedule, stage) for stage in schedule.stages)]
+
+
+def _stage(schedule: Schedule, stage: Stage) -> str:
+    """`CosineAnnealingLR from epoch 5, eta_min 1.00e-6`; bounds where it is not for all steps."""
+    unit, length = ("epoch", 1) if stage.by_epoch else ("iteration", schedule.epoch_length or 0)
+    total = float(schedule.steps if unit == "iteration" else schedule.epochs or 1)
+    begin, end = float(stage.begin), float(stage.end)
+    if length and unit == "iteration" and schedule.epochs is not None:
+        in_epochs = begin / length, end / length
+        if all(number == int(number) for number in in_epochs):
+            unit, total, (begin, end) = "epoch", schedule.epochs, in_epochs
+    words = [(f"{stage.optimizer}: " if stage.optimizer else "") + stage.scheduler]
+    words += [f"from {unit} {begin:g}"] if begin else []
+    words += [f"to {'' if begin else f'{unit} '}{end:g}"] if end < total else []
+    target = [] if stage.target is None else [f"{stage.option} {lr(stage.target)}"]
+    return ", ".join([" ".join(words), *target])
+
+
+def remarks(schedule: Schedule) -> list[str]:
+    """What is to be said of layers that rise or end up equal, with the reason where it is known."""
+    lines = []
+    if schedule.rising:
+        warmed_up = any(schedule.warmed_up[course.optimizer] for course in schedule.rising)
+        when = "after the warm-up" if warmed_up else "over the training"
+        lines.append(
+            f"{RISES} the lr of {which_layers(schedule, schedule.rising)} rises {when}, "
+            f"to {lr(max(course.lrs[-1] for course in schedule.rising))}"
+            f"{_because(schedule.why_rising(), 'is above it')}"
+        )
+    if schedule.converged:
+        ends = [course.lrs[-1] for course in schedule.converged]
+        which = which_layers(schedule, schedule.converged)
+        lines.append(
+            f"{CONVERGES} the lrs of {which}, set apart by the constructor, end as one, "
+            f"{' to '.join(dict.fromkeys((lr(min(ends)), lr(max(ends)))))}"
+            f"{_because(schedule.why_converged(), 'is the same for all')}"
+        )
+    return lines
+
+
+def _because(stage: Stage | None, how: str) -> str:
+    if stage is None or stage.target is None:
+        return ""
+    return f": {stage.option} {lr(stage.target)} of {stage.scheduler} {how}"
+
+
+def which_layers(schedule: Schedule, courses: Collection[Course]) -> str:
+    """`layers 0 to 4`, or names of modules where no layers are known."""
+    chosen = [course for course in schedule.courses if course in courses]
+    ids = [course.layer_id for course in chosen if course.layer_id is not None]
+    if ids and len(ids) == len(chosen):
+        return f"layer{'s' * (len(ids) > 1)} {ranges(ids, ' to ')}"
+    return names_of(schedule, chosen)
+
+
+def names_of(schedule: Schedule, courses: Sequence[Course]) -> str:
+    """`0–4`, or names of modules where no layers are known."""
+    ids = [course.layer_id for course in courses if course.layer_id is not None]
+    others = [course.parameters for course in courses if course.layer_id is None]
+    if not others:
+        return ranges(ids)
+    whole = [course.parameters for course in schedule.courses if course not in courses]
+    names = [name for parameters in others for name in parameters]
+    (modules,) = largest_modules([names], [names, *whole])
+    return ", ".join([ranges(ids)] * bool(ids) + folded(modules))
+
+
+def row_name(schedule: Schedule, row: Sequence[Course]) -> str:
+    """The names of a row of the table; with its optimizer, of several."""
+    names = names_of(schedule, row)
+    return f"{row[0].optimizer}: {names}" if schedule.plan.optimizers else names
+
+
+def all_notes(schedule: Schedule) -> list[str]:
+    """What else is to be said, of the schedule and of the plan."""
+    return [*schedule.notes, *schedule.plan.notes]
