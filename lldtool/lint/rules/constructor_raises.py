@@ -36,7 +36,7 @@ class ConstructorRaises(Rule):
     )
 
     def check_error(self, error: ConstructorError) -> Iterator[Diagnostic]:
-        """What the constructor raised, at the entry that makes it."""
+        """Yield a finding at the entry that makes the constructor raise."""
         if error.kind != "constructor-raises":
             return
         message = error.without_config()

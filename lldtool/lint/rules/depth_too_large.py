@@ -73,7 +73,7 @@ class CountsTwice(VisionTransformer):
     )
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
-        """Backbones whose last block is several empty layers below what comes next."""
+        """Yield a finding for each backbone with several empty layers above its last block."""
         for backbone in subject.backbones:
             found = ladder(backbone)
             below = [scale for scale in found.scales if scale < 1] if found else []

@@ -27,7 +27,7 @@ class IgnoredLrMult(Rule):
     finds = (Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys("head", lr_mult=10.0)}),)
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
-        """Keys with an lr of their own for parameters that get theirs from the layer."""
+        """Yield a finding for each lr in a key whose parameters get theirs from the layer."""
         by_key = grouped_by(filter(_has_lr_of_layer_alone, subject.parameters), _key)
         for key, entry in subject.custom_keys:
             found = by_key.get((key,), [])

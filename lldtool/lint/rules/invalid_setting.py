@@ -55,7 +55,7 @@ class InvalidSetting(Rule):
     )
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
-        """Settings that no training can be meant to have, by the entry that they are from."""
+        """Yield a finding for each entry that gives invalid settings."""
         for name, words in _SETTINGS.items():
             members: dict[tuple[str, ...], list[Parameter]] = defaultdict(list)
             for p in subject.plan.trained:

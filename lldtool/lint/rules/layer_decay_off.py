@@ -52,7 +52,7 @@ class OtherNames(VisionTransformer):
     )
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
-        """One lr for all blocks, in every backbone."""
+        """Yield a finding if all blocks have the same lr, in every backbone."""
         blocks = _blocks(subject) if subject.decays_by_layer else []
         if not blocks or any(map(_differ, blocks)):
             return

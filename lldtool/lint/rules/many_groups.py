@@ -27,7 +27,7 @@ class ManyGroups(Rule):
     finds = (Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),)
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
-        """Where the groups are at least twice as many as the settings."""
+        """Yield a finding if there are at least twice as many groups as settings."""
         parameters = subject.plan.parameters
         groups = len({p.group for p in parameters})
         distinct = len({(p.lr, p.weight_decay, repr(p.extras)) for p in parameters})

@@ -43,7 +43,7 @@ class MovingStatistics(Rule):
     )
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
-        """Layers that update their statistics and have no weight that trains, by backbone."""
+        """Yield a finding for the layers of each backbone that update without training."""
         trained = {p.name for p in subject.plan.trained}
         updating = [
             p

@@ -39,7 +39,7 @@ class Frozen(BaseModel):
     )
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
-        """Parameters that do not train in the groups of an optimizer, and none else."""
+        """Yield a finding if no parameter trains."""
         if subject.plan.trained:
             return
         without_lr = any(p.state == "zero_lr" for p in subject.plan.parameters)
@@ -48,6 +48,6 @@ class Frozen(BaseModel):
         yield self.diagnostic(f"every parameter {what}: training would change nothing", at)
 
     def check_error(self, error: ConstructorError) -> Iterator[Diagnostic]:
-        """What torch said."""
+        """Yield a finding if the optimizer got no parameters."""
         if error.kind == "nothing-trainable":
             yield self.diagnostic(error.message, ("model",))

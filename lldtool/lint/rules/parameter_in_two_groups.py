@@ -37,7 +37,7 @@ class TiedHead(LinearClsHead):
     )
 
     def check_error(self, error: ConstructorError) -> Iterator[Diagnostic]:
-        """What torch said."""
+        """Yield a finding if torch refused a parameter in two groups."""
         if error.kind == "parameter-in-two-groups":
             way = [Edit((*PARAMWISE_CFG, "bypass_duplicate"), True)]
             yield self.diagnostic(error.message, CONSTRUCTOR, (), [way])

@@ -28,7 +28,7 @@ class ScaleAboveOne(Rule):
     finds = (Example(LAYER_DECAY, {"layer_decay_rate": 1.25}),)
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
-        """Scales above 1 that no `lr_mult` asks for."""
+        """Yield a finding for scales above 1 that no `lr_mult` sets."""
         found = [
             (p.lr_scale, p)
             for p in subject.parameters

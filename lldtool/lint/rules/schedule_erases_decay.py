@@ -53,7 +53,7 @@ class ScheduleErasesDecay(Rule):
     )
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
-        """One-cycle schedules with one maximum for groups whose lrs differ."""
+        """Yield a finding for each one-cycle scheduler with one maximum for different lrs."""
         plan = subject.plan
         lrs = {p.lr for p in subject.parameters}
         if len(lrs) < 2:

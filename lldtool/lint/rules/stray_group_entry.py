@@ -35,7 +35,7 @@ class StrayGroupEntry(Rule):
     )
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
-        """Entries of custom keys that are no option and no setting of the optimizer."""
+        """Yield a finding for each entry of a key that is no option and no setting."""
         plan = subject.plan
         if "custom_keys" in ignored(subject) or plan.group_options is None:
             return

@@ -62,7 +62,7 @@ class ScaleLr(Hook):
     )
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
-        """Scales of which not one shows in the lr, though no code of the training reads them."""
+        """Yield a finding if no lr shows its scale, and no code of the training reads scales."""
         plan = subject.plan
         if not plan.optimizer.lr or "lr_scale" in plan.optimizer.group_entries:
             return

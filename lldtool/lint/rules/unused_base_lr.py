@@ -39,7 +39,7 @@ class UnusedBaseLr(Rule):
     )
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
-        """Trained parameters of which none has the base lr, all by keys."""
+        """Yield a finding if keys give every trained parameter another lr than the base lr."""
         base, ratio = subject.plan.optimizer.lr, subject.plan.auto_scale_lr
         lrs = {p.lr / ratio for p in subject.parameters if p.lr is not None}
         if not base or not lrs or any(math.isclose(lr, base) for lr in lrs):
