@@ -6,9 +6,10 @@ from lldtool.analysis.keys import keys_of
 from lldtool.dryrun import Want, capture
 
 
-def dry_run_schedule(request, length, **want):
+def dry_run_schedule(request, length, progress=None, **want):
     """The schedule of a training of this length."""
-    return capture(request, Want(length=length, reasons=False, **want)).required_schedule
+    want = Want(length=length, reasons=False, **want)
+    return capture(request, want, progress=progress).required_schedule
 
 
 def dry_run_keys(request):
