@@ -807,7 +807,12 @@ def test_what_keeps_layers_from_decaying_is_told(options, at, why, instead):
 
 @pytest.mark.parametrize(
     ("key", "severity"),
-    [("head", Severity.info), ("head.", Severity.info), ("head.fc", Severity.info), ("fc", None)],
+    [
+        ("head", Severity.info),
+        ("head.", Severity.info),
+        ("head.fc", Severity.info),
+        ("fc", Severity.warning),
+    ],
 )
 def test_a_key_that_names_a_module_from_the_root_leaves_no_doubt(key, severity):
     weights = (
@@ -870,13 +875,13 @@ def test_a_scale_above_one_is_told_with_the_rate_that_makes_it(options, why):
         ({"head": {"decay_mult": 0.0}}, 0),
     ],
 )
-def test_a_key_that_would_spare_norms_and_matches_none_asks_for_them_to_be_spared(keys, number):
+def test_a_key_that_would_exclude_norms_and_matches_none_asks_for_them_to_be_excluded(keys, number):
     plan = make_plan(
         make_parameter(layer_id=None, traits=("norm",), reason=explained("base")),
         constructor=Constructor("DefaultOptimWrapperConstructor", {"custom_keys": keys}),
         optimizer=Optimizer("SGD", 1e-3, 0.05),
     )
-    assert [one.severity for one in found("LLD101", plan)] == [None] * number
+    assert [one.severity for one in found("LLD101", plan)] == [Severity.error] * number
 
 
 @pytest.mark.parametrize(
