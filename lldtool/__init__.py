@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from lldtool.config.location import Location
     from lldtool.config.request import Request
     from lldtool.errors import LldtoolError
-    from lldtool.lint.diagnostics import Finding, Severity
+    from lldtool.lint.diagnostics import Diagnostic, Severity
     from lldtool.plan import Layer, Parameter, Plan, Reason, Reasons, load_plan
 
 __all__ = [
-    "Finding",
+    "Diagnostic",
     "Layer",
     "LldtoolError",
     "Location",
@@ -40,9 +40,11 @@ _MODULES = {
     "lldtool.analysis.diff": ("PlanDiff", "diff_plans"),
     "lldtool.config.location": ("Location",),
     "lldtool.errors": ("LldtoolError",),
-    "lldtool.lint.diagnostics": ("Finding", "Severity"),
+    "lldtool.lint.diagnostics": ("Diagnostic", "Severity"),
     "lldtool.plan": ("Layer", "Parameter", "Plan", "Reason", "Reasons", "load_plan"),
 }
+#: The names of lldtool 0.1.
+_OLD_NAMES = {"Finding": "Diagnostic", "Place": "Location"}
 
 
 def dry_run(
@@ -91,11 +93,11 @@ def check(
     ignore: Sequence[str] = (),
     fail_on: str | None = None,
     cfg_options: Mapping[str, Any] | None = None,
-) -> tuple[Finding, ...]:
-    """Hold what a config does against the rules, as `lldtool check` does.
+) -> tuple[Diagnostic, ...]:
+    """Check a config, as `lldtool check` does.
 
     Args:
-        config: a plan, or what `dry_run` takes. A plan's findings have no places and suggestions.
+        config: a plan, or what `dry_run` takes. A plan's have no locations and suggestions.
         select: codes of the only rules to apply, beginnings of codes, or names.
         ignore: those of rules to leave out.
         fail_on: `error`, `warning` or `info`, the least severity to return.
@@ -104,7 +106,7 @@ def check(
     What is not given is as the nearest `lldtool.toml` or `pyproject.toml` says.
 
     Returns:
-        The findings that are at least so bad.
+        The diagnostics that are at least so severe.
 
     Raises:
         LldtoolError: the config has no plan, or there is a mistake in the settings.
@@ -114,8 +116,8 @@ def check(
 
     from lldtool.config import saved_plan
     from lldtool.errors import LldtoolError
-    from lldtool.lint.diagnostics import Severity, Status
-    from lldtool.lint.engine import check_config, check_plan, report_of
+    from lldtool.lint.diagnostics import Severity
+    from lldtool.lint.engine import check_config, check_plan, final_results
     from lldtool.lint.policy import load_policy
     from lldtool.plan import Plan
 
@@ -124,20 +126,19 @@ def check(
     least = None if fail_on is None else Severity(fail_on)
     policy = load_policy(Path.cwd()).overridden(select=select, ignore=ignore, fail_on=least)
     if isinstance(config, Plan):
-        outcome = check_plan(policy, config)
+        checked = check_plan(policy, config)
     else:
         request = replace(_request(config), cfg_options=dict(cfg_options or {}))
         plan = saved_plan(request.path, request.name)
-        outcome = (
+        checked = (
             check_config(policy, request)
             if plan is None
             else check_plan(policy, plan, request.name)
         )
-    (checked,) = report_of([outcome], policy).configs
-    if checked.status is Status.error:
-        raise LldtoolError(str(checked.error), config=checked.config)
-    bad = (one for one in checked.findings if one.severity.rank <= policy.fail_on.rank)
-    return tuple(bad)
+    (result,) = final_results([checked], policy)
+    if result.error is not None:
+        raise LldtoolError(result.error, config=result.config)
+    return result.failing
 
 
 def _request(config: str | Path) -> Request:
@@ -166,6 +167,7 @@ def __getattr__(name: str) -> object:
         from lldtool.versions import lldtool_version
 
         return lldtool_version()
+    name = _OLD_NAMES.get(name, name)
     for module, names in _MODULES.items():
         if name in names:
             import importlib

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, TypeVar
+
+_Error = TypeVar("_Error", bound="LldtoolError")
 
 
 class LldtoolError(Exception):
     """Something that lldtool could not do, in the terms of the user's config.
 
+    Its fields are never changed: `replace` returns another error.
+
     Args:
         message: what is wrong, without a full stop.
         config: the config it is about, as the user named it.
-        hint: the mend, where there is one.
-        certain: false for what may be a stand-in's doing and is worth another try without.
+        hint: the fix, where there is one.
+        certain: false for what a stub may have caused, which is worth another try without stubs.
     """
 
     def __init__(
@@ -31,16 +36,45 @@ class LldtoolError(Exception):
         self.message = message
         self.config = config
         self.hint = hint
-        #: The user's own files that were read until then, where that was noted.
-        self.files: frozenset[Path] = frozenset()
+
+    def replace(self: _Error, **fields: object) -> _Error:
+        """Return this error, with its traceback and cause, but with other fields."""
+        changed = _restored(type(self), vars(self) | fields)
+        changed.__cause__ = self.__cause__
+        return changed.with_traceback(self.__traceback__)
+
+    def with_config(self: _Error, config: str) -> _Error:
+        """Return this error about a config, unless it is about one already."""
+        return self if self.config else self.replace(config=config)
 
     def without_config(self) -> str:
-        """What it says, for where the config's name stands beside it."""
-        mend = f" ({self.hint})" if self.hint else ""
-        return f"{self.message}{mend}"
+        """Return the message and the hint, for use next to the config's name."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the fields, and the cause as the text of its traceback."""
+        cause = self.__cause__
+        trace = "".join(traceback.format_exception(cause)) if cause is not None else None
+        return _restored, (type(self), vars(self), trace)
 
     def __str__(self) -> str:
         return f"{self.config}: {self.without_config()}" if self.config else self.without_config()
+
+
+def _restored(kind: type[_Error], fields: dict[str, Any], trace: str | None = None) -> _Error:
+    """Return an error with these fields, and the traceback of its cause in another process."""
+    error = kind.__new__(kind, fields["message"])
+    vars(error).update(fields)
+    if trace is not None:
+        error.__cause__ = RemoteError(trace)
+    return error
+
+
+class RemoteError(Exception):
+    """Carries the traceback of what another process raised."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
 
 
 @dataclass(frozen=True)

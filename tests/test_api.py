@@ -8,7 +8,8 @@ from conftest import TINY_VIT
 import lldtool
 from lldtool.analysis.lr_curves import Length
 from lldtool.config.request import Request
-from lldtool.lint.engine import survey
+from lldtool.dryrun import Want
+from lldtool.lint.engine import capture_and_check
 from lldtool.lint.policy import Policy
 
 PLAN = "tests/output/plans/vit-base_layer-decay.json"
@@ -68,26 +69,27 @@ def test_an_attribute_that_there_is_not():
         _ = lldtool.nothing
 
 
-def surveyed(path, length=None):
-    return survey(Policy(), Request(path=path, name=path.name), length)
+def captured(path, length=None):
+    request = Request(path=path, name=path.name)
+    return capture_and_check(Policy(), request, Want(length=length, files=True))
 
 
-def test_a_survey_has_plan_findings_schedule_and_files(config):
+def test_a_capture_has_the_plan_the_schedule_and_the_files(config):
     (config.parent / "base.py").write_text(DECAYED)
     config.write_text("_base_ = 'base.py'")
-    found = surveyed(config, Length(2, None, 3))
+    found, result = captured(config, Length(2, None, 3))
     assert found.plan == replace(lldtool.dry_run(config), config=config.name)
-    assert [f.code for f in found.outcome.findings] == ["LLD102", "LLD104"]
+    assert [f.code for f in result.diagnostics] == ["LLD102", "LLD104"]
     assert {path.name for path in found.files} == {"base.py", "config.py"}
     assert (found.schedule.steps, found.no_schedule) == (6, None)
-    assert surveyed(config).schedule is None
+    assert captured(config)[0].schedule is None
 
 
-def test_a_survey_says_why_there_is_no_schedule(config):
+def test_a_capture_says_why_there_is_no_schedule(config):
     config.write_text(DECAYED + "param_scheduler = dict(type='LinearLR', by_epoch=False, end=3)")
-    found = surveyed(config, Length(None, None, None))
+    found, _ = captured(config, Length(None, None, None))
     assert found.plan is not None
-    assert "max_epochs" in found.no_schedule
+    assert "max_epochs" in found.no_schedule.message
 
 
 @pytest.mark.parametrize(
@@ -98,19 +100,19 @@ def test_a_survey_says_why_there_is_no_schedule(config):
         (DECAYED.replace(", weight_decay=0.05", ""), "weight_decay"),
     ],
 )
-def test_a_survey_says_why_there_is_no_plan(config, text, error):
+def test_a_capture_says_why_there_is_no_plan(config, text, error):
     config.write_text(text)
-    found = surveyed(config)
+    found, result = captured(config)
     assert found.plan is None
-    assert error in found.outcome.error
+    assert error in result.error
 
 
-def test_mends_that_open_one_dict_are_told_together(config):
+def test_fixes_that_add_one_dict_are_combined(config):
     (line,) = [line for line in TINY_VIT.splitlines() if "paramwise_cfg" in line]
     config.write_text(TINY_VIT.replace(line, ")"))
-    mends = [f.suggestion for f in lldtool.check(config) if "custom_keys" in (f.suggestion or "")]
-    assert len(set(mends)) == 1
-    assert len(mends) > 1
+    fixes = [f.suggestion for f in lldtool.check(config) if "custom_keys" in (f.suggestion or "")]
+    assert len(set(fixes)) == 1
+    assert len(fixes) > 1
 
 
 @pytest.mark.parametrize(
@@ -133,12 +135,13 @@ def test_a_comment_that_ignores_nothing_is_found(config, codes, message):
     assert all(message in one for one in unused)
 
 
-def test_a_constructor_that_raises_is_found_with_its_mend(config):
+def test_a_constructor_that_raises_is_found_with_its_fix(config):
     frozen = "head=dict(type='LinearClsHead', num_classes=10, in_channels=192)"
     text = DECAYED.replace(", weight_decay=0.05", "")
     assert frozen in text
     config.write_text(text)
     with pytest.raises(lldtool.LldtoolError, match="no weight_decay"):
         lldtool.check(config)
-    (finding,) = surveyed(config).outcome.findings
+    _, result = captured(config)
+    (finding,) = result.diagnostics
     assert "weight_decay=" in finding.suggestion

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 import states
+from captures import dry_run_schedule
 from conftest import ROOT, SAMPLES, TINY_VIT, settings
 from mmengine.config import Config
 from mmengine.registry import MODEL_WRAPPERS
@@ -21,7 +22,6 @@ import lldtool
 from lldtool.analysis.lr_curves import Length
 from lldtool.config.request import Request
 from lldtool.dryrun.runner_plan import plan_of_runner
-from lldtool.dryrun.stepping import dry_run_schedule
 from lldtool.hooks import LayerLrHook, PlanGuardHook
 from lldtool.plan import plan_to_json
 

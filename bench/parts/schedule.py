@@ -11,7 +11,7 @@ from measure import IMPORT_TORCH, Benchmark, Sample, lldtool
 
 from lldtool.analysis.lr_curves import Length
 from lldtool.config.request import Request
-from lldtool.dryrun.stepping import dry_run_schedule
+from lldtool.dryrun import Want, capture
 
 #: Iterations per epoch of ImageNet with the config's batch size on 8 GPUs.
 EPOCH_LENGTH = 1251
@@ -42,8 +42,9 @@ def _cases():
 def _step(epoch_length, *, all_groups):
     """Step the whole training, and return the sample and the lrs."""
     request = Request(Path(path_of(VIT_H)), VIT_H, own_process=True)
+    want = Want(length=Length(epoch_length=epoch_length), reasons=False, all_groups=all_groups)
     began = time.perf_counter()
-    schedule = dry_run_schedule(request, Length(epoch_length=epoch_length), all_groups=all_groups)
+    schedule = capture(request, want).required_schedule
     sample = Sample(time.perf_counter() - began)
     return sample, [(c.layer_id, c.parameters, c.lrs) for c in schedule.courses]
 

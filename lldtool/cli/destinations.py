@@ -14,7 +14,7 @@ from lldtool.cli.streams import Color, say, use_color, width
 from lldtool.errors import LldtoolError
 
 if TYPE_CHECKING:
-    from lldtool.lint.diagnostics import Report
+    from lldtool.lint.diagnostics import CheckResult
 
 #: What GitHub takes of a step's summary, in bytes.
 _GITHUB_SUMMARY = 1024 * 1024
@@ -77,23 +77,23 @@ def destinations(formats: Sequence[str], output: Path | None) -> list[Destinatio
     return found
 
 
-def rendered(report: Report, destination: Destination, color: Color) -> str:
-    """The report in a destination's form."""
+def rendered(results: Sequence[CheckResult], destination: Destination, color: Color) -> str:
+    """Return the results in a destination's form."""
     if destination.form is Format.text:
         from lldtool.output.diagnostics.text import report_text
 
-        return report_text(report, width=width(), color=use_color(color, destination.file))
+        return report_text(results, width=width(), color=use_color(color, destination.file))
     if destination.form is Format.sarif:
         from lldtool.lint.rules import all_rules
         from lldtool.output.diagnostics.sarif import report_sarif
 
-        return report_sarif(report, all_rules())
+        return report_sarif(results, all_rules())
     module, function = _WRITERS[destination.form]
-    written: str = getattr(importlib.import_module(module), function)(report)
+    written: str = getattr(importlib.import_module(module), function)(results)
     return written
 
 
-def append_github_summary(report: Report, to: Sequence[Destination]) -> None:
+def append_github_summary(results: Sequence[CheckResult], to: Sequence[Destination]) -> None:
     """With `--format github` the report also goes where GitHub shows it beside the run."""
     file = os.environ.get("GITHUB_STEP_SUMMARY")
     if not file or all(destination.form is not Format.github for destination in to):
@@ -102,6 +102,6 @@ def append_github_summary(report: Report, to: Sequence[Destination]) -> None:
 
     try:
         with Path(file).open("a", encoding="utf-8", errors="backslashreplace") as summary:
-            summary.write(report_markdown(report, limit=_GITHUB_SUMMARY))
+            summary.write(report_markdown(results, limit=_GITHUB_SUMMARY))
     except OSError as error:
         say(f"warning: can't write the step summary: {error.strerror}")

@@ -66,8 +66,7 @@ def at_revision(path: Path, revision: str, config: str) -> tuple[Path, Checkout]
     try:
         return _at_revision(path, revision)
     except LldtoolError as error:
-        error.config = config
-        raise
+        raise error.replace(config=config) from error.__cause__
 
 
 def _at_revision(path: Path, revision: str) -> tuple[Path, Checkout]:

@@ -7,17 +7,14 @@ import functools
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from lldtool.config import CONFIG_SUFFIXES
-from lldtool.config.request import Request
 from lldtool.dryrun.import_frames import LIBRARIES
-from lldtool.errors import LldtoolError
 
-Result = TypeVar("Result")
 #: Where no file of the user's own is.
 _ELSEWHERE = (
     *LIBRARIES, str(Path(__file__).parent.parent), "/proc/", "/dev/", "/sys/",
@@ -25,6 +22,8 @@ _ELSEWHERE = (
 )  # fmt: skip
 #: What is being noted; the hook can't be taken away again.
 _noting: list[_Noted] = []
+#: The files that were noted, for each `collected_files` context, the innermost last.
+_collected: list[set[Path]] = []
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,22 +39,20 @@ class _Noted:
         return _own(self.read - self.written)
 
 
-def noting_files(
-    task: Callable[[Request], Result], request: Request
-) -> tuple[Result, frozenset[Path]]:
-    """The task's result, and the files that were read for it.
+@contextlib.contextmanager
+def collected_files() -> Iterator[set[Path]]:
+    """Return a set of the files that are noted in this context, also where it ends in an error."""
+    _collected.append(set())
+    try:
+        yield _collected[-1]
+    finally:
+        _collected.pop()
 
-    Files of libraries are left out, and those that the task writes.
 
-    Raises:
-        LldtoolError: the task raised it; it has the files then.
-    """
-    with _noted() as noted:
-        try:
-            return task(request), noted.own
-        except LldtoolError as error:
-            error.files = noted.own
-            raise
+def collect(files: Iterable[Path]) -> None:
+    """Add files that were noted, here or in a process that this one started."""
+    if _collected:
+        _collected[-1].update(files)
 
 
 def loaded_modules() -> frozenset[Path]:
@@ -65,14 +62,16 @@ def loaded_modules() -> frozenset[Path]:
 
 
 @contextlib.contextmanager
-def _noted() -> Iterator[_Noted]:
+def noting_files() -> Iterator[None]:
+    """Note the user's own files that are read in this context, and collect them at its end."""
     _add_hook()
     noted = _Noted()
     _noting.append(noted)
     try:
-        yield noted
+        yield
     finally:
         _noting.remove(noted)
+        collect(noted.own)
 
 
 @functools.cache

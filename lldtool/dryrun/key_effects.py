@@ -1,10 +1,9 @@
-"""What an entry of `paramwise_cfg` does: by running the constructor without it, or with another."""
+"""The effects of entries of `paramwise_cfg`: the constructor is run without them or with others."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from lldtool.analysis.keys import (
@@ -18,8 +17,7 @@ from lldtool.analysis.keys import (
     may_be_redundant,
 )
 from lldtool.config.edit import key_in
-from lldtool.config.request import Request
-from lldtool.dryrun.training import Training, start_of_training
+from lldtool.dryrun.training import Training
 from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, Plan
 
@@ -27,23 +25,14 @@ from lldtool.plan import Parameter, Plan
 _OTHER_NUMBERS = (0.37, 0.53)
 
 
-def plan_and_keys(request: Request) -> tuple[Plan, list[Key]]:
-    """The plan of a config, and what each entry of its `paramwise_cfg` does.
-
-    Raises:
-        LldtoolError: there is no plan to be had.
-    """
-    with start_of_training(request) as training:
-        plan = training.plan()
-        keys = [
-            replace(key, effect=_effect(plan, _trial(training, key.path, _remove)))
-            for key in keys_of(plan)
-        ]
-    return plan, keys
+def all_removed(training: Training, plan: Plan) -> Effects:
+    """Return the effect of leaving out each entry of `paramwise_cfg`."""
+    paths = [key.path for key in keys_of(plan)]
+    return Effects({path: _effect(plan, _trial(training, path, _remove)) for path in paths})
 
 
-def effects_of(training: Training, plan: Plan) -> Effects:
-    """What the entries of `paramwise_cfg` do of which it is not certain that they do something.
+def doubtful_effects(training: Training, plan: Plan) -> Effects:
+    """Return the effects of the entries of `paramwise_cfg` that may do nothing.
 
     Those are custom keys that match nothing, that may be redundant, or that make decay what an
     option would not; and options that the constructor was not seen to read, or that decide nothing

@@ -103,9 +103,8 @@ def unknown_name(kind: str, place: str, name: str) -> LldtoolError:
         for scope in _scopes_of(kind):
             import_scope(scope)
     except LldtoolError as error:
-        error.message = f"unknown type '{kind}'{place}: {error.message}"
-        error.config = name
-        raise
+        message = f"unknown type '{kind}'{place}: {error.message}"
+        raise error.replace(message=message, config=name) from error.__cause__
     bare = type_name(kind)
     owners = sorted({r.scope for r in registries() if bare in r.module_dict and r.scope})
     near = difflib.get_close_matches(bare, sorted(registered_names()), n=3)

@@ -16,12 +16,13 @@ from typing import TypeVar
 from lldtool.config.request import Request
 from lldtool.dryrun import package_lookup
 from lldtool.dryrun.deferred_torch import import_torch
+from lldtool.dryrun.files_read import collect
 from lldtool.dryrun.isolation import NetworkBlockedError, isolated
 from lldtool.dryrun.registries import chain
 from lldtool.dryrun.stubs import Stubs, StubUsed, current_stubs, real_imports_wanted
 from lldtool.dryrun.tracing import builtin_tracers, installed_tracers
 from lldtool.dryrun.uninitialised import ValuesNeeded
-from lldtool.errors import LldtoolError
+from lldtool.errors import LldtoolError, RemoteError
 from lldtool.versions import installed_version, lldtool_version, package_versions
 
 Result = TypeVar("Result")
@@ -51,8 +52,8 @@ def run(task: Task[Result], *requests: Request) -> Result:
             result = _isolated_run(task, requests, stubs)
         except ValuesNeeded:
             return start_over(task, *(replace(one, initialised=True) for one in requests))
-        except LldtoolError as error:
-            error.config = error.config or request.name
+        except LldtoolError as raised:
+            error = raised.with_config(request.name)
             blocked = next((e for e in chain(error) if isinstance(e, NetworkBlockedError)), None)
             if blocked is not None:
                 raise _download_error(error, blocked) from error.__cause__
@@ -60,7 +61,7 @@ def run(task: Task[Result], *requests: Request) -> Result:
         if stubs.real_needed(failure):
             return start_over(task, *requests)
         if failure is not None:
-            raise failure
+            raise failure from failure.__cause__
         return result
     finally:
         _STARTED_WITH.reset(token)
@@ -105,13 +106,6 @@ def _run_with_stubs(task: Task[Result], requests: Sequence[Request], stubs: Stub
             return in_fresh_process(task, *(replace(r, missing_modules=modules) for r in requests))
 
 
-class RemoteError(Exception):
-    """Carries the traceback of what a fresh process raised."""
-
-    def __str__(self) -> str:
-        return f"\n{self.args[0]}"
-
-
 def start_over(task: Task[Result], *requests: Request) -> Result:
     """The same in a fresh process with real imports.
 
@@ -137,12 +131,13 @@ def in_fresh_process(task: Task[Result], *requests: Request) -> Result:
         check=False,
     )
     try:
-        result, failure = pickle.loads(done.stdout)
+        result, failure, files = pickle.loads(done.stdout)
     except (pickle.UnpicklingError, EOFError) as broken:
         raise LldtoolError(
             f"the dry run in a process of its own ended with exit code {done.returncode}",
             config=requests[0].name,
         ) from broken
+    collect(files)
     if failure is not None:
         error, trace = failure
         raise error from RemoteError(trace)

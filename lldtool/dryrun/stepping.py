@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from lldtool.analysis.lr_curves import Course, Length, Schedule, Stage
-from lldtool.config.request import Request
+from lldtool.dryrun import Progress
 from lldtool.dryrun.auto_scaling import auto_scale
 from lldtool.dryrun.isolation import silenced
 from lldtool.dryrun.lr_hooks import hooked_steps, lr_hooks, runner_without_data, unfollowed_hooks
@@ -27,61 +27,44 @@ from lldtool.dryrun.param_schedulers import (
 from lldtool.dryrun.process_copy import CopyFailedError
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.runners import build_of, is_mmengines
-from lldtool.dryrun.session import run
 from lldtool.dryrun.train_loop import TrainLoop, assumed_length, needs_epoch_length, train_loop
-from lldtool.dryrun.training import Training, start_of_training
+from lldtool.dryrun.training import Training
 from lldtool.dryrun.uninitialised import ValuesNeeded
 from lldtool.errors import LldtoolError
 from lldtool.plan import Plan
 from lldtool.text import layer_name, plural
 
-#: Given the steps and how many there are, the same steps again; shows how far they are.
-Progress = Callable[[Iterable[int], int], Generator[int, None, None]]
 #: More lrs than this take more than a minute; an epoch length in samples comes to more.
 _MOST_LRS = 50_000_000
 #: A training with more steps takes seconds to step.
 _MOST_STEPS = 50_000
 
 
-def dry_run_schedule(
-    request: Request,
-    length: Length,
-    *,
-    progress: Progress | None = None,
-    all_groups: bool = False,
-) -> Schedule:
-    """The lr of every layer in every step of the training.
-
-    Args:
-        request: the config.
-        length: what the user says of the training's length.
-        progress: what the steps are passed through.
-        all_groups: step every param group, not only those that differ in their settings.
-
-    Raises:
-        LldtoolError: there is no plan, the length of the training or of an epoch is not known and
-            needed, or a scheduler raises.
-    """
-    return run(partial(_schedule, length, progress or _unseen, all_groups), request)
-
-
-def _unseen(steps: Iterable[int], total: int) -> Generator[int, None, None]:
+def unseen(steps: Iterable[int], total: int) -> Generator[int, None, None]:
+    """Return the steps, and show nothing."""
     yield from steps
-
-
-def _schedule(length: Length, progress: Progress, all_groups: bool, request: Request) -> Schedule:
-    with start_of_training(request) as training:
-        return schedule_of(training, training.plan(explained=False), length, progress, all_groups)
 
 
 def schedule_of(
     training: Training,
     plan: Plan,
     length: Length,
-    progress: Progress = _unseen,
+    progress: Progress = unseen,
     all_groups: bool = False,
 ) -> Schedule:
-    """The schedule of a training whose plan is known; arguments and errors as above."""
+    """Return the lr of every layer in every step of a training.
+
+    Args:
+        training: whose schedulers are stepped.
+        plan: of this training.
+        length: what the user says of the training's length.
+        progress: shows how many of the steps are done.
+        all_groups: step every param group, not only those that differ in their settings.
+
+    Raises:
+        LldtoolError: the length of the training or of an epoch is needed and not known, or a
+            scheduler raises.
+    """
 
     def step() -> tuple[Schedule, str | None]:
         """The schedule, and what read a value that is not initialised."""

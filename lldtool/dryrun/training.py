@@ -221,7 +221,6 @@ def config_context(request: Request) -> Iterator[None]:
         with in_checkout(request.checkout):
             yield
     except LldtoolError as error:
-        error.config = error.config or request.name
-        if request.checkout is not None:
-            error.message = error.message.replace(f"{request.checkout.tree}{os.sep}", "")
-        raise
+        tree = f"{request.checkout.tree}{os.sep}" if request.checkout is not None else None
+        message = error.message.replace(tree, "") if tree is not None else error.message
+        raise error.with_config(request.name).replace(message=message) from error.__cause__

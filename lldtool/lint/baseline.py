@@ -1,10 +1,10 @@
-"""Findings that are known and accepted: written from a report, read back, held against another."""
+"""Diagnostics that are known and accepted: written to a file, read back, compared with others."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ import msgspec
 from lldtool.config.discovery import stable_name
 from lldtool.errors import LldtoolError
 from lldtool.files import read_bytes
-from lldtool.lint.diagnostics import Finding, Report, Status
+from lldtool.lint.diagnostics import CheckResult, Diagnostic, all_diagnostics
 from lldtool.plan import dump_by_line
 
 SCHEMA_VERSION = 1
@@ -23,7 +23,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, order=True)
 class Accepted:
-    """A finding that is accepted: of a config, named from the baseline's directory."""
+    """A diagnostic that is accepted, of a config that is named from the baseline's directory."""
 
     config: str
     code: str
@@ -32,7 +32,7 @@ class Accepted:
 
 
 class _File(msgspec.Struct):
-    """What is in a baseline's file."""
+    """The content of a baseline's file."""
 
     schema_version: Annotated[int, msgspec.Meta(ge=1)]
     findings: tuple[Accepted, ...]
@@ -40,69 +40,60 @@ class _File(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Baseline:
-    """The findings that are accepted, and the directory that their configs are named from."""
+    """The diagnostics that are accepted, and the directory that their configs are named from."""
 
-    findings: tuple[Accepted, ...]
+    entries: tuple[Accepted, ...]
     root: Path = field(default_factory=Path.cwd)
 
-    def accepts(self, config: str, finding: Finding) -> bool:
-        """Whether there is an entry for a finding of a config, named as the user did.
+    def accepts(self, config: str, diagnostic: Diagnostic) -> bool:
+        """Whether there is an entry for a diagnostic of a config, named as the user did.
 
-        It is of the same config, code and key, and has all of the finding's parameters.
+        It is of the same config, code and key, and has all of the diagnostic's parameters.
         """
-        return bool(self._entries_for(config, finding))
+        return bool(self._entries_for(config, diagnostic))
 
-    def unused(
-        self, report: Report, rules_for: Callable[[str], Collection[str]]
-    ) -> tuple[Accepted, ...]:
-        """The entries that no finding needs, of the configs that have a plan.
+    def unused(self, results: Sequence[CheckResult]) -> list[Accepted]:
+        """Return the entries that no diagnostic needs, of the configs that have a plan.
 
         Args:
-            report: all findings, those that are accepted as well.
-            rules_for: the codes of the rules that were held against a config of the report.
+            results: with all diagnostics, those that are accepted as well.
         """
         used = {
             entry
-            for one, finding in report.findings
-            for entry in self._entries_for(one.config, finding)
+            for result, diagnostic in all_diagnostics(results)
+            for entry in self._entries_for(result.config, diagnostic)
         }
         checked = {
-            (stable_name(one.config, self.root), code)
-            for one in report.configs
-            if one.status is not Status.error
-            for code in rules_for(one.config)
+            (stable_name(result.config, self.root), code)
+            for result in results
+            if result.error is None
+            for code in result.codes
         }
-        return tuple(
-            entry
-            for entry in self.findings
-            if (entry.config, entry.code) in checked and entry not in used
-        )
+        return [e for e in self.entries if (e.config, e.code) in checked and e not in used]
 
-    def _entries_for(self, config: str, finding: Finding) -> list[Accepted]:
-        about = stable_name(config, self.root), finding.code, finding.key
-        wanted = set(finding.parameters)
-        return [
-            entry for entry in self._by_place.get(about, ()) if wanted.issubset(entry.parameters)
-        ]
+    def _entries_for(self, config: str, diagnostic: Diagnostic) -> list[Accepted]:
+        about = stable_name(config, self.root), diagnostic.code, diagnostic.key
+        wanted = set(diagnostic.parameters)
+        return [e for e in self._by_key.get(about, ()) if wanted.issubset(e.parameters)]
 
     @cached_property
-    def _by_place(self) -> dict[tuple[str, str, str], list[Accepted]]:
+    def _by_key(self) -> dict[tuple[str, str, str], list[Accepted]]:
         entries: dict[tuple[str, str, str], list[Accepted]] = defaultdict(list)
-        for entry in self.findings:
+        for entry in self.entries:
             entries[entry.config, entry.code, entry.key].append(entry)
         return entries
 
 
-def baseline_json(report: Report, path: Path) -> str:
-    """The JSON of a baseline that accepts all findings of a report, a finding to a line.
+def baseline_json(results: Sequence[CheckResult], path: Path) -> str:
+    """Return the JSON of a baseline that accepts all diagnostics, one to a line.
 
     Args:
-        report: what was found, without a baseline.
+        results: of the configs, without a baseline.
         path: the file that this will be in.
     """
     entries = {
-        Accepted(stable_name(one.config, path.parent), f.code, f.key, f.parameters)
-        for one, f in report.findings
+        Accepted(stable_name(result.config, path.parent), d.code, d.key, d.parameters)
+        for result, d in all_diagnostics(results)
     }
     content = {"schema_version": SCHEMA_VERSION, "findings": sorted(entries)}
     return dump_by_line(msgspec.to_builtins(content))
@@ -112,7 +103,7 @@ def load_baseline(path: Path) -> Baseline:
     """Read what `baseline_json` wrote.
 
     Raises:
-        LldtoolError: the file can't be read, is no baseline, or from a newer lldtool.
+        LldtoolError: the file can't be read, is no baseline, or is from a newer lldtool.
     """
     config = str(path)
     try:

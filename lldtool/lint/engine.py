@@ -1,291 +1,217 @@
-"""A config or a plan, held against the rules: what `lldtool check` does for each."""
+"""Check a config or a plan: run it, apply the rules, locate what they find, try fixes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lldtool.analysis.lr_curves import Length, Schedule
 from lldtool.config.config_text import config_text
-from lldtool.config.location import Location
 from lldtool.config.locations import Sources
 from lldtool.config.request import Request
 from lldtool.config.suppressions import Suppression
 from lldtool.errors import ConstructorError, LldtoolError
 from lldtool.lint.baseline import Baseline
-from lldtool.lint.diagnostics import Checked, Finding, Report, Severity, Status
-from lldtool.lint.fixes import Judged, judge, names_of, with_fixes
+from lldtool.lint.diagnostics import CheckResult, Diagnostic, Severity
+from lldtool.lint.fixes import judge, with_fixes
 from lldtool.lint.policy import Policy
-from lldtool.lint.rules import Found, Rule, all_rules, codes_of
+from lldtool.lint.rules import Rule, all_rules, codes_of
 from lldtool.lint.rules.unused_ignore import UnusedIgnore
 from lldtool.plan import Plan
 
 if TYPE_CHECKING:
-    from lldtool.dryrun.examination import Examination
+    from lldtool.dryrun import Capture, Want
 
 
-@dataclass(frozen=True)
-class Ignore:
-    """A comment in a config's files, and the codes that it did ignore there."""
-
-    comment: Suppression
-    used: frozenset[str]
+def check_config(policy: Policy, request: Request) -> CheckResult:
+    """Run a config and check it; an error is part of the result."""
+    return capture_and_check(policy, request)[1]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What the rules found in one config, before it is set beside the others."""
+def capture_and_check(
+    policy: Policy, request: Request, want: Want | None = None
+) -> tuple[Capture, CheckResult]:
+    """Run a config and check it; return both results.
 
-    config: str
-    findings: tuple[Finding, ...]
-    path: Path | None = None
-    ignores: tuple[Ignore, ...] = ()
-    codes: frozenset[str] = frozenset()
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Survey:
-    """All that there is to say about one config.
-
-    `plan` is None where it has none; the outcome says why. `schedule` is None where it was not
-    asked for, or can't be had; `no_schedule` says why. `files` are the user's own that were read,
-    `modules` those that the process had imported before.
+    Args:
+        policy: has the rules.
+        request: the config.
+        want: what the capture is to have beside what the rules need.
     """
-
-    outcome: Outcome
-    plan: Plan | None = None
-    schedule: Schedule | None = None
-    no_schedule: str | None = None
-    files: frozenset[Path] = frozenset()
-    modules: frozenset[Path] = frozenset()
-
-
-def check_config(policy: Policy, request: Request) -> Outcome:
-    """Dry-run a config and hold the rules against it. What went wrong is in the outcome."""
-    from lldtool.dryrun.examination import examine
+    from lldtool.dryrun import Want, capture, warm
 
     rules = policy.rules_for(request.name, request.path)
-    try:
-        error, judged = examine(request, partial(_judge_live, rules, policy))
-    except LldtoolError as raised:
-        error, judged = _judge_error(rules, raised)
-    return _outcome(policy, request, rules, error, judged)
+    with warm():
+        found = capture(request, replace(want or Want(), effects="doubtful"))
+        if found.plan is not None:
+            diagnostics, is_certain = judge(rules, policy, found.plan, found.effects), True
+        else:
+            diagnostics, is_certain = _of_error(rules, found.error)
+        if is_certain:
+            is_warm = found.request == request
+            diagnostics = with_fixes(diagnostics, rules, policy, found, is_warm=is_warm)
+    return found, _result(policy, request, rules, found.error, diagnostics)
 
 
-def survey(policy: Policy, request: Request, length: Length | None = None) -> Survey:
-    """The same, with the plan, and the schedule where its length is given; and what was read."""
-    from lldtool.dryrun.examination import examine_noting_files
-    from lldtool.dryrun.files_read import loaded_modules
-
-    rules, modules = policy.rules_for(request.name, request.path), loaded_modules()
-    look = partial(_survey_live, rules, policy, length)
-    try:
-        (error, judged, plan, schedule), files = examine_noting_files(request, look)
-    except LldtoolError as raised:
-        outcome = _outcome(policy, request, rules, *_judge_error(rules, raised))
-        return Survey(outcome, files=raised.files, modules=modules)
-    outcome = _outcome(policy, request, rules, error, judged)
-    if isinstance(schedule, str):
-        return Survey(outcome, plan, None, schedule, files, modules)
-    return Survey(outcome, plan, schedule, None, files, modules)
+def check_plan(policy: Policy, plan: Plan, name: str | None = None) -> CheckResult:
+    """Check a plan; there are no locations then, and no suggestions."""
+    name = plan.config if name is None else name
+    rules = policy.rules_for(name, Path(name))
+    diagnostics = [_completed(d, policy, None) for d in judge(rules, policy, plan)]
+    codes = frozenset(rule.code for rule in rules)
+    return CheckResult(name, tuple(diagnostics), fail_on=policy.fail_on, codes=codes)
 
 
-def _survey_live(
-    rules: Sequence[Rule], policy: Policy, length: Length | None, examination: Examination
-) -> tuple[str | None, list[Judged], Plan | None, Schedule | str | None]:
-    """What there is against a config; its plan; its schedule, or why it has none."""
-    error, judged = _judge_live(rules, policy, examination)
-    if error is not None or length is None:
-        return error, judged, None if error is not None else examination.plan, None
-    try:
-        return None, judged, examination.plan, examination.schedule(length)
-    except LldtoolError as raised:
-        return None, judged, examination.plan, raised.without_config()
+def final_results(
+    results: Sequence[CheckResult], policy: Policy, baseline: Baseline | None = None
+) -> list[CheckResult]:
+    """Return the results with what can be told of all together.
+
+    That is comments which suppress nothing in any config; what a baseline accepts is left out.
+    """
+    unused = _unused_comments(results, policy)
+    return [
+        replace(
+            result,
+            diagnostics=tuple(
+                d
+                for d in sorted((*result.diagnostics, *unused[result.config]), key=_by_location)
+                if baseline is None or not baseline.accepts(result.config, d)
+            ),
+        )
+        for result in results
+    ]
 
 
-def _judge_error(rules: Sequence[Rule], raised: LldtoolError) -> tuple[str, list[Judged]]:
-    """What there is against a config that has no plan."""
-    if not isinstance(raised, ConstructorError):
-        return raised.without_config(), []
-    found = [(rule, found) for rule in rules for found in rule.check_error(raised)]
-    return raised.message, [Judged(*one) for one in found]
+def _of_error(rules: Sequence[Rule], error: LldtoolError | None) -> tuple[list[Diagnostic], bool]:
+    """Return what the rules find in an error, and whether training is certain to raise it."""
+    if not isinstance(error, ConstructorError):
+        return [], False
+    return [d for rule in rules for d in rule.check_error(error)], error.certain
 
 
-def _outcome(
+def _result(
     policy: Policy,
     request: Request,
     rules: Sequence[Rule],
-    error: str | None,
-    judged: Sequence[Judged],
-) -> Outcome:
+    error: LldtoolError | None,
+    diagnostics: Sequence[Diagnostic],
+) -> CheckResult:
     path = Path(os.path.normpath(Path.cwd() / request.path))
     sources = Sources(path)
-    findings = [_finding(one, policy, sources) for one in judged]
-    kept, ignores = _without_ignored(findings, sources.suppressions())
-    if request.checkout is not None:  # whose files go with this process
-        kept, ignores = tuple(replace(f, place=None, inheriting=()) for f in kept), ()
+    located = [_completed(d, policy, sources) for d in diagnostics]
+    kept, suppressed = _without_suppressed(located, sources.suppressions())
+    if request.checkout is not None:  # its files go with this process
+        kept, suppressed = [replace(d, location=None, inheriting=()) for d in kept], {}
+    text = None
+    if error is not None:
+        text = error.message if isinstance(error, ConstructorError) else error.without_config()
     codes = frozenset(rule.code for rule in rules)
-    return Outcome(request.name, kept, path, ignores, codes, error)
+    return CheckResult(request.name, tuple(kept), text, policy.fail_on, path, codes, suppressed)
 
 
-def check_plan(policy: Policy, plan: Plan, name: str | None = None) -> Outcome:
-    """Hold the rules against a plan; there are no places then, and nothing to suggest."""
-    name = plan.config if name is None else name
-    rules = policy.rules_for(name, Path(name))
-    findings = [_finding(one, policy, None) for one in judge(rules, policy, plan)]
-    return Outcome(name, tuple(findings), codes=frozenset(rule.code for rule in rules))
+def _completed(diagnostic: Diagnostic, policy: Policy, sources: Sources | None) -> Diagnostic:
+    """Return a diagnostic with the user's severity, its location and its suggestion.
 
-
-def report_of(
-    outcomes: Iterable[Outcome], policy: Policy, baseline: Baseline | None = None
-) -> Report:
-    """The outcomes of several configs together: unused comments, and what a baseline accepts."""
-    outcomes = list(outcomes)
-    unused = _unused(outcomes, policy)
-    configs = []
-    for outcome in outcomes:
-        findings = sorted((*outcome.findings, *unused.get(outcome.config, ())), key=_by_place)
-        if baseline is not None:
-            findings = [f for f in findings if not baseline.accepts(outcome.config, f)]
-        configs.append(
-            Checked(
-                outcome.config,
-                _status(outcome.error, findings, policy),
-                tuple(findings),
-                outcome.error,
-            )
-        )
-    return Report(tuple(configs))
-
-
-def _judge_live(
-    rules: Sequence[Rule], policy: Policy, examination: Examination
-) -> tuple[str | None, list[Judged]]:
-    """What there is against a config whose constructor can be run again, with fixes that work."""
-    try:
-        plan = examination.plan
-    except ConstructorError as raised:
-        if not raised.certain:
-            raise
-        error, judged = _judge_error(rules, raised)
-        return error, with_fixes(judged, rules, policy, examination, None)
-    judged = judge(rules, policy, plan, examination.effects())
-    return None, with_fixes(judged, rules, policy, examination, plan)
-
-
-def _finding(judged: Judged, policy: Policy, sources: Sources | None) -> Finding:
-    rule, found = judged.rule, judged.found
-    suggestion = None
-    if judged.fix and sources is not None:
-        suggestion = config_text(judged.fix, sources) or config_text(judged.whole_list, sources)
-    severity = policy.severity_of(rule)
-    if found.severity is not None and found.severity.rank > severity.rank:
-        severity = found.severity
-    place = None if sources is None else sources.place(found.at)
-    return Finding(
-        code=rule.code,
-        name=rule.name,
-        severity=severity,
-        message=found.message + _seen(found, sources),
-        parameters=names_of(found),
-        key=".".join(found.at),
-        place=place,
-        suggestion=suggestion or None,
-        inheriting=sources.inheriting(place.file) if sources is not None and place else (),
+    Args:
+        diagnostic: of a rule.
+        policy: has the severities.
+        sources: of the config; None for a saved plan.
+    """
+    severity = policy.severity_of(diagnostic)
+    if diagnostic.is_capped and diagnostic.severity.rank > severity.rank:
+        severity = diagnostic.severity
+    completed = replace(diagnostic, severity=severity, fixes=())
+    if sources is None:
+        return completed
+    location, seen = sources.place(diagnostic.entry), sources.entry(diagnostic.see)
+    texts = (config_text(fix.edits, sources) for fix in diagnostic.possible_fixes)
+    also = f" ({seen.place.file.name}:{seen.place.line})" if seen is not None else ""
+    return replace(
+        completed,
+        message=diagnostic.message + also,
+        location=location,
+        suggestion=next(filter(None, texts), None),
+        inheriting=sources.inheriting(location.file) if location is not None else (),
     )
 
 
-def _seen(found: Found, sources: Sources | None) -> str:
-    """The file and line of the other entry that a message speaks of: ` (_base.py:11)`."""
-    entry = sources.entry(found.see) if found.see and sources is not None else None
-    return f" ({entry.place.file.name}:{entry.place.line})" if entry is not None else ""
+def _without_suppressed(
+    diagnostics: Sequence[Diagnostic], comments: Sequence[Suppression]
+) -> tuple[list[Diagnostic], dict[Suppression, frozenset[str]]]:
+    """Return the diagnostics that no comment suppresses, and the codes that each one suppresses."""
+    kept, used = [], dict.fromkeys(comments, frozenset[str]())
+    for diagnostic in diagnostics:
+        suppressing = [comment for comment in comments if _suppresses(comment, diagnostic)]
+        used |= {comment: used[comment] | {diagnostic.code} for comment in suppressing}
+        if not suppressing:
+            kept.append(diagnostic)
+    return kept, used
 
 
-def _without_ignored(
-    findings: Sequence[Finding], comments: Sequence[Suppression]
-) -> tuple[tuple[Finding, ...], tuple[Ignore, ...]]:
-    """The findings that no comment on their line ignores, and what each comment ignored."""
-    used: dict[Suppression, set[str]] = {comment: set() for comment in comments}
-    kept = []
-    for finding in findings:
-        ignoring = [comment for comment in comments if _ignores(comment, finding)]
-        for comment in ignoring:
-            used[comment].add(finding.code)
-        if not ignoring:
-            kept.append(finding)
-    return tuple(kept), tuple(Ignore(c, frozenset(codes)) for c, codes in used.items())
-
-
-def _ignores(comment: Suppression, finding: Finding) -> bool:
-    place = finding.place
-    on_line = place is not None and (place.file, place.line) == (comment.file, comment.line)
-    return on_line and (not comment.codes or finding.code in _meant(comment.codes))
+def _suppresses(comment: Suppression, diagnostic: Diagnostic) -> bool:
+    at = diagnostic.location
+    on_line = at is not None and (at.file, at.line) == (comment.file, comment.line)
+    return on_line and (not comment.codes or diagnostic.code in _meant(comment.codes))
 
 
 def _meant(selectors: Iterable[str]) -> set[str]:
-    """The codes that a comment names: by a code, the beginning of one, or a name."""
+    """Return the codes that a comment names: by a code, the beginning of one, or a name."""
     return {code for selector in selectors for code in codes_of(selector)}
 
 
-def _unused(outcomes: Sequence[Outcome], policy: Policy) -> dict[str, list[Finding]]:
-    """Config -> the findings on comments of its files that no config needs."""
-    rule = UnusedIgnore()
-    used: dict[tuple[Path, int], set[str]] = {}
-    held: dict[tuple[Path, int], set[str]] = {}
-    first: dict[tuple[Path, int], tuple[Outcome, Suppression]] = {}
-    for outcome in outcomes:
-        for ignore in outcome.ignores:
-            place = ignore.comment.file, ignore.comment.line
-            used.setdefault(place, set()).update(ignore.used)
-            held.setdefault(place, set()).update(outcome.codes)
-            # A config without a plan says nothing on what would be found in it.
-            if outcome.error is not None:
-                used[place].update(rule.code for rule in all_rules())
-            if rule.code in outcome.codes:
-                first.setdefault(place, (outcome, ignore.comment))
-    found: dict[str, list[Finding]] = {}
-    for place, (outcome, comment) in first.items():
-        message = _why_unused(comment, used[place], held[place])
+def _unused_comments(
+    results: Sequence[CheckResult], policy: Policy
+) -> Mapping[str, list[Diagnostic]]:
+    """Config -> a diagnostic for each comment that suppresses nothing in any config."""
+    rule, every_code = UnusedIgnore(), frozenset(rule.code for rule in all_rules())
+    used: dict[tuple[Path, int], set[str]] = defaultdict(set)
+    checked: dict[tuple[Path, int], set[str]] = defaultdict(set)
+    first: dict[tuple[Path, int], tuple[CheckResult, Suppression]] = {}
+    for result in results:
+        for comment, codes in result.suppressed.items():
+            line = comment.file, comment.line
+            # A config without a plan doesn't tell what would be found in it.
+            used[line] |= codes if result.error is None else every_code
+            checked[line] |= result.codes
+            if rule.code in result.codes:
+                first.setdefault(line, (result, comment))
+    found = defaultdict(list)
+    for line, (result, comment) in first.items():
+        message = _why_unused(comment, used[line], checked[line])
         if message is not None:
-            # Another config, that is not checked now, may need a comment in a base.
-            own = comment.file == outcome.path
+            # Another config, which is not checked now, may need a comment in a base.
+            own = comment.file == result.path
             severity = policy.severity_of(rule) if own else Severity.info
-            finding = Finding(rule.code, rule.name, severity, message, place=comment.place)
-            found.setdefault(outcome.config, []).append(finding)
+            diagnostic = replace(
+                rule.diagnostic(message), severity=severity, location=comment.place
+            )
+            found[result.config].append(diagnostic)
     return found
 
 
-def _why_unused(comment: Suppression, used: set[str], held: set[str]) -> str | None:
-    """What is wrong with a comment, None if nothing is.
+def _why_unused(comment: Suppression, used: set[str], checked: set[str]) -> str | None:
+    """Return what is wrong with a comment, None if nothing is.
 
     Args:
         comment: in some config's file.
-        used: the codes that it ignored.
-        held: the codes of the rules that were held against the configs with the file.
+        used: the codes that it suppressed.
+        checked: the codes of the rules that the configs with the file were checked for.
     """
     unknown = [selector for selector in comment.codes if not _meant([selector])]
     if unknown:
         return f"there is no rule {', '.join(unknown)}"
-    idle = [s for s in comment.codes if _meant([s]) <= held and not _meant([s]) & used]
+    idle = [s for s in comment.codes if _meant([s]) <= checked and not _meant([s]) & used]
     defaults = {rule.code for rule in all_rules() if rule.by_default}
-    if not comment.codes and not used and defaults <= held:
+    if not comment.codes and not used and defaults <= checked:
         return "there is nothing to ignore here"
     return f"there is no {', '.join(idle)} to ignore here" if idle else None
 
 
-def _status(error: str | None, findings: Sequence[Finding], policy: Policy) -> Status:
-    if error is not None:
-        return Status.error
-    bad = any(finding.severity.rank <= policy.fail_on.rank for finding in findings)
-    return Status.failed if bad else Status.passed
-
-
-def _by_place(finding: Finding) -> tuple[str, int, int, str]:
-    place: Location | None = finding.place
-    where = ("", 0, 0) if place is None else (str(place.file), place.line, place.column)
-    return (*where, finding.code)
+def _by_location(diagnostic: Diagnostic) -> tuple[str, int, int, str]:
+    at = diagnostic.location
+    where = ("", 0, 0) if at is None else (str(at.file), at.line, at.column)
+    return (*where, diagnostic.code)

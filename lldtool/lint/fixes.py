@@ -2,162 +2,171 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lldtool.analysis.keys import Effects
 from lldtool.config.edit import PARAMWISE_CFG, Edit
-from lldtool.errors import LldtoolError
-from lldtool.lint.diagnostics import Severity
+from lldtool.lint.diagnostics import Diagnostic, Fix, Severity
 from lldtool.lint.policy import Policy
-from lldtool.lint.rules import Found, Rule, Subject
-from lldtool.lint.rules.base import Fix
-from lldtool.plan import Parameter, Plan
+from lldtool.lint.rules import Rule, Subject
+from lldtool.plan import Plan
 from lldtool.text import plural
 
 if TYPE_CHECKING:
-    from lldtool.dryrun.examination import Examination
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What a rule found, and the edits that were tried and fix it.
-
-    `whole_list` is the same with a list written whole whose items they change, as one has to where
-    it is inherited.
-    """
-
-    rule: Rule
-    found: Found
-    fix: Sequence[Edit] = ()
-    whole_list: Sequence[Edit] = ()
-
-    @property
-    def severity(self) -> Severity:
-        """The rule's own severity where the finding has none."""
-        return self.found.severity or self.rule.severity
+    from lldtool.dryrun import Capture
 
 
 def judge(
     rules: Sequence[Rule], policy: Policy, plan: Plan, effects: Effects | None = None
-) -> list[Judged]:
-    """Return what the rules find in a plan, without fixes."""
-    subject = Subject(
-        plan, effects or Effects(), policy.no_decay, policy.must_decay, policy.may_decay
-    )
-    return [Judged(rule, found) for rule in rules for found in rule.check(subject)]
+) -> list[Diagnostic]:
+    """Return what the rules find in a plan; no fix is tried."""
+    effects = effects or Effects()
+    subject = Subject(plan, effects, policy.no_decay, policy.must_decay, policy.may_decay)
+    return [diagnostic for rule in rules for diagnostic in rule.check(subject)]
 
 
 def with_fixes(
-    judged: Sequence[Judged],
+    diagnostics: Sequence[Diagnostic],
     rules: Sequence[Rule],
     policy: Policy,
-    examination: Examination,
-    before: Plan | None,
-) -> list[Judged]:
-    """Return the findings with the fixes that work, and with what these add to their messages.
+    capture: Capture,
+    *,
+    is_warm: bool = True,
+) -> list[Diagnostic]:
+    """Return the diagnostics with only the fixes that work, the best first.
 
     Args:
-        judged: what the rules found in the config, or made of what its constructor raised.
+        diagnostics: what the rules found in the config.
         rules: all that the config is checked for.
         policy: the user's.
-        examination: of the config.
-        before: the config's plan; None where its constructor raised.
+        capture: of the config; without a plan if its constructor raised.
+        is_warm: whether the config is still loaded; otherwise all trials are made at once.
     """
-    return _Trials(judged, rules, policy, examination, before).fixed()
+    return _Fixing(diagnostics, rules, policy, capture).fixed(at_once=not is_warm)
 
 
 @dataclass(frozen=True)
-class _Trials:
-    """Runs of the constructor with edits of the config; the fields are as in `with_fixes`."""
+class _Edited:
+    """The plan with some edits, and what the rules find in it."""
 
-    judged: Sequence[Judged]
-    rules: Sequence[Rule]
-    policy: Policy
-    examination: Examination
-    before: Plan | None
+    plan: Plan
+    diagnostics: Sequence[Diagnostic]
+    lr_rises: bool
 
-    def fixed(self) -> list[Judged]:
-        fixed = [self._fixed(one) for one in self.judged]
-        if self.before is None:
+
+class _Fixing:
+    """The diagnostics of one config, and the edited configs that were tried for them."""
+
+    def __init__(
+        self,
+        diagnostics: Sequence[Diagnostic],
+        rules: Sequence[Rule],
+        policy: Policy,
+        capture: Capture,
+    ) -> None:
+        self._diagnostics, self._rules, self._policy = diagnostics, rules, policy
+        self._capture, self._before = capture, capture.plan
+        self._tried: dict[str, _Edited | None] = {}
+
+    def fixed(self, *, at_once: bool) -> list[Diagnostic]:
+        fixed = self._with_first_that_works(at_once=at_once)
+        plan = self._before
+        if plan is None:
             return fixed
-        fixed = self._opening_together(fixed, self.before)
-        return [replace(one, whole_list=_whole_list(one.fix, self.before)) for one in fixed]
+        fixed = self._with_common_fixes(fixed, plan)
+        return [replace(d, fixes=_with_whole_list(_edits_of(d), plan)) for d in fixed]
 
-    def _fixed(self, one: Judged) -> Judged:
-        """The finding with the first fix that works."""
-        for fix in one.found.fixes:
-            if one.found.changes_nothing:
-                return replace(one, fix=fix.edits)
-            with contextlib.suppress(LldtoolError):
-                edited = self.examination.edited(fix.edits)
-                if edited is not None and self._works(one, fix, edited):
-                    message = f"{one.found.message}{fix.hint}{self._retrained_hint(edited.plan)}"
-                    return replace(one, fix=fix.edits, found=replace(one.found, message=message))
-        return one
+    def _with_first_that_works(self, *, at_once: bool) -> list[Diagnostic]:
+        """Return each diagnostic with its first fix that works, and with what the fix changes."""
+        fixed = [replace(d, fixes=()) for d in self._diagnostics]
+        waiting = {i: d.possible_fixes for i, d in enumerate(self._diagnostics)}
+        if at_once:
+            self._try(fix.edits for fixes in waiting.values() for fix in fixes if not fix.is_noop)
+        while waiting := {i: fixes for i, fixes in waiting.items() if fixes}:
+            first = {i: fixes.pop(0) for i, fixes in waiting.items()}
+            self._try(fix.edits for fix in first.values() if not fix.is_noop)
+            for i, fix in first.items():
+                edited = None if fix.is_noop else self._tried[repr(fix.edits)]
+                if not fix.is_noop and not (edited and self._works(fixed[i], fix, edited)):
+                    continue
+                message = fixed[i].message
+                if edited is not None:
+                    message += f"{fix.hint}{self._retrained_hint(edited.plan)}"
+                fixed[i] = replace(fixed[i], message=message, fixes=(fix.edits,))
+                del waiting[i]
+        return fixed
 
-    def _works(self, one: Judged, fix: Fix, edited: Examination) -> bool:
-        """Whether the finding goes with a fix, and nothing else gets worse.
+    def _try(self, edit_lists: Iterable[Sequence[Edit]]) -> None:
+        """Run the config with each list of edits, unless that was done before."""
+        from lldtool.dryrun import trial
 
-        Raises:
-            LldtoolError: training would fail with it.
-        """
-        plan, found = edited.plan, one.found
-        after = judge(self.rules, self.policy, plan)
-        if any(other.rule is one.rule and _is_same(found, other.found) for other in after):
+        new = {key: edits for edits in edit_lists if (key := repr(edits)) not in self._tried}
+        trials = trial(self._capture.request, list(new.values())) if new else []
+        for key, one in zip(new, trials, strict=True):
+            self._tried[key] = None
+            if one.plan is not None:
+                found = judge(self._rules, self._policy, one.plan)
+                self._tried[key] = _Edited(one.plan, found, one.lr_rises)
+
+    def _works(self, diagnostic: Diagnostic, fix: Fix, edited: _Edited) -> bool:
+        """Whether the diagnostic goes with a fix, and nothing else gets worse."""
+        before, plan = self._before, edited.plan
+        if any(_is_same(diagnostic, other) for other in edited.diagnostics):
             return False
-        before = self.before
         if before is None:  # any plan is better than none
             return True
+        known_in = plan if fix.may_retrain else before
         return (
-            (found.may_uncover or self._is_known(after, plan if fix.may_retrain else before))
+            (diagnostic.may_uncover or self._are_known(edited.diagnostics, known_in))
             and (fix.may_retrain or not any(self._retrained(plan)))
             and (not fix.must_change or _settings(before) != _settings(plan))
-            and (not found.only_decay or _same_but_decay(before, plan, self._at_fault(one)))
-            and not (_is_of_schedule(fix.edits) and self._rises_again(edited))
+            and (
+                not diagnostic.of_decay or _same_but_decay(before, plan, self._at_fault(diagnostic))
+            )
+            and not edited.lr_rises
         )
 
-    def _is_known(self, after: Sequence[Judged], plan: Plan) -> bool:
-        """Whether all findings with a fix, infos aside, are of the same places or parameters.
+    def _are_known(self, after: Sequence[Diagnostic], plan: Plan) -> bool:
+        """Whether all diagnostics after a fix, infos aside, are of the same places or parameters.
 
-        What is found in parameters that start or stop to train in `plan` comes with that.
+        Those of parameters that start or stop to train in `plan` are expected.
         """
         retrained = frozenset().union(*self._retrained(plan))
-        places = {(one.rule.code, _where(one.found)) for one in self.judged}
-        names = {(one.rule.code, name) for one in self.judged for name in names_of(one.found)}
+        places = {(d.code, _where(d)) for d in self._diagnostics}
+        names = {(d.code, name) for d in self._diagnostics for name in d.parameters}
         return all(
-            (one.rule.code, _where(one.found)) in places
-            or (names_of(one.found) and names.issuperset(_coded(one)))
-            or (names_of(one.found) and retrained.issuperset(names_of(one.found)))
-            for one in after
-            if one.severity is not Severity.info
+            (d.code, _where(d)) in places
+            or (d.parameters and names.issuperset((d.code, name) for name in d.parameters))
+            or (d.parameters and retrained.issuperset(d.parameters))
+            for d in after
+            if d.severity is not Severity.info
         )
 
-    def _at_fault(self, one: Judged) -> Collection[str]:
-        """The parameters whose weight decay a fix of this finding may change.
+    def _at_fault(self, diagnostic: Diagnostic) -> Collection[str]:
+        """Return the parameters whose weight decay a fix of this diagnostic may change.
 
-        They are those of all findings on weight decay that are as serious: where one is only
+        They are those of all diagnostics on weight decay that are as severe: where one is only
         information, the weight decay may be meant.
         """
         return {
             name
-            for other in self.judged
-            if other.found.only_decay and other.severity.rank <= one.severity.rank
-            for name in names_of(other.found)
+            for d in self._diagnostics
+            if d.of_decay and d.severity.rank <= diagnostic.severity.rank
+            for name in d.parameters
         }
 
     def _retrained(self, after: Plan) -> tuple[set[str], set[str]]:
-        """The parameters that a fix makes stop to train, and those that it makes start."""
-        if self.before is None:
+        """Return the parameters that stop to train with a fix, and those that start."""
+        if self._before is None:
             return set(), set()
-        before, now = ({p.name for p in plan.trained} for plan in (self.before, after))
+        before, now = ({p.name for p in plan.trained} for plan in (self._before, after))
         return before - now, now - before
 
     def _retrained_hint(self, after: Plan) -> str:
-        """What a fix changes about which parameters train, as the end of a message; or nothing."""
+        """Return the end of a message: what a fix changes about which parameters train, if any."""
         stopped, started = map(len, self._retrained(after))
         parts = [
             *([f"{plural(stopped, 'tensor')} no longer {_train(stopped)}"] if stopped else []),
@@ -165,71 +174,55 @@ class _Trials:
         ]
         return f"; with the fix, {' and '.join(parts)}" if parts else ""
 
-    def _rises_again(self, edited: Examination) -> bool:
-        """Whether with the edits an lr rises after it has fallen, and does not without."""
-        from lldtool.dryrun.stepping import rises_again
-
-        if self.before is None or not rises_again(edited.training, edited.plan):
-            return False
-        with contextlib.suppress(LldtoolError):
-            return not rises_again(self.examination.training, self.before)
-        return True
-
-    def _opening_together(self, fixed: Sequence[Judged], plan: Plan) -> list[Judged]:
-        """Return the findings with one common fix for those that would each open the same dict.
+    def _with_common_fixes(self, fixed: Sequence[Diagnostic], plan: Plan) -> list[Diagnostic]:
+        """Return the diagnostics with a combined fix where several would add the same dict.
 
         Only one of several statements that write a dict which the config does not have can be
-        pasted, so each says what all do that are as serious, if that was seen to work.
+        pasted, so each has the edits of all that are as severe, if that was seen to work.
         """
         container = _missing_container(plan)
-        opening = [
-            one for one in fixed if one.fix and all(_is_in(edit, container) for edit in one.fix)
+        adding = [
+            d for d in fixed if d.fixes and all(_is_in(edit, container) for edit in _edits_of(d))
         ]
         common = {
-            severity: self._common_fix([o for o in opening if o.severity.rank <= severity.rank])
-            for severity in {one.severity for one in opening}
+            severity: self._common_fix([d for d in adding if d.severity.rank <= severity.rank])
+            for severity in {d.severity for d in adding}
         }
         return [
-            replace(one, fix=common[one.severity] or one.fix) if one in opening else one
-            for one in fixed
+            replace(d, fixes=(common[d.severity] or _edits_of(d),)) if d in adding else d
+            for d in fixed
         ]
 
-    def _common_fix(self, opening: Sequence[Judged]) -> list[Edit]:
+    def _common_fix(self, adding: Sequence[Diagnostic]) -> list[Edit]:
         """Return the edits of all these fixes; none where they do not work together."""
-        edits = list({edit.path: edit for one in opening for edit in one.fix}.values())
-        if len(opening) < 2:
+        edits = list({edit.path: edit for d in adding for edit in _edits_of(d)}.values())
+        if len(adding) < 2:
             return edits
-        with contextlib.suppress(LldtoolError):
-            edited = self.examination.edited(edits)
-            after = [] if edited is None else judge(self.rules, self.policy, edited.plan)
-            left = any(
-                a.rule is b.rule and _is_same(b.found, a.found) for a in after for b in opening
-            )
-            if edited is not None and not left and not any(self._retrained(edited.plan)):
-                return edits
-        return []
+        self._try([edits])
+        edited = self._tried[repr(edits)]
+        if edited is None or any(self._retrained(edited.plan)):
+            return []
+        left = any(_is_same(d, after) for after in edited.diagnostics for d in adding)
+        return [] if left else edits
 
 
-def _is_same(one: Found, other: Found) -> bool:
-    """Whether two findings of a rule are about the same, before and after an edit."""
-    if one.only_decay:
-        return not set(names_of(one)).isdisjoint(names_of(other))
-    return one.at == other.at
+def _edits_of(diagnostic: Diagnostic) -> Sequence[Edit]:
+    """Return the edits of the fix that works; none where there is none."""
+    return diagnostic.possible_fixes[0].edits if diagnostic.fixes else ()
 
 
-def _where(found: Found) -> tuple[str, ...]:
-    """The option or custom key to blame; the constructor and all of its options are one place."""
-    return found.at if len(found.at) > len(PARAMWISE_CFG) else ()
+def _is_same(one: Diagnostic, other: Diagnostic) -> bool:
+    """Whether two diagnostics are about the same, before and after an edit."""
+    if one.code != other.code:
+        return False
+    if one.of_decay:
+        return not set(one.parameters).isdisjoint(other.parameters)
+    return one.entry == other.entry
 
 
-def _coded(one: Judged) -> Iterator[tuple[str, str]]:
-    return ((one.rule.code, name) for name in names_of(one.found))
-
-
-def names_of(found: Found) -> tuple[str, ...]:
-    """Return the names of the parameters that a finding is about."""
-    names = (p.name if isinstance(p, Parameter) else p for p in found.parameters)
-    return tuple(dict.fromkeys(names))
+def _where(diagnostic: Diagnostic) -> tuple[str, ...]:
+    """Return the option or custom key to blame; the constructor and its options are one place."""
+    return diagnostic.entry if len(diagnostic.entry) > len(PARAMWISE_CFG) else ()
 
 
 def _train(number: int) -> str:
@@ -249,7 +242,7 @@ def _same_but_decay(before: Plan, after: Plan, names: Collection[str]) -> bool:
 def _settings(
     plan: Plan,
 ) -> dict[tuple[str, str | None], tuple[float | None, float | None, dict[str, Any]]]:
-    """Name, optimizer -> lr, weight decay and what else that reads in the param group."""
+    """Name, optimizer -> lr, weight decay and what else of the param group is read."""
     options = plan.group_options
     read = None if options is None else {*options, *plan.optimizer.group_entries}
     return {
@@ -262,12 +255,8 @@ def _settings(
     }
 
 
-def _is_of_schedule(edits: Sequence[Edit]) -> bool:
-    return any(edit.path[0] == "param_scheduler" for edit in edits)
-
-
 def _missing_container(plan: Plan) -> tuple[str, ...]:
-    """The outermost dict of the constructor's options that the config does not have, or ()."""
+    """Return the outermost dict of constructor options that the config does not have, or ()."""
     options = plan.constructor.paramwise_cfg
     if "custom_keys" in options:
         return ()
@@ -278,14 +267,19 @@ def _is_in(edit: Edit, container: tuple[str, ...]) -> bool:
     return container != () and edit.path[: len(container)] == container
 
 
-def _whole_list(edits: Sequence[Edit], plan: Plan) -> Sequence[Edit]:
-    """Edits of schedulers as one of their list; none where they are not in one."""
+def _with_whole_list(edits: Sequence[Edit], plan: Plan) -> list[Sequence[Edit]]:
+    """Return the fix, and after it, for one of a list of schedulers, the list written whole.
+
+    A list that is inherited has to be written whole.
+    """
     schedulers = plan.param_scheduler
-    if not edits or any(edit.path[0] != "param_scheduler" for edit in edits):
-        return ()
-    if not isinstance(schedulers, tuple):
-        return ()
+    if not edits:
+        return []
+    if any(edit.path[0] != "param_scheduler" for edit in edits) or not isinstance(
+        schedulers, tuple
+    ):
+        return [edits]
     parts = {"param_scheduler": copy.deepcopy(list(schedulers))}
     for edit in edits:
         edit.apply_to(parts)
-    return [Edit(("param_scheduler",), parts["param_scheduler"])]
+    return [edits, [Edit(("param_scheduler",), parts["param_scheduler"])]]

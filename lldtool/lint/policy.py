@@ -18,7 +18,7 @@ from lldtool.config.discovery import stable_name
 from lldtool.config.selectors import from_root, matches_path, specificity
 from lldtool.errors import LldtoolError
 from lldtool.files import read_bytes
-from lldtool.lint.diagnostics import Severity
+from lldtool.lint.diagnostics import Diagnostic, Severity
 from lldtool.lint.rules import Rule, all_rules, codes_of
 from lldtool.lint.settings import Settings, checked
 
@@ -67,10 +67,10 @@ class Policy(Settings, frozen=True):
             codes = codes.difference(*ignored)
         return [rule for rule in all_rules() if rule.code in codes]
 
-    def severity_of(self, rule: Rule) -> Severity:
-        """The user's severity of a rule, the most specific one, or else the rule's own."""
-        given = [selector for selector in self.severity if rule.code in codes_of(selector)]
-        return self.severity[max(given, key=specificity)] if given else rule.severity
+    def severity_of(self, one: Rule | Diagnostic) -> Severity:
+        """Return the user's most specific severity for a rule or a diagnostic, else its own."""
+        given = [selector for selector in self.severity if one.code in codes_of(selector)]
+        return self.severity[max(given, key=specificity)] if given else one.severity
 
     def overridden(self, **given: object) -> Policy:
         """Return the policy with settings of the command line, which win; None is not given.

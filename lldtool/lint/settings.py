@@ -19,111 +19,73 @@ from lldtool.lint.rules import all_rules, codes_of
 
 _Glob = Annotated[str, Meta(min_length=1)]
 _SELECTOR = {"$ref": "#/$defs/Selector"}
+_Globs = tuple[_Glob, ...]
 _Rules = tuple[Annotated[str, Meta(extra_json_schema=_SELECTOR)], ...]
+
+
+def _about(description: str, example: object, **schema: Any) -> Meta:  # noqa: ANN401
+    """Return what the schema and the docs say of a setting."""
+    return Meta(description=description, examples=[example], extra_json_schema=schema or None)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """The settings of lldtool: [tool.lldtool] of pyproject.toml, or all of lldtool.toml."""
 
+    # fmt: off
     # Each is declared here and nowhere else. None is for what has no default: it is not in the
     # schema, as TOML has no null.
 
-    select: Annotated[
-        _Rules | None,
-        Meta(
-            description="The rules to check, by code, prefix of codes or name; "
-            "`ALL` for every one. Without it, those that are on by default. "
-            "What is more specific wins.",
-            examples=[["LLD1", "LLD2", "unmatched-key"]],
-        ),
-    ] = None
-    extend_select: Annotated[
-        _Rules,
-        Meta(description="Rules besides those of select.", examples=[["many-groups"]]),
-    ] = ()
-    ignore: Annotated[
-        _Rules,
-        Meta(
-            description="Rules to leave out. What is more specific wins over select, and so does "
-            "what is as specific.",
-            examples=[["LLD203"]],
-        ),
-    ] = ()
-    severity: Annotated[
-        dict[str, Severity],
-        Meta(
-            description="How bad what a rule finds is, by code, prefix or name.",
-            examples=[{"decayed-bias": "warning"}],
-            extra_json_schema={"propertyNames": _SELECTOR},  # of keys, msgspec < 0.20 tells none
-        ),
-    ] = {}
-    per_config_ignores: Annotated[
-        dict[_Glob, _Rules],
-        Meta(
-            description="Rules to leave out for some configs, by globs of their paths, relative "
-            "to this file's directory, or of names such as `mmpretrain::mae/x.py`.",
-            examples=[{"configs/legacy/**": ["LLD1"], "mmpretrain::beit/*": ["LLD102"]}],
-        ),
-    ] = {}
-    no_decay: Annotated[
-        tuple[_Glob, ...],
-        Meta(
-            description="Parameters that must not be decayed: globs of their full names, or "
-            "`type:` and a glob of module classes.",
-            examples=[["*.bias", "type:*Norm*"]],
-        ),
-    ] = ()
-    must_decay: Annotated[
-        tuple[_Glob, ...],
-        Meta(description="Parameters that must be decayed.", examples=[["head.*.weight"]]),
-    ] = ()
-    may_decay: Annotated[
-        tuple[_Glob, ...],
-        Meta(
-            description="Parameters that LLD101 to LLD105 leave in peace.",
-            examples=[["*.layer_scale"]],
-        ),
-    ] = ()
-    include: Annotated[
-        tuple[_Glob, ...],
-        Meta(
-            description="Where a directory is searched, only these configs: globs relative to "
-            "this file's directory; one without a slash is for any part of a path.",
-            examples=[["configs/**"]],
-        ),
-    ] = ()
-    exclude: Annotated[
-        tuple[_Glob, ...],
-        Meta(
-            description="Files and directories that a search leaves out: globs as in include.",
-            examples=[["work_dirs", "data", "configs/**/old_*.py"]],
-        ),
-    ] = ()
-    include_base: Annotated[
-        bool,
-        Meta(description="Whether a search goes into `_base_` directories.", examples=[False]),
-    ] = False
-    fail_on: Annotated[
-        Severity,
-        Meta(
-            description="The least severity that makes check fail, with exit code 1.",
-            examples=["error"],
-        ),
-    ] = Severity.warning
-    timeout: Annotated[
-        Annotated[float, Meta(gt=0, le=1_000_000)] | None,
-        Meta(
-            description="How many seconds a config may take; 120 where it is not given.",
-            examples=[120],
-        ),
-    ] = None
-    jobs: Annotated[
-        Annotated[int, Meta(ge=1, le=4096)] | None,
-        Meta(
-            description="How many configs run at a time; one for each core where not given.",
-            examples=[4],
-        ),
-    ] = None
+    select: Annotated[_Rules | None, _about(
+        "The rules to check, by code, prefix of codes or name; `ALL` for every one. Default: the "
+        "rules that are on by default. A more specific selector wins.",
+        ["LLD1", "LLD2", "unmatched-key"],
+    )] = None
+    extend_select: Annotated[_Rules, _about("Rules to add to select.", ["many-groups"])] = ()
+    ignore: Annotated[_Rules, _about(
+        "Rules not to check. A more specific selector wins over select, and so does one that is "
+        "as specific.", ["LLD203"],
+    )] = ()
+    severity: Annotated[dict[str, Severity], _about(
+        "The severity of what a rule finds, by code, prefix or name.",
+        {"decayed-bias": "warning"},
+        propertyNames=_SELECTOR,  # of keys, msgspec < 0.20 tells none
+    )] = {}
+    per_config_ignores: Annotated[dict[_Glob, _Rules], _about(
+        "Rules not to check in some configs, by globs of their paths, relative to this file's "
+        "directory, or of names such as `mmpretrain::mae/x.py`.",
+        {"configs/legacy/**": ["LLD1"], "mmpretrain::beit/*": ["LLD102"]},
+    )] = {}
+    no_decay: Annotated[_Globs, _about(
+        "Parameters that must get no weight decay: globs of their full names, or `type:` and a "
+        "glob of module classes.", ["*.bias", "type:*Norm*"],
+    )] = ()
+    must_decay: Annotated[_Globs, _about(
+        "Parameters that must get weight decay.", ["head.*.weight"],
+    )] = ()
+    may_decay: Annotated[_Globs, _about(
+        "Parameters that LLD101 to LLD105 do not report.", ["*.layer_scale"],
+    )] = ()
+    include: Annotated[_Globs, _about(
+        "The only configs that are checked in a directory: globs relative to this file's "
+        "directory; a glob without a slash matches any part of a path.", ["configs/**"],
+    )] = ()
+    exclude: Annotated[_Globs, _about(
+        "Files and directories that are not searched for configs: globs as in include.",
+        ["work_dirs", "data", "configs/**/old_*.py"],
+    )] = ()
+    include_base: Annotated[bool, _about(
+        "Whether `_base_` directories are searched, too.", False,
+    )] = False
+    fail_on: Annotated[Severity, _about(
+        "The least severity that makes check fail, with exit code 1.", "error",
+    )] = Severity.warning
+    timeout: Annotated[Annotated[float, Meta(gt=0, le=1_000_000)] | None, _about(
+        "Seconds that a config may take. Default: 120.", 120,
+    )] = None
+    jobs: Annotated[Annotated[int, Meta(ge=1, le=4096)] | None, _about(
+        "Number of configs that run at the same time. Default: the number of cores.", 4,
+    )] = None
+    # fmt: on
 
 
 def settings_schema() -> dict[str, Any]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lldtool.analysis.diff import diff_plans
-from lldtool.analysis.lr_curves import Schedule
-from lldtool.lint.diagnostics import Checked, Finding, Report
+from lldtool.lint.diagnostics import CheckResult, Diagnostic
 from lldtool.output.comparison import Comparison, caption, comparison_table, letters
-from lldtool.output.diagnostics.shared import Told, place_shown, severities
+from lldtool.output.diagnostics.shared import details, location_shown, severities
 from lldtool.output.diagnostics.text import SEVERITY_COLORS
 from lldtool.output.diff_tables import tables
 from lldtool.output.diff_words import summary
@@ -33,33 +31,26 @@ from lldtool.output.schedule_document import points_of, schedule_document
 from lldtool.plan import Plan
 from lldtool.text import plural
 
-
-@dataclass(frozen=True)
-class Reported:
-    """One config; `no_schedule` is why it has no schedule."""
-
-    config: str
-    plan: Plan | None
-    schedule: Schedule | None = None
-    no_schedule: str = ""
+if TYPE_CHECKING:
+    from lldtool.dryrun import Capture
 
 
-def report_document(reported: Sequence[Reported], report: Report) -> Document:
+def report_document(captures: Sequence[Capture], results: Sequence[CheckResult]) -> Document:
     """Return all there is to say of some configs, and of several what differs between them.
 
     Args:
-        reported: the configs.
-        report: what the rules find in them, in their order.
+        captures: of the configs.
+        results: of checking them, in the same order.
     """
-    plans = [one.plan for one in reported if one.plan is not None]
+    plans = [one.plan for one in captures if one.plan is not None]
     sections = _comparison(plans) if len(plans) > 1 else []
-    for one, checked in zip(reported, report.configs, strict=True):
-        if len(reported) > 1:
-            verdict = severities(checked.findings) or "no findings"
+    for one, checked in zip(captures, results, strict=True):
+        if len(captures) > 1:
+            verdict = severities(checked.diagnostics) or "no findings"
             verdict = verdict if one.plan else "could not be checked"
-            sections.append(Section([], one.config, level=0, verdict=verdict))
+            sections.append(Section([], checked.config, level=0, verdict=verdict))
         sections += _config(one, checked)
-    title = reported[0].config if len(reported) == 1 else plural(len(reported), "config")
+    title = results[0].config if len(results) == 1 else plural(len(results), "config")
     return Document(sections, title=title)
 
 
@@ -70,7 +61,7 @@ def _picture(draw: Callable[..., bytes], data: Any, alternative: str) -> Picture
 # One config
 
 
-def _config(one: Reported, checked: Checked) -> list[Section]:
+def _config(one: Capture, checked: CheckResult) -> list[Section]:
     error = [Paragraph(styled(("error ", "bold red"), (checked.error or "", "red")))]
     errors: list[Block] = [*error] if checked.error else []
     if one.plan is None:
@@ -87,19 +78,19 @@ def _config(one: Reported, checked: Checked) -> list[Section]:
     ]
 
 
-def _findings(checked: Checked) -> list[Section]:
+def _findings(checked: CheckResult) -> list[Section]:
     said = "The config could not be checked." if checked.error else "The rules find nothing."
-    nothing = [] if checked.findings else [Paragraph(said)]
-    found = sorted(checked.findings, key=lambda finding: finding.severity.rank)
+    nothing = [] if checked.diagnostics else [Paragraph(said)]
+    found = sorted(checked.diagnostics, key=lambda finding: finding.severity.rank)
     return [Section(nothing, "Findings"), *map(_finding, found)]
 
 
-def _finding(finding: Finding) -> Section:
+def _finding(finding: Diagnostic) -> Section:
     severity = (finding.severity.value, f"bold {SEVERITY_COLORS[finding.severity]}")
-    place = f"  {place_shown(finding.place)}" if finding.place else ""
+    place = f"  {location_shown(finding.location)}" if finding.location else ""
     title = styled(severity, " ", (f"{finding.code} {finding.name}", "bold"), (place, "dim"))
     blocks: list[Block] = [Paragraph(finding.message)]
-    for label, items in Told(finding).about:
+    for label, items in details(finding):
         blocks.append(Paragraph(styled((f"{label}: {', '.join(items)}", "dim"))))
     if finding.suggestion:
         fix = Paragraph(styled(("Suggested fix:", "dim")))
@@ -107,9 +98,10 @@ def _finding(finding: Finding) -> Section:
     return Section(blocks, title, level=2)
 
 
-def _schedule(one: Reported) -> list[Block]:
+def _schedule(one: Capture) -> list[Block]:
     if one.schedule is None:
-        return [Paragraph(one.no_schedule)]
+        why = one.no_schedule.without_config() if one.no_schedule is not None else ""
+        return [Paragraph(why)]
     document = schedule_document(one.schedule, points_of(one.schedule))
     blocks = [block for section in document.sections for block in section.blocks]
     text = "Learning rate of each layer over the training."

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.text import Text as ColoredText
 
 from lldtool.analysis.diff import diff_plans
-from lldtool.lint.diagnostics import Report
+from lldtool.lint.diagnostics import CheckResult
 from lldtool.output.diagnostics.shared import severities
 from lldtool.output.diagnostics.text import SEVERITY_COLORS, report_text
 from lldtool.output.diff_document import diff_document
@@ -31,7 +31,7 @@ class Look:
 
     time: str
     plan: Plan
-    report: Report
+    result: CheckResult
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def watch_lines(state: State, *, width: int, color: bool) -> list[str]:
     room, width = width, max(_NARROWEST, width)
     text = written(watch_document(state), "table", width=width, color=color)
     if state.good is not None:
-        text += f"\n{report_text(state.good.report, width=width, color=color, brief=True)}"
+        text += f"\n{report_text([state.good.result], width=width, color=color, brief=True)}"
     lines = text.splitlines()
     return lines if room >= width else _cut(lines, room, color=color)
 
@@ -111,8 +111,8 @@ def _status(state: State) -> Text:
     if state.error is not None:
         spans.append((" · broken", "bold red"))
     elif state.good is not None:
-        findings = [finding for _, finding in state.good.report.findings]
-        worst = min(findings, key=lambda f: f.severity.rank, default=None)
+        findings = state.good.result.diagnostics
+        worst = min(findings, key=lambda d: d.severity.rank, default=None)
         color = SEVERITY_COLORS[worst.severity] if worst else "green"
         spans.append((f" · {severities(findings) or 'no findings'}", color))
     return styled(*spans)

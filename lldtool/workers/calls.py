@@ -20,8 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lldtool.config.request import Request
-from lldtool.dryrun.session import RemoteError
-from lldtool.errors import LldtoolError
+from lldtool.errors import LldtoolError, RemoteError
 from lldtool.workers.answering import Environment, ended_with
 from lldtool.workers.memory import available_memory, memory_of, own_memory_of
 from lldtool.workers.processes import Forked, Process, Server, Spawned

@@ -31,7 +31,7 @@ from lldtool.workers.answering import answer_call, send
 WARM = (
     "mmengine.registry",
     "mmengine.optim",
-    "lldtool.dryrun.examination",
+    "lldtool.dryrun.capturing",
     "lldtool.dryrun.batches",
     "lldtool.dryrun.key_effects",
     "lldtool.dryrun.tracers.mmengine",

@@ -6,15 +6,14 @@ import os
 
 import constructors
 import pytest
+from captures import dry_run_keys, dry_run_schedule
 from conftest import lldtool_process, reference, settings, slow
 
 import lldtool
 from lldtool.analysis.lr_curves import Length
 from lldtool.config.request import Request
-from lldtool.dryrun import dry_run_keys
 from lldtool.dryrun.batches import plan, plans
 from lldtool.dryrun.session import in_fresh_process
-from lldtool.dryrun.stepping import dry_run_schedule
 from lldtool.errors import LldtoolError
 
 #: Those that go by values of the parameters, or by random numbers.

@@ -35,9 +35,9 @@ def checked(tmp_path, monkeypatch):
     def check(optim_wrapper, name="config.py"):
         path = tmp_path / name
         path.write_text(base + own + optim_wrapper if name.endswith(".py") else optim_wrapper)
-        outcome = check_config(Policy(), Request(path, name))
-        (finding,) = [f for f in outcome.findings if f.code == "LLD401"]
-        assert outcome.error == finding.message
+        result = check_config(Policy(), Request(path, name))
+        (finding,) = [f for f in result.diagnostics if f.code == "LLD401"]
+        assert result.error == finding.message
         line = path.read_text().splitlines()[finding.place.line - 1]
         named = line[finding.place.column - 1 : finding.place.end_column - 1].strip("'\"")
         return finding, named

@@ -5,11 +5,12 @@ import textwrap
 from types import ModuleType
 
 import pytest
+from captures import dry_run_keys
 from conftest import SAMPLES, layer_decay_configs, make_parameter, unexplained
 
 import lldtool
 from lldtool.config.request import Request
-from lldtool.dryrun import dry_run_keys, tracing
+from lldtool.dryrun import tracing
 from lldtool.dryrun.tracers import merging
 from lldtool.dryrun.tracers import mmengine as default
 from lldtool.dryrun.tracing import Setup, Trace, traced, with_reasons

@@ -1,6 +1,7 @@
 """Hooks that set lrs: followed as a Runner calls them, or said to be unknown; never flat."""
 
 import pytest
+from captures import dry_run_schedule
 from conftest import TINY_VIT, slow
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -9,7 +10,6 @@ from runners import runner_of
 import lldtool
 from lldtool.analysis.lr_curves import Length
 from lldtool.config.request import Request
-from lldtool.dryrun.stepping import dry_run_schedule
 from lldtool.errors import LldtoolError
 
 MODULE = """

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from captures import dry_run_schedule
 from conftest import ROOT, TINY_VIT, slow
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -15,7 +16,6 @@ from runners import runner_of, two_optimizers
 import lldtool
 from lldtool.analysis.lr_curves import Length
 from lldtool.config.request import Request
-from lldtool.dryrun.stepping import dry_run_schedule
 
 COSINE = """
 train_cfg = dict(by_epoch=True, max_epochs=6)

@@ -5,7 +5,8 @@ import io
 
 from lldtool.cli import main
 from lldtool.config.request import Request
-from lldtool.lint.engine import check_config, report_of
+from lldtool.lint.diagnostics import exit_code
+from lldtool.lint.engine import check_config, final_results
 from lldtool.lint.policy import Policy
 from lldtool.lint.rules import all_rules
 from lldtool.output.diagnostics.as_json import report_json
@@ -30,10 +31,9 @@ def run(arguments):
 
 def check(path):
     """The report of `check` in every form; what is in it, does not matter here."""
-    report = report_of(
-        [check_config(Policy(), Request(path, str(path), own_process=True))], Policy()
-    )
+    result = check_config(Policy(), Request(path, str(path), own_process=True))
+    report = final_results([result], Policy())
     forms = (report_json, report_github, report_junit, report_markdown)
     texts = [form(report) for form in forms]
     texts += [report_sarif(report, all_rules()), report_text(report, width=80, color=False)]
-    return report.exit_code, texts[0], report.configs[0].error or ""
+    return exit_code(report), texts[0], report[0].error or ""

@@ -1,4 +1,4 @@
-"""Findings that are accepted: written, read back, and held against later findings."""
+"""Findings that are accepted: written, read back, and compared with later findings."""
 
 import contextlib
 import json
@@ -11,27 +11,23 @@ from hypothesis import strategies as st
 
 from lldtool.errors import LldtoolError
 from lldtool.lint.baseline import Accepted, baseline_json, load_baseline
-from lldtool.lint.diagnostics import Checked, Finding, Report, Severity, Status
+from lldtool.lint.diagnostics import CheckResult, Diagnostic, Severity, all_diagnostics
+
+CODES = frozenset({"LLD101", "LLD102"})
 
 
 def finding(code="LLD101", key="optim_wrapper.paramwise_cfg", parameters=("a", "b"), **fields):
-    return Finding(code, "a-name", Severity.error, "a message", parameters, key, **fields)
+    return Diagnostic(code, "a-name", Severity.error, "a message", parameters, (key,), **fields)
 
 
 def report(**configs):
     """Config -> findings."""
-    return Report(
-        tuple(Checked(config, Status.failed, tuple(found)) for config, found in configs.items())
-    )
+    return [CheckResult(config, tuple(found), codes=CODES) for config, found in configs.items()]
 
 
 def saved(path, of):
     path.write_text(baseline_json(of, path), encoding="utf-8")
     return load_baseline(path)
-
-
-def every_rule(config):
-    return {"LLD101", "LLD102"}
 
 
 names = st.text(st.characters(), max_size=8)
@@ -47,9 +43,9 @@ reports = st.dictionaries(names, st.lists(findings, max_size=4), max_size=4).map
 def test_a_baseline_accepts_all_that_it_was_written_from(of, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "round-trip.json"
     baseline = saved(path, of)
-    assert all(baseline.accepts(one.config, found) for one, found in of.findings)
-    codes = {found.code for _, found in of.findings}
-    assert baseline.unused(of, lambda config: codes) == ()
+    assert all(baseline.accepts(one.config, found) for one, found in all_diagnostics(of))
+    codes = frozenset(found.code for _, found in all_diagnostics(of))
+    assert baseline.unused([replace(one, codes=codes) for one in of]) == []
     assert baseline_json(of, path) == path.read_text(encoding="utf-8")
 
 
@@ -83,7 +79,7 @@ def test_configs_are_named_from_the_baseline_wherever_lldtool_runs(tmp_path, mon
     path = tmp_path / "b.json"
     monkeypatch.chdir(tmp_path)
     baseline = saved(path, report(**{"configs/x.py": [finding()], "p::mae/x.py": [finding()]}))
-    assert [entry.config for entry in baseline.findings] == ["configs/x.py", "p::mae/x.py"]
+    assert [entry.config for entry in baseline.entries] == ["configs/x.py", "p::mae/x.py"]
     monkeypatch.chdir("configs")
     for again in (baseline, load_baseline(Path("../b.json"))):
         for name in ("x.py", "../configs/x.py", f"{tmp_path}/configs/x.py", "p::mae/x.py"):
@@ -100,15 +96,16 @@ def test_an_entry_is_unused_where_its_config_was_checked_for_it_in_vain(tmp_path
     now = report(**{"x.py": [finding(parameters=("a",))], "y.py": []})
     gone = Accepted("x.py", "LLD102", "optim_wrapper.paramwise_cfg", ("a", "b"))
     other = replace(gone, config="y.py", code="LLD101")
-    assert baseline.unused(now, every_rule) == (gone, other)
-    assert baseline.unused(now, lambda config: {"LLD102"}) == (gone,)
-    broken = Report((*now.configs[:1], replace(now.configs[1], status=Status.error)))
-    assert baseline.unused(broken, every_rule) == (gone,)
+    assert baseline.unused(now) == [gone, other]
+    fewer = [replace(one, codes=frozenset({"LLD102"})) for one in now]
+    assert baseline.unused(fewer) == [gone]
+    broken = [now[0], replace(now[1], error="no plan")]
+    assert baseline.unused(broken) == [gone]
 
 
 def test_no_findings_make_a_baseline_that_accepts_none(tmp_path):
     baseline = saved(tmp_path / "b.json", report(**{"x.py": []}))
-    assert baseline.findings == ()
+    assert baseline.entries == ()
     assert not baseline.accepts("x.py", finding())
 
 

@@ -192,7 +192,7 @@ def test_rules_find_a_backbone_by_what_it_is(prefix, backbones):
     assert len(found("LLD201", sound)) == 1
     assert found("LLD203", sound) == []
     late = plan(cls_token=9, layers__0__w=1, layers__1__w=2)
-    assert [p.name for p in found("LLD203", late)[0].parameters] == [f"{prefix}cls_token"]
+    assert list(found("LLD203", late)[0].parameters) == [f"{prefix}cls_token"]
     (falling,) = found("LLD204", plan(cls_token=0, layers__0__w=2, layers__1__w=1))
     assert falling.message.startswith(f"{prefix}layers.1 is in layer 1")
 
@@ -246,12 +246,12 @@ def test_a_depth_is_too_large_from_two_layers_on(blocks, more, rate):
     for one in findings:
         at = ("optim_wrapper", "paramwise_cfg", "num_layers")
         assert one.message.startswith(f"{blocks} blocks, but num_layers is {blocks + more}: ")
-        assert list(one.instead) == [[Edit(at, blocks)]]
+        assert [fix.edits for fix in one.possible_fixes] == [[Edit(at, blocks)]]
     too_small = found("LLD202", plan)
     assert len(too_small) == (more < -1)
     for one in too_small:
         assert one.message.endswith(f": {blocks} blocks, but num_layers is {blocks + more}")
-        assert list(one.instead) == [[Edit(one.at, blocks)]]
+        assert [fix.edits for fix in one.possible_fixes] == [[Edit(one.entry, blocks)]]
 
 
 def test_a_layer_that_something_else_is_in_is_not_missing():
@@ -349,7 +349,7 @@ def test_a_base_lr_is_used_where_one_parameter_has_it():
     )
     plan = make_plan(*given_lr, constructor=options)
     (one,) = found("LLD209", plan)
-    assert one.instead[0][0].value == 1e-3
+    assert one.possible_fixes[0].edits[0].value == 1e-3
     base = make_parameter("b", lr=2e-3, reason=Reasons(lr=Reason("base")))
     assert found("LLD209", replace(plan, parameters=(*given_lr, base))) == []
     unexplained = make_parameter("b", lr=1e-4)

@@ -63,9 +63,9 @@ def findings(fleet, folder, way, options):
     (folder / "my_code.py").write_text(MODULE.format(way=WAYS[way]))
     path = folder / "config.py"
     path.write_text(TINY_VIT + options)
-    outcome = fleet.submit(check_config, Policy(), Request(path, "config.py")).result()
-    assert outcome.error is None
-    return {f.key.rpartition(".")[2]: f for f in outcome.findings if f.code.startswith("LLD3")}
+    result = fleet.submit(check_config, Policy(), Request(path, "config.py")).result()
+    assert result.error is None
+    return {f.key.rpartition(".")[2]: f for f in result.diagnostics if f.code.startswith("LLD3")}
 
 
 @pytest.mark.parametrize("way", ["get", "json", *map(slow, sorted(WAYS.keys() - {"get", "json"}))])

@@ -3,19 +3,19 @@
 import json
 
 import pytest
+from captures import dry_run_schedule
 from pasting import pasted
 from small_configs import ADAMW, LAYERS, MODEL, RESNET, SGD, SOUND, SWIN_V2, wrapper
 
 from lldtool.analysis.lr_curves import Length
 from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
 from lldtool.config.request import Request
-from lldtool.dryrun.examination import examine
-from lldtool.dryrun.stepping import dry_run_schedule
+from lldtool.dryrun import capture, warm
 from lldtool.lint.diagnostics import Severity
 from lldtool.lint.engine import check_config
-from lldtool.lint.fixes import Judged, with_fixes
+from lldtool.lint.fixes import with_fixes
 from lldtool.lint.policy import Policy
-from lldtool.lint.rules import Found, Rule
+from lldtool.lint.rules import Rule
 from lldtool.lint.rules.base import Fix
 
 SWIN = SWIN_V2.replace("SwinTransformerV2", "SwinTransformer").replace("[2, 2, 2, 2]", "2")
@@ -32,9 +32,9 @@ def findings(tmp_path, monkeypatch):
             (tmp_path / f"{name}.py").write_text(content)
         path = tmp_path / "config.py"
         path.write_text(text)
-        outcome = check_config(Policy(), Request(path, "config.py", own_process=bool(others)))
-        assert outcome.error is None
-        return outcome.findings
+        result = check_config(Policy(), Request(path, "config.py", own_process=bool(others)))
+        assert result.error is None
+        return result.diagnostics
 
     return found
 
@@ -325,18 +325,16 @@ class Proposing(Rule):
     code = name = "LLD999"
 
     def __init__(self, *fixes, **flags):
-        self.found = Found("something", ("x",), (), fixes, **flags)
+        self.found = self.diagnostic("something", ("x",), (), fixes, **flags)
 
 
 def fixed(tmp_path, text, rule):
     """What comes of a rule's finding when its fixes are tried on a config."""
     path = tmp_path / "config.py"
     path.write_text(text)
-    judged = [Judged(rule, rule.found)]
-    (one,) = examine(
-        Request(path, "config.py"),
-        lambda examined: with_fixes(judged, [rule], Policy(), examined, examined.plan),
-    )
+    with warm():
+        found = capture(Request(path, "config.py"))
+        (one,) = with_fixes([rule.found], [rule], Policy(), found)
     return one
 
 
@@ -356,15 +354,15 @@ FREEZE = Edit((*CUSTOM_KEYS, "backbone."), {"lr_mult": 0.0})
 )  # fmt: skip
 def test_a_fix_is_kept_only_where_it_does_what_the_rule_allows(tmp_path, proposed, message):
     one = fixed(tmp_path, RESNET + wrapper(SGD, "custom_keys={}"), Proposing(proposed))
-    assert list(one.fix) == (list(proposed.edits) if message else [])
-    assert one.found.message == (message or "something")
+    assert list(one.fixes) == ([proposed.edits] if message else [])
+    assert one.message == (message or "something")
 
 
 def test_what_starts_to_train_with_a_fix_is_said(tmp_path):
     text = RESNET + wrapper(SGD, "custom_keys={'head.fc.bias': dict(lr_mult=0.)}")
     thaw = Fix([Edit((*CUSTOM_KEYS, "head.fc.bias"), DELETE)], may_retrain=True)
     one = fixed(tmp_path, text, Proposing(thaw))
-    assert one.found.message == "something; with the fix, 1 more tensor trains"
+    assert one.message == "something; with the fix, 1 more tensor trains"
 
 
 @pytest.mark.parametrize(
@@ -382,10 +380,10 @@ def test_a_schedule_that_rises_again_is_not_suggested(tmp_path, length, T_max, w
     scheduler = {"type": "CosineAnnealingLR", "T_max": T_max, "by_epoch": "Iter" not in length}
     rule = Proposing([Edit(("param_scheduler",), [scheduler])])
     one = fixed(tmp_path, f"{SOUND}\n{length}\n", rule)
-    assert bool(one.fix) is works
+    assert bool(one.fixes) is works
 
 
 def test_a_schedule_that_rises_as_before_is_suggested(tmp_path):
     text = SOUND + FLOOR % "dict(type='CosineAnnealingLR', T_max=10, eta_min=1e-4)"
     rule = Proposing([Edit(("param_scheduler", "0", "eta_min"), 0.0)])
-    assert fixed(tmp_path, text, rule).fix
+    assert fixed(tmp_path, text, rule).fixes

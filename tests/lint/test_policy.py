@@ -355,7 +355,7 @@ def test_lists_arrive_as_they_are_written(load):
         (b"# caf\xe9", "not UTF-8 text"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line_that_names_the_key_and_the_mend(load, tmp_path, text, said):
+def test_a_mistake_is_one_line_that_names_the_key_and_the_fix(load, tmp_path, text, said):
     with pytest.raises(LldtoolError) as raised:
         load(text)
     assert str(raised.value) == f"{tmp_path / 'lldtool.toml'}: {said}"

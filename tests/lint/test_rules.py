@@ -67,17 +67,17 @@ def _own_modules(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(("rule", "example"), examples("passes"))
 def test_rule_passes(check, rule, example):
-    outcome, _ = check(rule, example)
-    assert (outcome.error, outcome.findings) == (None, ())
+    result, _ = check(rule, example)
+    assert (result.error, result.diagnostics) == (None, ())
 
 
 @pytest.mark.parametrize(("rule", "example"), examples("finds"))
 def test_rule_finds_something_at_its_place_and_says_so(check, rule, example, snapshot):
-    outcome, path = check(rule, example)
-    assert outcome.findings
-    assert "\n".join(map(told, outcome.findings)) == snapshot
-    assert (outcome.error is not None) is (rule.code in RAISING)
-    for finding in outcome.findings:
+    result, path = check(rule, example)
+    assert result.diagnostics
+    assert "\n".join(map(told, result.diagnostics)) == snapshot
+    assert (result.error is not None) is (rule.code in RAISING)
+    for finding in result.diagnostics:
         assert finding.code == rule.code
         place = finding.place
         assert place is not None
@@ -96,16 +96,16 @@ def told(finding):
 
 @pytest.mark.parametrize(("rule", "example"), examples("finds"))
 def test_what_a_rule_suggests_makes_the_finding_go(check, rule, example):
-    outcome, path = check(rule, example)
-    for finding in outcome.findings:
+    result, path = check(rule, example)
+    for finding in result.diagnostics:
         if finding.suggestion is None:
             continue
         text = pasted(finding.suggestion, path)
         after, _ = check(rule, example, text)
         assert after.error is None
-        left = {p for f in after.findings for p in f.parameters}
+        left = {p for f in after.diagnostics for p in f.parameters}
         assert left.isdisjoint(finding.parameters)
-        assert finding.message not in [f.message for f in after.findings]
+        assert finding.message not in [f.message for f in after.diagnostics]
         path.write_text(example.text)
 
 

@@ -18,7 +18,7 @@ from strategies import plans
 from lldtool.analysis.diff import diff_plans
 from lldtool.analysis.keys import keys_of
 from lldtool.analysis.lr_curves import Course, Schedule, Stage
-from lldtool.lint.diagnostics import Report
+from lldtool.lint.diagnostics import CheckResult
 from lldtool.output.comparison import Comparison, comparison_document
 from lldtool.output.csv_formats import comparison_csv, plan_csv, schedule_csv
 from lldtool.output.diff_document import diff_document
@@ -59,7 +59,7 @@ def schedule_of(plan):
 
 
 def state_of(a, b):
-    looks = Look("1", a, Report(())), Look("0", b, Report(()))
+    looks = Look("1", a, CheckResult("a")), Look("0", b, CheckResult("b"))
     return State(a.config, *looks, printed=(a.config,))
 
 

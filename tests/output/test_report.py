@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, SAMPLES, TINY_VIT, make_parameter, make_plan
@@ -19,11 +20,14 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 import lldtool
-from lldtool.lint.diagnostics import Checked, Finding, Report, Severity, Status
+from lldtool.config.request import Request
+from lldtool.dryrun import Capture
+from lldtool.errors import LldtoolError
+from lldtool.lint.diagnostics import CheckResult, Diagnostic, Severity
 from lldtool.output.formats import written
 from lldtool.output.html import fragment
 from lldtool.output.plan_document import plan_document
-from lldtool.output.report import Reported, report_document
+from lldtool.output.report import report_document
 from lldtool.plan import Reason, Reasons, UntrainedParameter
 
 SCRIPT = "<script>alert(1)</script>"
@@ -40,9 +44,13 @@ def plan_of(*names, **changes):
 
 
 def page_of(*plans, findings=(), schedule=None, error=None):
-    reported = [Reported(p.config, p, schedule, "There is none.") for p in plans]
-    checked = [Checked(p.config, Status.failed, tuple(findings), error) for p in plans]
-    return written(report_document(reported, Report(tuple(checked))), "html")
+    why = None if schedule else LldtoolError("There is none.")
+    captures = [
+        Capture(Request(Path(p.config), p.config), p, schedule=schedule, no_schedule=why)
+        for p in plans
+    ]
+    checked = [CheckResult(p.config, tuple(findings), error) for p in plans]
+    return written(report_document(captures, checked), "html")
 
 
 class Elements(HTMLParser):
@@ -78,7 +86,7 @@ def test_nothing_is_loaded_and_no_other_script_may_run():
 
 
 def test_text_of_a_config_stays_text():
-    finding = Finding("LLD101", HOSTILE, Severity.error, HOSTILE, (HOSTILE,), suggestion=HOSTILE)
+    finding = Diagnostic("LLD101", HOSTILE, Severity.error, HOSTILE, (HOSTILE,), suggestion=HOSTILE)
     plan = plan_of(f"a.{HOSTILE}", "b", config=HOSTILE, notes=(HOSTILE,))
     elements = Elements(page_of(plan, findings=[finding], error=HOSTILE))
     assert [tag for tag, _ in elements.tags].count("script") == 1
@@ -161,7 +169,7 @@ def test_a_config_that_fails_is_told_beside_the_others(cli, tmp_path):
 
 def test_what_two_configs_share_is_told_of_both():
     plan = plan_of("a.weight", "b.weight")
-    finding = Finding("LLD101", "decayed-norm", Severity.error, "norms are decayed", ("a.weight",))
+    finding = Diagnostic("LLD101", "x", Severity.error, "norms are decayed", ("a.weight",))
     text = "".join(Elements(page_of(plan, plan, findings=[finding])).text)
     assert text.count("norms are decayed") == 2
     assert "The rules find nothing" not in text
@@ -234,7 +242,7 @@ NAMES = ["stem.weight", "blocks.0.weight", "blocks.1.weight", "blocks.2.bias", "
 
 def test_it_loads_without_a_word_on_the_console(opened, tmp_path):
     plan = plan_of(*NAMES, f"blocks.{SCRIPT}.weight")
-    finding = Finding("LLD101", "decayed-norm", Severity.error, "5 norms are decayed", (NAMES[0],))
+    finding = Diagnostic("LLD101", "x", Severity.error, "5 norms are decayed", (NAMES[0],))
     page = page_of(plan, findings=[finding], schedule=schedule_of([2e-5, 5e-5, 1e-3]))
     browser = opened(page)
     assert browser.get_log("browser") == []

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from conftest import make_parameter, make_plan
 
-from lldtool.lint.diagnostics import Report
+from lldtool.lint.diagnostics import CheckResult
 from lldtool.output.watch_screen import Look, State, last_lines, watch_lines
 
 
 def look(time, **changes):
     plan = make_plan(make_parameter("backbone.layers.0.weight", layer_id=0), **changes)
-    return Look(time, plan, Report(()))
+    return Look(time, plan, CheckResult(plan.config))
 
 
 GOOD = State("config.py", good=look("12:00:01"), time="12:00:01", seconds=0.2)

@@ -9,13 +9,13 @@ from array import array
 from collections import Counter
 
 import pytest
+from captures import dry_run_schedule
 from conftest import ROOT, reference, settings
 
 from lldtool.analysis.lr_curves import Length
 from lldtool.config import locate
 from lldtool.config.request import Request
 from lldtool.dryrun import dry_run
-from lldtool.dryrun.stepping import dry_run_schedule
 from lldtool.errors import LldtoolError
 from lldtool.versions import package_versions
 

@@ -14,8 +14,8 @@ from lldtool.config import locate
 from lldtool.config.discovery import discover
 from lldtool.config.locations import Sources
 from lldtool.config.request import Request
-from lldtool.lint.diagnostics import Report, Severity
-from lldtool.lint.engine import check_config, report_of
+from lldtool.lint.diagnostics import Severity
+from lldtool.lint.engine import check_config, final_results
 from lldtool.lint.policy import Policy
 from lldtool.lint.rules import all_rules
 from lldtool.output.diagnostics.markdown import report_markdown
@@ -33,8 +33,8 @@ def report():
     names = discover(["mmpretrain::."], include=(), exclude=(), include_base=False, root=None)
     requests = [Request(locate(name).path, name, own_process=True) for name in names]
     with Fleet(os.cpu_count() or 1, timeout=300) as fleet:
-        outcomes = list(fleet.map(partial(check_config, Policy()), requests))
-    return report_of(outcomes, Policy())
+        results = list(fleet.map(partial(check_config, Policy()), requests))
+    return final_results(results, Policy())
 
 
 def decays_by_layer(name):
@@ -43,13 +43,13 @@ def decays_by_layer(name):
 
 
 def codes_of(report, name, *severities):
-    (one,) = [one for one in report.configs if one.config == f"mmpretrain::{name}"]
-    return {f.code for f in one.findings if f.severity in (severities or tuple(Severity))}
+    (one,) = [one for one in report if one.config == f"mmpretrain::{name}"]
+    return {f.code for f in one.diagnostics if f.severity in (severities or tuple(Severity))}
 
 
 def test_page_has_what_is_found_in_the_shipped_layer_decay_configs(report):
-    chosen = [one for one in report.configs if decays_by_layer(one.config)]
-    PAGE.write_text(page(report, Report(tuple(chosen))), encoding="utf-8")
+    chosen = [one for one in report if decays_by_layer(one.config)]
+    PAGE.write_text(page(report, chosen), encoding="utf-8")
     assert len(chosen) == 21
     assert all(one.error is None for one in chosen)
 
@@ -83,11 +83,11 @@ def test_sound_configs_pass(report, name):
 
 
 def page(report, layer_decay):
-    checked = [one for one in report.configs if one.error is None]
+    checked = [one for one in report if one.error is None]
     counts = Counter(
         (code, severity)
         for one in checked
-        for code, severity in {(f.code, f.severity) for f in one.findings}
+        for code, severity in {(f.code, f.severity) for f in one.diagnostics}
     )
     names = {rule.code: rule.name for rule in all_rules()}
     versions = ", ".join(f"{k} {v}" for k, v in package_versions().items())
@@ -99,7 +99,7 @@ def page(report, layer_decay):
         "[the rules](rules.md) explain what they find, why, and when to ignore them.",
         "",
         f"- {versions}",
-        f"- {len(report.configs)} configs; {len(checked)} of them can be checked",
+        f"- {len(report)} configs; {len(checked)} of them can be checked",
         "  ([the others can't be built](zoo.md))",
         f"- {sum(not bad(one) for one in checked)} configs without an error or warning",
         "",
@@ -112,7 +112,7 @@ def page(report, layer_decay):
         "",
         "## Layer-wise learning-rate decay",
         "",
-        f"The {len(layer_decay.configs)} configs with `{CONSTRUCTOR}`:",
+        f"The {len(layer_decay)} configs with `{CONSTRUCTOR}`:",
         "",
     ]
     _title, _, findings = report_markdown(layer_decay).partition("\n")
@@ -120,4 +120,4 @@ def page(report, layer_decay):
 
 
 def bad(one):
-    return [f for f in one.findings if f.severity is not Severity.info]
+    return [f for f in one.diagnostics if f.severity is not Severity.info]

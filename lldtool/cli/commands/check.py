@@ -19,7 +19,7 @@ from lldtool.lint.diagnostics import Severity
 from lldtool.text import plural
 
 if TYPE_CHECKING:
-    from lldtool.lint.engine import Outcome
+    from lldtool.lint.diagnostics import CheckResult
     from lldtool.lint.policy import Policy
 
 POSITION = 80
@@ -133,7 +133,8 @@ def check(
         raise typer.BadParameter("an empty CONFIG")
     from lldtool.config.discovery import discover, parse_shard, shard
     from lldtool.lint.baseline import baseline_json, load_baseline
-    from lldtool.lint.engine import report_of
+    from lldtool.lint.diagnostics import exit_code
+    from lldtool.lint.engine import final_results
     from lldtool.lint.policy import load_policy
 
     policy = options.override(load_policy(Path.cwd(), settings))
@@ -154,31 +155,30 @@ def check(
     for destination in to:
         check_writable(destination.file, *inputs, option=destination.option)
     check_writable(new_baseline, *inputs, option="--write-baseline")
-    outcomes = _outcomes(names, run, policy, dask.cluster)
-    whole = report_of(outcomes, policy)
+    checked = _results(names, run, policy, dask.cluster)
+    everything = final_results(checked, policy)
     if new_baseline is not None:
-        for one in whole.configs:
+        for one in everything:
             if one.error is not None:
                 say(f"error: {one.config}: {one.error}")
-        emit(baseline_json(whole, new_baseline.absolute()), new_baseline)
-        say(f"{plural(len(whole.findings), 'finding')} written to {new_baseline}")
-        raise typer.Exit(2 if whole.exit_code == 2 else 0)
-    report = whole if known is None else report_of(outcomes, policy, known)
+        emit(baseline_json(everything, new_baseline.absolute()), new_baseline)
+        number = sum(len(one.diagnostics) for one in everything)
+        say(f"{plural(number, 'finding')} written to {new_baseline}")
+        raise typer.Exit(2 if exit_code(everything) == 2 else 0)
+    results = everything if known is None else final_results(checked, policy, known)
     for destination in to:
-        emit(rendered(report, destination, output.color), destination.file)
-    append_github_summary(report, to)
-    if known is not None:
-        codes = {outcome.config: outcome.codes for outcome in outcomes}
-        unneeded = known.unused(whole, codes.__getitem__)
-        if unneeded:
-            say(f"note: {baseline} has {plural(len(unneeded), 'finding')} that are gone")
-    raise typer.Exit(0 if exit_zero and report.exit_code == 1 else report.exit_code)
+        emit(rendered(results, destination, output.color), destination.file)
+    append_github_summary(results, to)
+    if known is not None and (gone := known.unused(everything)):
+        say(f"note: {baseline} has {plural(len(gone), 'finding')} that are gone")
+    code = exit_code(results)
+    raise typer.Exit(0 if exit_zero and code == 1 else code)
 
 
-def _outcomes(
+def _results(
     names: Sequence[str], run: DryRunOptions, policy: Policy, dask: Cluster | None
-) -> list[Outcome]:
-    """Return what was found in each config, in their order."""
+) -> list[CheckResult]:
+    """Return the result of checking each config, in their order."""
     from lldtool.lint.engine import check_config, check_plan
 
     return run_all(
@@ -193,7 +193,7 @@ def _outcomes(
     )
 
 
-def _failed(name: str, error: LldtoolError) -> Outcome:
-    from lldtool.lint.engine import Outcome
+def _failed(name: str, error: LldtoolError) -> CheckResult:
+    from lldtool.lint.diagnostics import CheckResult
 
-    return Outcome(name, (), error=error.without_config())
+    return CheckResult(name, error=error.without_config())

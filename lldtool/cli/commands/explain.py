@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import Annotated
 
@@ -87,7 +88,8 @@ def _reasons(
 
 
 def _keys(request: Request, form: Format, output: OutputOptions) -> str:
-    from lldtool.dryrun import dry_run_keys
+    from lldtool.analysis.keys import keys_of
+    from lldtool.dryrun import Want, capture
 
     if saved_plan(request.path, request.name) is not None:
         raise LldtoolError(
@@ -95,7 +97,9 @@ def _keys(request: Request, form: Format, output: OutputOptions) -> str:
             config=request.name,
             hint="name the config instead",
         )
-    plan, keys = dry_run_keys(request)
+    found = capture(request, Want(effects="all"))
+    plan, effects = found.required_plan, found.effects.removed
+    keys = [replace(key, effect=effects[key.path]) for key in keys_of(plan)]
     if not keys:
         raise LldtoolError(
             "paramwise_cfg is empty: there are no keys or options", config=request.name

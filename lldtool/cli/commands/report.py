@@ -18,13 +18,15 @@ from lldtool.cli.options import (
 )
 from lldtool.cli.run_all import run_all
 from lldtool.cli.streams import check_writable, emit, say
+from lldtool.config.request import Request
 from lldtool.errors import LldtoolError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lldtool.analysis.lr_curves import Length
-    from lldtool.lint.engine import Survey
+    from lldtool.dryrun import Capture
+    from lldtool.lint.diagnostics import CheckResult
     from lldtool.lint.policy import Policy
     from lldtool.plan import Plan
 
@@ -44,10 +46,10 @@ def report(
     Shows layers, parameters, findings and the lr schedule and, for two configs, what differs. The
     page is a single file that loads nothing else. Exit code 2: a config failed; the page shows why.
     """
-    from lldtool.lint.engine import report_of
+    from lldtool.lint.engine import final_results
     from lldtool.lint.policy import load_policy
     from lldtool.output.formats import written
-    from lldtool.output.report import Reported, report_document
+    from lldtool.output.report import report_document
 
     length = training.length
     if output is None and sys.stdout is not None and sys.stdout.isatty():
@@ -55,45 +57,47 @@ def report(
         raise LldtoolError("a report is an HTML page, not text for a terminal", hint=hint)
     policy = load_policy(Path.cwd(), settings)
     check_writable(output, *map(Path, configs))
-    found = _surveys(configs, run, policy, length)
-    failed = [one.outcome for one in found if one.plan is None]
+    found = _captures(configs, run, policy, length)
+    captures, results = [one for one, _ in found], [result for _, result in found]
+    failed = [result for one, result in found if one.plan is None]
     if len(failed) < len(found):
-        reported = [
-            Reported(one.outcome.config, one.plan, one.schedule, one.no_schedule or "")
-            for one in found
-        ]
-        document = report_document(reported, report_of([one.outcome for one in found], policy))
+        document = report_document(captures, final_results(results, policy))
         emit(written(document, "html"), output, utf8=True)
-    for one in found:
-        if one.no_schedule and not one.outcome.error:
-            say(f"note: {one.outcome.config}: no schedule in the report: {one.no_schedule}")
-    for outcome in failed:
-        say(f"error: {LldtoolError(outcome.error or 'no plan', config=outcome.config)}")
+    for one, result in found:
+        if one.no_schedule:
+            why = one.no_schedule.without_config()
+            say(f"note: {result.config}: no schedule in the report: {why}")
+    for result in failed:
+        say(f"error: {LldtoolError(result.error or 'no plan', config=result.config)}")
     raise typer.Exit(2 if failed else 0)
 
 
-def _surveys(
+def _captures(
     configs: Sequence[str],
     run: DryRunOptions,
     policy: Policy,
     length: Length,
-) -> list[Survey]:
-    """Return the plan, findings and schedule of each config, in their order."""
-    from lldtool.lint.engine import Outcome, Survey, check_plan, survey
+) -> list[tuple[Capture, CheckResult]]:
+    """Return the capture of each config, and the result of checking it."""
+    from lldtool.dryrun import Capture, Want
+    from lldtool.lint.diagnostics import CheckResult
+    from lldtool.lint.engine import capture_and_check, check_plan
 
-    no_schedule = "a saved plan has no schedulers to step: name the config instead"
+    no_schedule = LldtoolError("a saved plan has no schedulers to step: name the config instead")
 
-    def saved(plan: Plan, name: str) -> Survey:
-        return Survey(check_plan(policy, plan, name), plan, no_schedule=no_schedule)
+    def saved(plan: Plan, name: str) -> tuple[Capture, CheckResult]:
+        capture = Capture(Request(Path(name), name), plan, no_schedule=no_schedule)
+        return capture, check_plan(policy, plan, name)
 
-    def failed(name: str, error: LldtoolError) -> Survey:
-        return Survey(Outcome(name, (), error=error.without_config()))
+    def failed(name: str, error: LldtoolError) -> tuple[Capture, CheckResult]:
+        capture = Capture(Request(Path(name), name), error=error)
+        return capture, CheckResult(name, error=error.without_config())
 
     return run_all(
         configs,
         run.request,
         saved=saved,
-        live=partial(survey, policy, length=length),
+        live=partial(capture_and_check, policy, want=Want(length=length)),
         failed=failed,
         title="running configs",
         policy=policy,

@@ -50,10 +50,12 @@ def schedule(
             "a saved plan has no schedulers to step", config=request.name,
             hint="name the config instead",
         )  # fmt: skip
-    from lldtool.dryrun.stepping import dry_run_schedule
+    from lldtool.dryrun import Want, capture
     from lldtool.output.schedule_document import points_of
 
-    made = dry_run_schedule(request, length, progress=Bar("stepping the schedulers"))
+    want = Want(length=length, reasons=False)
+    found = capture(request, want, progress=Bar("stepping the schedulers"))
+    made = found.required_schedule
     if not made.courses:
         why = "the optimizer has no lr" if made.plan.trained else "no parameter is trained"
         raise LldtoolError(why, config=request.name)

@@ -28,7 +28,8 @@ from lldtool.errors import LldtoolError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from lldtool.lint.engine import Survey
+    from lldtool.dryrun import Capture
+    from lldtool.lint.diagnostics import CheckResult
     from lldtool.lint.policy import Policy
     from lldtool.output.watch_screen import State
     from lldtool.workers.pool import Fleet
@@ -45,6 +46,8 @@ _PATIENCE = 0.4
 #: How much of what a config prints is kept, in bytes (as a pipe holds), and shown, in lines.
 _MOST_BYTES, _MOST_PRINTED = 65536, 5
 
+#: The policy, the config as it was run, and the result of checking it.
+Seen = tuple["Policy", "Capture", "CheckResult"]
 #: What happened, and its value: a key was pressed, a run is done, a folder changed, …
 Event = tuple[str, Any]
 
@@ -104,7 +107,7 @@ class _Watcher:
         self._timeout = TIMEOUT
         #: The number of the last run, its call, and when it began; None when it is done.
         self._look = 0
-        self._call: Future[tuple[Policy, Survey]] | None = None
+        self._call: Future[Seen] | None = None
         self._began: float | None = None
         self._modules: frozenset[Path] = frozenset()
         self._state: State = State(request.name)
@@ -162,7 +165,7 @@ class _Watcher:
             self._events.put(("through", (number, error)))
             return
 
-        def through(call: Future[tuple[Policy, Survey]]) -> None:
+        def through(call: Future[Seen]) -> None:
             if not call.cancelled():
                 error = call.exception()
                 value = error if error is not None else call.result()
@@ -170,11 +173,12 @@ class _Watcher:
 
         call.add_done_callback(through)
 
-    def _submitted(self) -> Future[tuple[Policy, Survey]]:
+    def _submitted(self) -> Future[Seen]:
         """Start a run of the config with the current settings."""
         from concurrent.futures import Future
 
-        from lldtool.lint.engine import Survey, check_plan
+        from lldtool.dryrun import Capture
+        from lldtool.lint.engine import check_plan
         from lldtool.lint.policy import load_policy, settings_files
         from lldtool.workers.pool import Fleet
 
@@ -182,8 +186,9 @@ class _Watcher:
         policy, name = load_policy(Path.cwd(), self._settings), self._request.name
         plan = saved_plan(self._request.path, name)
         if plan is not None:
-            done: Future[tuple[Policy, Survey]] = Future()
-            done.set_result((policy, Survey(check_plan(policy, plan, name), plan)))
+            done: Future[Seen] = Future()
+            result = check_plan(policy, plan, name)
+            done.set_result((policy, Capture(self._request, plan), result))
             return done
         timeout = policy.timeout or TIMEOUT
         if self._fleet is None or timeout != self._timeout:
@@ -192,9 +197,9 @@ class _Watcher:
             self._fleet = Fleet(_JOBS, timeout, self._printed.descriptor)
         return self._fleet.submit(_looked_at, policy, self._request)
 
-    def _take(self, seen: BaseException | tuple[Policy, Survey]) -> None:
+    def _take(self, seen: BaseException | Seen) -> None:
         """Show the result of a run."""
-        from lldtool.lint.engine import report_of
+        from lldtool.lint.engine import final_results
         from lldtool.output.watch_screen import Look, last_lines
 
         now, began, self._began, self._call = time.time(), self._began or 0.0, None, None
@@ -210,14 +215,15 @@ class _Watcher:
                 text = seen.without_config()
             self._show_error(state, text or type(seen).__name__)
             return
-        policy, found = seen
+        policy, found, checked = seen
         self._modules = found.modules
         self._files.follow([*found.files, *found.modules], began)
         state = replace(state, files=len(found.files | {self._request.path.absolute()}))
         if found.plan is None:
-            self._show_error(state, found.outcome.error or "no plan")
+            self._show_error(state, checked.error or "no plan")
             return
-        good = Look(state.time, found.plan, report_of([found.outcome], policy))
+        (result,) = final_results([checked], policy)
+        good = Look(state.time, found.plan, result)
         self._show(replace(state, good=good, before=state.good, error=None), from_top=True)
 
     def _show_error(self, state: State, error: str) -> None:
@@ -249,11 +255,12 @@ class _Watcher:
         self._fleet = self._call = None
 
 
-def _looked_at(policy: Policy, request: Request) -> tuple[Policy, Survey]:
-    """What there is to say about the config, and the policy that says it."""
-    from lldtool.lint.engine import survey
+def _looked_at(policy: Policy, request: Request) -> Seen:
+    """Run and check the config."""
+    from lldtool.dryrun import Want
+    from lldtool.lint.engine import capture_and_check
 
-    return policy, survey(policy, request)
+    return policy, *capture_and_check(policy, request, Want(files=True))
 
 
 class _Printed:

@@ -10,10 +10,10 @@ import inspect
 import pkgutil
 
 from lldtool.config.selectors import selects
-from lldtool.lint.rules.base import Found, Rule, Subject
+from lldtool.lint.rules.base import Diagnostic, Rule, Subject
 from lldtool.lint.rules.examples import Example
 
-__all__ = ["Example", "Found", "Rule", "Subject", "all_rules", "codes_of"]
+__all__ = ["Diagnostic", "Example", "Rule", "Subject", "all_rules", "codes_of"]
 
 _modules = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
 _rules = {

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import ClassVar
 
 from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
 from lldtool.config.selectors import matching_pattern
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._parameters import covering_keys, grouped_by, is_embedding_name
-from lldtool.lint.rules.base import Found, Subject
+from lldtool.lint.rules.base import (
+    CONSTRUCTOR,
+    CUSTOM_KEYS,
+    Diagnostic,
+    Rule,
+    Severity,
+    Subject,
+    count,
+)
 from lldtool.plan import NO_WEIGHT_DECAY, Parameter
-from lldtool.text import plural, setting
+from lldtool.text import setting
 
 #: Kind of parameter -> the options that exclude it from weight decay, and what a custom key has in
 #: its name that is meant for it.
@@ -22,37 +31,63 @@ _EXCLUDED_BY = {
     "vector": (("flat_decay_mult",), r"gamma|scale|beta|alpha"),
     "embedding": ((), r"embed|token|table|rel_pos"),
 }
-_CUSTOM_KEYS = (*PARAMWISE_CFG, "custom_keys")
 #: How many keys are named.
 _MOST_KEYS = 3
 #: Optimizers that apply weight decay apart from the gradient; there, excluding norms is the custom.
 _DECOUPLED = re.compile(r".*(AdamW|Lion|Lamb|LAMB|Adan|Sophia|Prodigy).*")
 
 
-def decayed(subject: Subject, kind: str, noun: str) -> Iterator[Found]:
-    """Yield a finding for each cause of weight decay on parameters of a kind.
+#: What the pages of these rules say of their severity.
+_OF_SEVERITY = """
+It is {error} where the config says that {them} are to be excluded: it excludes some of them, or
+names an option or key that would{only} a constructor of layer-wise decay, whose recipes exclude
+them. Otherwise weight decay for all tensors may be meant: that is only information with AdamW and
+its relatives, and not reported with SGD.
+"""
+_ONLY_NAMES = {
+    Severity.error: ". It is a warning where the config only names",
+    Severity.warning: "; also where it names",
+}
 
-    The severity follows what the config says. Where it says in some way that this kind is to be
-    excluded from weight decay, it is the rule's own. Where it only names a layer-decay constructor,
-    whose recipes exclude the kind, it is a warning. Where it says nothing, weight decay for all may
-    be meant: that is information with an optimizer of decoupled weight decay, and no finding with
-    another.
+
+class DecayRule(Rule):
+    """A rule for weight decay on parameters of a `kind`, which messages call a `noun`.
+
+    The severity follows what the config says, as the rule's page explains.
     """
-    members = subject.by_kind[kind]
-    exempt = (*subject.may_decay, *subject.must_decay)
-    found = [p for p in members if p.weight_decay and p.lr != 0 and not matching_pattern(exempt, p)]
-    severity = None
-    if not _is_meant_to_be_excluded(subject, kind, members):
-        severity = Severity.warning if subject.decays_by_layer else Severity.info
-        if severity is Severity.info and not _DECOUPLED.fullmatch(subject.plan.optimizer.type):
-            return
-    for at, parameters in grouped_by(found, cause).items():
-        decays = " or ".join(dict.fromkeys(setting(p.weight_decay) for p in parameters))
-        verb = "gets" if len(parameters) == 1 else "get"
-        why = _why(subject, at, parameters)
-        message = f"{plural(len(parameters), noun)} {verb} weight decay {decays}{why}"
-        fixes = partial(_fixes, subject, kind, parameters, at)
-        yield Found(message, at, parameters, fixes, severity, only_decay=True)
+
+    kind: ClassVar[str]
+    noun: ClassVar[str] = "tensor"
+
+    @property
+    def page(self) -> str:
+        """The docstring, with what all these rules say of their severity before the last part."""
+        text = _OF_SEVERITY.format(
+            error="an error" if self.severity is Severity.error else "a warning",
+            them="biases" if self.kind == "bias" else f"{self.kind}s",
+            only=_ONLY_NAMES[self.severity],
+        )
+        *paragraphs, last = super().page.split("\n\n")
+        return "\n\n".join([*paragraphs, textwrap.fill(text.strip(), 96), last])
+
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for each cause of weight decay on parameters of the kind."""
+        members = subject.by_kind[self.kind]
+        exempt = (*subject.may_decay, *subject.must_decay)
+        found = [
+            p for p in members if p.weight_decay and p.lr != 0 and not matching_pattern(exempt, p)
+        ]
+        severity = None
+        if not _is_meant_to_be_excluded(subject, self.kind, members):
+            severity = Severity.warning if subject.decays_by_layer else Severity.info
+            if severity is Severity.info and not _DECOUPLED.fullmatch(subject.plan.optimizer.type):
+                return
+        for at, parameters in grouped_by(found, cause).items():
+            decays = " or ".join(dict.fromkeys(setting(p.weight_decay) for p in parameters))
+            tensors = count(parameters, f"{self.noun} gets", f"{self.noun}s get")
+            message = f"{tensors} weight decay {decays}{_why(subject, at, parameters)}"
+            fixes = partial(_fixes, subject, self.kind, parameters, at)
+            yield self.diagnostic(message, at, parameters, fixes, severity, of_decay=True)
 
 
 def _fixes(
@@ -68,11 +103,11 @@ def cause(p: Parameter) -> tuple[str, ...]:
     """Return the entry of the config that gave a parameter its weight decay, or did not."""
     reason = p.reason.weight_decay
     if reason.rule == "custom_key" and reason.key is not None:
-        return (*PARAMWISE_CFG, "custom_keys", reason.key)
+        return (*CUSTOM_KEYS, reason.key)
     if reason.rule.endswith("_mult"):
         return (*PARAMWISE_CFG, reason.rule)
     if reason.rule == "constructor":
-        return ("optim_wrapper", "constructor")
+        return CONSTRUCTOR
     return PARAMWISE_CFG
 
 
@@ -93,7 +128,7 @@ def _is_meant_to_be_excluded(subject: Subject, kind: str, members: Sequence[Para
 def _keys_of_nothing(subject: Subject) -> list[str]:
     """The custom keys with decay_mult 0 that match no trained parameter: only the name tells."""
     trained = "\n".join(p.name for p in subject.parameters)
-    return [k for k, v in custom_keys(subject) if v.get("decay_mult") == 0 and k not in trained]
+    return [k for k, v in subject.custom_keys if v.get("decay_mult") == 0 and k not in trained]
 
 
 def _kind_meant(key: str) -> str | None:
@@ -102,13 +137,6 @@ def _kind_meant(key: str) -> str | None:
         return "embedding"
     words = ((kind, words) for kind, (_, words) in _EXCLUDED_BY.items())
     return next((kind for kind, pattern in words if re.search(pattern, key)), None)
-
-
-def custom_keys(subject: Subject) -> list[tuple[str, dict[str, object]]]:
-    """The custom keys with their entries."""
-    keys = subject.paramwise_cfg.get("custom_keys", None)
-    known = keys.items() if isinstance(keys, dict) else ()
-    return [(key, value) for key, value in known if isinstance(value, dict)]
 
 
 def _why(subject: Subject, at: tuple[str, ...], parameters: Sequence[Parameter]) -> str:
@@ -127,7 +155,7 @@ def _what_misses(subject: Subject, parameters: Sequence[Parameter]) -> str:
     excluding = {cause(p)[-1] for p in subject.plan.parameters if not p.weight_decay}
     missed = [
         key
-        for key, value in custom_keys(subject)
+        for key, value in subject.custom_keys
         if value.get("decay_mult") == 0
         and key in excluding
         and all(f"custom_key:{key}" in p.reason.weight_decay.misses for p in parameters)
@@ -161,7 +189,7 @@ def ways_by_key(
     entry: dict[str, object] = {}
     if is_key(at):
         ways = [[Edit((*at, "decay_mult"), decay_mult)], [Edit(at, DELETE)]]
-        entry = dict(custom_keys(subject)).get(at[-1], {})
+        entry = dict(subject.custom_keys).get(at[-1], {})
     names = {p.name for p in found}
     free = {
         p.name
@@ -188,7 +216,7 @@ def _narrowed(
     kept = covering_keys(subject.names, matched - names)
     if not kept:
         return []
-    edits = [Edit((*_CUSTOM_KEYS, key), DELETE), *(_entry(one, entry) for one in kept)]
+    edits = [Edit((*CUSTOM_KEYS, key), DELETE), *(_entry(one, entry) for one in kept)]
     if not entry.keys() - {"decay_mult"}:
         return [edits]
     new = covering_keys(subject.names, names, most=4 - len(kept))
@@ -196,4 +224,4 @@ def _narrowed(
 
 
 def _entry(key: str, content: dict[str, object]) -> Edit:
-    return Edit((*_CUSTOM_KEYS, key), content)
+    return Edit((*CUSTOM_KEYS, key), content)

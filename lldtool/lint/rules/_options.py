@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from lldtool.analysis.keys import Effect
+from lldtool.analysis.keys import Effect, Key
 from lldtool.analysis.option_names import RATES
 from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
-from lldtool.lint.rules.base import Subject
+from lldtool.lint.rules.base import Fix, Subject
 from lldtool.plan import Constructor
 from lldtool.text import plural, quoted
 
@@ -50,6 +50,12 @@ def removal_text(subject: Subject, option: str) -> str:
     return f"; leaving it out changes {plural(number, 'tensor')}, as paramwise_cfg is empty then"
 
 
+def custom_keys_read(subject: Subject) -> list[Key]:
+    """Return the custom keys; none where the constructor ignores them all."""
+    are_ignored = "custom_keys" in ignored(subject)
+    return [] if are_ignored else [key for key in subject.keys if key.is_custom]
+
+
 def rate_option(constructor: Constructor) -> str:
     """What a layer-decay constructor calls its rate."""
     known = [option for option in RATES if option in (constructor.reads or ())]
@@ -62,18 +68,33 @@ def same_meaning(option: str, reads: Collection[str]) -> str | None:
     return next((o for o in RATES if o in reads), None) if option in RATES else None
 
 
-def already_set(
-    subject: Subject, option: str, meant: str
-) -> tuple[str, list[list[Edit]], tuple[str, ...]]:
-    """What to say of an option without effect whose right name is set as well.
+def answer(
+    subject: Subject, option: str, meant: str | None, *, renamed: str, already: str
+) -> tuple[str, list[Fix], tuple[str, ...]]:
+    """Return what to say, and to do, about an option without effect.
+
+    Args:
+        subject: of the config.
+        option: without effect.
+        meant: the option that it was probably meant to be, if that is known.
+        renamed: says so where that option is not set.
+        already: comes before what is said of it where it is set as well.
 
     Returns:
-        The end of the message, the fixes, and the keys that lead to the option of the right name.
+        The end of the message, possible fixes, and the keys that lead to the option that was meant,
+        where it is set.
     """
-    options = subject.paramwise_cfg
-    see = (*PARAMWISE_CFG, meant)
+    options, removal = subject.paramwise_cfg, removal_text(subject, option)
+    delete = Edit((*PARAMWISE_CFG, option), DELETE)
+    if meant is None:
+        return removal, [] if removal else [Fix([delete])], ()
+    right = (*PARAMWISE_CFG, meant)
+    if meant not in options:
+        rename = Fix([delete, Edit(right, options[option])], may_retrain=True)
+        return f"; {renamed}{removal}", [rename], ()
+    value, counts = quoted(options[option]), quoted(options[meant])
     if options[option] == options[meant]:
-        text = f"{meant} is {quoted(options[meant])} already"
-        return text, [[Edit((*PARAMWISE_CFG, option), DELETE)]], see
-    text = f"{meant}={quoted(options[meant])} counts; if you meant {quoted(options[option])}"
-    return f"{text}, write that there", [], see
+        fixes = [] if removal else [Fix([delete])]
+        return f"; {already}{meant} is {counts} already{removal}", fixes, right
+    text = f"{meant}={counts} counts; if you meant {value}, write that there"
+    return f"; {already}{text}{removal}", [], right

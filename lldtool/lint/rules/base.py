@@ -1,81 +1,43 @@
-"""The input of a rule, a `Subject`, and its output, `Found` findings with their fixes."""
+"""The input of a rule, a `Subject`, and `Rule`, the base class of rules."""
 
 from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
 from lldtool.analysis.keys import Effects, Key, keys_of
-from lldtool.config.edit import Edit
+from lldtool.config.edit import PARAMWISE_CFG
 from lldtool.errors import ConstructorError
-from lldtool.lint.diagnostics import Severity
+from lldtool.lint.diagnostics import Diagnostic, Fix, Fixes, Severity
 from lldtool.lint.rules._blocks import Backbone, backbones
 from lldtool.lint.rules._parameters import NameIndex, is_valid_setting, kind_of
-from lldtool.lint.rules.examples import Example
-from lldtool.plan import Parameter, Plan
+from lldtool.lint.rules.examples import RECIPE, Example
+from lldtool.plan import Parameter, Plan, UntrainedParameter
 
+__all__ = [
+    "CONSTRUCTOR", "CUSTOM_KEYS", "Diagnostic", "Fix", "Rule", "Severity", "Subject", "count",
+]  # fmt: skip
+
+#: The keys that lead to entries of the config.
+CONSTRUCTOR = ("optim_wrapper", "constructor")
+CUSTOM_KEYS = (*PARAMWISE_CFG, "custom_keys")
+_CODE_AND_NAME = re.compile(r"(LLD\d{3}) ([a-z-]+)\.")
 #: Constructors that decay the lr by layers, by the names of their classes.
 _LAYER_DECAY = re.compile(r".*(LayerDecay|LearningRateDecay|LayerWise|Layerwise|LrDecay|LRDecay).*")
 
 
 @dataclass(frozen=True)
-class Fix:
-    """Edits that may fix a finding.
-
-    `hint` is what the finding's message ends with where they are suggested. `must_change` is true
-    where they are of use only if some parameter gets other settings; `may_retrain` where they may
-    change which parameters train: the message says so then. No other fix may.
-    """
-
-    edits: Sequence[Edit]
-    hint: str = ""
-    must_change: bool = False
-    may_retrain: bool = False
-
-
-@dataclass(frozen=True)
-class Found:
-    """A finding, as a rule makes it: about what, and which entry of the config is to blame.
-
-    `at` are the keys that lead to that entry; where there is none, to what it would be in.
-    `instead` are possible fixes, best first, or a function that returns them, called only where
-    fixes are tried; the first one that works is suggested.
-    `severity` is given where it is not the rule's own. `changes_nothing` is true where a fix is
-    known to leave the plan as it is, and need not be tried; `only_decay` where it must change the
-    weight decay of these parameters and nothing else; `may_uncover` where it is right though other
-    findings come up, as they do once a misspelt option takes effect. `see` are the keys that lead
-    to another entry that the message ends with: its file and line are added.
-    """
-
-    message: str
-    at: tuple[str, ...]
-    parameters: Sequence[Parameter] | Sequence[str] = ()
-    instead: Sequence[Fix | Sequence[Edit]] | Callable[[], Sequence[Sequence[Edit]]] = ()
-    severity: Severity | None = None
-    changes_nothing: bool = False
-    only_decay: bool = False
-    may_uncover: bool = False
-    see: tuple[str, ...] = ()
-
-    @property
-    def fixes(self) -> Sequence[Fix]:
-        """The possible fixes, best first."""
-        found = self.instead() if callable(self.instead) else self.instead
-        return [one if isinstance(one, Fix) else Fix(one) for one in found]
-
-
-@dataclass(frozen=True)
 class Subject:
-    """The input of the rules: the plan of one config, and the effects of altering its entries.
+    """The input of the rules: the plan of one config, and the effects of changing its entries.
 
-    `effects` has what altering entries of `paramwise_cfg` does, where that was tried; nothing for
-    a saved plan, which has no constructor to run. `no_decay`, `must_decay` and `may_decay` are the
-    user's own lists.
+    `effects` are those of entries of `paramwise_cfg`, where they were measured; a saved plan has no
+    constructor to run. `no_decay`, `must_decay` and `may_decay` are the user's own lists.
     """
 
     plan: Plan
@@ -86,7 +48,7 @@ class Subject:
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
-        """The parameters that are trained, but those of which LLD210 reports a setting."""
+        """The parameters that are trained, except those of which LLD210 reports a setting."""
         return tuple(
             p
             for p in self.plan.trained
@@ -100,7 +62,7 @@ class Subject:
 
     @cached_property
     def by_kind(self) -> Mapping[str, Sequence[Parameter]]:
-        """Kind of parameter, as `kind_of` has it -> those of them that train."""
+        """Kind of parameter, as in `kind_of` -> those of them that train."""
         kinds: dict[str, list[Parameter]] = defaultdict(list)
         for p in self.parameters:
             kinds[kind_of(p)].append(p)
@@ -113,7 +75,7 @@ class Subject:
 
     @cached_property
     def keys(self) -> Sequence[Key]:
-        """The entries of `paramwise_cfg`, and how much they match and decide."""
+        """The entries of `paramwise_cfg`, and how many parameters they match and decide."""
         return keys_of(self.plan)
 
     @property
@@ -122,31 +84,72 @@ class Subject:
         return self.plan.constructor.paramwise_cfg
 
     @property
+    def custom_keys(self) -> list[tuple[str, dict[str, object]]]:
+        """The custom keys with their entries."""
+        keys = self.paramwise_cfg.get("custom_keys", None)
+        known = keys.items() if isinstance(keys, dict) else ()
+        return [(key, value) for key, value in known if isinstance(value, dict)]
+
+    @property
     def decays_by_layer(self) -> bool:
-        """Whether a constructor of layer-wise lr decay is named, whatever it did."""
+        """Whether the config names a constructor of layer-wise lr decay, whatever it did."""
         constructor = self.plan.constructor
         names = (constructor.type, *constructor.bases)
         return self.plan.has_layers or any(_LAYER_DECAY.fullmatch(name) for name in names)
 
 
 class Rule:
-    """One rule. Its docstring is its page: a line on what it finds, then why and what to do."""
+    """One rule. Its docstring is its page: a line on what it finds, then why and what to do.
+
+    The docstring of its module is its code and its name: `LLD101 decayed-norm.`
+    """
 
     code: ClassVar[str]
     name: ClassVar[str]
     severity: ClassVar[Severity] = Severity.warning
     #: Whether it is selected where the user selects nothing.
     by_default: ClassVar[bool] = True
-    passes: ClassVar[Sequence[Example]] = ()
+    passes: ClassVar[Sequence[Example]] = (Example(RECIPE),)
     finds: ClassVar[Sequence[Example]] = ()
 
-    def check(self, subject: Subject) -> Iterator[Found]:
+    def __init_subclass__(cls) -> None:
+        """Take code and name from the module."""
+        if named := _CODE_AND_NAME.fullmatch(sys.modules[cls.__module__].__doc__ or ""):
+            cls.code, cls.name = named.groups()
+
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield what the rule finds in a plan."""
         yield from ()
 
-    def check_error(self, error: ConstructorError) -> Iterator[Found]:
+    def check_error(self, error: ConstructorError) -> Iterator[Diagnostic]:
         """Yield what the rule finds in a constructor that raised."""
         yield from ()
+
+    def diagnostic(
+        self,
+        message: str,
+        entry: tuple[str, ...] = (),
+        parameters: Sequence[Parameter | UntrainedParameter] = (),
+        fixes: Fixes = (),
+        severity: Severity | None = None,
+        **details: Any,  # noqa: ANN401
+    ) -> Diagnostic:
+        """Return a diagnostic of this rule.
+
+        Args:
+            message: one sentence without a full stop.
+            entry: the keys that lead to the config's entry to blame; if it is missing, to what it
+                would be in.
+            parameters: that it is about.
+            fixes: possible ones, best first.
+            severity: where it is less severe than the rule's own.
+            details: other fields of `Diagnostic`.
+        """
+        names = tuple(dict.fromkeys(p.name for p in parameters))
+        return Diagnostic(
+            self.code, self.name, severity or self.severity, message, names, entry,
+            fixes=fixes, is_capped=severity is not None, **details,
+        )  # fmt: skip
 
     @property
     def summary(self) -> str:
@@ -157,3 +160,9 @@ class Rule:
     def page(self) -> str:
         """The docstring: Markdown."""
         return inspect.cleandoc(type(self).__doc__ or "")
+
+
+def count(members: Sequence[object] | int, one: str, several: str) -> str:
+    """`1 tensor gets`, `5 tensors get`: a number and what follows it for one or several."""
+    number = members if isinstance(members, int) else len(members)
+    return f"{number:,} {one if number == 1 else several}"

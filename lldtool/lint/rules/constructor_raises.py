@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from lldtool.config.edit import DELETE, Edit
 from lldtool.errors import ConstructorError
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules.base import Found, Rule
-from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, NO_RATE, RECIPE, Example
+from lldtool.lint.rules.base import CONSTRUCTOR, Diagnostic, Rule, Severity
+from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, NO_RATE, Example
 
 
 class ConstructorRaises(Rule):
@@ -27,23 +25,18 @@ class ConstructorRaises(Rule):
     Fix what the message says.
     """
 
-    code = "LLD401"
-    name = "constructor-raises"
     severity = Severity.error
-    passes: ClassVar = [
-        Example(RECIPE),
-    ]
-    finds: ClassVar = [
+    finds = (
         Example(
             LAYER_DECAY,
             config={"optim_wrapper.optimizer": {"_delete_": True, "type": "AdamW", "lr": 1e-3}},
         ),
         Example(ADAMW, {"norm_decay_mult": 0.0}, config={"optim_wrapper.optimizer.lr": "1e-3"}),
         Example(NO_RATE, config={"optim_wrapper.optimizer.layer_decay_rate": 0.75}),
-    ]
+    )
 
-    def check_error(self, error: ConstructorError) -> Iterator[Found]:
-        """What the constructor raised, at the entry that makes it."""
+    def check_error(self, error: ConstructorError) -> Iterator[Diagnostic]:
+        """Yield a finding at the entry that makes the constructor raise."""
         if error.kind != "constructor-raises":
             return
         message = error.without_config()
@@ -53,9 +46,11 @@ class ConstructorRaises(Rule):
             removed = [Edit(path, DELETE) for path in culprit.removed]
             written = [Edit(path, value) for path, value in culprit.written]
             fix = [*removed, *written]
-            yield Found(message, culprit.entry, (), [fix] if fix else ())
+            yield self.diagnostic(message, culprit.entry, (), [fix] if fix else ())
         elif "has no weight_decay" in error.message:
-            yield Found(message, optimizer, (), [[Edit((*optimizer, "weight_decay"), 0.0)]])
+            yield self.diagnostic(
+                message, optimizer, (), [[Edit((*optimizer, "weight_decay"), 0.0)]]
+            )
         else:
             is_lr = "has no lr" in error.message
-            yield Found(message, optimizer if is_lr else ("optim_wrapper", "constructor"))
+            yield self.diagnostic(message, optimizer if is_lr else CONSTRUCTOR)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import ClassVar
 
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules.base import Found, Rule, Subject
+from lldtool.lint.rules.base import CONSTRUCTOR, Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, Example
 from lldtool.text import plural
 
@@ -24,23 +22,17 @@ class DepthOutOfOrder(Rule):
     written for.
     """
 
-    code = "LLD204"
-    name = "depth-out-of-order"
     severity = Severity.error
-    passes: ClassVar = [
+    passes = (
         Example(RECIPE),
         Example(LAYER_DECAY, {"layer_decay_rate": 0.8, "norm_decay_mult": 0.0}, model="convnext"),
-    ]
-    finds: ClassVar = [
+    )
+    finds = (
         Example(
             LAYER_DECAY,
             {"norm_decay_mult": 0.0},
             config={"model.backbone.type": "SortedAsText"},
-            module="""\
-from mmpretrain.models import VisionTransformer
-from mmpretrain.registry import MODELS
-
-
+            code="""\
 @MODELS.register_module()
 class SortedAsText(VisionTransformer):
     def get_layer_depth(self, param_name, prefix=''):
@@ -51,9 +43,9 @@ class SortedAsText(VisionTransformer):
         return depth, num_layers
 """,
         ),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each sequence of blocks in which a layer_id falls."""
         sequences = (s for b in subject.backbones for s in b.sequences().items())
         for name, blocks in sequences:
@@ -68,9 +60,9 @@ class SortedAsText(VisionTransformer):
             if falls:
                 a, b = falls[0]
                 more = f", and {plural(len(falls) - 1, 'more such place')}" if falls[1:] else ""
-                yield Found(
+                yield self.diagnostic(
                     f"{name}.{b} is in layer {depths[b]}, and {name}.{a} before it in "
                     f"{depths[a]}{more}",
-                    ("optim_wrapper", "constructor"),
+                    CONSTRUCTOR,
                     [p for _, b in falls for p in blocks[b]],
                 )

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from typing import ClassVar
 
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._blocks import Backbone
 from lldtool.lint.rules._depth import Ladder, depth_option, has_lr_asked_for, ladder
-from lldtool.lint.rules.base import Found, Rule, Subject
+from lldtool.lint.rules.base import CONSTRUCTOR, Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, Example
 from lldtool.text import significant
 
@@ -34,23 +32,17 @@ class DepthTooLarge(Rule):
     Write the number of blocks that the model has.
     """
 
-    code = "LLD207"
-    name = "depth-too-large"
     severity = Severity.error
-    passes: ClassVar = [
+    passes = (
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),
         Example(LAYER_DECAY, {"layer_decay_rate": 0.8, "norm_decay_mult": 0.0}, model="convnext"),
-    ]
-    finds: ClassVar = [
+    )
+    finds = (
         Example(
             ADAMW,
             {"decay_rate": 0.8, "num_layers": 24},
             config={"optim_wrapper.constructor": "ByName"},
-            module="""\
-from mmengine.optim import DefaultOptimWrapperConstructor
-from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
-
-
+            code="""\
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class ByName(DefaultOptimWrapperConstructor):
     def add_params(self, params, module, **kwargs):
@@ -69,11 +61,7 @@ class ByName(DefaultOptimWrapperConstructor):
             LAYER_DECAY,
             {"norm_decay_mult": 0.0},
             config={"model.backbone.type": "CountsTwice"},
-            module="""\
-from mmpretrain.models import VisionTransformer
-from mmpretrain.registry import MODELS
-
-
+            code="""\
 @MODELS.register_module()
 class CountsTwice(VisionTransformer):
     def get_layer_depth(self, param_name, prefix=''):
@@ -82,10 +70,10 @@ class CountsTwice(VisionTransformer):
         return depth + self.num_layers * is_last, num_layers + self.num_layers
 """,
         ),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """Backbones whose last block is several empty layers below what comes next."""
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for each backbone with several empty layers above its last block."""
         for backbone in subject.backbones:
             found = ladder(backbone)
             below = [scale for scale in found.scales if scale < 1] if found else []
@@ -94,24 +82,23 @@ class CountsTwice(VisionTransformer):
             steps = found.steps(below[-1], _next_scale(subject, below[-1]))
             if steps is None or steps <= _MOST_STEPS or not _trains_to_the_end(subject, backbone):
                 continue
-            yield _found(subject, found, found.blocks, steps)
+            yield self._too_deep(subject, found, found.blocks, steps)
 
-
-def _found(subject: Subject, found: Ladder, blocks: int, steps: int) -> Found:
-    last = max(scale for scale in found.scales if scale < 1)
-    option = depth_option(subject, blocks, steps)
-    says = option.says if option else f"the constructor counts {blocks + steps - 1}"
-    inside = {p.name for backbone in subject.backbones for p in backbone.parameters}
-    head = [p.lr_scale for p in subject.parameters if p.name not in inside and p.lr_scale]
-    beside = f", next to the head's {significant(max(head), 2)}" if head else ""
-    return Found(
-        f"{blocks} blocks, but {says}: the last block trains at {significant(last, 2)} of "
-        f"the base lr{beside}",
-        option.at if option else ("optim_wrapper", "constructor"),
-        found.members(last),
-        option.ways if option else (),
-        None if option else Severity.warning,
-    )
+    def _too_deep(self, subject: Subject, found: Ladder, blocks: int, steps: int) -> Diagnostic:
+        last = max(scale for scale in found.scales if scale < 1)
+        option = depth_option(subject, blocks, steps)
+        says = option.says if option else f"the constructor counts {blocks + steps - 1}"
+        inside = {p.name for backbone in subject.backbones for p in backbone.parameters}
+        head = [p.lr_scale for p in subject.parameters if p.name not in inside and p.lr_scale]
+        beside = f", next to the head's {significant(max(head), 2)}" if head else ""
+        return self.diagnostic(
+            f"{blocks} blocks, but {says}: the last block trains at {significant(last, 2)} of "
+            f"the base lr{beside}",
+            option.at if option else CONSTRUCTOR,
+            found.members(last),
+            option.ways if option else (),
+            None if option else Severity.warning,
+        )
 
 
 def _next_scale(subject: Subject, last: float) -> float:

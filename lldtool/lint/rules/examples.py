@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
@@ -9,6 +11,18 @@ from typing import Any
 from lldtool.text import literal
 
 Config = Mapping[str, Any]
+#: Name -> where the code of an example imports it from.
+_IMPORTS = {
+    "Hook": "mmengine.hooks",
+    "BaseModel": "mmengine.model",
+    "DefaultOptimWrapperConstructor": "mmengine.optim",
+    "HOOKS": "mmengine.registry",
+    "OPTIM_WRAPPER_CONSTRUCTORS": "mmengine.registry",
+    "LinearClsHead": "mmpretrain.models",
+    "VisionTransformer": "mmpretrain.models",
+    "MODELS": "mmpretrain.registry",
+    "Linear": "torch.nn",
+}
 
 
 @dataclass(frozen=True)
@@ -26,8 +40,8 @@ class Example:
     `paramwise_cfg` has options of `optim_wrapper.paramwise_cfg`; `config` has other entries, named
     as in `--cfg-options`: `{"model.backbone.depth": 18}`. Both are merged into the base as mmengine
     merges a config into its `_base_`, `_delete_` included. `model` replaces the base's model.
-    `module` is the source of a module `my_code` that the config imports; `settings` are lldtool's
-    settings, in TOML.
+    `code` is the source of a module `my_code` that the config imports, without its imports;
+    `settings` are lldtool's settings, in TOML.
     """
 
     base: Base
@@ -35,14 +49,22 @@ class Example:
     _: KW_ONLY
     model: str = ""
     config: Config = field(default_factory=dict)
-    module: str = ""
+    code: str = ""
     settings: str = ""
+
+    @property
+    def module(self) -> str:
+        """The whole module, with its imports."""
+        names = [name for name in _IMPORTS if re.search(rf"\b{name}\b", self.code)]
+        sources = itertools.groupby(names, _IMPORTS.__getitem__)
+        lines = [f"from {source} import {', '.join(used)}\n" for source, used in sources]
+        return f"{''.join(lines)}\n\n{self.code}" if self.code else ""
 
     @property
     def text(self) -> str:
         """The whole config."""
         config: Config = {
-            **({"custom_imports": {"imports": ["my_code"]}} if self.module else {}),
+            **({"custom_imports": {"imports": ["my_code"]}} if self.code else {}),
             "default_scope": "mmpretrain",
             "model": MODELS[self.model or self.base.model],
             "optim_wrapper": self.base.optim_wrapper,
@@ -52,6 +74,11 @@ class Example:
         if self.paramwise_cfg:
             config = _merged(config, _nested("optim_wrapper.paramwise_cfg", self.paramwise_cfg))
         return "".join(f"{name} = {literal(value)}\n" for name, value in config.items())
+
+
+def keys(*names: str, **options: object) -> Config:
+    """Return `custom_keys` of these names, all with the same options."""
+    return {"custom_keys": dict.fromkeys(names, options)}
 
 
 def _nested(path: str, value: object) -> Config:

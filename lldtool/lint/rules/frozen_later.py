@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules.base import Found, Rule, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, Example
-from lldtool.text import plural
+from lldtool.lint.rules.base import Diagnostic, Rule, Subject, count
+from lldtool.lint.rules.examples import LAYER_DECAY, Example
 
 
 class FrozenLater(Rule):
@@ -23,28 +20,21 @@ class FrozenLater(Rule):
     matters.
     """
 
-    code = "LLD404"
-    name = "frozen-later"
-    severity = Severity.warning
-    passes: ClassVar = [
-        Example(RECIPE),
-    ]
-    finds: ClassVar = [
+    finds = (
         Example(
             LAYER_DECAY,
             {"norm_decay_mult": 0.0},
             model="swin",
             config={"model.backbone.frozen_stages": 1},
         ),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """What is in the optimizer and frozen by `train()`."""
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding if parameters in the optimizer are frozen by `train()`."""
         found = [p for p in subject.plan.parameters if p.state == "frozen_by_train"]
         if found:
-            verb = "is" if len(found) == 1 else "are"
-            yield Found(
-                f"{plural(len(found), 'tensor')} {verb} in the optimizer, and frozen by "
+            yield self.diagnostic(
+                f"{count(found, 'tensor is', 'tensors are')} in the optimizer, and frozen by "
                 "model.train() after it is built",
                 ("model",),
                 found,

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
-from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules._decay import custom_keys
+from lldtool.config.edit import DELETE, Edit
 from lldtool.lint.rules._parameters import grouped_by
-from lldtool.lint.rules.base import Found, Rule, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.lint.rules.base import CUSTOM_KEYS, Diagnostic, Rule, Severity, Subject
+from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example, keys
 from lldtool.plan import Parameter
 from lldtool.text import plural
 
@@ -25,27 +22,20 @@ class IgnoredLrMult(Rule):
     Delete it. To give one part another lr, use mmengine's default constructor or write your own.
     """
 
-    code = "LLD306"
-    name = "ignored-lr-mult"
     severity = Severity.error
-    passes: ClassVar = [
-        Example(RECIPE),
-        Example(SGD, {"custom_keys": {"head": {"lr_mult": 10}}}),
-    ]
-    finds: ClassVar = [
-        Example(LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {"head": {"lr_mult": 10.0}}}),
-    ]
+    passes = (Example(RECIPE), Example(SGD, keys("head", lr_mult=10)))
+    finds = (Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys("head", lr_mult=10.0)}),)
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """Keys with an lr of their own for parameters that get theirs from the layer."""
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for each lr in a key whose parameters get theirs from the layer."""
         by_key = grouped_by(filter(_has_lr_of_layer_alone, subject.parameters), _key)
-        for key, entry in custom_keys(subject):
+        for key, entry in subject.custom_keys:
             found = by_key.get((key,), [])
             for option in ("lr_mult", "lr"):
                 if option not in entry or not found:
                     continue
-                at = (*PARAMWISE_CFG, "custom_keys", key, option)
-                yield Found(
+                at = (*CUSTOM_KEYS, key, option)
+                yield self.diagnostic(
                     f"{option} {entry[option]} of custom key {key!r} does nothing here: "
                     f"the lr of {plural(len(found), 'tensor')} comes from the layer alone",
                     at,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Iterator
 
 from lldtool.analysis.option_names import KNOWN_OPTIONS, RATES
 from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules._options import already_set, idle, ignored, removal_text, same_meaning
-from lldtool.lint.rules.base import Fix, Found, Rule, Subject
+from lldtool.lint.rules._options import answer, idle, ignored, same_meaning
+from lldtool.lint.rules.base import CONSTRUCTOR, Diagnostic, Fix, Rule, Severity, Subject
 from lldtool.lint.rules.examples import LAYER_DECAY, NO_RATE, RECIPE, SGD, Example
 
 #: Constructors of layer decay, and what they call the rate: mmpretrain's, mmpose's, and that of
@@ -36,65 +34,46 @@ class IgnoredOption(Rule):
     one that this constructor knows counts.
     """
 
-    code = "LLD305"
-    name = "ignored-option"
     severity = Severity.error
-    passes: ClassVar = [
-        Example(RECIPE),
-        Example(SGD, {"bias_lr_mult": 2.0}),
-    ]
-    finds: ClassVar = [
+    passes = (Example(RECIPE), Example(SGD, {"bias_lr_mult": 2.0}))
+    finds = (
         Example(LAYER_DECAY, {"dwconv_decay_mult": 0.0}),
         Example(NO_RATE, {"decay_rate": 0.75}),
         Example(SGD, {"layer_decay_rate": 0.75}),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """Options that the constructor never looked for, and that another one knows."""
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for each option without effect that another constructor knows."""
         constructor = subject.plan.constructor
         for option in ignored(subject):
             if option not in KNOWN_OPTIONS:
                 continue
-            at = (*PARAMWISE_CFG, option)
-            delete, hint = Edit(at, DELETE), removal_text(subject, option)
-            fixes: list[Sequence[Edit] | Fix] = [] if hint else [[delete]]
-            see: tuple[str, ...] = ()
             meant = same_meaning(option, constructor.reads or ())
-            if meant is not None and meant in subject.paramwise_cfg:
-                text, right, see = already_set(subject, option, meant)
-                fixes, hint = [] if hint else [*right], f"; here {text}{hint}"
-            elif meant is not None:
-                hint = f"; here it is called {meant!r}{hint}"
-                rename = [delete, Edit((*PARAMWISE_CFG, meant), subject.paramwise_cfg[option])]
-                fixes = [Fix(rename, may_retrain=True)]
-            elif option in RATES and not subject.decays_by_layer:
+            renamed = f"here it is called {meant!r}"
+            hint, fixes, see = answer(subject, option, meant, renamed=renamed, already="here ")
+            if meant is None and option in RATES and not subject.decays_by_layer:
                 fixes = [*_layer_decay(option, subject.paramwise_cfg[option]), *fixes]
-            knows = KNOWN_OPTIONS[option]
-            yield Found(
+            yield self.diagnostic(
                 f"{option!r} has no effect with {constructor.type}: it is an option of "
-                f"{knows}{hint}",
-                at,
-                (),
-                fixes,
+                f"{KNOWN_OPTIONS[option]}{hint}",
+                (*PARAMWISE_CFG, option),
+                fixes=fixes,
                 may_uncover=True,
                 see=see,
             )
         for option in idle(subject):
             at = (*PARAMWISE_CFG, option)
-            yield Found(
+            message = (
                 f"{option!r} has no effect here: {constructor.type} reads it, but nothing in the "
-                "optimizer changes with another value or without it",
-                at,
-                (),
-                [[Edit(at, DELETE)]],
-                Severity.info,
+                "optimizer changes with another value or without it"
             )
+            yield self.diagnostic(message, at, (), [[Edit(at, DELETE)]], Severity.info)
 
 
 def _layer_decay(option: str, rate: object) -> Iterator[Fix]:
     """Yield for each constructor of layer decay how to use it; some belong to other packages."""
     for constructor, name in _LAYER_DECAY.items():
-        edits = [Edit(("optim_wrapper", "constructor"), constructor)]
+        edits = [Edit(CONSTRUCTOR, constructor)]
         text = f"; constructor={constructor!r} decays the lr by layers"
         if name != option:
             edits += [Edit((*PARAMWISE_CFG, option), DELETE), Edit((*PARAMWISE_CFG, name), rate)]

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import ClassVar
 
 from lldtool.config.edit import PARAMWISE_CFG
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._parameters import is_valid_setting
-from lldtool.lint.rules.base import Found, Rule, Subject
-from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, SGD, Example
+from lldtool.lint.rules.base import (
+    CONSTRUCTOR,
+    CUSTOM_KEYS,
+    Diagnostic,
+    Rule,
+    Severity,
+    Subject,
+    count,
+)
+from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, SGD, Example, keys
 from lldtool.plan import Parameter
-from lldtool.text import plural, setting
+from lldtool.text import setting
 
 #: The settings, as a message calls them.
 _SETTINGS = {"lr": "lr", "weight_decay": "weight decay"}
@@ -29,29 +35,27 @@ class InvalidSetting(Rule):
     Write the number that is meant.
     """
 
-    code = "LLD210"
-    name = "invalid-setting"
     severity = Severity.error
-    passes: ClassVar = [
+    passes = (
         Example(
             SGD,
-            {"custom_keys": {"head": {"lr_mult": 10, "decay_mult": 0.0}}},
+            keys("head", lr_mult=10, decay_mult=0.0),
             config={
                 "optim_wrapper.optimizer.weight_decay": 0.0,
                 "optim_wrapper.clip_grad": {"max_norm": float("inf")},
             },
         ),
-    ]
-    finds: ClassVar = [
+    )
+    finds = (
         Example(LAYER_DECAY, config={"optim_wrapper.optimizer.lr": float("inf")}),
         Example(
             ADAMW, {"custom_keys": {"head": {"lr_mult": float("nan")}, "ln1": {"decay_mult": -1.0}}}
         ),
         Example(SGD, {"bias_lr_mult": -2.0}),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """Settings that no training can be meant to have, by the entry that they are from."""
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for each entry that gives invalid settings."""
         for name, words in _SETTINGS.items():
             members: dict[tuple[str, ...], list[Parameter]] = defaultdict(list)
             for p in subject.plan.trained:
@@ -59,13 +63,9 @@ class InvalidSetting(Rule):
                     members[_entry(subject, p, name)].append(p)
             for at, parameters in members.items():
                 values = dict.fromkeys(setting(getattr(p, name)) for p in parameters)
-                verb = "has" if len(parameters) == 1 else "have"
-                yield Found(
-                    f"{plural(len(parameters), 'tensor')} {verb} {words} {' or '.join(values)}, "
-                    f"from {_described(at)}",
-                    at,
-                    parameters,
-                )
+                tensors = count(parameters, "tensor has", "tensors have")
+                message = f"{tensors} {words} {' or '.join(values)}, from {_described(at)}"
+                yield self.diagnostic(message, at, parameters)
 
 
 def _entry(subject: Subject, p: Parameter, name: str) -> tuple[str, ...]:
@@ -74,15 +74,15 @@ def _entry(subject: Subject, p: Parameter, name: str) -> tuple[str, ...]:
         return ("optim_wrapper", "optimizer", name)
     reason = getattr(p.reason, name)
     if reason.rule == "custom_key" and reason.key is not None:
-        return (*PARAMWISE_CFG, "custom_keys", reason.key)
+        return (*CUSTOM_KEYS, reason.key)
     for option in (reason.rule, reason.key):  # `layer_decay` has its rate's option as the key
         if option in subject.paramwise_cfg:
             return (*PARAMWISE_CFG, option)
-    return ("optim_wrapper", "constructor")
+    return CONSTRUCTOR
 
 
 def _described(at: tuple[str, ...]) -> str:
-    if at == ("optim_wrapper", "constructor"):
+    if at == CONSTRUCTOR:
         return "the constructor"
     if at[:2] == PARAMWISE_CFG:
         return f"custom key {at[-1]!r}" if len(at) > 3 else f"paramwise_cfg.{at[-1]}"

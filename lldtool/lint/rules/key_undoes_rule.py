@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import ClassVar
 
-from lldtool.config.edit import PARAMWISE_CFG
 from lldtool.config.selectors import matching_pattern
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._decay import ways_by_key
 from lldtool.lint.rules._parameters import grouped_by
-from lldtool.lint.rules.base import Found, Rule, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.lint.rules.base import CUSTOM_KEYS, Diagnostic, Rule, Subject
+from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example, keys
 from lldtool.plan import Parameter
 from lldtool.text import plural
 
@@ -29,21 +26,13 @@ class KeyUndoesRule(Rule):
     or add longer keys with `decay_mult=0.0` for the parameters to exclude.
     """
 
-    code = "LLD307"
-    name = "key-undoes-rule"
-    severity = Severity.warning
-    passes: ClassVar = [
-        Example(RECIPE),
-        Example(SGD, {"custom_keys": {"backbone.layer4": {"lr_mult": 0.1}}}),
-    ]
-    finds: ClassVar = [
+    passes = (Example(RECIPE), Example(SGD, keys("backbone.layer4", lr_mult=0.1)))
+    finds = (
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {"backbone.layers": {}}}),
-        Example(
-            SGD, {"norm_decay_mult": 0.0, "custom_keys": {"backbone.layer4": {"lr_mult": 0.1}}}
-        ),
-    ]
+        Example(SGD, {"norm_decay_mult": 0.0, **keys("backbone.layer4", lr_mult=0.1)}),
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each key that gives weight decay to what an option excludes."""
         exempt = (*subject.may_decay, *subject.must_decay)
         found = [p for p in subject.parameters if _undone(p) and not matching_pattern(exempt, p)]
@@ -53,14 +42,14 @@ class KeyUndoesRule(Rule):
             if not parameters:
                 continue
             options = sorted({rule for p in parameters for rule in _undone(p)})
-            at = (*PARAMWISE_CFG, "custom_keys", key)
-            yield Found(
+            at = (*CUSTOM_KEYS, key)
+            yield self.diagnostic(
                 f"custom key {key!r} undoes {' and '.join(options)}: "
                 f"{plural(len(parameters), 'tensor')} would get no weight decay without it",
                 at,
                 parameters,
                 partial(ways_by_key, subject, parameters, at, decay_mult=0.0),
-                only_decay=True,
+                of_decay=True,
             )
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from lldtool.analysis.option_names import near
 from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._blocks import backbones
 from lldtool.lint.rules._depth import has_lr_asked_for
 from lldtool.lint.rules._options import rate_option
 from lldtool.lint.rules._parameters import is_valid_setting
-from lldtool.lint.rules.base import Found, Rule, Subject
+from lldtool.lint.rules.base import CONSTRUCTOR, Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, NO_RATE, RECIPE, Example
 from lldtool.plan import Parameter
 from lldtool.text import setting
@@ -31,14 +29,9 @@ class LayerDecayOff(Rule):
     clearer.
     """
 
-    code = "LLD201"
-    name = "layer-decay-off"
     severity = Severity.error
-    passes: ClassVar = [
-        Example(RECIPE),
-        Example(ADAMW, {"norm_decay_mult": 0.0}, model="swin"),
-    ]
-    finds: ClassVar = [
+    passes = (Example(RECIPE), Example(ADAMW, {"norm_decay_mult": 0.0}, model="swin"))
+    finds = (
         Example(NO_RATE),
         Example(NO_RATE, {"norm_decay_mult": 0.0}),
         Example(NO_RATE, {"decay_rate": 0.75}),
@@ -48,11 +41,7 @@ class LayerDecayOff(Rule):
             LAYER_DECAY,
             {"norm_decay_mult": 0.0},
             config={"model.backbone.type": "OtherNames"},
-            module="""\
-from mmpretrain.models import VisionTransformer
-from mmpretrain.registry import MODELS
-
-
+            code="""\
 @MODELS.register_module()
 class OtherNames(VisionTransformer):
     def get_layer_depth(self, param_name, prefix=''):
@@ -60,17 +49,17 @@ class OtherNames(VisionTransformer):
         return (0 if depth == 0 else num_layers - 1), num_layers
 """,
         ),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """One lr for all blocks, in every backbone."""
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding if all blocks have the same lr, in every backbone."""
         blocks = _blocks(subject) if subject.decays_by_layer else []
         if not blocks or any(map(_differ, blocks)):
             return
         lr = " or ".join(dict.fromkeys(setting(members[0].lr) for members in blocks))
         at, why, fixes = _cause(subject)
         message = f"no layer decay: all blocks have lr {lr}, {why}"
-        yield Found(message, at, (), fixes, may_uncover=True)
+        yield self.diagnostic(message, at, (), fixes, may_uncover=True)
 
 
 def _blocks(subject: Subject) -> list[list[Parameter]]:
@@ -100,13 +89,13 @@ def _cause(subject: Subject) -> tuple[tuple[str, ...], str, list[list[Edit]]]:
     if not options:
         rate = Edit((*PARAMWISE_CFG, name), 0.75)
         why = "as paramwise_cfg is empty: the constructor does nothing then"
-        return ("optim_wrapper", "constructor"), why, [[rate]]
+        return CONSTRUCTOR, why, [[rate]]
     if name in options:
         at = (*PARAMWISE_CFG, name)
         if options[name] in (0, 1):
             return at, f"as {name} is {options[name]:g}", []
         why = "as the model's depth function puts all of them in one layer"
-        return ("optim_wrapper", "constructor"), why, []
+        return CONSTRUCTOR, why, []
     meant = near(name, [option for option in options if option != "custom_keys"])
     if meant is None:
         rate = Edit((*PARAMWISE_CFG, name), 0.75)

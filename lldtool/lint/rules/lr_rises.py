@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from lldtool.config.edit import DELETE, Edit
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._schedulers import lr_schedulers
-from lldtool.lint.rules.base import Fix, Found, Rule, Subject
-from lldtool.lint.rules.examples import RECIPE, SGD, Example
+from lldtool.lint.rules.base import Diagnostic, Fix, Rule, Severity, Subject
+from lldtool.lint.rules.examples import RECIPE, SGD, Example, keys
 from lldtool.plan import Parameter
 from lldtool.text import lr, plural, ranges
 
@@ -34,10 +33,8 @@ class LrRises(Rule):
     lower `eta_min`.
     """
 
-    code = "LLD205"
-    name = "lr-rises"
     severity = Severity.error
-    passes: ClassVar = [
+    passes = (
         Example(RECIPE, config={"param_scheduler": {**_COSINE, "eta_min_ratio": 1e-3}}),
         Example(RECIPE, config={"param_scheduler": {**_COSINE, "eta_min": 1e-6}}),
         Example(
@@ -49,8 +46,8 @@ class LrRises(Rule):
                 ]
             },
         ),
-    ]
-    finds: ClassVar = [
+    )
+    finds = (
         Example(
             RECIPE,
             config={
@@ -62,17 +59,17 @@ class LrRises(Rule):
         ),
         Example(
             SGD,
-            {"custom_keys": {"backbone": {"lr_mult": 1e-4}}},
+            keys("backbone", lr_mult=1e-4),
             config={"param_scheduler": {"type": "PolyLR", "eta_min": 1e-4, "end": 100}},
         ),
         Example(
             SGD,
-            {"custom_keys": {"backbone": {"lr_mult": 0.0}}},
+            keys("backbone", lr_mult=0.0),
             config={"param_scheduler": {**_COSINE, "eta_min": 1e-4}},
         ),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each scheduler with a floor above some lr."""
         schedulers = list(lr_schedulers(subject.plan))
         for path, scheduler in schedulers:
@@ -89,7 +86,7 @@ class LrRises(Rule):
             at = (*path, "eta_min")
             verb = "starts" if len(below) == 1 else "start"
             until = "over the training" if end is None else f"until {_time(scheduler, end)}"
-            yield Found(
+            yield self.diagnostic(
                 f"eta_min {lr(floor)} of {scheduler['type']} is above the lr that "
                 f"{plural(len(below), 'tensor')}{_layers(below)} {verb} with, from "
                 f"{lr(min(p.lr for p in below if p.lr is not None))}: it rises {until}",

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules.base import Found, Rule, Subject
+from lldtool.lint.rules.base import CONSTRUCTOR, Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import LAYER_DECAY, SGD, Example
 from lldtool.text import plural
 
@@ -23,24 +21,17 @@ class ManyGroups(Rule):
     groups; a constructor of your own can.
     """
 
-    code = "LLD406"
-    name = "many-groups"
     severity = Severity.info
     by_default = False
-    passes: ClassVar = [
-        Example(SGD, model="vit"),
-    ]
-    finds: ClassVar = [
-        Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),
-    ]
+    passes = (Example(SGD, model="vit"),)
+    finds = (Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),)
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """Where the groups are at least twice as many as the settings."""
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding if there are at least twice as many groups as settings."""
         parameters = subject.plan.parameters
         groups = len({p.group for p in parameters})
         distinct = len({(p.lr, p.weight_decay, repr(p.extras)) for p in parameters})
         if groups >= 2 * distinct and groups > 1:
-            yield Found(
-                f"{groups} param groups with {plural(distinct, 'distinct setting')}",
-                ("optim_wrapper", "constructor"),
+            yield self.diagnostic(
+                f"{groups} param groups with {plural(distinct, 'distinct setting')}", CONSTRUCTOR
             )

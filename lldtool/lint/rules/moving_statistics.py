@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import ClassVar
 
 from lldtool.config.edit import Edit
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._blocks import backbone_names
 from lldtool.lint.rules._parameters import grouped_by
-from lldtool.lint.rules.base import Found, Rule, Subject
-from lldtool.lint.rules.examples import SGD, Example
+from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
+from lldtool.lint.rules.examples import SGD, Example, keys
 from lldtool.plan import UPDATES_STATISTICS, Parameter, UntrainedParameter
 from lldtool.text import plural
 
@@ -34,25 +32,18 @@ class MovingStatistics(Rule):
     Write `norm_eval=True` in the backbone, or ignore it where the statistics are to adapt.
     """
 
-    code = "LLD407"
-    name = "moving-statistics"
-    severity = Severity.warning
-    passes: ClassVar = [
+    passes = (
         Example(SGD, config={"model.backbone.frozen_stages": 4}),
-        Example(
-            SGD,
-            {"custom_keys": {"backbone": {"lr_mult": 0}}},
-            config={"model.backbone.norm_eval": True},
-        ),
-    ]
-    finds: ClassVar = [
+        Example(SGD, keys("backbone", lr_mult=0), config={"model.backbone.norm_eval": True}),
+    )
+    finds = (
         Example(SGD, config={"model.backbone.norm_cfg": {"type": "BN", "requires_grad": False}}),
-        Example(SGD, {"custom_keys": {"backbone": {"lr_mult": 0}}}),
-        Example(SGD, {"custom_keys": {"backbone.layer1": {"lr_mult": 0}}}),
-    ]
+        Example(SGD, keys("backbone", lr_mult=0)),
+        Example(SGD, keys("backbone.layer1", lr_mult=0)),
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """Layers that update their statistics and have no weight that trains, by backbone."""
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for the layers of each backbone that update without training."""
         trained = {p.name for p in subject.plan.trained}
         updating = [
             p
@@ -68,10 +59,10 @@ class MovingStatistics(Rule):
             at = ("model", *owner.split(".")) if in_backbone else ("model",)
             # In eval mode those layers would be, too, that are trained.
             is_way = in_backbone and not any(name.startswith(inside) for name in layers_trained)
-            yield Found(
+            yield self.diagnostic(
                 _message(len({_module(p) for p in members})),
                 at,
-                [p.name for p in members],
+                members,
                 [[Edit((*at, "norm_eval"), True)]] if is_way else [],
                 None if any(name.startswith(inside) for name in trained) else Severity.info,
             )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from lldtool.errors import ConstructorError
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules.base import Found, Rule, Subject
-from lldtool.lint.rules.examples import RECIPE, SGD, Example
+from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
+from lldtool.lint.rules.examples import SGD, Example
 
 
 class NothingTrainable(Rule):
@@ -22,44 +20,34 @@ class NothingTrainable(Rule):
     for an `lr_mult` of 0 that matches everything.
     """
 
-    code = "LLD405"
-    name = "nothing-trainable"
     severity = Severity.error
-    passes: ClassVar = [
-        Example(RECIPE),
-    ]
-    finds: ClassVar = [
+    finds = (
         Example(
             SGD,
             config={"model": {"_delete_": True, "type": "Frozen"}},
-            module="""\
-import torch
-from mmengine.model import BaseModel
-from mmengine.registry import MODELS
-
-
+            code="""\
 @MODELS.register_module()
 class Frozen(BaseModel):
     def __init__(self):
         super().__init__()
-        self.layer = torch.nn.Linear(2, 2).requires_grad_(False)
+        self.layer = Linear(2, 2).requires_grad_(False)
 
     def forward(self, *args, **kwargs):
         return {}
 """,
         ),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """Parameters that do not train in the groups of an optimizer, and none else."""
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding if no parameter trains."""
         if subject.plan.trained:
             return
         without_lr = any(p.state == "zero_lr" for p in subject.plan.parameters)
         what = "is frozen or has lr 0" if without_lr else "is frozen"
         at = ("optim_wrapper",) if without_lr else ("model",)
-        yield Found(f"every parameter {what}: training would change nothing", at)
+        yield self.diagnostic(f"every parameter {what}: training would change nothing", at)
 
-    def check_error(self, error: ConstructorError) -> Iterator[Found]:
-        """What torch said."""
+    def check_error(self, error: ConstructorError) -> Iterator[Diagnostic]:
+        """Yield a finding if the optimizer got no parameters."""
         if error.kind == "nothing-trainable":
-            yield Found(error.message, ("model",))
+            yield self.diagnostic(error.message, ("model",))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from lldtool.config.edit import PARAMWISE_CFG, Edit
 from lldtool.errors import ConstructorError
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules.base import Found, Rule
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, Example
+from lldtool.lint.rules.base import CONSTRUCTOR, Diagnostic, Rule, Severity
+from lldtool.lint.rules.examples import LAYER_DECAY, Example
 
 
 class ParameterInTwoGroups(Rule):
@@ -21,35 +19,25 @@ class ParameterInTwoGroups(Rule):
     layer-decay constructors do not have that option.
     """
 
-    code = "LLD402"
-    name = "parameter-in-two-groups"
     severity = Severity.error
-    passes: ClassVar = [
-        Example(RECIPE),
-    ]
-    finds: ClassVar = [
+    finds = (
         Example(
             LAYER_DECAY,
             {"norm_decay_mult": 0.0},
             config={"model.head.type": "TiedHead"},
-            module="""\
-import torch
-from mmpretrain.models import LinearClsHead
-from mmpretrain.registry import MODELS
-
-
+            code="""\
 @MODELS.register_module()
 class TiedHead(LinearClsHead):
     def __init__(self, num_classes, in_channels, **kwargs):
         super().__init__(num_classes, in_channels, **kwargs)
-        self.auxiliary = torch.nn.Linear(in_channels, num_classes)
+        self.auxiliary = Linear(in_channels, num_classes)
         self.auxiliary.weight = self.fc.weight
 """,
         ),
-    ]
+    )
 
-    def check_error(self, error: ConstructorError) -> Iterator[Found]:
-        """What torch said."""
+    def check_error(self, error: ConstructorError) -> Iterator[Diagnostic]:
+        """Yield a finding if torch refused a parameter in two groups."""
         if error.kind == "parameter-in-two-groups":
             way = [Edit((*PARAMWISE_CFG, "bypass_duplicate"), True)]
-            yield Found(error.message, ("optim_wrapper", "constructor"), (), [way])
+            yield self.diagnostic(error.message, CONSTRUCTOR, (), [way])

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import ClassVar
 
 from lldtool.config.selectors import matching_pattern
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._decay import cause, ways_by_key
 from lldtool.lint.rules._parameters import grouped_by
-from lldtool.lint.rules.base import Found, Rule, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, Example
+from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject, count
+from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, Example, keys
 from lldtool.plan import Parameter
-from lldtool.text import plural
 
 
 class PolicyBroken(Rule):
@@ -26,10 +23,8 @@ class PolicyBroken(Rule):
     Fix the config, or the list.
     """
 
-    code = "LLD106"
-    name = "policy"
     severity = Severity.error
-    passes: ClassVar = [
+    passes = (
         Example(RECIPE),
         Example(
             RECIPE,
@@ -38,25 +33,21 @@ no-decay = ["*.pos_embed", "type:LayerNorm"]
 must-decay = ["*.ffn.*.weight"]
 """,
         ),
-    ]
-    finds: ClassVar = [
+    )
+    finds = (
         Example(
             LAYER_DECAY,
             {"norm_decay_mult": 0.0, "flat_decay_mult": 0.0},
-            settings="""\
-no-decay = ["*.pos_embed", "type:LayerNorm"]
-""",
+            settings='no-decay = ["*.pos_embed", "type:LayerNorm"]\n',
         ),
         Example(
             LAYER_DECAY,
-            {"flat_decay_mult": 0.0, "custom_keys": {"head": {"decay_mult": 0.0}}},
-            settings="""\
-must-decay = ["head.fc.weight"]
-""",
+            {"flat_decay_mult": 0.0, **keys("head", decay_mult=0.0)},
+            settings='must-decay = ["head.fc.weight"]\n',
         ),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each pattern that is broken, and each cause."""
         for patterns, is_decayed, words in (
             (subject.no_decay, True, "weight decay, but no-decay names"),
@@ -69,11 +60,10 @@ must-decay = ["head.fc.weight"]
             ]
             for (pattern, *at), pairs in grouped_by(broken, _pattern_and_cause).items():
                 found = [p for _, p in pairs]
-                verb = "gets" if len(found) == 1 else "get"
-                message = f"{plural(len(found), 'tensor')} {verb} {words} {pattern!r}"
+                message = f"{count(found, 'tensor gets', 'tensors get')} {words} {pattern!r}"
                 mult = 1.0 - is_decayed
                 ways = partial(ways_by_key, subject, found, tuple(at), decay_mult=mult)
-                yield Found(message, tuple(at), found, ways, only_decay=True)
+                yield self.diagnostic(message, tuple(at), found, ways, of_decay=True)
 
 
 def _pattern_and_cause(pair: tuple[str, Parameter]) -> tuple[str, ...]:

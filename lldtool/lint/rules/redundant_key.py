@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from lldtool.analysis.keys import Effect
-from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules._options import ignored
-from lldtool.lint.rules.base import Found, Rule, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, Example
+from lldtool.config.edit import DELETE, Edit
+from lldtool.lint.rules._options import custom_keys_read
+from lldtool.lint.rules.base import CUSTOM_KEYS, Diagnostic, Fix, Rule, Severity, Subject
+from lldtool.lint.rules.examples import LAYER_DECAY, Example, keys
 
 
 class RedundantKey(Rule):
@@ -23,31 +21,17 @@ class RedundantKey(Rule):
     Delete the key, or run `lldtool explain --keys` to see what else sets these parameters.
     """
 
-    code = "LLD303"
-    name = "redundant-key"
     severity = Severity.info
-    passes: ClassVar = [
-        Example(RECIPE),
-    ]
-    finds: ClassVar = [
-        Example(
-            LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {".ln1": {"decay_mult": 0.0}}}
-        ),
-    ]
+    finds = (Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys(".ln1", decay_mult=0.0)}),)
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """Keys that decide something, without which the constructor gives the same."""
-        if "custom_keys" in ignored(subject):
-            return
-        for key in subject.keys:
-            if key.is_custom and key.decided and subject.effects.removed.get(key.path) == Effect():
-                at = (*PARAMWISE_CFG, "custom_keys", key.name)
-                number = "1 tensor" if key.decided == 1 else f"{key.decided} tensors"
-                yield Found(
-                    f"custom key {key.name!r} is redundant: the {number} that it decides would get "
-                    "the same without it",
-                    at,
-                    (),
-                    [[Edit(at, DELETE)]],
-                    changes_nothing=True,
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for each key that decides, and without which nothing changes."""
+        for key in custom_keys_read(subject):
+            if key.decided and subject.effects.removed.get(key.path) == Effect():
+                tensors = "1 tensor" if key.decided == 1 else f"{key.decided} tensors"
+                yield self.diagnostic(
+                    f"custom key {key.name!r} is redundant: the {tensors} that it decides would "
+                    "get the same without it",
+                    (*CUSTOM_KEYS, key.name),
+                    fixes=[Fix([Edit((*CUSTOM_KEYS, key.name), DELETE)], is_noop=True)],
                 )

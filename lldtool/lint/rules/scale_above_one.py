@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from lldtool.config.edit import PARAMWISE_CFG, Edit
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._depth import DepthOption, depth_option, has_lr_asked_for, ladder
 from lldtool.lint.rules._options import rate_option
-from lldtool.lint.rules.base import Found, Rule, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
+from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example, keys
 from lldtool.text import plural, significant
 
 
@@ -25,19 +23,12 @@ class ScaleAboveOne(Rule):
     Ignore it where the first layers are meant to learn fastest.
     """
 
-    code = "LLD202"
-    name = "scale-above-one"
     severity = Severity.error
-    passes: ClassVar = [
-        Example(RECIPE),
-        Example(SGD, {"custom_keys": {"head": {"lr_mult": 10}}}),
-    ]
-    finds: ClassVar = [
-        Example(LAYER_DECAY, {"layer_decay_rate": 1.25}),
-    ]
+    passes = (Example(RECIPE), Example(SGD, keys("head", lr_mult=10)))
+    finds = (Example(LAYER_DECAY, {"layer_decay_rate": 1.25}),)
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """Scales above 1 that no `lr_mult` asks for."""
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for scales above 1 that no `lr_mult` sets."""
         found = [
             (p.lr_scale, p)
             for p in subject.parameters
@@ -57,7 +48,7 @@ class ScaleAboveOne(Rule):
         elif depth is not None:
             blocks, told = depth
             at, why, ways = told.at, f": {blocks} blocks, but {told.says}", told.ways
-        yield Found(
+        yield self.diagnostic(
             f"{number} with an lr_scale above 1, up to {most}{why}", at, [p for _, p in found], ways
         )
 

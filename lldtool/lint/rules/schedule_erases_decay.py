@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from lldtool.config.edit import Edit
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._schedulers import lr_schedulers
-from lldtool.lint.rules.base import Found, Rule, Subject
-from lldtool.lint.rules.examples import RECIPE, SGD, Example
+from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
+from lldtool.lint.rules.examples import RECIPE, SGD, Example, keys
 
 
 class ScheduleErasesDecay(Rule):
@@ -24,17 +23,15 @@ class ScheduleErasesDecay(Rule):
     warm-up, and falls to the end of what the scheduler covers of the training.
     """
 
-    code = "LLD206"
-    name = "schedule-erases-decay"
     severity = Severity.error
-    passes: ClassVar = [
+    passes = (
         Example(RECIPE, config={"param_scheduler": {"type": "CosineAnnealingLR", "T_max": 100}}),
         Example(
             SGD,
             config={"param_scheduler": {"type": "OneCycleLR", "eta_max": 0.1, "total_steps": 100}},
         ),
-    ]
-    finds: ClassVar = [
+    )
+    finds = (
         Example(
             RECIPE,
             config={
@@ -48,15 +45,15 @@ class ScheduleErasesDecay(Rule):
         ),
         Example(
             SGD,
-            {"custom_keys": {"head": {"lr_mult": 10}}},
+            keys("head", lr_mult=10),
             config={
                 "param_scheduler": [{"type": "OneCycleLR", "eta_max": 0.1, "total_steps": 100}]
             },
         ),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """One-cycle schedules with one maximum for groups whose lrs differ."""
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for each one-cycle scheduler with one maximum for different lrs."""
         plan = subject.plan
         lrs = {p.lr for p in subject.parameters}
         if len(lrs) < 2:
@@ -65,7 +62,7 @@ class ScheduleErasesDecay(Rule):
             most = scheduler.get("eta_max")
             one_for_all = not isinstance(most, list) or len(set(most)) == 1
             if str(scheduler["type"]).startswith("OneCycle") and one_for_all:
-                yield Found(
+                yield self.diagnostic(
                     f"{scheduler['type']} gives every param group the lr of eta_max: "
                     f"the {len(lrs)} different lrs that the constructor set are lost",
                     (*at, "eta_max") if "eta_max" in scheduler else at,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
-from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules._options import ignored
-from lldtool.lint.rules.base import Found, Rule, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, Example
+from lldtool.config.edit import DELETE, Edit
+from lldtool.lint.rules._options import custom_keys_read
+from lldtool.lint.rules.base import CUSTOM_KEYS, Diagnostic, Fix, Rule, Subject
+from lldtool.lint.rules.examples import LAYER_DECAY, Example, keys
 
 
 class ShadowedKey(Rule):
@@ -22,41 +20,24 @@ class ShadowedKey(Rule):
     longer keys.
     """
 
-    code = "LLD302"
-    name = "shadowed-key"
-    severity = Severity.warning
-    passes: ClassVar = [
-        Example(RECIPE),
-    ]
-    finds: ClassVar = [
+    finds = (
         Example(
             LAYER_DECAY,
-            {
-                "norm_decay_mult": 0.0,
-                "custom_keys": {
-                    ".cls_token": {"decay_mult": 0.0},
-                    "backbone.cls_token": {"decay_mult": 0.0},
-                },
-            },
+            {"norm_decay_mult": 0.0, **keys(".cls_token", "backbone.cls_token", decay_mult=0.0)},
         ),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """Keys that match and never decide."""
-        if "custom_keys" in ignored(subject):
-            return
-        for key in subject.keys:
-            if not key.is_custom or not key.matched or key.decided:
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for each key that matches parameters and decides for none."""
+        for key in custom_keys_read(subject):
+            if not key.matched or key.decided:
                 continue
             takers = " and ".join(repr(name) for name in key.taken)
             verb = "comes" if len(key.taken) == 1 else "come"
-            at = (*PARAMWISE_CFG, "custom_keys", key.name)
-            number = "1 tensor" if key.matched == 1 else f"{key.matched} tensors"
-            yield Found(
-                f"custom key {key.name!r} decides nothing: {takers} {verb} first for the {number} "
+            tensors = "1 tensor" if key.matched == 1 else f"{key.matched} tensors"
+            yield self.diagnostic(
+                f"custom key {key.name!r} decides nothing: {takers} {verb} first for the {tensors} "
                 "that it matches",
-                at,
-                (),
-                [[Edit(at, DELETE)]],
-                changes_nothing=True,
+                (*CUSTOM_KEYS, key.name),
+                fixes=[Fix([Edit((*CUSTOM_KEYS, key.name), DELETE)], is_noop=True)],
             )

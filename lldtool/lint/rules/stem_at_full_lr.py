@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._blocks import Backbone, blocks_in_last_layer
 from lldtool.lint.rules._depth import has_lr_asked_for, ladder
-from lldtool.lint.rules.base import Found, Rule, Subject
+from lldtool.lint.rules.base import CONSTRUCTOR, Diagnostic, Rule, Subject, count
 from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, Example
-from lldtool.plan import Parameter, Plan
-from lldtool.text import plural, significant
+from lldtool.text import significant
 
 
 class StemAtFullLr(Rule):
@@ -31,61 +28,41 @@ class StemAtFullLr(Rule):
     `get_layer_depth` of the backbone in a class of your own.
     """
 
-    code = "LLD203"
-    name = "stem-at-full-lr"
-    severity = Severity.warning
-    passes: ClassVar = [
+    passes = (
         Example(RECIPE),
         Example(LAYER_DECAY, {"layer_decay_rate": 0.8, "norm_decay_mult": 0.0}, model="swin"),
-    ]
-    finds: ClassVar = [
+    )
+    finds = (
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0}, model="vit-distilled"),
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0}, config={"model.backbone.pre_norm": True}),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """Stem and blocks of a backbone that learn as fast as the head."""
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for the stem, and for the blocks, of a backbone at the head's lr."""
         for backbone in subject.backbones:
             if not all(isinstance(p.layer_id, (int, float)) for p in backbone.parameters):
-                yield from _above_the_blocks(backbone)
+                yield from self._above_the_blocks(backbone)
             elif len({p.layer_id for p in backbone.parameters}) > 1:
-                yield from _in_last_layer(backbone, _last(subject.plan))
+                last = max(one for one in subject.plan.layer_ids if not isinstance(one, str))
+                blocks = blocks_in_last_layer(backbone, last)
+                for part, found in (("the stem", backbone.stem()), ("blocks", blocks)):
+                    if misplaced := [p for p in found if p.layer_id == last]:
+                        tensors = count(misplaced, f"tensor of {part} is", f"tensors of {part} are")
+                        message = f"{tensors} in the last layer, {last}, at the lr of the head"
+                        yield self.diagnostic(message, CONSTRUCTOR, misplaced)
 
-
-def _last(plan: Plan) -> float:
-    return max(layer_id for layer_id in plan.layer_ids if not isinstance(layer_id, str))
-
-
-def _in_last_layer(backbone: Backbone, last: float) -> Iterator[Found]:
-    for part, found in (
-        ("the stem", backbone.stem()),
-        ("blocks", blocks_in_last_layer(backbone, last)),
-    ):
-        misplaced = [p for p in found if p.layer_id == last]
-        if misplaced:
-            verb = "is" if len(misplaced) == 1 else "are"
-            yield _found(
-                misplaced, part, f"{verb} in the last layer, {last}, at the lr of the head"
+    def _above_the_blocks(self, backbone: Backbone) -> Iterator[Diagnostic]:
+        """Yield a finding by the lr_scale, where the constructor does not tell its layers."""
+        blocks = ladder(backbone)
+        if blocks is None:
+            return
+        most = blocks.scales[-1]
+        stem = [(p.lr_scale or 0, p) for p in backbone.stem() if not has_lr_asked_for(p)]
+        if misplaced := [(scale, p) for scale, p in stem if scale > most]:
+            scale = significant(max(scale for scale, _ in misplaced), 2)
+            yield self.diagnostic(
+                f"{count(misplaced, 'tensor of the stem trains', 'tensors of the stem train')} at "
+                f"{scale} of the base lr, and the last block at {significant(most, 2)}",
+                CONSTRUCTOR,
+                [p for _, p in misplaced],
             )
-
-
-def _above_the_blocks(backbone: Backbone) -> Iterator[Found]:
-    """The same where the constructor does not tell its layers: by the lr_scale."""
-    blocks = ladder(backbone)
-    if blocks is None:
-        return
-    most = blocks.scales[-1]
-    misplaced = [p for p in backbone.stem() if (p.lr_scale or 0) > most and not has_lr_asked_for(p)]
-    if misplaced:
-        verb = "trains" if len(misplaced) == 1 else "train"
-        scale = significant(max(p.lr_scale or 0 for p in misplaced), 2)
-        yield _found(
-            misplaced,
-            "the stem",
-            f"{verb} at {scale} of the base lr, and the last block at {significant(most, 2)}",
-        )
-
-
-def _found(misplaced: list[Parameter], part: str, what: str) -> Found:
-    number = plural(len(misplaced), "tensor")
-    return Found(f"{number} of {part} {what}", ("optim_wrapper", "constructor"), misplaced)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 from lldtool.analysis.option_names import near
-from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules._decay import custom_keys
+from lldtool.config.edit import DELETE, Edit
 from lldtool.lint.rules._options import ignored
-from lldtool.lint.rules.base import Fix, Found, Rule, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.lint.rules.base import CUSTOM_KEYS, Diagnostic, Fix, Rule, Severity, Subject
+from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example, keys
 from lldtool.text import plural
 
 
@@ -28,36 +25,29 @@ class StrayGroupEntry(Rule):
     Correct the name, or delete the entry.
     """
 
-    code = "LLD308"
-    name = "stray-group-entry"
-    severity = Severity.warning
-    passes: ClassVar = [
+    passes = (
         Example(RECIPE),
-        Example(
-            LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {"head.fc.weight": {"eps": 1e-6}}}
-        ),
-    ]
-    finds: ClassVar = [
-        Example(
-            LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {".cls_token": {"decay_mul": 0.0}}}
-        ),
-        Example(SGD, {"custom_keys": {"backbone.bn1": {"decay_mul": 0.0}}}),
-    ]
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys("head.fc.weight", eps=1e-6)}),
+    )
+    finds = (
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys(".cls_token", decay_mul=0.0)}),
+        Example(SGD, keys("backbone.bn1", decay_mul=0.0)),
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """Entries of custom keys that are no option and no setting of the optimizer."""
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for each entry of a key that is no option and no setting."""
         plan = subject.plan
         if "custom_keys" in ignored(subject) or plan.group_options is None:
             return
         settings = {"lr", "weight_decay", "lr_mult", "decay_mult", *plan.group_options}
         settings.update(plan.optimizer.group_entries)
-        for key, entry in custom_keys(subject):
+        for key, entry in subject.custom_keys:
             strays = [option for option in entry if option not in settings]
             found = [p for p in subject.parameters if key in p.name] if strays else []
             for option in strays:
                 if not found or not _is_known_to_do_nothing(subject, option):
                     continue
-                at = (*PARAMWISE_CFG, "custom_keys", key, option)
+                at = (*CUSTOM_KEYS, key, option)
                 delete = Edit(at, DELETE)
                 fixes: list[Sequence[Edit] | Fix] = [[delete]]
                 meant = near(option, sorted(settings - {*entry}))
@@ -65,7 +55,7 @@ class StrayGroupEntry(Rule):
                     rename = [delete, Edit((*at[:-1], meant), entry[option])]
                     hint = f"; did you mean {meant!r}?"
                     fixes = [Fix(rename, hint, must_change=True, may_retrain=True), *fixes]
-                yield Found(
+                yield self.diagnostic(
                     f"{option!r} of custom key {key!r} has no effect on the "
                     f"{plural(len(found), 'tensor')} that the key matches",
                     at,

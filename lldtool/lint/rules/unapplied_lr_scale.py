@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import ClassVar
 
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules.base import Found, Rule, Subject
+from lldtool.lint.rules.base import CONSTRUCTOR, Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, Example
 from lldtool.text import plural, setting, significant
+
+#: Attaches scales to groups that all have the base lr.
+_AS_IN_BEIT = """\
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class AsInBEiT(DefaultOptimWrapperConstructor):
+    def add_params(self, params, module, **kwargs):
+        for name, parameter in module.named_parameters():
+            depth = 12 if name.startswith('head') else 0
+            scale = self.paramwise_cfg['decay_rate']**(12 - depth)
+            params.append(dict(params=[parameter], lr_scale=scale))
+"""
 
 
 class UnappliedLrScale(Rule):
@@ -25,21 +34,14 @@ class UnappliedLrScale(Rule):
     Multiply the lr in the constructor: `lr=base_lr * lr_scale`.
     """
 
-    code = "LLD208"
-    name = "unapplied-lr-scale"
     severity = Severity.error
-    passes: ClassVar = [
+    passes = (
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),
         Example(
             ADAMW,
             {"decay_rate": 0.65},
             config={"custom_hooks": [{"type": "ScaleLr"}], "optim_wrapper.constructor": "AsInBEiT"},
-            module="""\
-from mmengine.hooks import Hook
-from mmengine.optim import DefaultOptimWrapperConstructor
-from mmengine.registry import HOOKS, OPTIM_WRAPPER_CONSTRUCTORS
-
-
+            code=f"""\
 @HOOKS.register_module()
 class ScaleLr(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
@@ -47,39 +49,20 @@ class ScaleLr(Hook):
             group['lr'] = group['initial_lr'] * group['lr_scale']
 
 
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class AsInBEiT(DefaultOptimWrapperConstructor):
-    def add_params(self, params, module, **kwargs):
-        for name, parameter in module.named_parameters():
-            depth = 12 if name.startswith('head') else 0
-            scale = self.paramwise_cfg['decay_rate']**(12 - depth)
-            params.append(dict(params=[parameter], lr_scale=scale))
-""",
+{_AS_IN_BEIT}""",
         ),
-    ]
-    finds: ClassVar = [
+    )
+    finds = (
         Example(
             ADAMW,
             {"decay_rate": 0.65},
             config={"optim_wrapper.constructor": "AsInBEiT"},
-            module="""\
-from mmengine.optim import DefaultOptimWrapperConstructor
-from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
-
-
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class AsInBEiT(DefaultOptimWrapperConstructor):
-    def add_params(self, params, module, **kwargs):
-        for name, parameter in module.named_parameters():
-            depth = 12 if name.startswith('head') else 0
-            scale = self.paramwise_cfg['decay_rate']**(12 - depth)
-            params.append(dict(params=[parameter], lr_scale=scale))
-""",
+            code=_AS_IN_BEIT,
         ),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """Scales of which not one shows in the lr, though no code of the training reads them."""
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding if no lr shows its scale, and no code of the training reads scales."""
         plan = subject.plan
         if not plan.optimizer.lr or "lr_scale" in plan.optimizer.group_entries:
             return
@@ -91,9 +74,9 @@ class AsInBEiT(DefaultOptimWrapperConstructor):
         spread = f"{significant(min(scales))} to {significant(max(scales))}"
         if len(set(scales)) == 1:
             spread = significant(scales[0])
-        yield Found(
+        yield self.diagnostic(
             f"{plan.constructor.type} attaches an lr_scale of {spread} to param groups, and "
             f"nothing applies it: {plural(len(scaled), 'tensor')} train at {setting(lr)}",
-            ("optim_wrapper", "constructor"),
+            CONSTRUCTOR,
             scaled,
         )

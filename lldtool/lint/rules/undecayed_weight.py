@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import ClassVar
 
 from lldtool.config.selectors import matching_pattern
-from lldtool.lint.diagnostics import Severity
 from lldtool.lint.rules._decay import cause, is_key, ways_by_key
 from lldtool.lint.rules._parameters import grouped_by, is_in_embedding
-from lldtool.lint.rules.base import Found, Rule, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject, count
+from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example, keys
 from lldtool.plan import Parameter
-from lldtool.text import plural, setting
+from lldtool.text import setting
 
 
 class UndecayedWeight(Rule):
@@ -32,21 +30,13 @@ class UndecayedWeight(Rule):
     Otherwise write a longer key.
     """
 
-    code = "LLD105"
-    name = "undecayed-weight"
-    severity = Severity.warning
-    passes: ClassVar = [
-        Example(RECIPE),
-        Example(SGD, {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0}),
-    ]
-    finds: ClassVar = [
-        Example(
-            LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {".ffn": {"decay_mult": 0.0}}}
-        ),
-        Example(SGD, {"custom_keys": {"conv1": {"decay_mult": 0.0}}}),
-    ]
+    passes = (Example(RECIPE), Example(SGD, {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0}))
+    finds = (
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys(".ffn", decay_mult=0.0)}),
+        Example(SGD, keys("conv1", decay_mult=0.0)),
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each cause of weights without weight decay."""
         if not subject.plan.optimizer.weight_decay:
             return
@@ -54,17 +44,16 @@ class UndecayedWeight(Rule):
         weights = subject.by_kind["weight"]
         found = [p for p in weights if _is_undecayed(p) and not matching_pattern(exempt, p)]
         for at, parameters in grouped_by(found, cause).items():
-            verb = "gets" if len(parameters) == 1 else "get"
             base = setting(subject.plan.optimizer.weight_decay)
             ways = partial(ways_by_key, subject, parameters, at, decay_mult=1.0)
-            yield Found(
-                f"{plural(len(parameters), 'weight')} {verb} no weight decay from {at[-1]!r}; "
-                f"the base weight decay is {base}",
+            number = count(parameters, "weight gets", "weights get")
+            yield self.diagnostic(
+                f"{number} no weight decay from {at[-1]!r}; the base weight decay is {base}",
                 at,
                 parameters,
                 ways if is_key(at) else (),
                 Severity.info if _is_path(at, parameters) else None,
-                only_decay=True,
+                of_decay=True,
             )
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Iterator
 
 from lldtool.analysis.option_names import KNOWN_OPTIONS, near
-from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules._options import already_set, ignored, removal_text
-from lldtool.lint.rules.base import Fix, Found, Rule, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.config.edit import PARAMWISE_CFG
+from lldtool.lint.rules._options import answer, ignored
+from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
+from lldtool.lint.rules.examples import LAYER_DECAY, SGD, Example
 
 #: Not an option, but what mmengine takes out of a dict that replaces an inherited one.
 _OF_MMENGINES = "_delete_"
@@ -28,43 +26,30 @@ class UnknownOption(Rule):
     this config or in one that it inherits from, that one counts.
     """
 
-    code = "LLD304"
-    name = "unknown-option"
     severity = Severity.error
-    passes: ClassVar = [
-        Example(RECIPE),
-    ]
-    finds: ClassVar = [
-        Example(LAYER_DECAY, {"norm_decay_mul": 0.0}),
-        Example(SGD, {"norm_decy_mult": 0.0}),
-    ]
+    finds = (Example(LAYER_DECAY, {"norm_decay_mul": 0.0}), Example(SGD, {"norm_decy_mult": 0.0}))
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """Options that the constructor never looked for and that no other one knows."""
-        reads = subject.plan.constructor.reads or ()
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for each option without effect that no constructor knows."""
+        constructor = subject.plan.constructor
         for option in ignored(subject):
             if option in KNOWN_OPTIONS:
                 continue
-            at = (*PARAMWISE_CFG, option)
-            delete, hint = Edit(at, DELETE), removal_text(subject, option)
-            fixes: list[Sequence[Edit] | Fix] = [] if hint else [[delete]]
-            see: tuple[str, ...] = ()
-            meant = near(option, [*reads, _OF_MMENGINES])
-            if meant == _OF_MMENGINES:
+            meant = near(option, [*(constructor.reads or ()), _OF_MMENGINES])
+            is_mmengines = meant == _OF_MMENGINES
+            hint, fixes, see = answer(
+                subject,
+                option,
+                None if is_mmengines else meant,
+                renamed=f"did you mean {meant!r}?",
+                already="it is misspelt, and ",
+            )
+            if is_mmengines:
                 hint = f"; did you mean {meant!r}, which replaces what is inherited?"
-            elif meant is not None and meant in subject.paramwise_cfg:
-                text, right, see = already_set(subject, option, meant)
-                fixes, hint = [] if hint else [*right], f"; it is misspelt, and {text}{hint}"
-            elif meant is not None:
-                hint = f"; did you mean {meant!r}?{hint}"
-                rename = [delete, Edit((*PARAMWISE_CFG, meant), subject.paramwise_cfg[option])]
-                fixes = [Fix(rename, may_retrain=True)]
-            kind = subject.plan.constructor.type
-            yield Found(
-                f"{option!r} has no effect: {kind} has no such option{hint}",
-                at,
-                (),
-                fixes,
+            yield self.diagnostic(
+                f"{option!r} has no effect: {constructor.type} has no such option{hint}",
+                (*PARAMWISE_CFG, option),
+                fixes=fixes,
                 may_uncover=True,
                 see=see,
             )

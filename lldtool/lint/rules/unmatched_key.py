@@ -6,20 +6,16 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import ClassVar
 
 from lldtool.analysis.keys import Effect
 from lldtool.analysis.option_names import near_part
-from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules._decay import custom_keys
+from lldtool.config.edit import DELETE, Edit
 from lldtool.lint.rules._options import ignored
 from lldtool.lint.rules._parameters import covering_keys, grouped_by, is_embedding_name
-from lldtool.lint.rules.base import Fix, Found, Rule, Subject
-from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, RECIPE, SGD, Example
+from lldtool.lint.rules.base import CUSTOM_KEYS, Diagnostic, Fix, Rule, Severity, Subject
+from lldtool.lint.rules.examples import ADAMW, LAYER_DECAY, SGD, Example, keys
 from lldtool.text import plural, ranges
 
-_PATH = (*PARAMWISE_CFG, "custom_keys")
 _NUMBER = re.compile(r"\d+")
 #: Signs of globs and regular expressions, which are in no name.
 _PATTERN = re.compile(r"[*?+|^$()\[\]{}\\]")
@@ -44,18 +40,10 @@ class UnmatchedKey(Rule):
     that the model has; `lldtool inspect --params` lists them.
     """
 
-    code = "LLD301"
-    name = "unmatched-key"
-    severity = Severity.warning
-    passes: ClassVar = [
-        Example(RECIPE),
-    ]
-    finds: ClassVar = [
-        Example(
-            LAYER_DECAY, {"norm_decay_mult": 0.0, "custom_keys": {".cls_tokn": {"decay_mult": 0.0}}}
-        ),
-        Example(SGD, {"custom_keys": {".cls_token": {"decay_mult": 0.0}}}),
-        Example(SGD, {"custom_keys": {"backbone.layer0": {"lr_mult": 0.0}}}),
+    finds = (
+        Example(LAYER_DECAY, {"norm_decay_mult": 0.0, **keys(".cls_tokn", decay_mult=0.0)}),
+        Example(SGD, keys(".cls_token", decay_mult=0.0)),
+        Example(SGD, keys("backbone.layer0", lr_mult=0.0)),
         Example(
             ADAMW,
             {
@@ -66,9 +54,9 @@ class UnmatchedKey(Rule):
                 }
             },
         ),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for the keys that match no name; for those of one cause together."""
         if "custom_keys" in ignored(subject):
             return
@@ -78,13 +66,13 @@ class UnmatchedKey(Rule):
             keys = dict(members)
             why, fixes = _explained(subject, keys, names)
             harmless = all(is_embedding_name(key.strip(".")) for key in keys) and not fixes
-            yield Found(
+            delete = [Edit((*CUSTOM_KEYS, key), DELETE) for key in keys]
+            yield self.diagnostic(
                 f"{_subject_of(list(keys))}{why}",
-                (*_PATH, members[0][0]),
+                (*CUSTOM_KEYS, members[0][0]),
                 (),
-                [*fixes, [Edit((*_PATH, key), DELETE) for key in keys]],
+                [*fixes, Fix(delete, is_noop=not fixes)],
                 Severity.info if harmless else None,
-                changes_nothing=not fixes,
             )
 
 
@@ -98,7 +86,7 @@ def _unmatched(subject: Subject) -> list[tuple[str, dict[str, object]]]:
     in_no_group = "\n".join(p.name for p in (*plan.frozen, *plan.left_out))
     return [
         (key, entry)
-        for key, entry in custom_keys(subject)
+        for key, entry in subject.custom_keys
         if not matched[key]
         and key not in (everything if matched[key] is None else in_no_group)
         # A constructor may read keys in a way of its own.
@@ -135,14 +123,14 @@ def _explained(
     if _PATTERN.search(first):
         return _NO_PATTERN, _by_pattern(subject, keys)
     meant = {key: near_part(key, names) for key in keys}
-    taken = dict(custom_keys(subject))
+    taken = dict(subject.custom_keys)
     if any(right is None or right in taken for right in meant.values()):
         return "", []
     hint = f"; did you mean {meant[first]!r}?"
     edits = [
         edit
         for key, right in meant.items()
-        for edit in (Edit((*_PATH, key), DELETE), Edit((*_PATH, str(right)), keys[key]))
+        for edit in (Edit((*CUSTOM_KEYS, key), DELETE), Edit((*CUSTOM_KEYS, str(right)), keys[key]))
     ]
     return "", [Fix(edits, hint, must_change=True, may_retrain=True)]
 
@@ -179,7 +167,8 @@ def _by_pattern(subject: Subject, keys: Mapping[str, dict[str, object]]) -> list
         new = covering_keys(subject.names, matched, most=_MOST_KEYS) if matched else None
         if new is None:
             return []
-        edits += [Edit((*_PATH, key), DELETE), *(Edit((*_PATH, one), entry) for one in new)]
+        edits.append(Edit((*CUSTOM_KEYS, key), DELETE))
+        edits += [Edit((*CUSTOM_KEYS, one), entry) for one in new]
     return [Fix(edits, must_change=True, may_retrain=True)]
 
 

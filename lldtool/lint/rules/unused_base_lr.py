@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import ClassVar
 
-from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
-from lldtool.lint.diagnostics import Severity
-from lldtool.lint.rules._decay import custom_keys
+from lldtool.config.edit import DELETE, Edit
 from lldtool.lint.rules._depth import has_lr_asked_for
-from lldtool.lint.rules.base import Found, Rule, Subject
-from lldtool.lint.rules.examples import LAYER_DECAY, SGD, Example
+from lldtool.lint.rules.base import CUSTOM_KEYS, Diagnostic, Rule, Severity, Subject
+from lldtool.lint.rules.examples import LAYER_DECAY, SGD, Example, keys
 from lldtool.text import setting
 
 #: Where the base lr is.
@@ -31,21 +28,18 @@ class UnusedBaseLr(Rule):
     Set `optimizer.lr` to the lr that is meant.
     """
 
-    code = "LLD209"
-    name = "unused-base-lr"
-    severity = Severity.warning
-    passes: ClassVar = [
+    passes = (
         Example(LAYER_DECAY, {"norm_decay_mult": 0.0}),
-        Example(SGD, {"custom_keys": {"head": {"lr_mult": 10}}}),
-    ]
-    finds: ClassVar = [
-        Example(SGD, {"custom_keys": {"": {"lr": 0.01}}}),
-        Example(SGD, {"custom_keys": {".": {"lr_mult": 0.5}}}),
+        Example(SGD, keys("head", lr_mult=10)),
+    )
+    finds = (
+        Example(SGD, keys("", lr=0.01)),
+        Example(SGD, keys(".", lr_mult=0.5)),
         Example(SGD, {"custom_keys": {"backbone": {"lr_mult": 0.1}, "head": {"lr_mult": 10}}}),
-    ]
+    )
 
-    def check(self, subject: Subject) -> Iterator[Found]:
-        """Trained parameters of which none has the base lr, all by keys."""
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding if keys give every trained parameter another lr than the base lr."""
         base, ratio = subject.plan.optimizer.lr, subject.plan.auto_scale_lr
         lrs = {p.lr / ratio for p in subject.parameters if p.lr is not None}
         if not base or not lrs or any(math.isclose(lr, base) for lr in lrs):
@@ -53,10 +47,10 @@ class UnusedBaseLr(Rule):
         if not all(map(has_lr_asked_for, subject.parameters)):
             return
         names = {p.reason.lr.key for p in subject.parameters}
-        entries = {key: entry for key, entry in custom_keys(subject) if key in names}
+        entries = {key: entry for key, entry in subject.custom_keys if key in names}
         said = " and ".join(f"{key!r} {_said(entry)}" for key, entry in entries.items())
         is_relative = not any("lr" in entry for entry in entries.values())
-        yield Found(
+        yield self.diagnostic(
             f"no parameter trains at optimizer.lr {setting(base)}: custom key {said}",
             _BASE_LR,
             (),
@@ -78,7 +72,7 @@ def _ways(entries: dict[str, dict[str, object]], lrs: set[float]) -> list[list[E
     if len(lrs) > 1:
         return []
     options = [
-        Edit((*PARAMWISE_CFG, "custom_keys", key, option), DELETE)
+        Edit((*CUSTOM_KEYS, key, option), DELETE)
         for key, entry in entries.items()
         for option in ("lr", "lr_mult")
         if option in entry

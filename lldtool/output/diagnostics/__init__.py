@@ -1,1 +1,1 @@
-"""Report -> what `lldtool check` writes, a module for each format."""
+"""The results of `check` in each format."""

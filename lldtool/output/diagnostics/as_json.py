@@ -1,53 +1,51 @@
-"""Report -> JSON for a script."""
+"""The results of `check` as JSON for a script."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from lldtool.lint.diagnostics import Checked, Finding, Report, Status
+from lldtool.lint.diagnostics import CheckResult, Diagnostic, Status, count
 from lldtool.output.diagnostics.shared import encodable, file_name
 from lldtool.plan import dump_by_line
 
 
-def report_json(report: Report) -> str:
-    """The report for a script, a config to a line, in ASCII."""
+def report_json(results: Sequence[CheckResult]) -> str:
+    """Return the results for a script, a config to a line, in ASCII."""
     content = {
         "schema_version": 1,
-        "configs": [_config(one) for one in report.configs],
+        "configs": [
+            {
+                "config": result.config,
+                "status": result.status.value,
+                "error": result.error,
+                "findings": [_finding(result, one) for one in result.diagnostics],
+            }
+            for result in results
+        ],
         "summary": {
-            "configs": len(report.configs),
-            "passed": report.count(Status.passed),
-            "failed": report.count(Status.failed),
-            "errors": report.count(Status.error),
-            "findings": len(report.findings),
+            "configs": len(results),
+            "passed": count(results, Status.passed),
+            "failed": count(results, Status.failed),
+            "errors": count(results, Status.error),
+            "findings": sum(len(result.diagnostics) for result in results),
         },
     }
     return dump_by_line(encodable(content))
 
 
-def _config(one: Checked) -> dict[str, Any]:
+def _finding(result: CheckResult, diagnostic: Diagnostic) -> dict[str, Any]:
+    at = diagnostic.location
+    numbers = ("line", "column", "end_line", "end_column")
     return {
-        "config": one.config,
-        "status": one.status.value,
-        "error": one.error,
-        "findings": [_finding(one, finding) for finding in one.findings],
-    }
-
-
-def _finding(one: Checked, finding: Finding) -> dict[str, Any]:
-    place = finding.place
-    return {
-        "code": finding.code,
-        "name": finding.name,
-        "severity": finding.severity.value,
-        "message": finding.message,
-        "parameters": finding.parameters,
-        "key": finding.key,
-        "file": place and file_name(place.file),
-        "line": place and place.line,
-        "column": place and place.column,
-        "end_line": place and place.end_line,
-        "end_column": place and place.end_column,
-        "suggestion": finding.suggestion,
-        "fingerprint": finding.fingerprint(one.config),
+        "code": diagnostic.code,
+        "name": diagnostic.name,
+        "severity": diagnostic.severity.value,
+        "message": diagnostic.message,
+        "parameters": diagnostic.parameters,
+        "key": diagnostic.key,
+        "file": at and file_name(at.file),
+        **{name: getattr(at, name, None) for name in numbers},
+        "suggestion": diagnostic.suggestion,
+        "fingerprint": diagnostic.fingerprint(result.config),
     }

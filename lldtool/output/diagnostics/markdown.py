@@ -1,4 +1,4 @@
-"""Report -> Markdown, for the summary of a CI job or a comment on a pull request."""
+"""The results of `check` as Markdown, for the summary of a CI job or a comment."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from itertools import accumulate
 from pathlib import Path
 
 from lldtool.config import split_revision
-from lldtool.lint.diagnostics import Checked, Report, Severity
-from lldtool.output.diagnostics.shared import Told, place_shown, summary, told_once
+from lldtool.lint.diagnostics import CheckResult, Diagnostic, Severity
+from lldtool.output.diagnostics.shared import (
+    details,
+    fix_label,
+    location_shown,
+    merged,
+    summary,
+)  # fmt: skip
 from lldtool.output.markdown import markdown, markdown_table
 from lldtool.text import plural, printable
 
@@ -22,16 +28,16 @@ _LANGUAGES = {".json": "json", ".yaml": "yaml", ".yml": "yaml"}
 _NOTE = 100
 
 
-def report_markdown(report: Report, *, limit: int | None = None) -> str:
-    """A heading, a table of the configs with findings, and each finding.
+def report_markdown(results: Sequence[CheckResult], *, limit: int | None = None) -> str:
+    """Return a heading, a table of the configs with findings, and each finding.
 
     Args:
-        report: what to show.
+        results: of the configs.
         limit: bytes in UTF-8 that it may have; what comes last is left out, with a count.
     """
-    heading = f"### lldtool check: {markdown(summary(report))}\n"
-    entries = [entry for one, several in told_once(report) for entry in _entries(one, several)]
-    parts = [heading, *_table(report), *entries]
+    heading = f"### lldtool check: {markdown(summary(results))}\n"
+    entries = [entry for one, several in merged(results) for entry in _entries(one, several)]
+    parts = [heading, *_table(results), *entries]
     lengths = list(accumulate(len(f"{part}\n".encode()) for part in parts))
     if limit is not None and lengths[-1] > limit:
         del parts[max(1, bisect_right(lengths, limit - _NOTE)) :]
@@ -40,11 +46,11 @@ def report_markdown(report: Report, *, limit: int | None = None) -> str:
     return "\n".join(parts)
 
 
-def _table(report: Report) -> list[str]:
-    """The configs that have findings or an error, if there are several."""
+def _table(results: Sequence[CheckResult]) -> list[str]:
+    """Return a table of the configs that have findings or an error, if there are several."""
     rows = []
-    for one in report.configs:
-        counts = Counter(finding.severity for finding in one.findings)
+    for one in results:
+        counts = Counter(diagnostic.severity for diagnostic in one.diagnostics)
         if counts or one.error is not None:
             numbers = [str(counts[severity] or "") for severity in Severity]
             rows.append((printable(one.config), one.status.value, *numbers))
@@ -53,28 +59,28 @@ def _table(report: Report) -> list[str]:
     return ["".join(f"{line}\n" for line in lines)] if len(rows) > 1 else []
 
 
-def _entries(one: Checked, several: list[Told]) -> Iterator[str]:
-    """The error and each finding; the first under the config's name."""
+def _entries(one: CheckResult, several: dict[Diagnostic, list[str]]) -> Iterator[str]:
+    """Yield the error and each finding; the first under the config's name."""
     heading = f"#### {markdown(one.config)}\n\n"
     if one.error is not None:
         yield f"{heading}**error** {markdown(one.error)}\n"
         heading = ""
-    for told in several:
-        yield heading + _finding(one, told)
+    for diagnostic, heirs in several.items():
+        yield heading + _finding(one, diagnostic, heirs)
         heading = ""
 
 
-def _finding(one: Checked, told: Told) -> str:
-    finding = told.finding
-    rule = f"**{finding.severity.value}** {markdown(f'{finding.code} {finding.name}')}"
-    lines = [f"{rule}: {markdown(finding.message)}", ""]
-    about = [("at", [place_shown(finding.place)])] if finding.place else []
-    points = [f"- {x}: {markdown(', '.join(items))}" for x, items in (*about, *told.about)]
+def _finding(result: CheckResult, one: Diagnostic, heirs: Sequence[str]) -> str:
+    rule = f"**{one.severity.value}** {markdown(f'{one.code} {one.name}')}"
+    lines = [f"{rule}: {markdown(one.message)}", ""]
+    about = [("at", [location_shown(one.location)])] if one.location else []
+    about += details(one, heirs)
+    points = [f"- {label}: {markdown(', '.join(items))}" for label, items in about]
     lines += [*points, ""] if points else []
-    if finding.suggestion:
-        file, _ = split_revision(told.heirs[0] if told.heirs else one.config)
+    if one.suggestion:
+        file, _ = split_revision(heirs[0] if heirs else result.config)
         language = _LANGUAGES.get(Path(file).suffix, "python")
-        lines += [f"{markdown(told.to_write)}:", "", *_suggestion(finding.suggestion, language), ""]
+        lines += [f"{markdown(fix_label(heirs))}:", "", *_suggestion(one.suggestion, language), ""]
     return "\n".join(lines)
 
 

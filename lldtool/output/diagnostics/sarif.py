@@ -1,4 +1,4 @@
-"""Report -> SARIF 2.1.0, which GitHub's code scanning and editors read.
+"""The results of `check` as SARIF 2.1.0, which GitHub's code scanning and editors read.
 
 https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 """
@@ -6,13 +6,13 @@ https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from lldtool.config.location import Location
-from lldtool.lint.diagnostics import Checked, Finding, Report, Severity
+from lldtool.lint.diagnostics import CheckResult, Diagnostic, Severity, all_diagnostics
 from lldtool.lint.rules import Rule
 from lldtool.output.diagnostics.shared import (
     config_file,
@@ -20,8 +20,8 @@ from lldtool.output.diagnostics.shared import (
     file_name,
     is_in,
     is_installed,
-    place_shown,
-    place_to_annotate,
+    location_shown,
+    location_to_annotate,
 )
 from lldtool.text import printable, strict_json
 from lldtool.versions import lldtool_version
@@ -34,43 +34,38 @@ _LEVELS = {Severity.error: "error", Severity.warning: "warning", Severity.info: 
 _MOST_PARAMETERS = 100
 
 
-def report_sarif(report: Report, rules: Sequence[Rule]) -> str:
-    """The report for code scanning, in ASCII, with a result for each finding of each config.
+def report_sarif(results: Sequence[CheckResult], rules: Sequence[Rule]) -> str:
+    """Return a report for code scanning, in ASCII, with a result for each diagnostic.
 
     Args:
-        report: what to show.
+        results: of the configs.
         rules: the rules to describe.
     """
     known = {rule.code: index for index, rule in enumerate(rules)}
+    driver = {
+        "name": "lldtool",
+        "version": lldtool_version(),
+        "informationUri": _HOME,
+        "rules": [_rule(rule) for rule in rules],
+    }
+    errors = [
+        {
+            "level": "error",
+            "message": _message(f"{one.config}: {one.error}"),
+            "locations": [{"physicalLocation": _physical(one, None)}],
+        }
+        for one in results
+        if one.error is not None
+    ]
     run = {
-        "tool": {
-            "driver": {
-                "name": "lldtool",
-                "version": lldtool_version(),
-                "informationUri": _HOME,
-                "rules": [_rule(rule) for rule in rules],
-            }
-        },
-        "invocations": [
-            {
-                "executionSuccessful": all(one.error is None for one in report.configs),
-                "toolExecutionNotifications": [
-                    {
-                        "level": "error",
-                        "message": _message(f"{one.config}: {one.error}"),
-                        "locations": [{"physicalLocation": _physical(one, None)}],
-                    }
-                    for one in report.configs
-                    if one.error is not None
-                ],
-            }
-        ],
+        "tool": {"driver": driver},
+        "invocations": [{"executionSuccessful": not errors, "toolExecutionNotifications": errors}],
         # No path: that would be one of this machine.
         "originalUriBaseIds": {
             _ROOT: {"description": {"text": "The directory that lldtool was run in."}}
         },
         "columnKind": "unicodeCodePoints",
-        "results": _results(report.findings, known),
+        "results": _results(results, known),
     }
     content = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return strict_json(encodable(content), indent=2) + "\n"
@@ -90,50 +85,49 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _results(findings: Iterable[tuple[Checked, Finding]], known: dict[str, int]) -> list[Any]:
-    """A result for each; the second with the same fingerprint has `:2` after it, and so on.
+def _results(results: Sequence[CheckResult], known: dict[str, int]) -> list[Any]:
+    """Return a result for each; the second with the same fingerprint ends with `:2`, and so on.
 
     GitHub drops results whose fingerprints are the same.
     """
-    results, seen = [], Counter[str]()
-    for one, finding in findings:
-        result = _result(one, finding)
-        if finding.code in known:
-            result["ruleIndex"] = known[finding.code]
-        fingerprint = finding.fingerprint(one.config)
+    made, seen = [], Counter[str]()
+    for result, diagnostic in all_diagnostics(results):
+        content = _result(result, diagnostic)
+        if diagnostic.code in known:
+            content["ruleIndex"] = known[diagnostic.code]
+        fingerprint = diagnostic.fingerprint(result.config)
         seen[fingerprint] += 1
         again = f":{seen[fingerprint]}" if seen[fingerprint] > 1 else ""
-        results.append(result | {"partialFingerprints": {"lldtool/v1": fingerprint + again}})
-    return results
+        made.append(content | {"partialFingerprints": {"lldtool/v1": fingerprint + again}})
+    return made
 
 
-def _result(one: Checked, finding: Finding) -> dict[str, Any]:
-    place = place_to_annotate(finding, lambda file: not is_installed(file)) or finding.place
-    location: dict[str, Any] = {"physicalLocation": _physical(one, place)}
-    if finding.parameters:
+def _result(result: CheckResult, one: Diagnostic) -> dict[str, Any]:
+    at = location_to_annotate(one, lambda file: not is_installed(file)) or one.location
+    location: dict[str, Any] = {"physicalLocation": _physical(result, at)}
+    if one.parameters:
         location["logicalLocations"] = [
             {"fullyQualifiedName": name, "kind": "member"}
-            for name in finding.parameters[:_MOST_PARAMETERS]
+            for name in one.parameters[:_MOST_PARAMETERS]
         ]
-    text = finding.message
-    about = []
-    if finding.place is not None and finding.place != place:
-        about.append(f"in {place_shown(finding.place)}")
-    if place is None or not is_in(one, place):
-        about.append(one.config)
+    text, about = one.message, []
+    if one.location is not None and one.location != at:
+        about.append(f"in {location_shown(one.location)}")
+    if at is None or not is_in(result, at):
+        about.append(result.config)
     text += f" ({', '.join(about)})" if about else ""
-    if finding.suggestion:
-        text += f"\nwrite instead:\n{finding.suggestion}"
+    if one.suggestion:
+        text += f"\nsuggested fix:\n{one.suggestion}"
     return {
-        "ruleId": finding.code,
-        "level": _LEVELS[finding.severity],
+        "ruleId": one.code,
+        "level": _LEVELS[one.severity],
         "message": _message(text),
         "locations": [location],
         "properties": {
-            "config": one.config,
-            "key": finding.key,
-            "suggestion": finding.suggestion,
-            "parameters": len(finding.parameters),
+            "config": result.config,
+            "key": one.key,
+            "suggestion": one.suggestion,
+            "parameters": len(one.parameters),
         },
     }
 
@@ -143,27 +137,23 @@ def _message(text: str) -> dict[str, str]:
     return {"text": "\n".join(map(printable, text.split("\n"))).replace("](", "] (")}
 
 
-def _physical(one: Checked, place: Location | None) -> dict[str, Any]:
+def _physical(one: CheckResult, place: Location | None) -> dict[str, Any]:
     """The place, or the config's file: GitHub rejects a whole report for one without a file.
 
     A config that is no file, `mmpretrain::mae/x.py` say, is a file of that name.
     """
     file = place.file if place else config_file(one.config)
-    if file is None:
-        return {"artifactLocation": {"uri": _quoted(one.config)}}
-    name = file_name(file)
-    if Path(name).is_absolute():
+    name = one.config if file is None else file_name(file)
+    artifact = {"uri": _quoted(name)}
+    if file is not None and Path(name).is_absolute():
         artifact = {"uri": f"file://{_quoted(name)}"}
-    else:
-        artifact = {"uri": _quoted(name), "uriBaseId": _ROOT}
+    elif file is not None:
+        artifact["uriBaseId"] = _ROOT
     if place is None:
         return {"artifactLocation": artifact}
-    region = {
-        "startLine": place.line,
-        "startColumn": place.column,
-        "endLine": place.end_line,
-        "endColumn": place.end_column,
-    }
+    numbers = ("line", "column", "end_line", "end_column")
+    names = ("startLine", "startColumn", "endLine", "endColumn")
+    region = {name: getattr(place, number) for name, number in zip(names, numbers, strict=True)}
     return {"artifactLocation": artifact, "region": region}
 
 

@@ -1,4 +1,4 @@
-"""Report -> what `lldtool check` shows in a terminal."""
+"""The results of `check` as a terminal shows them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from lldtool.config.location import Location
-from lldtool.lint.diagnostics import Checked, Report, Severity
-from lldtool.output.diagnostics.shared import Told, place_shown, summary, told_once
+from lldtool.lint.diagnostics import CheckResult, Diagnostic, Severity, exit_code
+from lldtool.output.diagnostics.shared import (
+    details,
+    fix_label,
+    inherited,
+    location_shown,
+    merged,
+    summary,
+)  # fmt: skip
 from lldtool.output.screenshot import rendered
 from lldtool.text import printable
 
@@ -21,34 +28,38 @@ _INDENT, _TAB = "  ", 4
 _LEAST_CODE = 20
 
 
-def report_text(report: Report, *, width: int, color: bool, brief: bool = False) -> str:
-    """The report as a terminal shows it; longer lines are names, and config text to write.
+def report_text(
+    results: Sequence[CheckResult], *, width: int, color: bool, brief: bool = False
+) -> str:
+    """Return the results as a terminal shows them; longer lines are names, and suggested fixes.
 
     Args:
-        report: what to show.
+        results: of the configs.
         width: columns of the terminal.
         color: with escape sequences for colour.
         brief: only what each finding says, and where.
     """
-    style = "bold" if report.exit_code else "bold green"
-    end = Text("\n".join(wrapped(summary(report).split(" "), " ", width)), style=style)
-    lines = Text("\n\n").join([*findings_text(report, width, brief=brief), end]).split()
+    style = "bold" if exit_code(results) else "bold green"
+    end = Text("\n".join(wrapped(summary(results).split(" "), " ", width)), style=style)
+    lines = Text("\n\n").join([*diagnostics_text(results, width, brief=brief), end]).split()
     widest = max(line.cell_len for line in lines)  # nothing is wrapped but by us
     return rendered(Text("\n").join(lines), width=widest, color=color)
 
 
-def findings_text(report: Report, width: int, *, brief: bool = False) -> list[Text]:
-    """A text for each config that has no plan, and for each finding."""
+def diagnostics_text(
+    results: Sequence[CheckResult], width: int, *, brief: bool = False
+) -> list[Text]:
+    """Return a text for each config that has no plan, and for each finding."""
     texts = []
-    for one, several in told_once(report):
-        is_told = any((one.error or "") in told.finding.message for told in several)
-        if one.error is not None and not is_told:
-            texts.append(_error(one, width))
-        texts += [_finding(one, told, width, brief=brief) for told in several]
+    for result, several in merged(results):
+        is_told = any((result.error or "") in one.message for one in several)
+        if result.error is not None and not is_told:
+            texts.append(_error(result, width))
+        texts += [_finding(result, *one, width, brief=brief) for one in several.items()]
     return texts
 
 
-def _error(one: Checked, width: int) -> Text:
+def _error(one: CheckResult, width: int) -> Text:
     place = f"{printable(one.config)}:"
     first, *words = printable(one.error or "").split(" ")
     lines = wrapped([f"{place} error: {first}", *words], " ", width - len(_INDENT))
@@ -58,30 +69,32 @@ def _error(one: Checked, width: int) -> Text:
     return text
 
 
-def _finding(one: Checked, told: Told, width: int, *, brief: bool) -> Text:
-    finding = told.finding
-    place = place_shown(finding.place) if finding.place else printable(one.config)
-    style = f"bold {SEVERITY_COLORS[finding.severity]}"
+def _finding(
+    result: CheckResult, one: Diagnostic, heirs: Sequence[str], width: int, *, brief: bool
+) -> Text:
+    is_info = one.severity is Severity.info
+    place = location_shown(one.location) if one.location else printable(result.config)
+    style = f"bold {SEVERITY_COLORS[one.severity]}"
     header = Text.assemble(
-        (f"{place}:", "bold"), " ", (finding.severity.value, style),
-        " ", (printable(finding.code), "bold"), " ", printable(finding.name),
+        (f"{place}:", "bold"), " ", (one.severity.value, style),
+        " ", (printable(one.code), "bold"), " ", printable(one.name),
     )  # fmt: skip
-    words = printable(finding.message).split(" ")
+    words = printable(one.message).split(" ")
     lines = [header, *(Text(line) for line in wrapped(words, " ", width - len(_INDENT)))]
-    gutter, brief = "", brief or finding.severity is Severity.info  # worth a line, not a page
-    if not brief and finding.place and (source := _source_line(finding.place)) is not None:
-        gutter = " " * (len(str(finding.place.line)) + 1)
-        lines += _snippet(source, finding.place, style, width - len(_INDENT))
-    for label, items in told.about if not brief else told.inherited:
+    gutter, brief = "", brief or is_info  # worth a line, not a page
+    if not brief and one.location and (source := _source_line(one.location)) is not None:
+        gutter = " " * (len(str(one.location.line)) + 1)
+        lines += _snippet(source, one.location, style, width - len(_INDENT))
+    for label, items in details(one, heirs) if not brief else inherited(heirs):
         room = width - len(f"{_INDENT}{gutter}= ")
         first, *others = wrapped([f"{label}: {items[0]}", *items[1:]], ", ", room)
         line = Text.assemble((f"{gutter}= ", "dim"), first)
         line.stylize("bold", len(gutter) + 2, len(f"{gutter}= {label}:"))
         lines += [line, *(Text(f"{gutter}  {other}") for other in others)]
-    if finding.suggestion:
-        fix = _suggestion(finding.suggestion, told.to_write, gutter, width - len(_INDENT))
-        is_short = len(fix) == 1 and not finding.suggestion.startswith("#")
-        lines += fix if not brief or (is_short and finding.severity is Severity.info) else []
+    if one.suggestion:
+        fix = _suggestion(one.suggestion, fix_label(heirs), gutter, width - len(_INDENT))
+        is_short = len(fix) == 1 and not one.suggestion.startswith("#")
+        lines += fix if not brief or (is_short and is_info) else []
     return Text(f"\n{_INDENT}").join(lines)
 
 
@@ -96,7 +109,7 @@ def _suggestion(suggestion: str, what: str, gutter: str, width: int) -> list[Tex
 
 
 def _source_line(place: Location) -> str | None:
-    """The line that a place begins in, None where it can't be read or is gone."""
+    """Return the line that a location begins in, None where it can't be read or is gone."""
     try:
         with tokenize.open(place.file) as lines:
             for number, line in enumerate(lines, 1):
@@ -108,7 +121,7 @@ def _source_line(place: Location) -> str | None:
 
 
 def _snippet(source: str, place: Location, style: str, width: int) -> list[Text]:
-    """The source line with its number, and carets under the place; not wider than this."""
+    """Return the source line with its number, and carets under the location."""
     number = f"{place.line} "
     bar = (f"{' ' * len(number)}|", "dim")
     code, start, end = _excerpt(source, place, max(_LEAST_CODE, width - len(number) - 2))
@@ -121,7 +134,7 @@ def _snippet(source: str, place: Location, style: str, width: int) -> list[Text]
 
 
 def _excerpt(source: str, place: Location, room: int) -> tuple[str, int, int]:
-    """At most so many cells of the line around the place, and the cells that the place is in."""
+    """Return so many cells of the line around the location, and the cells that this is in."""
     shown, edges = [], [0]
     for character in source:
         tab = " " * (_TAB - edges[-1] % _TAB) if character == "\t" else ""

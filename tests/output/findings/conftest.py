@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lldtool.config.location import Location
-from lldtool.lint.diagnostics import Checked, Finding, Report, Severity, Status
+from lldtool.lint.diagnostics import CheckResult, Diagnostic, Severity
 
 BASE = """\
 optim_wrapper = dict(
@@ -45,50 +45,47 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def report(here):
-    key = Finding(
+    key = Diagnostic(
         "LLD201", "unmatched-key", Severity.error,
         "the custom key '.pos_embedding' matches no parameter; the nearest name is pos_embed",
-        key="optim_wrapper.paramwise_cfg.custom_keys..pos_embedding",
-        place=Location(here / "configs/_base_/schedule.py", 8, 13, 8, 29),
+        entry=("optim_wrapper", "paramwise_cfg", "custom_keys", ".pos_embedding"),
+        location=Location(here / "configs/_base_/schedule.py", 8, 13, 8, 29),
         suggestion="'.pos_embed': dict(decay_mult=0.0)",
     )  # fmt: skip
     own = [
-        Finding(
+        Diagnostic(
             "LLD302", "strange-lr", Severity.warning,
             "a custom key multiplies the lr of 2 tensors by 10, which is the most of all",
             ("head.fc.weight", "head.fc.bias"),
-            place=Location(here / "configs/a.py", 3, 104, 3, 109),
+            location=Location(here / "configs/a.py", 3, 104, 3, 109),
             suggestion="custom_keys={\n    '.嵌入': dict(lr_mult=1.0),\n}",
         ),
-        Finding(
+        Diagnostic(
             "LLD101", "decayed-norm", Severity.error,
             "16 tensors of normalization layers are decayed at 0.05, which the recipes for this "
             "model leave out of weight decay",
             NORMS,
-            place=Location(here / "configs/a.py", 3, 21, 3, 36),
+            location=Location(here / "configs/a.py", 3, 21, 3, 36),
             suggestion="norm_decay_mult=0.0,",
         ),
-        Finding(
+        Diagnostic(
             "LLD406", "many-groups", Severity.info, "152 param groups with 28 distinct settings",
-            key="optim_wrapper.constructor",
+            entry=("optim_wrapper", "constructor"),
         ),
     ]  # fmt: skip
-    packaged = Finding(
+    packaged = Diagnostic(
         "LLD102", "decayed-bias", Severity.warning, "1 bias is decayed at 0.05",
-        ("backbone.layers.0.ln1.bias",), place=Location(Path(PACKAGED), 3, 5, 5, 6),
+        ("backbone.layers.0.ln1.bias",), location=Location(Path(PACKAGED), 3, 5, 5, 6),
     )  # fmt: skip
-    return Report(
-        (
-            Checked("configs/a.py", Status.failed, (key, *own)),
-            Checked("configs/b.py", Status.failed, (key, packaged)),
-            *(Checked(f"configs/heir{n}.py", Status.failed, (key,)) for n in range(3)),
-            Checked("mmpretrain::mae/x.py", Status.passed, own[2:]),
-            Checked(
-                "configs/z.py",
-                Status.error,
-                error="the model can't be built: SwinTransformer got an unexpected keyword "
-                "argument 'archh'",
-            ),
-            Checked("configs/fine.py", Status.passed),
-        )
-    )
+    return [
+        CheckResult("configs/a.py", (key, *own)),
+        CheckResult("configs/b.py", (key, packaged)),
+        *(CheckResult(f"configs/heir{n}.py", (key,)) for n in range(3)),
+        CheckResult("mmpretrain::mae/x.py", own[2:]),
+        CheckResult(
+            "configs/z.py",
+            error="the model can't be built: SwinTransformer got an unexpected keyword "
+            "argument 'archh'",
+        ),
+        CheckResult("configs/fine.py"),
+    ]

@@ -15,13 +15,13 @@ from sarif_pydantic import Sarif
 from strategies import anything
 
 from lldtool.config.location import Location
-from lldtool.lint.diagnostics import Checked, Finding, Report, Severity, Status
+from lldtool.lint.diagnostics import CheckResult, Diagnostic, Severity, Status, all_diagnostics
 from lldtool.output.diagnostics.as_json import report_json
 from lldtool.output.diagnostics.github import report_github
 from lldtool.output.diagnostics.junit import report_junit
 from lldtool.output.diagnostics.markdown import report_markdown
 from lldtool.output.diagnostics.sarif import report_sarif
-from lldtool.output.diagnostics.shared import told_once
+from lldtool.output.diagnostics.shared import merged
 from lldtool.output.diagnostics.text import report_text
 from lldtool.text import printable
 
@@ -32,39 +32,29 @@ places = st.builds(
     anything, *[st.integers(1, 9)] * 2, st.integers(0, 2), st.integers(1, 9),
 )  # fmt: skip
 findings = st.builds(
-    Finding,
+    Diagnostic,
     anything, anything, st.sampled_from(Severity), anything,
-    st.lists(anything, max_size=9).map(tuple), anything, st.none() | places, st.none() | anything,
+    st.lists(anything, max_size=9).map(tuple), st.tuples(anything), st.none() | places,
+    st.none() | anything,
 )  # fmt: skip
-configs = st.one_of(
-    st.builds(Checked, anything, st.just(Status.passed), st.lists(findings, max_size=3).map(tuple)),
-    st.builds(
-        Checked,
-        anything,
-        st.just(Status.failed),
-        st.lists(findings, min_size=1, max_size=4).map(tuple),
-    ),
-    st.builds(
-        Checked, anything, st.just(Status.error), st.lists(findings, max_size=2).map(tuple),
-        anything,
-    ),
-)  # fmt: skip
-reports = st.builds(Report, st.lists(configs, max_size=4).map(tuple))
+configs = st.builds(
+    CheckResult, anything, st.lists(findings, max_size=4).map(tuple), st.none() | anything
+)
+reports = st.lists(configs, max_size=4)
 any_report = given(reports)
 
 
 def told(report):
-    return [one for _, several in told_once(report) for one in several]
+    return [one for _, several in merged(report) for one in several]
 
 
 def errors(report):
-    return [one for one in report.configs if one.error is not None]
+    return [one for one in report if one.error is not None]
 
 
 @any_report
-def test_told_once(report):
-    heard = [one.finding for one in told(report)]
-    assert set(heard) == {finding for _, finding in report.findings}
+def test_each_diagnostic_is_told(report):
+    assert set(told(report)) == {finding for _, finding in all_diagnostics(report)}
 
 
 @any_report
@@ -73,7 +63,9 @@ def test_json(report):
     assert text.isascii()
     assert_no_control_character(text)
     content = msgspec.json.decode(text)  # stricter than Python's own: no lone surrogates
-    assert sum(len(config["findings"]) for config in content["configs"]) == len(report.findings)
+    assert sum(len(config["findings"]) for config in content["configs"]) == len(
+        all_diagnostics(report)
+    )
 
 
 @any_report
@@ -83,7 +75,7 @@ def test_sarif(report):
     assert_no_control_character(text)
     msgspec.json.decode(text)
     (run,) = Sarif.model_validate_json(text).runs
-    assert len(run.results) == len(report.findings)
+    assert len(run.results) == len(all_diagnostics(report))
     assert len(run.invocations[0].toolExecutionNotifications) == len(errors(report))
     prints = [result.partial_fingerprints["lldtool/v1"] for result in run.results]
     assert len(set(prints)) == len(prints)
@@ -101,11 +93,11 @@ def test_junit(report):
     assert_no_control_character(text)
     (suite,) = JUnitXml.fromstring(text.encode())
     cases = list(suite)
-    assert [case.name for case in cases] == [printable(one.config) for one in report.configs]
-    for case, one in zip(cases, report.configs, strict=True):
+    assert [case.name for case in cases] == [printable(one.config) for one in report]
+    for case, one in zip(cases, report, strict=True):
         texts = [r.text for r in case.result if one.status is Status.failed] + [case.system_out]
         blocks = [block for text in texts if text for block in text.split("\n\n")]
-        assert len(blocks) == len(set(one.findings))
+        assert len(blocks) == len(set(one.diagnostics))
 
 
 @any_report
@@ -115,9 +107,9 @@ def test_markdown(report):
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
     kinds = [token.type for token in tokens]
     inline = [child.type for token in tokens for child in token.children or ()]
-    assert kinds.count("fence") == sum(bool(one.finding.suggestion) for one in told(report))
+    assert kinds.count("fence") == sum(bool(one.suggestion) for one in told(report))
     assert inline.count("strong_open") == len(told(report)) + len(errors(report))
-    found = [bool(one.findings or one.error is not None) for one in report.configs]
+    found = [bool(one.diagnostics or one.error is not None) for one in report]
     assert kinds.count("tr_open") == (1 + sum(found) if sum(found) > 1 else 0)
     assert kinds.count("th_open") == (5 if sum(found) > 1 else 0)
     assert kinds.count("td_open") == (5 * sum(found) if sum(found) > 1 else 0)
@@ -153,7 +145,7 @@ def test_github(report):
     assert_no_control_character(text)
     found = list(commands_of(text))
     severities = {Severity.error: "error", Severity.warning: "warning", Severity.info: "notice"}
-    expected = [severities[one.finding.severity] for one in told(report)]
+    expected = [severities[one.severity] for one in told(report)]
     expected += ["error"] * len(errors(report))
     for command in severities.values():
         number = sum(made == command for made, *_ in found)
@@ -165,7 +157,7 @@ def test_github(report):
     if len(expected) <= 10:
         messages = [message for *_, message in found]
         for one in told(report):
-            assert any(m.split("\n")[0] == printable(one.finding.message) for m in messages)
+            assert any(m.split("\n")[0] == printable(one.message) for m in messages)
 
 
 @given(reports, st.sampled_from([60, 80]), st.booleans())
@@ -176,14 +168,14 @@ def test_text_in_a_terminal(report, width, color):
 def test_a_hostile_source_line_does_not_reach_the_terminal(tmp_path):
     file = tmp_path / "x.py"
     file.write_text("a = '\x1b[2J\x1b]0;t\x07' \u202e # [bold]x[/]\n", encoding="utf-8")
-    finding = Finding("LLD101", "x", Severity.error, "y", place=Location(file, 1, 1, 1, 2))
-    report = Report((Checked("x.py", Status.failed, (finding,)),))
+    finding = Diagnostic("LLD101", "x", Severity.error, "y", location=Location(file, 1, 1, 1, 2))
+    report = [CheckResult("x.py", (finding,))]
     for text in (report_text(report, width=80, color=False), report_junit(report)):
         assert_no_control_character(text)
         assert "[bold]x[/]" in text
 
 
 def test_json_is_the_text_itself_where_it_can_be():
-    finding = Finding("LLD101", "x", Severity.error, "größe\x1b\ud800")
-    content = json.loads(report_json(Report((Checked("x.py", Status.failed, (finding,)),))))
+    finding = Diagnostic("LLD101", "x", Severity.error, "größe\x1b\ud800")
+    content = json.loads(report_json([CheckResult("x.py", (finding,))]))
     assert content["configs"][0]["findings"][0]["message"] == "größe\x1b\\ud800"

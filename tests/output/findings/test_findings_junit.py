@@ -2,7 +2,7 @@
 
 from junitparser import Error, Failure, JUnitXml
 
-from lldtool.lint.diagnostics import Checked, Report, Status
+from lldtool.lint.diagnostics import CheckResult, Status
 from lldtool.output.diagnostics.junit import report_junit
 
 
@@ -14,7 +14,7 @@ def test_a_case_for_each_config_with_its_outcome(report):
     (suite,) = JUnitXml.fromstring(report_junit(report).encode())
     assert (suite.tests, suite.failures, suite.errors) == (8, 5, 1)
     kinds = {Status.failed: [Failure], Status.error: [Error], Status.passed: []}
-    for case, one in zip(suite, report.configs, strict=True):
+    for case, one in zip(suite, report, strict=True):
         assert (case.name, case.classname) == (one.config, "lldtool.check")
         assert [type(result) for result in case.result] == kinds[one.status]
 
@@ -27,8 +27,8 @@ def test_findings_that_fail_nothing_are_output(report):
 
 
 def test_findings_of_a_config_without_a_plan_are_kept(report):
-    findings = report.configs[0].findings
-    both = Report((Checked("a.py", Status.error, findings, "raised"),))
+    findings = report[0].diagnostics
+    both = [CheckResult("a.py", findings, "raised")]
     ((case,),) = JUnitXml.fromstring(report_junit(both).encode())
     assert case.result[0].message == "raised"
     assert case.system_out.count("\n\n") == len(findings) - 1

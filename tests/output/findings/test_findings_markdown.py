@@ -3,7 +3,7 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from lldtool.lint.diagnostics import Checked, Finding, Report, Severity, Status
+from lldtool.lint.diagnostics import CheckResult, Diagnostic, Severity
 from lldtool.output.diagnostics.markdown import report_markdown
 
 
@@ -20,15 +20,15 @@ def test_it_is_headings_a_table_and_findings(report):
 
 
 def test_one_config_needs_no_table(report):
-    assert "| config |" not in report_markdown(Report(report.configs[:1]))
+    assert "| config |" not in report_markdown(report[:1])
 
 
 @pytest.mark.parametrize("limit", [300, 1000, 2000, 10_000, 1024**2])
 def test_no_longer_than_the_limit_and_what_is_left_out_is_counted(limit):
     findings = tuple(
-        Finding(f"LLD{n}", "größe", Severity.error, "ü" * 40, suggestion="x") for n in range(100)
+        Diagnostic(f"LLD{n}", "größe", Severity.error, "ü" * 40, suggestion="x") for n in range(100)
     )
-    text = report_markdown(Report((Checked("a.py", Status.failed, findings),)), limit=limit)
+    text = report_markdown([CheckResult("a.py", findings)], limit=limit)
     assert len(text.encode()) <= limit
     shown = text.count("**error**")
     left = f"{100 - shown} more entries left out: the report may not be longer than {limit:,} bytes"
@@ -37,8 +37,8 @@ def test_no_longer_than_the_limit_and_what_is_left_out_is_counted(limit):
 
 
 def test_a_table_that_is_too_long_goes_with_all_below_it():
-    configs = tuple(Checked(f"{n}.py", Status.error, error="no such file") for n in range(200))
-    text = report_markdown(Report(configs), limit=1000)
+    configs = tuple(CheckResult(f"{n}.py", error="no such file") for n in range(200))
+    text = report_markdown(configs, limit=1000)
     assert text.splitlines()[2:] == [
         "200 more entries left out: the report may not be longer than 1,000 bytes."
     ]
@@ -46,8 +46,8 @@ def test_a_table_that_is_too_long_goes_with_all_below_it():
 
 def test_a_fence_is_longer_than_any_in_it():
     code = "```\n<script>\n````"
-    finding = Finding("LLD101", "x", Severity.error, "y", suggestion=code)
-    text = report_markdown(Report((Checked("a.py", Status.failed, (finding,)),)))
+    finding = Diagnostic("LLD101", "x", Severity.error, "y", suggestion=code)
+    text = report_markdown([CheckResult("a.py", (finding,))])
     (fence,) = [t for t in MarkdownIt("commonmark").parse(text) if t.type == "fence"]
     assert fence.content == f"{code}\n"
 
@@ -70,8 +70,8 @@ SUGGESTION = """\
     ],
 )
 def test_a_fence_has_the_language_of_the_config(config, languages, contents):
-    finding = Finding("LLD101", "x", Severity.error, "y", suggestion=SUGGESTION)
-    text = report_markdown(Report((Checked(config, Status.failed, (finding,)),)))
+    finding = Diagnostic("LLD101", "x", Severity.error, "y", suggestion=SUGGESTION)
+    text = report_markdown([CheckResult(config, (finding,))])
     tokens = MarkdownIt("commonmark").parse(text)
     fences = [token for token in tokens if token.type == "fence"]
     assert [fence.info for fence in fences] == languages

@@ -8,7 +8,7 @@ from sarif import loader
 from sarif_pydantic import Sarif
 
 from lldtool.config.location import Location
-from lldtool.lint.diagnostics import Checked, Finding, Report, Severity, Status
+from lldtool.lint.diagnostics import CheckResult, Diagnostic, Severity, all_diagnostics
 from lldtool.lint.rules import Rule, all_rules
 from lldtool.output.diagnostics import sarif
 from lldtool.output.diagnostics.sarif import report_sarif
@@ -57,7 +57,7 @@ def test_a_result_for_each_finding_with_its_rule(report):
     run = run_of(report)
     assert [(r.rule_id, r.level.value) for r in run.results] == [
         (f.code, {"info": "note"}.get(f.severity.value, f.severity.value))
-        for _, f in report.findings
+        for _, f in all_diagnostics(report)
     ]
     rules = run.tool.driver.rules
     for result in run.results:
@@ -68,7 +68,7 @@ def test_sarif_tools_reads_it(report, tmp_path):
     file = tmp_path / "x.sarif"
     file.write_text(report_sarif(report, RULES), encoding="utf-8")
     read = loader.load_sarif_file(str(file))
-    assert read.get_result_count() == len(report.findings)
+    assert read.get_result_count() == len(all_diagnostics(report))
     records = read.get_records()
     assert {(r["Location"], r["Line"]) for r in records if r["Code"] == "LLD101"} == {
         ("configs/a.py", 3)
@@ -108,8 +108,8 @@ def test_a_finding_without_a_place_is_in_the_config(report):
 
 
 def test_equal_fingerprints_are_told_apart_in_the_same_way_each_time():
-    finding = Finding("LLD101", "decayed-norm", Severity.error, "x")
-    report = Report((Checked("a.py", Status.failed, (finding,) * 3),))
+    finding = Diagnostic("LLD101", "decayed-norm", Severity.error, "x")
+    report = [CheckResult("a.py", (finding,) * 3)]
     prints = [result.partial_fingerprints["lldtool/v1"] for result in run_of(report).results]
     own = finding.fingerprint("a.py")
     assert prints == [own, f"{own}:2", f"{own}:3"]
@@ -117,16 +117,16 @@ def test_equal_fingerprints_are_told_apart_in_the_same_way_each_time():
 
 def test_parameters_are_logical_locations_up_to_a_hundred():
     names = tuple(f"layers.{n}.weight" for n in range(150))
-    finding = Finding("LLD101", "decayed-norm", Severity.error, "x", names)
-    (result,) = run_of(Report((Checked("a.py", Status.failed, (finding,)),))).results
+    finding = Diagnostic("LLD101", "decayed-norm", Severity.error, "x", names)
+    (result,) = run_of([CheckResult("a.py", (finding,))]).results
     logical = result.locations[0].logical_locations
     assert [place.fully_qualified_name for place in logical] == list(names[:100])
     assert result.properties["parameters"] == 150
 
 
 def test_a_message_holds_no_link():
-    finding = Finding("LLD101", "decayed-norm", Severity.error, "see [this](https://x.example)")
-    text = report_sarif(Report((Checked("a.py", Status.failed, (finding,)),)), RULES)
+    finding = Diagnostic("LLD101", "decayed-norm", Severity.error, "see [this](https://x.example)")
+    text = report_sarif([CheckResult("a.py", (finding,))], RULES)
     message = json.loads(text)["runs"][0]["results"][0]["message"]["text"]
     assert "](" not in message
 
@@ -135,10 +135,10 @@ def test_a_message_holds_no_link():
 def test_an_installed_file_is_never_the_place_if_another_file_inherits_it(here, folder):
     inside = Location(here / "configs/a.py", 1, 11, 1, 17)
     shipped = Location(here / folder / "mmpretrain/x.py", 3, 5, 5, 6)
-    finding = Finding(
-        "LLD101", "decayed-norm", Severity.error, "x", place=shipped, inheriting=(inside,)
+    finding = Diagnostic(
+        "LLD101", "decayed-norm", Severity.error, "x", location=shipped, inheriting=(inside,)
     )
-    (result,) = run_of(Report((Checked("configs/a.py", Status.failed, (finding,)),))).results
+    (result,) = run_of([CheckResult("configs/a.py", (finding,))]).results
     physical = result.locations[0].physical_location
     assert physical.artifact_location.uri == "configs/a.py"
     assert physical.region.start_column == 11

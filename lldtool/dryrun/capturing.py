@@ -1,0 +1,137 @@
+"""Run a config, and edited versions of it, in a session: `capture` and `trial`."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from lldtool.config.edit import Edit
+from lldtool.config.request import Request
+from lldtool.dryrun import Capture, Progress, Trial, Want
+from lldtool.dryrun.files_read import collected_files, loaded_modules, noting_files
+from lldtool.dryrun.key_effects import all_removed, doubtful_effects
+from lldtool.dryrun.session import in_fresh_process, run
+from lldtool.dryrun.stepping import rises_again, schedule_of, unseen
+from lldtool.dryrun.training import Training, building, config_context, start_of_training
+from lldtool.errors import ConstructorError, LldtoolError
+
+#: The parts of a config that a trial can change.
+_CHANGEABLE = {"model", "optim_wrapper", "param_scheduler"}
+#: For each `warm` context that lasts, the innermost last: the last training, or none.
+_kept: list[list[Training]] = []
+
+
+def capture(request: Request, want: Want, progress: Progress | None) -> Capture:
+    """Run a config."""
+    modules = loaded_modules() if want.files else frozenset()
+    with collected_files() as files:
+        try:
+            found = run(partial(_captured, want, progress or unseen), request)
+        except LldtoolError as error:
+            found = Capture(request, error=error)
+    return replace(found, files=frozenset(files), modules=modules)
+
+
+def _captured(want: Want, progress: Progress, request: Request) -> Capture:
+    noting = noting_files() if want.files else contextlib.nullcontext()
+    try:
+        with noting, start_of_training(request) as training:
+            if _kept:
+                _kept[-1][:] = [training]
+            return _measured(want, progress, training)
+    except ConstructorError as error:
+        if not error.certain:
+            raise  # the session may try again without stubs
+        return Capture(request, error=error)
+
+
+def _measured(want: Want, progress: Progress, training: Training) -> Capture:
+    plan = training.plan(explained=want.reasons)
+    found = Capture(training.request, plan)
+    if want.effects != "none":
+        measure = all_removed if want.effects == "all" else doubtful_effects
+        found = replace(found, effects=measure(training, plan))
+    if want.length is None:
+        return found
+    try:
+        schedule = schedule_of(training, plan, want.length, progress, want.all_groups)
+    except LldtoolError as error:
+        return replace(found, no_schedule=error.with_config(training.request.name))
+    return replace(found, schedule=schedule)
+
+
+@contextlib.contextmanager
+def warm() -> Iterator[None]:
+    """Keep the last training of the context for trials."""
+    _kept.append([])
+    try:
+        yield
+    finally:
+        _kept.pop()
+
+
+def trial(request: Request, edit_lists: Sequence[Sequence[Edit]]) -> list[Trial]:
+    """Run a config with each of several lists of edits."""
+    task = partial(_trials, tuple(edit_lists))
+    try:
+        if _kept_training(request) is not None:
+            return run(task, request)
+        return in_fresh_process(task, request)
+    except LldtoolError as error:
+        return [Trial(error=error)] * len(edit_lists)
+
+
+def _kept_training(request: Request) -> Training | None:
+    return next((one for one in (_kept[-1] if _kept else ()) if one.request == request), None)
+
+
+def _trials(edit_lists: Sequence[Sequence[Edit]], request: Request) -> list[Trial]:
+    kept = _kept_training(request)
+    if kept is None:
+        with start_of_training(request) as training:
+            return [_trial(training, edits) for edits in edit_lists]
+    with config_context(request), building(request, kept.config, kept.notes, kept):
+        return [_trial(kept, edits) for edits in edit_lists]
+
+
+def _trial(training: Training, edits: Sequence[Edit]) -> Trial:
+    try:
+        edited = _edited(training, edits)
+        plan = edited.plan()
+        is_of_schedule = any(edit.path[0] == "param_scheduler" for edit in edits)
+        rises = is_of_schedule and rises_again(edited, plan) and not _rose(training)
+        return Trial(plan, lr_rises=rises)
+    except LldtoolError as error:
+        return Trial(error=error)
+
+
+def _edited(training: Training, edits: Sequence[Edit]) -> Training:
+    """Return the training with these edits of its config; an edited model is built anew.
+
+    Raises:
+        LldtoolError: an edit is of something that can't be changed, or the model can't be built.
+    """
+    names = {edit.path[0] for edit in edits}
+    if not names <= _CHANGEABLE:
+        raise LldtoolError(f"can't change {', '.join(sorted(names - _CHANGEABLE))} in a trial")
+    parts = {name: copy.deepcopy(training.config.get(name, None)) for name in names}
+    for edit in edits:
+        edit.apply_to(parts)
+    edited = replace(training, is_trial=True)
+    if "model" in parts:
+        edited = edited.with_model(parts.pop("model"))
+    config = copy.copy(edited.config)
+    for name, value in parts.items():
+        config[name] = value
+    return replace(edited, config=config)
+
+
+def _rose(training: Training) -> bool:
+    """Whether an lr rises again without edits."""
+    unedited = replace(training, is_trial=True)
+    with contextlib.suppress(LldtoolError):
+        return rises_again(unedited, unedited.plan(explained=False))
+    return False
