@@ -186,7 +186,7 @@ def _finding(judged: Judged, policy: Policy, sources: Sources | None) -> Finding
     severity = policy.severity_of(rule)
     if found.severity is not None and found.severity.rank > severity.rank:
         severity = found.severity
-    place = None if sources is None else sources.place(found.at)
+    place = None if sources is None else sources.location(found.at)
     return Finding(
         code=rule.code,
         name=rule.name,
@@ -203,7 +203,7 @@ def _finding(judged: Judged, policy: Policy, sources: Sources | None) -> Finding
 def _seen(found: Found, sources: Sources | None) -> str:
     """The file and line of the other entry that a message speaks of: ` (_base.py:11)`."""
     entry = sources.entry(found.see) if found.see and sources is not None else None
-    return f" ({entry.place.file.name}:{entry.place.line})" if entry is not None else ""
+    return f" ({entry.location.file.name}:{entry.location.line})" if entry is not None else ""
 
 
 def _without_ignored(
@@ -255,7 +255,7 @@ def _unused(outcomes: Sequence[Outcome], policy: Policy) -> dict[str, list[Findi
             # Another config, that is not checked now, may need a comment in a base.
             own = comment.file == outcome.path
             severity = policy.severity_of(rule) if own else Severity.info
-            finding = Finding(rule.code, rule.name, severity, message, place=comment.place)
+            finding = Finding(rule.code, rule.name, severity, message, place=comment.location)
             found.setdefault(outcome.config, []).append(finding)
     return found
 
