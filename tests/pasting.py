@@ -26,13 +26,13 @@ def pasted(suggestion, path):
 def paste(where, entries, path):
     text, inside = path.read_text(), tuple(keys(where["inside"], path))
     if where["what"] is None:
-        start, _ = offset(text, Sources(path).entry(inside).value)
+        start, _ = offset(text, Sources(path).entry(inside).value_location)
         opening = re.compile(r"dict\(|\{").match(text, start).end()
         return f"{text[:opening]}{entries}\n{text[opening:]}"
     for old in re.findall(r"'([^']*)'", where["old"]):
         found = Sources(path).entry((*inside, old))
-        start, _ = offset(text, found.place)
-        _, end = offset(text, found.value)
+        start, _ = offset(text, found.location)
+        _, end = offset(text, found.value_location)
         after = re.compile(r"\s*,?").match(text, end).end()
         text = f"{text[:start]}{entries}{text[after:]}"
         path.write_text(text)
@@ -46,8 +46,8 @@ def keys(dotted, path):
     return [*head.split("."), "custom_keys", rest] if found else dotted.split(".")
 
 
-def offset(text, place):
+def offset(text, location):
     lines = text.splitlines(keepends=True)
-    before = sum(map(len, lines[: place.line - 1])) + place.column - 1
-    end = sum(map(len, lines[: place.end_line - 1])) + place.end_column - 1
+    before = sum(map(len, lines[: location.line - 1])) + location.column - 1
+    end = sum(map(len, lines[: location.end_line - 1])) + location.end_column - 1
     return before, end

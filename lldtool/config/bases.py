@@ -7,7 +7,7 @@ import contextlib
 import importlib.util
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lldtool.config import locate
@@ -17,29 +17,27 @@ from lldtool.errors import LldtoolError
 
 
 def bases_of(file: File) -> Iterator[tuple[Path, Location]]:
-    """The files that a file says it inherits, which may not exist, and where it says so."""
-    for name, place in base_names(file):
+    """Yield the files that a file inherits, which may not exist, and where it names them."""
+    for name, location in base_names(file):
         for path in named_base(name, file.path):
-            yield path, place
-    for statement in base_imports(file):
+            yield path, location
+    for statement in base_imports(file.statements):
         for path in imported_base(statement, file.path):
-            yield path, file.place(statement)
+            yield path, file.location(statement)
 
 
 def base_names(file: File) -> Iterator[tuple[str, Location]]:
-    """What `_base_` is set to, each name with its place."""
-    if isinstance(file.content, ast.Module):
-        for statement in file.content.body:
-            match statement:
-                case ast.Assign(targets=[ast.Name(id="_base_")], value=value):
-                    for node in ast.walk(value):
-                        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                            yield node.value, file.place(node)
-    elif file.content is not None and "_base_" in file.content:
-        base = file.content["_base_"]
-        for item in [base, *base.node.entries.values()]:
-            if isinstance(item.node.constant, str):
-                yield item.node.constant, item.value
+    """Yield the names in `_base_`, each with its location."""
+    for statement in file.statements:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id="_base_")], value=value):
+                for node in ast.walk(value):
+                    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                        yield node.value, file.location(node)
+    if isinstance(file.content, dict) and (base := file.content.get("_base_")):
+        for entry in (base, *base.value.entries.values()):
+            if isinstance(entry.value.constant, str):
+                yield entry.value.constant, entry.value_location
 
 
 def named_base(name: str, inheriting: Path) -> Iterator[Path]:
@@ -61,24 +59,12 @@ def named_base(name: str, inheriting: Path) -> Iterator[Path]:
             yield locate(name).path
 
 
-def base_imports(file: File) -> list[ast.ImportFrom]:
-    """The imports in `with read_base():`."""
-    body = file.content.body if isinstance(file.content, ast.Module) else []
-    return [
-        statement
-        for block in body
-        if isinstance(block, ast.With) and reads_base(block)
-        for statement in block.body
-        if isinstance(statement, ast.ImportFrom)
-    ]
-
-
-def reads_base(block: ast.With) -> bool:
-    """Whether it is `with read_base():`."""
-    match block.items[0].context_expr:
-        case ast.Call(func=ast.Name(id="read_base")):
-            return True
-    return False
+def base_imports(statements: Iterable[ast.stmt]) -> Iterator[ast.ImportFrom]:
+    """Yield the imports in `with read_base():`."""
+    for statement in statements:
+        match statement:
+            case ast.With(items=[ast.withitem(ast.Call(func=ast.Name(id="read_base"))), *_]):
+                yield from (s for s in statement.body if isinstance(s, ast.ImportFrom))
 
 
 def imported_base(statement: ast.ImportFrom, inheriting: Path) -> Iterator[Path]:
@@ -92,8 +78,7 @@ def imported_base(statement: ast.ImportFrom, inheriting: Path) -> Iterator[Path]
         return
     with contextlib.suppress(ImportError, ValueError):
         spec = importlib.util.find_spec(parts[0])  # a package itself: nothing is imported
-        locations = (spec.submodule_search_locations if spec else None) or ()
-        for root in map(Path, locations):
+        for root in map(Path, (spec.submodule_search_locations if spec else None) or ()):
             folders = (root, root / ".mim")
             files = (folder.joinpath(*parts[1:]).with_suffix(".py") for folder in folders)
             yield from [file for file in files if file.is_file()][:1]

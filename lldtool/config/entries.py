@@ -1,4 +1,4 @@
-"""What a config's text says is in a dict or list, and how such are merged."""
+"""What a config's text says is in its dicts and lists, and how mmengine merges dicts."""
 
 from __future__ import annotations
 
@@ -10,77 +10,77 @@ from lldtool.config.location import Location
 
 
 class Container(Enum):
-    """What an entry is written in."""
+    """How a dict or list is written."""
 
-    call = "dict(…)"
-    mapping = "{…}"
+    call = "dict(key=…)"
+    mapping = "{key: …}"
+    block = "key: …, indented"
     sequence = "[…]"
-    statement = "a statement of its own"
 
 
 @dataclass
-class Node:
-    """What is known of a value: what is in it if it is a dict or list, or the constant it is.
+class Value:
+    """What the text says of a value: its entries if it is a dict or list, or the constant it is.
 
-    Without a `kind`, there may be more in it than is known.
+    Without a `kind`, it may have more entries than these.
     """
 
     kind: Container | None = None
-    entries: dict[str, Item] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
     constant: object = None
 
     @property
     def is_dict(self) -> bool:
-        """Whether it is a dict, with all that is in it known."""
-        return self.kind in (Container.call, Container.mapping)
+        """Whether it is a dict."""
+        return self.kind not in (None, Container.sequence)
 
     @property
     def is_list(self) -> bool:
-        """Whether it is a list, with all that is in it known."""
+        """Whether it is a list, all items of which are known."""
         return self.kind is Container.sequence
 
     @property
     def replaces(self) -> bool:
-        """Whether it is not to be merged with what is inherited."""
+        """Whether `_delete_` keeps it from being merged with an inherited dict."""
         delete = self.entries.get("_delete_")
-        return delete is not None and str(delete.node.constant).lower() != "false"
+        return delete is not None and str(delete.value.constant).lower() != "false"
+
+    def copy(self, copies: dict[int, Value] | None = None) -> Value:
+        """Return a deep copy, in which two names of one value still are names of one value."""
+        copies = {} if copies is None else copies
+        if id(self) not in copies:
+            copy = copies[id(self)] = Value(self.kind, constant=self.constant)
+            for key, entry in self.entries.items():
+                copy.entries[key] = entry._replace(value=entry.value.copy(copies))
+        return copies[id(self)]
+
+    def update(self, changes: Value) -> None:
+        """Merge a dict into this one."""
+        if changes.replaces:
+            self.entries.clear()
+        self.entries |= merged(changes.entries, self.entries)
 
 
-class Item(NamedTuple):
-    """An entry of a dict or an item of a list: where it and its value stand, and the value."""
+class Entry(NamedTuple):
+    """An entry of a dict or an item of a list.
 
-    place: Location
-    value: Location
-    container: Container
-    node: Node
+    `location` is that of the key, or of the item; `value_location` that of what is written as its
+    value, which may be the name of a dict.
+    """
+
+    location: Location
+    value_location: Location
+    value: Value
+
+    def over(self, inherited: Entry) -> Entry:
+        """Merge this entry with the inherited one of the same key."""
+        own = self.value
+        if own.replaces or not (own.is_dict and inherited.value.is_dict):
+            return self
+        return self._replace(value=Value(own.kind, merged(own.entries, inherited.value.entries)))
 
 
-def copied(node: Node, copies: dict[int, Node]) -> Node:
-    """A copy, in which what was one thing in two places still is."""
-    copy = copies.get(id(node))
-    if copy is None:
-        copy = copies[id(node)] = Node(node.kind, constant=node.constant)
-        for key, entry in node.entries.items():
-            copy.entries[key] = entry._replace(node=copied(entry.node, copies))
-    return copy
-
-
-def merged(own: dict[str, Item], inherited: dict[str, Item]) -> dict[str, Item]:
-    """Dicts in one another, as mmengine merges a config with its bases."""
-    both = {key: over(entry, inherited[key]) for key, entry in own.items() if key in inherited}
+def merged(own: dict[str, Entry], inherited: dict[str, Entry]) -> dict[str, Entry]:
+    """Merge the entries of a dict with those that it inherits, as mmengine does."""
+    both = {key: own[key].over(inherited[key]) for key in own if key in inherited}
     return {**inherited, **own, **both}
-
-
-def over(own: Item, inherited: Item) -> Item:
-    """An entry, merged with the one of the same key that it is written over."""
-    node = own.node
-    if node.replaces or not (node.is_dict and inherited.node.is_dict):
-        return own
-    return own._replace(node=Node(node.kind, merged(node.entries, inherited.node.entries)))
-
-
-def update(node: Node, changes: Node) -> None:
-    """Merge changes into a dict, in its place."""
-    if changes.replaces:
-        node.entries.clear()
-    node.entries |= merged(changes.entries, node.entries)

@@ -6,36 +6,15 @@ Files are parsed, never executed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from lldtool.config.bases import base_imports, bases_of
-from lldtool.config.entries import Container, Item
+from lldtool.config.entries import Entry
 from lldtool.config.files import File, read
 from lldtool.config.location import Location
 from lldtool.config.statements import entries_of
 from lldtool.config.suppressions import Suppression, suppressions_in
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An entry of the finished config, where it was last written.
-
-    `place` is the key's, of an item of a list the item's. `value` is what is written for it, be it
-    the name of a dict. `kind` is what that is: a `dict(…)`, a `{…}` or a list, be it one with a
-    name; None for what is not written out as one of these.
-    """
-
-    place: Location
-    value: Location
-    container: Container
-    kind: Container | None
-
-    @property
-    def is_call(self) -> bool:
-        """Whether the value is a `dict(…)`."""
-        return self.kind is Container.call
 
 
 class Sources:
@@ -58,32 +37,38 @@ class Sources:
     @property
     def is_pure_python(self) -> bool:
         """Whether the config inherits by `with read_base():`, and so changes dicts in place."""
-        return any(base_imports(file) for file in self._files[:1])
+        return any(True for file in self._files[:1] for _ in base_imports(file.statements))
 
-    def place(self, key: Sequence[str]) -> Location | None:
-        """Where an entry stands; where that can't be found, the innermost that it is in.
-
-        Args:
-            key: the keys that lead to it; items of a list by their index.
-        """
-        entries = (self.entry(key[:end]) for end in range(len(key), 0, -1))
-        return next((entry.place for entry in entries if entry is not None), None)
-
-    def entry(self, key: Sequence[str]) -> Entry | None:
-        """The entry itself, or None where it can't be found.
+    def location(self, path: Sequence[str]) -> Location | None:
+        """Return the location of an entry, or of the innermost entry on the way that is found.
 
         Args:
-            key: the keys that lead to it; items of a list by their index.
+            path: the keys that lead to it; items of a list by their index.
         """
+        entries = (self.entry(path[:end]) for end in range(len(path), 0, -1))
+        return next((entry.location for entry in entries if entry is not None), None)
+
+    def entry(self, path: Sequence[str]) -> Entry | None:
+        """Return an entry of the finished config, as it was last written; None if not found."""
         entries, found = self._entries, None
-        for part in key:
-            found = entries.get(part)
+        for key in path:
+            found = entries.get(key)
             if found is None:
                 return None
-            entries = found.node.entries
-        if found is None:
-            return None
-        return Entry(found.place, found.value, found.container, found.node.kind)
+            entries = found.value.entries
+        return found
+
+    def own_entry(self, path: Sequence[str]) -> Entry | None:
+        """Return an entry that the config's own file has, rather than one that it inherits."""
+        entry = self.entry(path)
+        return entry if entry is not None and entry.location.file == self.files[0] else None
+
+    def own_container(self, path: Sequence[str]) -> tuple[tuple[str, ...], Entry | None]:
+        """Return the innermost entry of the config's own file that an entry is in, and its path."""
+        for end in range(len(path) - 1, 0, -1):
+            if own := self.own_entry(path[:end]):
+                return tuple(path[:end]), own
+        return (), None
 
     def inheriting(self, path: Path) -> tuple[Location, ...]:
         """Return where each file inherits the next, from the config's own to a file of this path.
@@ -91,16 +76,16 @@ class Sources:
         Args:
             path: of the config or of one of the files that it inherits.
         """
-        file, places = read(path), list[Location]()
+        file, locations = read(path), list[Location]()
         while file is not None:
-            _, place = self._inherited.get(file.identity, (file, None))
-            places += [place] if place is not None else []
-            file = read(place.file) if place is not None else None
-        return tuple(reversed(places))
+            _, location = self._inherited.get(file.identity, (file, None))
+            locations += [location] if location is not None else []
+            file = read(location.file) if location is not None else None
+        return tuple(reversed(locations))
 
     def suppressions(self) -> tuple[Suppression, ...]:
-        """The comments to ignore findings, in all files."""
-        return tuple(one for file in self._files for one in suppressions_in(file))
+        """Return the comments to ignore findings, in all files."""
+        return tuple(comment for file in self._files for comment in suppressions_in(file))
 
     @property
     def _files(self) -> Sequence[File]:
@@ -111,13 +96,13 @@ class Sources:
         """Identity -> each file, and where a file before it inherits it."""
         found: dict[str, tuple[File, Location | None]] = {}
         paths: list[tuple[Path, Location | None]] = [(self._path, None)]
-        for path, place in paths:
+        for path, location in paths:
             file = read(path)
             if file is not None and file.identity not in found:
-                found[file.identity] = file, place
+                found[file.identity] = file, location
                 paths += bases_of(file)
         return found
 
     @cached_property
-    def _entries(self) -> dict[str, Item]:
+    def _entries(self) -> dict[str, Entry]:
         return entries_of(self._path, {})

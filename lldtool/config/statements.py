@@ -9,18 +9,21 @@ import ast
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lldtool.config.bases import base_names, imported_base, named_base, reads_base
-from lldtool.config.entries import Container, Item, Node, copied, merged, over, update
+from lldtool.config.bases import base_imports, base_names, imported_base, named_base
+from lldtool.config.entries import Container, Entry, Value, merged
 from lldtool.config.files import File, read
 from lldtool.config.location import Location
 
+#: What makes a dict of its arguments.
+_DICTS = ("dict", "ConfigDict", "Config", "OrderedDict")
 
-def entries_of(path: Path, done: dict[str, dict[str, Item]]) -> dict[str, Item]:
-    """What a file defines and inherits, the caller's to change.
+
+def entries_of(path: Path, done: dict[str, dict[str, Entry]]) -> dict[str, Entry]:
+    """Return the entries that a file defines and inherits; they are the caller's to change.
 
     Args:
         path: the file.
-        done: of the files that were looked at; of one that inherits itself, nothing.
+        done: the entries of files by identity; those of a file that inherits itself are empty.
     """
     file = read(path)
     if file is None:
@@ -29,40 +32,36 @@ def entries_of(path: Path, done: dict[str, dict[str, Item]]) -> dict[str, Item]:
         if file.identity not in done:
             done[file.identity] = {}
             done[file.identity] = _defined(file, done)
-        return copied(Node(entries=done[file.identity]), {}).entries
+        return Value(entries=done[file.identity]).copy().entries
     except RecursionError:
         return {}
 
 
-def _defined(file: File, done: dict[str, dict[str, Item]]) -> dict[str, Item]:
-    inherited: dict[str, Item] = {}
+def _defined(file: File, done: dict[str, dict[str, Entry]]) -> dict[str, Entry]:
+    inherited: dict[str, Entry] = {}
     for name, _ in base_names(file):
         for base in named_base(name, file.path):
             inherited |= entries_of(base, done)
     if not isinstance(file.content, ast.Module):
         return merged(file.content or {}, inherited)
     statements = _Statements(file, inherited, done)
-    statements.follow(file.content.body)
+    statements.follow(file.statements)
     return merged(statements.names, inherited)
-
-
-#: What makes a dict of its arguments.
-_DICTS = ("dict", "ConfigDict", "Config", "OrderedDict")
 
 
 class _Statements:
     """What the statements of a Python file define, by the names of its variables."""
 
     def __init__(
-        self, file: File, inherited: dict[str, Item], done: dict[str, dict[str, Item]]
+        self, file: File, inherited: dict[str, Entry], done: dict[str, dict[str, Entry]]
     ) -> None:
         self._file = file
-        self._base = Node(Container.mapping, inherited)
+        self._base = Value(Container.mapping, inherited)
         self._done = done
-        self.names: dict[str, Item] = {}
+        self.names: dict[str, Entry] = {}
 
     def follow(self, statements: Iterable[ast.AST], *, surely: bool = True) -> None:
-        """Go through statements; those in an `if` or loop may not run, or not just once."""
+        """Follow statements; those in an `if` or loop may not run, or more than once."""
         for statement in statements:
             match statement:
                 case ast.Assign(targets=targets, value=value):
@@ -71,53 +70,48 @@ class _Statements:
                 case ast.AnnAssign(target=target, value=ast.expr() as value):
                     self._assign(target, value, surely=surely)
                 case ast.AugAssign(target=target, op=ast.BitOr(), value=value):
-                    update(self._node(target), self._node(value))
+                    self._value(target).update(self._value(value))
                 case ast.Expr(value=ast.Call(func=ast.Attribute() as method) as call):
                     self._change(method, call, surely=surely)
-                case ast.With() if reads_base(statement):
-                    for inner in statement.body:
-                        if isinstance(inner, ast.ImportFrom):
-                            self._inherit(inner)
                 case ast.With(body=body):
-                    self.follow(body, surely=surely)
+                    imports = list(base_imports([statement]))
+                    for inherited in imports:
+                        self._inherit(inherited)
+                    self.follow([] if imports else body, surely=surely)
                 case ast.If() | ast.For() | ast.While() | ast.Try() | ast.Match():
                     self.follow(ast.iter_child_nodes(statement), surely=False)
                 case ast.ExceptHandler() | ast.match_case():
                     self.follow(statement.body, surely=False)
 
     def _assign(self, target: ast.expr, value: ast.expr, *, surely: bool) -> None:
+        key: str | None
         match target:
             case ast.Name(id=key) if key != "_base_":
-                entries, place = self.names, self._file.place(target)
+                entries, location = self.names, self._file.location(target)
             case ast.Attribute(value=inside, attr=key):
-                entries, place = self._node(inside).entries, self._file.place(target)
-                column = place.end_column - len(key)
-                place = Location(
-                    place.file, place.end_line, column, place.end_line, place.end_column
-                )
+                entries = self._value(inside).entries
+                location = self._file.location(target).last(len(key))
             case ast.Subscript(value=inside, slice=index):
-                entries, place = self._node(inside).entries, self._file.place(index)
-                found = self._key(index, self._node(inside))
-                if found is None:
-                    return
-                key = found
+                container = self._value(inside)
+                entries, location = container.entries, self._file.location(index)
+                key = self._key(index, container)
             case _:
                 return
-        entry = Item(place, self._file.place(value), Container.statement, self._node(value))
-        entries[key] = entry if surely or key not in entries else over(entry, entries[key])
+        if key is not None:
+            entry = Entry(location, self._file.location(value), self._value(value))
+            entries[key] = entry if surely or key not in entries else entry.over(entries[key])
 
     def _change(self, method: ast.Attribute, call: ast.Call, *, surely: bool) -> None:
-        """`optim_wrapper.update(…)`, `optim_wrapper.merge(…)`, `param_scheduler.append(…)`."""
-        node = self._node(method.value)
+        """Follow `optim_wrapper.update(…)` or `.merge(…)`, or `param_scheduler.append(…)`."""
+        changed = self._value(method.value)
         if method.attr in ("update", "merge"):
-            update(node, self._dict(call))
-        elif node.is_list and method.attr == "append" and surely and len(call.args) == 1:
-            node.entries |= self._list(call.args, len(node.entries)).entries
-        elif node.is_list:
-            # From here on, it is not known which item is which.
-            node.kind = None
+            changed.update(self._dict(call))
+        elif changed.is_list and method.attr == "append" and surely and len(call.args) == 1:
+            changed.entries |= self._list(call.args, len(changed.entries)).entries
+        elif changed.is_list:
+            changed.kind = None  # from here on, it is not known which item is which
             if method.attr != "append":
-                node.entries.clear()
+                changed.entries.clear()
 
     def _inherit(self, statement: ast.ImportFrom) -> None:
         for path in imported_base(statement, self._file.path):
@@ -128,101 +122,104 @@ class _Statements:
                 elif alias.name in entries:
                     self.names[alias.asname or alias.name] = entries[alias.name]
 
-    def _node(self, value: ast.expr) -> Node:
-        match value:
+    def _value(self, node: ast.expr) -> Value:
+        match node:
             case ast.Constant(value=constant):
-                return Node(constant=constant)
+                return Value(constant=constant)
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(number))):
-                return Node(constant=-number)
+                return Value(constant=-number)
             case ast.Name(id="_base_"):
                 return self._base
             case ast.Name(id=name) if name in self.names:
-                return self.names[name].node
+                return self.names[name].value
             case ast.Set(elts=[ast.Set(elts=[inner])]):  # {{_base_.x}}, which mmengine fills in
-                return self._node(inner)
+                return self._value(inner)
             case ast.Attribute(value=inside, attr=key):
-                return self._item(self._node(inside), key)
+                return _item(self._value(inside), key)
             case ast.Subscript(value=inside, slice=index):
-                node = self._node(inside)
-                return self._item(node, self._key(index, node))
+                container = self._value(inside)
+                return _item(container, self._key(index, container))
             case ast.Dict():
-                return self._display(value)
+                return self._display(node)
             case ast.DictComp():
-                return Node(Container.mapping)
+                return Value(Container.mapping)
             case ast.List(elts=items) | ast.Tuple(elts=items):
                 return self._list(items)
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in _DICTS:
-                return self._dict(value)
+                return self._dict(node)
             case (
                 ast.Call(func=ast.Attribute(value=original, attr="copy"), args=[])
                 | ast.Call(func=ast.Attribute(attr="copy" | "deepcopy"), args=[original])
                 | ast.Call(func=ast.Name(id="copy" | "deepcopy"), args=[original])
             ):
-                return copied(self._node(original), {})
+                return self._value(original).copy()
             case ast.BinOp(left=left, op=ast.BitOr() | ast.Add(), right=right):
-                return self._both(self._node(left), self._node(right))
-        return Node()
+                return _joined(self._value(left), self._value(right))
+        return Value()
 
-    def _item(self, inside: Node, key: str | None) -> Node:
-        return inside.entries[key].node if key in inside.entries else Node()
-
-    def _key(self, key: ast.expr, inside: Node | None = None) -> str | None:
-        """The constant that a key is; from the end of a list, counted from its start."""
-        constant = self._node(key).constant
-        if isinstance(constant, int) and constant < 0 and inside is not None and inside.is_list:
-            constant += len(inside.entries)
+    def _key(self, node: ast.expr, container: Value | None = None) -> str | None:
+        """Return the constant that a key is; -1 in a list as the index from its start."""
+        constant = self._value(node).constant
+        if isinstance(constant, int) and constant < 0 and container and container.is_list:
+            constant += len(container.entries)
         return None if constant is None else str(constant)
 
-    def _display(self, display: ast.Dict) -> Node:
-        node = Node(Container.mapping)
-        for key, value in zip(display.keys, display.values, strict=True):
+    def _display(self, display: ast.Dict) -> Value:
+        value = Value(Container.mapping)
+        for key, item in zip(display.keys, display.values, strict=True):
             if key is None:
-                node.entries |= self._unpacked(value)
+                value.entries |= self._unpacked(item)
             elif (name := self._key(key)) is not None:
-                places = self._file.place(key), self._file.place(value)
-                node.entries[name] = Item(*places, Container.mapping, self._node(value))
-        return node
+                value.entries[name] = self._entry(self._file.location(key), item)
+        return value
 
-    def _dict(self, call: ast.Call) -> Node:
-        node = Node(Container.call)
+    def _dict(self, call: ast.Call) -> Value:
+        value = Value(Container.call)
         for argument in call.args:
-            node.entries |= self._unpacked(argument)
+            value.entries |= self._unpacked(argument)
         for keyword in call.keywords:
             if keyword.arg is None:
-                node.entries |= self._unpacked(keyword.value)
-                continue
-            at, value = self._file.place(keyword), self._file.place(keyword.value)
-            place = Location(at.file, at.line, at.column, at.line, at.column + len(keyword.arg))
-            entry = Item(place, value, Container.call, self._node(keyword.value))
-            node.entries[keyword.arg] = entry
-        return node
+                value.entries |= self._unpacked(keyword.value)
+            else:
+                location = self._file.location(keyword).first(len(keyword.arg))
+                value.entries[keyword.arg] = self._entry(location, keyword.value)
+        return value
 
-    def _unpacked(self, value: ast.expr) -> dict[str, Item]:
-        node = self._node(value)
-        return node.entries if node.is_dict else {}
+    def _entry(self, location: Location, node: ast.expr) -> Entry:
+        return Entry(location, self._file.location(node), self._value(node))
 
-    def _list(self, items: Sequence[ast.expr], first: int = 0) -> Node:
-        found: list[Item] = []
-        kind: Container | None = Container.sequence
-        for item in items:
-            if not isinstance(item, ast.Starred):
-                place = self._file.place(item)
-                found.append(Item(place, place, Container.sequence, self._node(item)))
-                continue
-            unpacked = self._node(item.value)
-            if not unpacked.is_list:
-                kind = None
-                break
-            found += unpacked.entries.values()
-        return Node(kind, {str(index): entry for index, entry in enumerate(found, first)})
+    def _unpacked(self, node: ast.expr) -> dict[str, Entry]:
+        value = self._value(node)
+        return value.entries if value.is_dict else {}
 
-    def _both(self, left: Node, right: Node) -> Node:
-        """`left | right` of dicts, `left + right` of lists or strings."""
-        if left.is_dict or right.is_dict:
-            return Node(left.kind or right.kind, {**left.entries, **right.entries})
-        if left.is_list and right.is_list:
-            entries = [*left.entries.values(), *right.entries.values()]
-            return Node(left.kind, {str(index): entry for index, entry in enumerate(entries)})
-        if isinstance(left.constant, str) and isinstance(right.constant, str):
-            return Node(constant=left.constant + right.constant)
-        return Node()
+    def _list(self, nodes: Sequence[ast.expr], first: int = 0) -> Value:
+        items: list[Entry] = []
+        for node in nodes:
+            if not isinstance(node, ast.Starred):
+                items.append(self._entry(self._file.location(node), node))
+            elif (unpacked := self._value(node.value)).is_list:
+                items += unpacked.entries.values()
+            else:
+                return _list_of(items, first, None)
+        return _list_of(items, first)
+
+
+def _item(container: Value, key: str | None) -> Value:
+    return container.entries[key].value if key in container.entries else Value()
+
+
+def _list_of(
+    items: Iterable[Entry], first: int = 0, kind: Container | None = Container.sequence
+) -> Value:
+    return Value(kind, {str(index): item for index, item in enumerate(items, first)})
+
+
+def _joined(left: Value, right: Value) -> Value:
+    """Return `left | right` of dicts, `left + right` of lists or strings."""
+    if left.is_dict or right.is_dict:
+        return Value(left.kind or right.kind, {**left.entries, **right.entries})
+    if left.is_list and right.is_list:
+        return _list_of([*left.entries.values(), *right.entries.values()])
+    if isinstance(left.constant, str) and isinstance(right.constant, str):
+        return Value(constant=left.constant + right.constant)
+    return Value()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import contextlib
 import io
 import re
@@ -18,25 +17,27 @@ from lldtool.config.selectors import split_selectors
 
 @dataclass(frozen=True)
 class Suppression:
-    """A comment `# lldtool: ignore[…]`. Without `codes` it is about all of them."""
+    """A comment `# lldtool: ignore[…]`; without `codes`, it suppresses all findings."""
 
     file: Path
     line: int
     codes: tuple[str, ...]
-    place: Location
+    location: Location
 
 
 #: `# lldtool: ignore`, `# lldtool: ignore[LLD104, LLD301]`; not with brackets and no code in them.
 _IGNORE = re.compile(
     r"#\s*lldtool\s*:\s*ignore(?:\s*\[([\s,]*\w[\w\s,-]*)\]|(?!\s*\[|[\w-]))", re.IGNORECASE
 )
+#: A comment of YAML begins a line or follows a space.
+_YAML_COMMENT = re.compile(r"(?:(?<=\s)|^)#.*")
 
 
 def suppressions_in(file: File) -> Iterator[Suppression]:
-    """The comments to ignore findings in a file; JSON has none."""
+    """Yield the comments to ignore findings in a file; JSON has none."""
     if file.path.suffix == ".json" or not _IGNORE.search(file.text):
         return
-    comments = _comments if file.path.suffix == ".py" else _yaml_comments
+    comments = _python_comments if file.path.suffix == ".py" else _yaml_comments
     for line, column, comment in comments(file.text):
         for match in _IGNORE.finditer(comment):
             codes = split_selectors((match[1] or "").upper())
@@ -44,8 +45,8 @@ def suppressions_in(file: File) -> Iterator[Suppression]:
             yield Suppression(file.path, line, codes, Location(file.path, line, start, line, end))
 
 
-def _comments(text: str) -> Iterator[tuple[int, int, str]]:
-    """Line, column from 0, and text of each comment, up to an error."""
+def _python_comments(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield line, column from 0, and text of each comment, up to an error."""
     with contextlib.suppress(SyntaxError, tokenize.TokenError):
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type == tokenize.COMMENT:
@@ -53,22 +54,16 @@ def _comments(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _yaml_comments(text: str) -> Iterator[tuple[int, int, str]]:
-    """As `_comments`: a # that is in no string, at the start of a line or after a space."""
+    """Yield the same for YAML, whose scanner drops comments: they are what is in no scalar."""
     import yaml
 
-    spans, end = [], 0
+    outside, end = "", 0
     with contextlib.suppress(yaml.YAMLError):
         for token in yaml.scan(text):
-            end = token.end_mark.index
+            start, end = token.start_mark.index, token.end_mark.index
             if isinstance(token, yaml.ScalarToken):
-                spans.append((token.start_mark.index, end))
-    starts = [start for start, _ in spans]
-    offset = 0
-    for number, line in enumerate(text.split("\n"), 1):
-        for match in re.finditer(r"(?:(?<=\s)|^)#", line):
-            index = offset + match.start()
-            before = bisect.bisect_right(starts, index) - 1
-            if index < end and (before < 0 or spans[before][1] <= index):
-                yield number, match.start(), line[match.start() :]
-                break
-        offset += len(line) + 1
+                outside += text[len(outside) : start] + re.sub(r".", "_", text[start:end])
+    outside += text[len(outside) : end]
+    for number, line in enumerate(outside.split("\n"), 1):
+        for match in _YAML_COMMENT.finditer(line):
+            yield number, match.start(), match[0]

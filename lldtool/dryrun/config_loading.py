@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import linecache
 import traceback
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,57 +21,6 @@ def load_config(path: Path) -> Any:
 
     with reading():
         return Config.fromfile(str(path))
-
-
-def merge(config: Any, options: Mapping[str, Any], what: str) -> None:
-    """Merge dotted key -> value into a config, as mmengine does.
-
-    Args:
-        config: an `mmengine.Config`.
-        options: dotted key -> value.
-        what: where the options are from, for the error.
-
-    Raises:
-        LldtoolError: they do not fit the config.
-    """
-    try:
-        config.merge_from_dict(dict(options))
-    except (AttributeError, LookupError, TypeError, ValueError, AssertionError) as error:
-        raise LldtoolError(f"{what}: {describe(error)}") from error
-
-
-def overrides(options: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """`KEY=VALUE` strings -> dotted key -> value, parsed by mmengine's `DictAction`.
-
-    Raises:
-        LldtoolError: a pair has no `=`, or brackets that do not match.
-    """
-    if isinstance(options, Mapping):
-        return dict(options)
-    return {key: value for pair in options for key, value in [key_value(pair, "--cfg-options")]}
-
-
-def key_value(pair: str, option: str) -> tuple[str, Any]:
-    """One `KEY=VALUE` string, parsed by mmengine's `DictAction`.
-
-    Args:
-        pair: the string.
-        option: the option that it was given to.
-
-    Raises:
-        LldtoolError: there is no `=`, or brackets do not match.
-    """
-    from mmengine.config import DictAction
-
-    if "=" not in pair or pair.startswith(("=", "-")):
-        raise LldtoolError(f"{option} {pair}: expected KEY=VALUE")
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--pair", nargs="+", action=DictAction)
-    try:
-        ((key, value),) = parser.parse_args(["--pair", pair]).pair.items()
-    except (AssertionError, RecursionError) as error:
-        raise LldtoolError(f"{option} {pair}: {describe(error)}") from error
-    return key, value
 
 
 def require_training_settings(config: Any, name: str) -> None:

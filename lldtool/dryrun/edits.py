@@ -5,16 +5,29 @@ The first as OpenMMLab does; the second also where keys have dots in them, and b
 
 from __future__ import annotations
 
-import ast
-import difflib
-from collections.abc import Iterator, Mapping, Sequence
+import argparse
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lldtool.dryrun.config_loading import key_value, merge
+from lldtool.config.edit import DELETE, Edit, misspelling, split_pair
+from lldtool.dryrun.registries import describe
 from lldtool.errors import LldtoolError
 
-#: The value that removes a key.
-DELETE = "DELETE"
+
+def overrides(options: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """Return `--cfg-options` as dotted key -> value.
+
+    Args:
+        options: `KEY=VALUE` strings, or dotted key -> value.
+
+    Raises:
+        LldtoolError: a pair can't be parsed.
+    """
+    if isinstance(options, Mapping):
+        return dict(options)
+    keys = [split_pair(pair, "--cfg-options")[0] for pair in options]
+    values = [_parse_value(pair, "--cfg-options") for pair in options]
+    return dict(zip(keys, values, strict=True))
 
 
 def apply_overrides(config: Any, options: Mapping[str, Any]) -> list[str]:
@@ -25,124 +38,56 @@ def apply_overrides(config: Any, options: Mapping[str, Any]) -> list[str]:
         options: dotted key -> value.
 
     Returns:
-        Notes on keys that are new and nearly those of the config.
+        Notes on keys that are new to the config and resemble one of its keys.
 
     Raises:
         LldtoolError: they do not fit the config.
     """
-    notes = [note for key in options for note in _doubts(config, key, key.split("."))]
+    notes = [misspelling(config, key, key.split(".")) for key in options]
     if options:
-        merge(config, options, f"--cfg-options {' '.join(options)}")
-    return notes
+        _merge(config, options, f"--cfg-options {' '.join(options)}")
+    return [note for note in notes if note]
 
 
 def apply_edits(config: Any, edits: Sequence[str]) -> list[str]:
-    """Merge `KEY=VALUE` strings into the config, one after the other.
-
-    A part of KEY that is a key of the config with dots in it is taken whole, the longest one
-    first; so is a new custom key, up to its option: `…custom_keys..norm.decay_mult=0`. A value is
-    what `--cfg-options` takes, a Python dict in braces, or DELETE.
+    """Apply `KEY=VALUE` strings to the config, one after the other, merging dicts.
 
     Args:
         config: an `mmengine.Config`.
-        edits: the strings.
+        edits: the strings, as `Edit.parse` takes them.
 
     Returns:
-        Notes on keys that are new and nearly those of the config.
+        Notes on keys that are new to the config and resemble one of its keys.
 
     Raises:
-        LldtoolError: a pair can't be read, or what is to be removed is not there.
+        LldtoolError: a pair can't be parsed, or what is to be removed is not there.
     """
     notes = []
-    for edit in edits:
-        key, value = key_value(edit, "--with")
-        _, _, text = edit.partition("=")
-        if text.startswith("{"):
-            value = _dict(text)
-        if value == {}:
-            raise LldtoolError(f"an empty dict changes nothing; {key}=DELETE removes what is there")
-        path = _path(config, key, value)
-        if value == DELETE:
-            _delete(config, path)
-            continue
-        notes += _doubts(config, key, path)
-        for part in reversed(path[1:]):
-            value = {part: value}
-        merge(config, {path[0]: value}, key)
-    return notes
+    for pair in edits:
+        edit = Edit.parse(pair, config, _parse_value)
+        key = pair.partition("=")[0]
+        if edit.value is DELETE:
+            edit.apply_to(config)
+        else:
+            notes.append(misspelling(config, key, edit.path))
+            _merge(config, edit.nested, key)
+    return [note for note in notes if note]
 
 
-def _dict(text: str) -> Any:
+def _parse_value(pair: str, option: str = "--with") -> Any:
+    """Parse the value of `KEY=VALUE` by mmengine's `DictAction`."""
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--pair", nargs="+", action=DictAction)
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
-        raise LldtoolError(f"{text} is no Python dict, {{'decay_mult': 0.0}} is one") from error
+        return next(iter(parser.parse_args(["--pair", pair]).pair.values()))
+    except (AssertionError, RecursionError) as error:
+        raise LldtoolError(f"{option} {pair}: {describe(error)}") from error
 
 
-def _path(config: Any, key: str, value: object) -> list[str]:
-    """`a.b..ln.c` -> `a`, `b`, `.ln`, `c`, where the config has a key `.ln`."""
-    path: list[str] = []
-    parts, inside = key.split("."), config
-    while parts:
-        ends = range(len(parts), 0, -1)
-        taken = next((end for end in ends if _has(inside, ".".join(parts[:end]))), 1)
-        if path[-1:] == ["custom_keys"]:
-            option = not isinstance(value, dict) and not _has(inside, ".".join(parts))
-            option = option and (value != DELETE or _has(inside, ".".join(parts[:-1])))
-            taken = len(parts) - option
-            if parts[:taken] in ([], [""]):
-                raise LldtoolError(f"a custom key needs an option: {key}.decay_mult={value}")
-        path.append(".".join(parts[:taken]))
-        inside = _item(inside, path[-1]) if _has(inside, path[-1]) else None
-        parts = parts[taken:]
-    return path
-
-
-def _doubts(config: Any, key: str, path: Sequence[str]) -> list[str]:
-    """Whether a key that is new to the config may be meant for one that is there."""
-    near = _near(config, path, cutoff=0.8)  # it may well be meant
-    if near is None and not _has(config, path[0]):
-        near = next((".".join((*place, *path[1:])) for place in _places(config, path[0])), None)
-    return [f"{key} is new to the config: did you mean {near!r}?"] if near else []
-
-
-def _places(config: Any, key: str) -> Iterator[tuple[str, ...]]:
-    """The paths of dicts in dicts that lead to this key, the shortest first."""
-    entries: list[tuple[tuple[str, ...], Any]] = [((k,), value) for k, value in config.items()]
-    for path, value in entries:
-        if path[-1] == key:
-            yield path
-        if isinstance(value, dict):
-            entries += [((*path, str(name)), inner) for name, inner in value.items()]
-
-
-def _near(config: Any, path: Sequence[str], cutoff: float) -> str | None:
-    """The key that was nearly written, where the path leaves the config."""
-    inside = config
-    for part in path:
-        if not _has(inside, part):
-            names = [*map(str, inside)] if hasattr(inside, "keys") else []
-            return next(iter(difflib.get_close_matches(part, names, n=1, cutoff=cutoff)), None)
-        inside = _item(inside, part)
-    return None
-
-
-def _has(inside: Any, key: str) -> bool:
-    if isinstance(inside, list):
-        return key.isdigit() and int(key) < len(inside)
-    return hasattr(inside, "keys") and key in inside.keys()  # noqa: SIM118 (a Config is no dict)
-
-
-def _item(inside: Any, key: str) -> Any:
-    return inside[int(key)] if isinstance(inside, list) else inside[key]
-
-
-def _delete(config: Any, path: Sequence[str]) -> None:
-    inside = config
-    for part in path[:-1]:
-        inside = _item(inside, part) if _has(inside, part) else None
-    if not _has(inside, path[-1]):
-        near = _near(config, path, cutoff=0.6)
-        hint = f"did you mean {near!r}?" if near else None
-        raise LldtoolError(f"the config has no {path[-1]!r} to delete there", hint=hint)
-    inside.pop(int(path[-1]) if isinstance(inside, list) else path[-1])
+def _merge(config: Any, options: Mapping[str, Any], what: str) -> None:
+    try:
+        config.merge_from_dict(dict(options))
+    except (AttributeError, LookupError, TypeError, ValueError, AssertionError) as error:
+        raise LldtoolError(f"{what}: {describe(error)}") from error

@@ -16,7 +16,7 @@ from lldtool.dryrun import model_building as models
 from lldtool.dryrun.auto_scaling import auto_scale, scaled
 from lldtool.dryrun.checkpoints import missing_allowed
 from lldtool.dryrun.construction import Construction, construct, has_user_code, is_repeatable
-from lldtool.dryrun.edits import apply_edits, apply_overrides
+from lldtool.dryrun.edits import apply_edits, apply_overrides, overrides
 from lldtool.dryrun.isolation import blocked_hosts, in_checkout, silenced
 from lldtool.dryrun.param_groups import model_header
 from lldtool.dryrun.parameter_traits import traits_of
@@ -165,7 +165,7 @@ def load(request: Request) -> tuple[Any, list[str]]:
     Raises:
         LldtoolError: it can't be read, or has no model or no optimizer.
     """
-    options = configs.overrides(request.cfg_options)
+    options = overrides(request.cfg_options)
     with translated(lambda error: configs.config_error(error, request.path, request.name)):
         config = configs.load_config(request.path)
         notes = apply_overrides(config, options) + apply_edits(config, request.edits)

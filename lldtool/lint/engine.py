@@ -127,9 +127,9 @@ def _completed(diagnostic: Diagnostic, policy: Policy, sources: Sources | None) 
     completed = replace(diagnostic, severity=severity, fixes=())
     if sources is None:
         return completed
-    location, seen = sources.place(diagnostic.entry), sources.entry(diagnostic.see)
+    location, seen = sources.location(diagnostic.entry), sources.entry(diagnostic.see)
     texts = (config_text(fix.edits, sources) for fix in diagnostic.possible_fixes)
-    also = f" ({seen.place.file.name}:{seen.place.line})" if seen is not None else ""
+    also = f" ({seen.location.file.name}:{seen.location.line})" if seen is not None else ""
     return replace(
         completed,
         message=diagnostic.message + also,
@@ -187,7 +187,7 @@ def _unused_comments(
             own = comment.file == result.path
             severity = policy.severity_of(rule) if own else Severity.info
             diagnostic = replace(
-                rule.diagnostic(message), severity=severity, location=comment.place
+                rule.diagnostic(message), severity=severity, location=comment.location
             )
             found[result.config].append(diagnostic)
     return found

@@ -234,7 +234,7 @@ def test_cfg_options_are_merged(plan_of):
     ],
 )  # fmt: skip
 def test_cfg_options_are_parsed_as_mmengine_does(pair, value):
-    from lldtool.dryrun.config_loading import overrides
+    from lldtool.dryrun.edits import overrides
 
     assert overrides((pair,)) == {"k": value}
 

@@ -44,12 +44,12 @@ def write(tmp_path):
     return make
 
 
-def text_at(place):
-    """What stands at a place, by what a user counts: lines, and characters from 1."""
-    raw = place.file.read_bytes().decode("utf-8-sig")
-    lines = raw.replace("\r\n", "\n").split("\n")[place.line - 1 : place.end_line]
-    lines[-1] = lines[-1][: place.end_column - 1]
-    lines[0] = lines[0][place.column - 1 :]
+def text_at(location):
+    """What stands at a location, by what a user counts: lines, and characters from 1."""
+    raw = location.file.read_bytes().decode("utf-8-sig")
+    lines = raw.replace("\r\n", "\n").split("\n")[location.line - 1 : location.end_line]
+    lines[-1] = lines[-1][: location.end_column - 1]
+    lines[0] = lines[0][location.column - 1 :]
     return "\n".join(lines)
 
 
@@ -57,7 +57,7 @@ def unquoted(text):
     return text[1:-1] if text[0] in "'\"" else text
 
 
-def assert_here(path, key, written=None, folder=None):
+def assert_marked(path, key, written=None, folder=None):
     """The entry is on the one line of all files with `here` in it, and is the key, quoted or not.
 
     Args:
@@ -75,16 +75,16 @@ def assert_here(path, key, written=None, folder=None):
         for number, line in enumerate(file.read_bytes().decode(errors="replace").split("\n"), 1)
         if "here" in line
     ]
-    assert [(entry.place.file, entry.place.line)] == marked
-    assert unquoted(text_at(entry.place)) == (written or key[-1])
-    assert Sources(path).place(key) == entry.place
+    assert [(entry.location.file, entry.location.line)] == marked
+    assert unquoted(text_at(entry.location)) == (written or key[-1])
+    assert Sources(path).location(key) == entry.location
 
 
 def assert_only_inside(path, key, inside):
     """The entry can't be found, and what it is in is."""
     sources = Sources(path)
     assert sources.entry(key) is None
-    assert sources.place(key) == sources.entry(inside).place
+    assert sources.location(key) == sources.entry(inside).location
 
 
 # In one file.
@@ -102,7 +102,7 @@ def assert_only_inside(path, key, inside):
         (("param_scheduler", "1", "eta_min"), (5, 36), "eta_min"),
     ],
 )
-def test_a_place_is_the_keys_and_ends_after_it(write, key, where, text):
+def test_a_location_is_the_keys_and_ends_after_it(write, key, where, text):
     path = write("""\
         optim_wrapper = dict(
             paramwise_cfg=dict(
@@ -110,10 +110,10 @@ def test_a_place_is_the_keys_and_ends_after_it(write, key, where, text):
                 custom_keys={'.norm': dict(decay_mult=0.0), "b.c": {"decay_mult": 1.0}}))
         param_scheduler = [dict(a=1), dict(eta_min=0.0)]
     """)
-    place = Sources(path).place(key)
+    location = Sources(path).location(key)
     line, column = where
-    assert place == Location(path, line, column, line, column + len(text))
-    assert text_at(place) == text
+    assert location == Location(path, line, column, line, column + len(text))
+    assert text_at(location) == text
 
 
 def test_what_is_not_there_is_where_it_would_be_in(write):
@@ -121,31 +121,31 @@ def test_what_is_not_there_is_where_it_would_be_in(write):
     assert_only_inside(path, (*CUSTOM, "x", "decay_mult"), OPTIONS)
     assert_only_inside(path, (*WRAPPER, "optimizer"), WRAPPER)
     assert_only_inside(path, (*OPTIONS, "a", "b"), (*OPTIONS, "a"))
-    assert Sources(path).place(("param_scheduler", "0")) is None
-    assert Sources(path).place(()) is None
+    assert Sources(path).location(("param_scheduler", "0")) is None
+    assert Sources(path).location(()) is None
     assert Sources(path).entry(()) is None
 
 
-def test_an_entry_says_what_it_is_written_in_and_whether_its_value_is_a_call(write):
+def test_an_entry_says_how_its_value_is_written(write):
     path = write("a = dict(b={'c': [dict(d=1), {}]})\ne = dict()\ne['f'] = dict()\n")
-    entries = {key: Sources(path).entry(key.split(".")) for key in ("a", "a.b", "a.b.c", "a.b.c.0",
-               "a.b.c.0.d", "a.b.c.1", "e.f")}  # fmt: skip
-    assert {key: (one.container, one.is_call) for key, one in entries.items()} == {
-        "a": (Container.statement, True),
-        "a.b": (Container.call, False),
-        "a.b.c": (Container.mapping, False),
-        "a.b.c.0": (Container.sequence, True),
-        "a.b.c.0.d": (Container.call, False),
-        "a.b.c.1": (Container.sequence, False),
-        "e.f": (Container.statement, True),
+    kinds = {key: Sources(path).entry(key.split(".")).value.kind for key in ("a", "a.b", "a.b.c",
+             "a.b.c.0", "a.b.c.0.d", "a.b.c.1", "e.f")}  # fmt: skip
+    assert kinds == {
+        "a": Container.call,
+        "a.b": Container.mapping,
+        "a.b.c": Container.sequence,
+        "a.b.c.0": Container.call,
+        "a.b.c.0.d": None,
+        "a.b.c.1": Container.mapping,
+        "e.f": Container.call,
     }
 
 
-def test_a_value_has_its_place_too_and_a_named_dict_is_known_as_a_call(write):
+def test_a_value_has_its_location_too_and_a_named_dict_is_known_as_a_call(write):
     path = write("_b = dict(c=1)\na = dict(\n    b=_b,\n    c={\n        'd': 1})\n")
     named, written = (Sources(path).entry(("a", key)) for key in "bc")
-    assert (text_at(named.value), named.is_call) == ("_b", True)
-    assert (text_at(written.value), written.is_call) == ("{\n        'd': 1}", False)
+    assert (text_at(named.value_location), named.value.kind) == ("_b", Container.call)
+    assert text_at(written.value_location) == "{\n        'd': 1}"
 
 
 @pytest.mark.parametrize(
@@ -153,13 +153,13 @@ def test_a_value_has_its_place_too_and_a_named_dict_is_known_as_a_call(write):
 )
 def test_a_key_is_found_however_the_constant_is_written(write, key):
     path = write(f"NORM = '.ln'\nx = dict(custom_keys={{\n    {key}: dict(decay_mult=0.)}})\n")
-    place = Sources(path).entry(("x", "custom_keys", ".ln")).place
-    assert place.line == 3
-    assert text_at(place) == key.strip("()")
+    location = Sources(path).entry(("x", "custom_keys", ".ln")).location
+    assert location.line == 3
+    assert text_at(location) == key.strip("()")
 
 
 def test_a_number_as_a_key_is_found_by_its_text(write):
-    assert_here(write("x = {\n    0: 1,  # here\n}\n"), ("x", "0"))
+    assert_marked(write("x = {\n    0: 1,  # here\n}\n"), ("x", "0"))
 
 
 @pytest.mark.parametrize(
@@ -209,19 +209,19 @@ def test_a_key_that_a_loop_makes_is_not_found_but_what_it_is_in(write):
 @pytest.mark.parametrize("common", ["dict(\n    a=1,  # here\n)", "{\n    'a': 1,  # here\n}"])
 def test_a_name_is_followed_to_its_dict(write, value, common):
     path = write(f"common = {common}\nx = dict(paramwise_cfg={value})\n")
-    assert_here(path, ("x", "paramwise_cfg", "a"))
+    assert_marked(path, ("x", "paramwise_cfg", "a"))
 
 
 def test_a_dict_display_unpacked_in_a_call_is_found(write):
     text = "x = dict(custom_keys=dict(**{\n    '.ln': dict(\n  decay_mult=0.),  # here\n}))\n"
-    assert_here(write(text), ("x", "custom_keys", ".ln", "decay_mult"))
+    assert_marked(write(text), ("x", "custom_keys", ".ln", "decay_mult"))
 
 
 def test_what_comes_later_in_a_dict_wins(write):
     path = write("common = dict(a=1)\nx = {\n    'a': 2, **common,\n    'a': 3,  # here\n}\n")
-    assert_here(path, ("x", "a"))
+    assert_marked(path, ("x", "a"))
     path = write("common = dict(\n    a=1,  # here\n)\nx = {'a': 2, **common}\n")
-    assert_here(path, ("x", "a"))
+    assert_marked(path, ("x", "a"))
 
 
 def test_items_of_lists_are_counted_through_unpacked_and_added_lists(write):
@@ -232,9 +232,14 @@ def test_items_of_lists_are_counted_through_unpacked_and_added_lists(write):
             a=5,  # here
         ))
     """)
-    assert_here(path, ("x", "4", "a"))
-    places = [Sources(path).place(("x", str(index), "a")) for index in range(4)]
-    assert [(place.line, place.column) for place in places] == [(1, 15), (1, 26), (2, 19), (2, 33)]
+    assert_marked(path, ("x", "4", "a"))
+    locations = [Sources(path).location(("x", str(index), "a")) for index in range(4)]
+    assert [(location.line, location.column) for location in locations] == [
+        (1, 15),
+        (1, 26),
+        (2, 19),
+        (2, 33),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -254,7 +259,7 @@ def test_no_item_is_taken_for_another_where_their_order_is_not_known(write, chan
 
 def test_an_append_that_may_not_run_does_not_shift_what_follows(write):
     path = write("x = [\n1,  # here\n]\nif made():\n    x.append(2)\nx.append(3)\n")
-    assert_here(path, ("x", "0"), "1")
+    assert_marked(path, ("x", "0"), "1")
     assert_only_inside(path, ("x", "1"), ("x",))
 
 
@@ -288,31 +293,31 @@ def test_an_append_that_may_not_run_does_not_shift_what_follows(write):
     ],
 )
 def test_the_last_change_of_an_entry_is_where_it_stands(write, change):
-    assert_here(write(f"x = dict(a=dict(b=1, c=1))\n{change}\n"), ("x", "a", "b"))
+    assert_marked(write(f"x = dict(a=dict(b=1, c=1))\n{change}\n"), ("x", "a", "b"))
 
 
 @pytest.mark.parametrize("change", ["x = dict(a=2)", "x.update(a=2)", "x['a'] = 2"])
 def test_a_change_that_may_not_happen_hides_no_other_entry(write, change):
     path = write(f"x = dict(\n    b=1,  # here\n)\nif made():\n    {change}\n")
-    assert_here(path, ("x", "b"))
+    assert_marked(path, ("x", "b"))
 
 
 def test_an_item_of_a_list_is_changed_by_its_index_from_either_end(write):
     path = write("x = [dict(a=1), dict(a=1)]\nx[1]['a'] = 2  # here\n")
-    assert_here(path, ("x", "1", "a"))
+    assert_marked(path, ("x", "1", "a"))
     path = write("x = [dict(a=1), dict(a=1)]\nx[-1]['a'] = 2  # here\n")
-    assert_here(path, ("x", "1", "a"))
+    assert_marked(path, ("x", "1", "a"))
 
 
 def test_an_assignment_replaces_what_was_there(write):
     path = write("x = dict(a=dict(b=1))\nx = dict(a=dict(c=1))\n")
     assert_only_inside(path, ("x", "a", "b"), ("x", "a"))
-    assert Sources(path).place(("x", "a")).line == 2
+    assert Sources(path).location(("x", "a")).line == 2
 
 
 def test_functions_and_classes_define_no_entries(write):
     path = write("def f():\n    x = dict(a=1)\nclass C:\n    x = 1\nlambda: (x := 1)\n")
-    assert Sources(path).place(("x", "a")) is None
+    assert Sources(path).location(("x", "a")) is None
 
 
 # Columns, line ends, encodings.
@@ -321,35 +326,35 @@ def test_functions_and_classes_define_no_entries(write):
 def test_columns_count_characters(write):
     path = write("x = {'schlüssel': '€😀', 'ключ': dict(a=1), '\U0001f600': 1, 'z': 2}\n")
     for key in (("x", "ключ"), ("x", "ключ", "a"), ("x", "\U0001f600"), ("x", "z")):
-        assert unquoted(text_at(Sources(path).place(key))) == key[-1]
-    assert Sources(path).place(("x", "ключ")).column == 25
+        assert unquoted(text_at(Sources(path).location(key))) == key[-1]
+    assert Sources(path).location(("x", "ключ")).column == 25
 
 
 def test_a_tab_counts_as_one_column(write):
-    place = Sources(write("x = dict(\n\ta=1,\tb=2)\n")).place(("x", "b"))
-    assert (place.line, place.column) == (2, 7)
+    location = Sources(write("x = dict(\n\ta=1,\tb=2)\n")).location(("x", "b"))
+    assert (location.line, location.column) == (2, 7)
 
 
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
 def test_crlf_and_a_byte_order_mark_shift_nothing(write, start):
     path = write({"x.py": start + b"x = dict(\r\n    a=1)\r\n"})
     sources = Sources(path)
-    assert sources.place(("x",)) == Location(path, 1, 1, 1, 2)
-    assert sources.place(("x", "a")) == Location(path, 2, 5, 2, 6)
+    assert sources.location(("x",)) == Location(path, 1, 1, 1, 2)
+    assert sources.location(("x", "a")) == Location(path, 2, 5, 2, 6)
     path = write({"y.yaml": start + b"x:\r\n  a: 1\r\n"})
-    assert Sources(path).place(("x",)) == Location(path, 1, 1, 1, 2)
-    assert Sources(path).place(("x", "a")) == Location(path, 2, 3, 2, 4)
+    assert Sources(path).location(("x",)) == Location(path, 1, 1, 1, 2)
+    assert Sources(path).location(("x", "a")) == Location(path, 2, 3, 2, 4)
 
 
 def test_what_ends_a_line_elsewhere_ends_none_in_python(write):
     path = write("x = dict(\n    a='\x0c\u2028\x85',\n    b=1,  # here\n)\n")
-    assert Sources(path).place(("x", "b")) == Location(path, 3, 5, 3, 6)
+    assert Sources(path).location(("x", "b")) == Location(path, 3, 5, 3, 6)
 
 
 def test_a_declared_encoding_is_read(write):
     path = write({"x.py": "# coding: latin-1\nx = {'ä': 1, 'b': 2}\n".encode("latin-1")})
-    assert Sources(path).place(("x", "ä")) == Location(path, 2, 6, 2, 9)
-    assert Sources(path).place(("x", "b")) == Location(path, 2, 14, 2, 17)
+    assert Sources(path).location(("x", "ä")) == Location(path, 2, 6, 2, 9)
+    assert Sources(path).location(("x", "b")) == Location(path, 2, 14, 2, 17)
 
 
 # What can't be read.
@@ -383,7 +388,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_file_that_cannot_be_parsed_has_nothing_and_raises_nothing(write, name):
     sources = Sources(write({name: BROKEN[name]}))
-    assert sources.place(("x", "a")) is None
+    assert sources.location(("x", "a")) is None
     assert sources.suppressions() == ()
     assert not sources.is_pure_python
 
@@ -391,7 +396,7 @@ def test_a_file_that_cannot_be_parsed_has_nothing_and_raises_nothing(write, name
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_base_that_cannot_be_parsed_is_passed_over(write, name):
     files = {"c.py": f"_base_ = ['{name}', 'b.py']\n", name: BROKEN[name], "b.py": "y = 1  # here"}
-    assert_here(write(files), ("y",))
+    assert_marked(write(files), ("y",))
 
 
 def test_what_is_no_file_has_nothing_and_raises_nothing(tmp_path):
@@ -401,7 +406,7 @@ def test_what_is_no_file_has_nothing_and_raises_nothing(tmp_path):
                  Path("a\0.py"), Path("a" * 5000), tmp_path):  # fmt: skip
         sources = Sources(path)
         assert sources.files == ()
-        assert sources.place(("x",)) is None
+        assert sources.location(("x",)) is None
         assert sources.suppressions() == ()
 
 
@@ -411,7 +416,7 @@ def test_bases_that_are_no_files_are_passed_over(write, tmp_path):
              "::", "mmpretrain::mae/none.py@main", "~nobody/x.py"]  # fmt: skip
     path = write(f"_base_ = {names!r}\ny = 1\n")
     assert Sources(path).files == (path,)
-    assert Sources(path).place(("y",)).line == 2
+    assert Sources(path).location(("y",)).line == 2
 
 
 def test_a_base_is_never_looked_up_in_git(write, monkeypatch):
@@ -423,8 +428,8 @@ def test_a_base_is_never_looked_up_in_git(write, monkeypatch):
 
 
 def test_a_file_that_changed_is_read_again(write):
-    assert Sources(write("x = 1\n")).place(("x",)).line == 1
-    assert Sources(write("\nx = 1\n")).place(("x",)).line == 2
+    assert Sources(write("x = 1\n")).location(("x",)).line == 1
+    assert Sources(write("\nx = 1\n")).location(("x",)).line == 2
 
 
 # Bases.
@@ -442,24 +447,24 @@ def test_what_is_not_in_the_config_is_found_in_its_base(write, base):
         name = "c-base.py" if "NoExt" in base else "c.py.base.py"
     files = {"c.py": f"_base_ = {base}\nx = 1\n", name: text.replace("t())", "t())  # here")}
     path = write(files)
-    assert_here(path, OPTIONS)
+    assert_marked(path, OPTIONS)
     assert Sources(path).files == (path, path.parent / name)
 
 
 def test_a_base_is_named_by_a_variable_of_the_environment(write, monkeypatch):
     monkeypatch.setenv("LLDTOOL_BASE", "b")
     path = write({"c.py": "_base_ = '{{$LLDTOOL_BASE:none}}.py'\n", "b.py": "x = 1  # here\n"})
-    assert_here(path, ("x",))
+    assert_marked(path, ("x",))
 
 
 def test_a_base_may_be_an_absolute_path_and_a_config_a_relative_one(write, tmp_path, monkeypatch):
     write({"a/b.py": "x = 1\n"})
     path = write({"c/c.py": f"_base_ = ['{tmp_path}/a/b.py', '../a/d.py']\n", "a/d.py": "y = 1\n"})
-    assert Sources(path).place(("x",)).file == tmp_path / "a" / "b.py"
+    assert Sources(path).location(("x",)).file == tmp_path / "a" / "b.py"
     monkeypatch.chdir(tmp_path)
     sources = Sources(Path("c/c.py"))
     assert sources.files == (Path("c/c.py"), tmp_path / "a" / "b.py", Path("a/d.py"))
-    assert sources.place(("y",)).file == Path("a/d.py")
+    assert sources.location(("y",)).file == Path("a/d.py")
 
 
 def test_bases_of_bases_are_followed_and_the_nearest_wins(write):
@@ -470,11 +475,11 @@ def test_bases_of_bases_are_followed_and_the_nearest_wins(write):
         "a2.py": "y = 1\n",
     }
     path = write(files)
-    assert_here(path, ("x", "b"))
+    assert_marked(path, ("x", "b"))
     sources = Sources(path)
-    files = {key: sources.place(("x", key)).file.name for key in "abc"}
+    files = {key: sources.location(("x", key)).file.name for key in "abc"}
     assert files == {"a": "a.py", "b": "b.py", "c": "c.py"}
-    assert sources.place(("x",)).file == path
+    assert sources.location(("x",)).file == path
     assert [file.name for file in sources.files] == ["c.py", "b.py", "a.py", "a2.py"]
 
 
@@ -491,7 +496,7 @@ def test_where_each_file_inherits_the_next(write):
     sources = Sources(path)
 
     def chain(key):
-        return [text_at(place) for place in sources.inheriting(sources.place((key,)).file)]
+        return [text_at(location) for location in sources.inheriting(sources.location((key,)).file)]
 
     assert chain("x") == []
     assert chain("y") == ["'ä.py'"]
@@ -508,8 +513,8 @@ def test_where_a_pure_python_config_inherits(write):
             "base.py": "y = 1\n",
         }
     )
-    (place,) = Sources(path).inheriting(path.parent / "base.py")
-    assert text_at(place) == "from .base import *"
+    (location,) = Sources(path).inheriting(path.parent / "base.py")
+    assert text_at(location) == "from .base import *"
 
 
 @pytest.mark.parametrize("delete", ["_delete_=True", "**{'_delete_': True}", "_delete_=1"])
@@ -517,17 +522,17 @@ def test_a_dict_that_replaces_the_inherited_one_hides_it(write, delete):
     base = "x = dict(p=dict(a=1), q=dict(a=1))\n"
     path = write({"c.py": f"_base_ = 'b.py'\nx = dict(p=dict({delete}))\n", "b.py": base})
     assert_only_inside(path, ("x", "p", "a"), ("x", "p"))
-    assert Sources(path).place(("x", "q", "a")).file.name == "b.py"
+    assert Sources(path).location(("x", "q", "a")).file.name == "b.py"
 
 
 def test_of_two_bases_the_last_wins(write):
     files = {"c.py": "_base_ = ['a.py', 'b.py']\n", "a.py": "x = 1\n", "b.py": "x = 1  # here\n"}
-    assert_here(write(files), ("x",))
+    assert_marked(write(files), ("x",))
 
 
 def test_a_false_delete_hides_nothing(write):
     files = {"c.py": "_base_ = 'b.py'\nx = dict(_delete_=False)\n", "b.py": "x = dict(a=1)  # here"}
-    assert_here(write(files), ("x", "a"))
+    assert_marked(write(files), ("x", "a"))
 
 
 def test_what_is_no_dict_hides_what_is_inherited(write):
@@ -540,7 +545,7 @@ def test_what_is_no_dict_hides_what_is_inherited(write):
 def test_an_inherited_key_is_found_beside_computed_ones(write):
     own = "_base_ = 'b.py'\nx = dict(custom_keys={key: dict() for key in 'yz'})\n"
     path = write({"c.py": own, "b.py": "x = dict(custom_keys={\n    'a': dict(),  # here\n})\n"})
-    assert_here(path, ("x", "custom_keys", "a"))
+    assert_marked(path, ("x", "custom_keys", "a"))
 
 
 @pytest.mark.parametrize(
@@ -555,23 +560,23 @@ def test_an_inherited_key_is_found_beside_computed_ones(write):
 )
 def test_a_change_of_the_inherited_dict_is_where_an_entry_stands(write, change):
     path = write({"c.py": f"_base_ = 'b.py'\n{change}\n", "b.py": "x = dict(a=dict(b=1, c=1))\n"})
-    assert_here(path, ("x", "a", "b"))
-    assert Sources(path).place(("x", "a", "c")).file.name == "b.py"
+    assert_marked(path, ("x", "a", "b"))
+    assert Sources(path).location(("x", "a", "c")).file.name == "b.py"
 
 
 @pytest.mark.parametrize("value", ["_base_.y.z", "{{_base_.y.z}}", "{{ _base_.y.z }}"])
 def test_an_inherited_value_under_another_name_is_found(write, value):
     own = f"_base_ = 'b.py'\nx = dict(a={value})\n"
     path = write({"c.py": own, "b.py": "y = dict(z=dict(b=1))  # here\n"})
-    assert_here(path, ("x", "a", "b"))
+    assert_marked(path, ("x", "a", "b"))
 
 
 def test_a_template_that_is_no_python_leaves_columns_and_lines(write):
     path = write(
         "x = dict(n={{$N:80}}, m={{ $M:a/b }}, a=1)\ny = '{{$D:/data}}/{{ fileDirname }}'\n"
     )
-    assert text_at(Sources(path).place(("x", "a"))) == "a"
-    assert Sources(path).place(("y",)).line == 2
+    assert text_at(Sources(path).location(("x", "a"))) == "a"
+    assert Sources(path).location(("y",)).line == 2
 
 
 def test_a_cycle_of_bases_ends(write):
@@ -581,7 +586,7 @@ def test_a_cycle_of_bases_ends(write):
         "c.py": "_base_ = ['a.py', 'b.py', 'c.py']\nz = dict(w=1)  # here\n",
     }
     path = write(files)
-    assert_here(path, ("z", "w"))
+    assert_marked(path, ("z", "w"))
     assert [file.name for file in Sources(path).files] == ["a.py", "b.py", "c.py"]
 
 
@@ -589,22 +594,24 @@ def test_many_bases_of_one_another_end_soon(write):
     names = [f"f{number}.py" for number in range(40)]
     path = write({name: f"_base_ = {names!r}\n{name[:-3]} = 1\n" for name in names})
     assert len(Sources(path).files) == 40
-    assert Sources(path).place(("f39",)).file.name == "f39.py"
+    assert Sources(path).location(("f39",)).file.name == "f39.py"
 
 
 def test_links_are_followed_as_they_are_named(write, tmp_path):
     write({"real/c.py": "_base_ = 'b.py'\n", "real/b.py": "x = 1\n", "linked/b.py": "x = 2\n"})
     (tmp_path / "linked" / "c.py").symlink_to(tmp_path / "real" / "c.py")
-    place = Sources(tmp_path / "linked" / "c.py").place(("x",))
-    assert place.file == tmp_path / "linked" / "b.py"
+    location = Sources(tmp_path / "linked" / "c.py").location(("x",))
+    assert location.file == tmp_path / "linked" / "b.py"
     (tmp_path / "folder").symlink_to(tmp_path / "real")
-    assert Sources(tmp_path / "folder" / "c.py").place(("x",)).file == tmp_path / "folder" / "b.py"
+    assert (
+        Sources(tmp_path / "folder" / "c.py").location(("x",)).file == tmp_path / "folder" / "b.py"
+    )
 
 
 def test_a_link_to_its_own_folder_ends(write, tmp_path):
     path = write({"c.py": "_base_ = ['loop/c.py', 'b.py']\n", "b.py": "x = 1\n"})
     (tmp_path / "loop").symlink_to(tmp_path)
-    assert Sources(path).place(("x",)).file == tmp_path / "b.py"
+    assert Sources(path).location(("x",)).file == tmp_path / "b.py"
     assert len(Sources(path).files) == 2
 
 
@@ -612,11 +619,13 @@ def test_a_link_to_its_own_folder_ends(write, tmp_path):
                                   "mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k"])  # fmt: skip
 def test_a_base_may_be_a_config_of_an_installed_package(write, name):
     path = write(f"_base_ = ['mmpretrain::{name}', 'mmpretrain::_base_/default_runtime.py']\n")
-    place = Sources(path).place((*CUSTOM, "pos_embed"))
-    assert place.file.is_relative_to(SHIPPED / "mae")
-    assert text_at(place) == "'pos_embed'"
+    location = Sources(path).location((*CUSTOM, "pos_embed"))
+    assert location.file.is_relative_to(SHIPPED / "mae")
+    assert text_at(location) == "'pos_embed'"
     # That has the model's file as a base, relative to itself.
-    assert Sources(path).place(("model", "backbone")).file.parent == SHIPPED / "_base_" / "models"
+    assert (
+        Sources(path).location(("model", "backbone")).file.parent == SHIPPED / "_base_" / "models"
+    )
 
 
 # Pure-Python configs.
@@ -649,7 +658,7 @@ def test_a_change_of_an_imported_dict_is_where_an_entry_stands(write, change, im
         "p/s.py": f"{SCHEDULE}\nkeys = dict(a=1)\n",
     }
     path = write(files)
-    assert_here(path, (*CUSTOM, ".ln"))
+    assert_marked(path, (*CUSTOM, ".ln"))
     assert Sources(path).is_pure_python
 
 
@@ -661,16 +670,16 @@ def test_what_is_imported_stands_in_its_file(write):
         "p/q/t.py": "y = 1\nz = 1\n",
     }
     path = write(files)
-    assert_here(path, (*CUSTOM, ".bn"), folder=path.parents[1])
+    assert_marked(path, (*CUSTOM, ".bn"), folder=path.parents[1])
     sources = Sources(path)
-    assert sources.place(("y",)).file.name == "t.py"
-    assert sources.place(("z",)) is None
+    assert sources.location(("y",)).file.name == "t.py"
+    assert sources.location(("z",)) is None
     assert [file.name for file in sources.files] == ["c.py", "s.py", "r.py", "t.py"]
 
 
 def test_an_import_under_another_name_is_followed(write):
     text = f"{PURE}    from .s import optim_wrapper as base\n\noptim_wrapper = dict(**base, a=1)\n"
-    assert_here(write({"c.py": text, "s.py": f"{SCHEDULE}  # here\n"}), (*CUSTOM, ".bn"))
+    assert_marked(write({"c.py": text, "s.py": f"{SCHEDULE}  # here\n"}), (*CUSTOM, ".bn"))
 
 
 def test_a_dict_that_a_pure_python_config_writes_anew_inherits_nothing(write):
@@ -692,7 +701,7 @@ def test_two_files_that_import_one_change_each_their_own(write):
         "s.py": "x = dict(a=0, b=0)\n",
     }
     sources = Sources(write(files))
-    found = {(x, key): sources.place((x, key)).file.name for x in ("x1", "x2") for key in "ab"}
+    found = {(x, key): sources.location((x, key)).file.name for x in ("x1", "x2") for key in "ab"}
     assert found == {("x1", "a"): "a.py", ("x1", "b"): "s.py",
                      ("x2", "a"): "s.py", ("x2", "b"): "b.py"}  # fmt: skip
 
@@ -706,7 +715,7 @@ def test_a_dotted_package_is_found_and_not_imported(write, tmp_path, monkeypatch
         f"{name}/__init__.py": "raise SystemExit('imported')\n",
         f"{name}/{folder}/_base_/s.py": f"{SCHEDULE}  # here\n",
     }
-    assert_here(write(files), (*CUSTOM, ".bn"))
+    assert_marked(write(files), (*CUSTOM, ".bn"))
 
 
 @pytest.mark.parametrize("statement", ["from . import s", "from .none import *", "from s import *",
@@ -715,8 +724,8 @@ def test_a_dotted_package_is_found_and_not_imported(write, tmp_path, monkeypatch
 def test_an_import_of_no_file_is_passed_over(write, statement):
     path = write({"c.py": f"{PURE}    {statement}\ny = 1\n", "s.py": "x = 1\n"})
     assert Sources(path).files == (path,)
-    assert Sources(path).place(("x",)) is None
-    assert Sources(path).place(("y",)).line == 5
+    assert Sources(path).location(("x",)) is None
+    assert Sources(path).location(("y",)).line == 5
 
 
 def test_a_classic_config_is_not_pure_python(write):
@@ -729,7 +738,7 @@ def test_a_pure_python_cycle_ends(write):
         "a.py": f"{PURE}    from .b import *\n",
         "b.py": f"{PURE}    from .a import *\nx = 1  # here",
     }
-    assert_here(write(files), ("x",))
+    assert_marked(write(files), ("x",))
 
 
 # YAML and JSON.
@@ -747,11 +756,11 @@ def test_entries_of_yaml_are_found(write):
         - {b: 2}   # a comment
         """})  # fmt: skip
     at = {
-        key: (place.line, place.column, text_at(place))
+        key: (location.line, location.column, text_at(location))
         for key in ("optim_wrapper", "optim_wrapper/paramwise_cfg/bias.x",
                     "optim_wrapper/custom_keys/.ln/decay_mult", "param_scheduler/0/a",
                     "param_scheduler/1")
-        for place in [Sources(path).place(key.split("/"))]
+        for location in [Sources(path).location(key.split("/"))]
     }  # fmt: skip
     assert at == {
         "optim_wrapper": (1, 1, "optim_wrapper"),
@@ -761,29 +770,29 @@ def test_entries_of_yaml_are_found(write):
         "param_scheduler/1": (8, 3, "{b: 2}"),
     }
     entry = Sources(path).entry(("optim_wrapper", "paramwise_cfg"))
-    assert (entry.container, entry.is_call) == (Container.mapping, False)
-    assert text_at(entry.value) == '{norm_decay_mult: 0.0, "bias.x": 1}'
+    assert entry.value.kind is Container.mapping
+    assert text_at(entry.value_location) == '{norm_decay_mult: 0.0, "bias.x": 1}'
 
 
 @pytest.mark.parametrize("line", ["_base_: b.yaml", "_base_: [b.yaml]", "_base_:\n- b.yaml",
     "_base_: '{{ fileDirname }}/b.yaml'", "_base_: {{ fileDirname }}/b.yaml"])  # fmt: skip
 def test_yaml_inherits(write, line):
     path = write({"c.yaml": f"{line}\nx:\n  a: 1\n", "b.yaml": "x:\n  b: 1  # here\n"})
-    assert_here(path, ("x", "b"))
-    assert Sources(path).place(("x", "a")).file == path
+    assert_marked(path, ("x", "b"))
+    assert Sources(path).location(("x", "a")).file == path
 
 
 def test_a_delete_in_yaml_hides_what_is_inherited(write):
     path = write({"c.yaml": "_base_: b.py\nx: {_delete_: true}\ny: {_delete_: false}\n",
                   "b.py": "x = dict(a=1)\ny = dict(a=1)\n"})  # fmt: skip
     assert_only_inside(path, ("x", "a"), ("x",))
-    assert Sources(path).place(("y", "a")).file.name == "b.py"
+    assert Sources(path).location(("y", "a")).file.name == "b.py"
 
 
 def test_anchors_and_merges_of_yaml_are_followed(write):
     path = write({"c.yaml": "c: &c\n  a: 1\n  b: 1\nx:\n  <<: *c\n  b: 2\ny: *c\nz: &z [*z]\n"})
     sources = Sources(path)
-    lines = [sources.place(key).line for key in (("x", "a"), ("x", "b"), ("y", "b"), ("z", "0"))]
+    lines = [sources.location(key).line for key in (("x", "a"), ("x", "b"), ("y", "b"), ("z", "0"))]
     assert lines == [2, 6, 3, 8]
 
 
@@ -794,9 +803,9 @@ def test_entries_of_json_are_found_indented_with_tabs_or_not(write):
         )
         path = write({"c.json": text, "b.py": "y = 1\n"})
         sources = Sources(path)
-        assert sources.place(("x",)) == Location(path, 3, len(indent) + 1, 3, len(indent) + 4)
-        assert text_at(sources.place(("x", "b", "0", "c"))) == '"c"'
-        assert sources.place(("y",)).file.name == "b.py"
+        assert sources.location(("x",)) == Location(path, 3, len(indent) + 1, 3, len(indent) + 4)
+        assert text_at(sources.location(("x", "b", "0", "c"))) == '"c"'
+        assert sources.location(("y",)).file.name == "b.py"
 
 
 # Comments.
@@ -822,8 +831,8 @@ def test_a_comment_is_read(write, comment, codes, around, name):
     before, after = around
     path = write({name: f"\n{line}{before}{comment}{after}\n"})
     column = len(line) + len(before) + 1
-    place = Location(path, 2, column, 2, column + len(comment))
-    assert Sources(path).suppressions() == (Suppression(path, 2, codes, place),)
+    location = Location(path, 2, column, 2, column + len(comment))
+    assert Sources(path).suppressions() == (Suppression(path, 2, codes, location),)
 
 
 @pytest.mark.parametrize("text", [
@@ -880,15 +889,15 @@ def entries(value, key=()):
 
 
 def assert_exact(sources, key, value):
-    """The key stands at its place, and there the value, as far as it is a literal."""
+    """The key stands at its location, and there the value, as far as it is a literal."""
     entry = sources.entry(key)
     assert entry is not None, key
     if not key[-1].isdigit():
-        written = text_at(entry.place)
+        written = text_at(entry.location)
         assert (ast.literal_eval(written) if written[0] in "'\"" else written) == key[-1]
     if not isinstance(value, (dict, list, tuple)):
         try:
-            literal = ast.literal_eval(text_at(entry.value))
+            literal = ast.literal_eval(text_at(entry.value_location))
         except (ValueError, SyntaxError):
             return
         assert literal == value, key
@@ -926,7 +935,7 @@ def test_every_entry_of_a_sample_config_is_exact(path):
 def test_a_shipped_base_that_is_replaced_is_not_looked_into():
     path = locate("mmpretrain::beit/benchmarks/beit-base-p16_8xb128-coslr-100e_in1k.py").path
     sources = Sources(path)
-    assert sources.place((*OPTIONS, "layer_decay_rate")).file == path
+    assert sources.location((*OPTIONS, "layer_decay_rate")).file == path
     assert sources.entry((*OPTIONS, "flat_decay_mult")) is None
 
 
@@ -1021,6 +1030,6 @@ def test_every_key_of_a_generated_yaml_or_json_is_where_its_value_is(
         entry = sources.entry(key)
         assert entry is not None
         if not key[-1].isdigit():
-            assert parsed(text_at(entry.place)) == key[-1]
+            assert parsed(text_at(entry.location)) == key[-1]
         if isinstance(value, (int, float, str)):
-            assert parsed(text_at(entry.value)) == value
+            assert parsed(text_at(entry.value_location)) == value

@@ -42,11 +42,11 @@ def test_python(tmp_path, edit, expected):
     [
         (Edit(("a", "k", "new"), 0.5), "# in a.k\nnew: 0.5"),
         (Edit(("a", "b", "c"), 2), "# in a.b, instead of 'c'\nc: 2,"),
-        (Edit(("new", "x"), [1, True]), 'new: {"x": [1, true]}'),
+        (Edit(("new", "x"), [1, True]), "new: {x: [1, true]}"),
         (Edit(("a", "k", "lr"), 1e-5), "# in a.k\nlr: 1.0e-05"),
         (
-            Edit(("a", "k", "x"), ["1e-5", -2e-7]),
-            "# in a.k, instead of 'x'\nx: [\"1e-5\", -2.0e-07]",
+            Edit(("a", "k", "x"), ["0.5", -2e-7]),
+            "# in a.k, instead of 'x'\nx: ['0.5', -2.0e-07]",
         ),
     ],
 )
@@ -64,6 +64,30 @@ def test_a_pure_python_config_merges_dicts_and_sets_the_rest(tmp_path):
     pure = "from mmengine.config import read_base\nwith read_base():\n    from .base import *\n"
     assert text_of(tmp_path, pure, Edit(("base", "x"), 2)) == "base.merge(dict(x=2))"
     assert text_of(tmp_path, pure, Edit(("new",), [1])) == "new = [1]"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (("a", "b", "c"), "'c': 1"),
+        (("a", "b", "new", "x"), "{'c': 1}"),
+        (("list_", "0", "y"), "dict(x=1)"),
+        (("base", "x"), None),
+        (("new",), None),
+    ],
+)
+def test_an_edit_is_located_at_what_it_replaces_or_the_dict_that_it_goes_in(
+    tmp_path, path, expected
+):
+    (tmp_path / "base.py").write_text("base = dict(x=1)\n")
+    config = tmp_path / "config.py"
+    config.write_text(f"{OWN}_base_ = 'base.py'\n")
+    edit = Edit(path, DELETE).located(Sources(config))
+    assert edit == Edit(path, DELETE)
+    at = edit.location
+    lines = OWN.splitlines()
+    found = at and lines[at.line - 1][at.column - 1 : at.end_column - 1]
+    assert found == expected
 
 
 def test_what_is_not_there_says_nothing(tmp_path):
