@@ -4,7 +4,7 @@ import math
 
 from conftest import make_parameter, make_plan
 
-from lldtool.analysis.lr_curves import Course, Schedule, Stage
+from lldtool.analysis.lr_curves import LrCurve, Schedule, SchedulerSpan
 
 EPOCHS, LENGTH, WARM_UP, FLOOR = 10, 10, 20, 1e-4
 
@@ -25,14 +25,14 @@ def schedule_of(bases, layer_ids=None):
         make_parameter(name, layer_id=layer, lr=base)
         for name, layer, base in zip(names, ids, bases, strict=True)
     ]
-    courses = [
-        Course(layer, (name,), base, [lr_at(i, base) for i in range(EPOCHS * LENGTH)])
+    curves = [
+        LrCurve(layer, (name,), base, [lr_at(i, base) for i in range(EPOCHS * LENGTH)])
         for name, layer, base in zip(names, ids, bases, strict=True)
     ]
-    stages = (
-        Stage("LinearLR", 0, 20, False),
-        Stage("CosineAnnealingLR", 2, 10, True, "eta_min", FLOOR),
+    spans = (
+        SchedulerSpan("LinearLR", 0, 20, False),
+        SchedulerSpan("CosineAnnealingLR", 2, 10, True, "eta_min", FLOOR),
     )
     return Schedule(
-        make_plan(*parameters), "iteration", EPOCHS * LENGTH, EPOCHS, LENGTH, tuple(courses), stages
+        make_plan(*parameters), "iteration", EPOCHS * LENGTH, EPOCHS, LENGTH, tuple(curves), spans
     )

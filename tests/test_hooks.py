@@ -97,7 +97,7 @@ def test_the_lr_of_four_layers_is_logged_as_the_schedule_has_it(config, tmp_path
     steps = scalars(tmp_path)
     assert len(steps) == 6
     for name, layer in expected.items():
-        assert [step[name] for step in steps] == list(made.courses[layer].lrs)
+        assert [step[name] for step in steps] == list(made.curves[layer].lrs)
     line = next(line for line in logged(tmp_path).splitlines() if "Epoch(train) [2][3/3]" in line)
     assert re.search(r" stem_lr: \d\.\d{4}e-\d\d middle_lr: ", line)
 
@@ -105,16 +105,16 @@ def test_the_lr_of_four_layers_is_logged_as_the_schedule_has_it(config, tmp_path
 def test_the_lr_of_every_layer_is_logged_when_asked_for(config, tmp_path):
     train(config, tmp_path, LayerLrHook(layers="all"))
     made = dry_run_schedule(Request(config, "config.py"), Length(epoch_length=3))
-    for course in made.courses:
-        name = f"layer_{course.layer_id:02}_lr"
-        assert [step[name] for step in scalars(tmp_path)] == list(course.lrs)
+    for curve in made.curves:
+        name = f"layer_{curve.layer_id:02}_lr"
+        assert [step[name] for step in scalars(tmp_path)] == list(curve.lrs)
 
 
 def test_a_frozen_stem_is_not_called_the_stem(config, tmp_path):
     config.write_text(config.read_text().replace("'deit-tiny'", "'deit-tiny', frozen_stages=3"))
     train(config, tmp_path, LayerLrHook())
     made = dry_run_schedule(Request(config, "config.py"), Length(epoch_length=3))
-    lrs = {course.layer_id: list(course.lrs) for course in made.courses}
+    lrs = {curve.layer_id: list(curve.lrs) for curve in made.curves}
     names = {4: "layer_04_lr", 8: "middle_lr", 12: "last_block_lr", 13: "head_lr"}
     steps = scalars(tmp_path)
     assert {name for name in steps[0] if name.endswith("_lr")} == {*names.values(), "base_lr"}
@@ -299,7 +299,7 @@ def test_two_processes_train_by_a_plan_made_for_two(config, tmp_path):
         assert (code, "trained" in out) == (0, True), err
     steps = scalars(tmp_path)
     made = dry_run_schedule(Request(config, "x", world_size=2), Length(epoch_length=2))
-    assert [step["head_lr"] for step in steps] == list(made.courses[-1].lrs)
+    assert [step["head_lr"] for step in steps] == list(made.curves[-1].lrs)
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ def _step(epoch_length, *, all_groups):
     began = time.perf_counter()
     schedule = capture(request, want).required_schedule
     sample = Sample(time.perf_counter() - began)
-    return sample, [(c.layer_id, c.parameters, c.lrs) for c in schedule.courses]
+    return sample, [(c.layer_id, c.parameters, c.lrs) for c in schedule.curves]
 
 
 def _answer(results):

@@ -36,7 +36,7 @@ class Length:
 
 
 @dataclass(frozen=True)
-class Stage:
+class SchedulerSpan:
     """One scheduler of the lr, from step `begin` until before step `end`.
 
     Steps are epochs where `by_epoch`, else iterations. `target` is an absolute lr that it takes
@@ -54,7 +54,7 @@ class Stage:
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class LrCurve:
     """The lr of one layer, step by step.
 
     `parameters` are the names of those that have these lrs, `configured` is the lr that the
@@ -85,8 +85,8 @@ class Schedule:
 
     A step is one iteration; where the epoch length is not known, and no scheduler needs it, one
     epoch (`unit`). `epoch_length` is in iterations, `epochs` is None where the training is counted
-    in iterations only. `courses` come stem first, one for all parameters of a layer with the same
-    lrs. `stages` are the schedulers of the lr, in the config's order.
+    in iterations only. `curves` come stem first, one for all parameters of a layer with the same
+    lrs. `spans` are the schedulers of the lr, in the config's order.
     """
 
     plan: Plan
@@ -94,8 +94,8 @@ class Schedule:
     steps: int
     epochs: int | None
     epoch_length: int | None
-    courses: tuple[Course, ...]
-    stages: tuple[Stage, ...] = ()
+    curves: tuple[LrCurve, ...]
+    spans: tuple[SchedulerSpan, ...] = ()
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -106,38 +106,38 @@ class Schedule:
         it and ends. An lr that rises to the very end has no warm-up.
         """
         found = {}
-        for optimizer in dict.fromkeys(course.optimizer for course in self.courses):
-            own = [course for course in self.courses if course.optimizer == optimizer]
-            lrs = max(own, key=lambda course: course.configured).lrs
+        for optimizer in dict.fromkeys(curve.optimizer for curve in self.curves):
+            own = [curve for curve in self.curves if curve.optimizer == optimizer]
+            lrs = max(own, key=lambda curve: curve.configured).lrs
             falls = (i for i in range(len(lrs) - 1) if not _is_above(lrs[i + 1], lrs[i], _ROUNDING))
             bounds = (
-                self._first_step(stage, stage.end)
-                for stage in self.stages
-                if stage.begin == 0 and stage.optimizer == optimizer
+                self._first_step(span, span.end)
+                for span in self.spans
+                if span.begin == 0 and span.optimizer == optimizer
             )
             ends = (step for end in bounds if 0 < end < self.steps for step in (end - 1, end))
             raised = (step for step in ends if lrs[step] > lrs[0])
             found[optimizer] = min(filter(None, (next(falls, 0), next(raised, 0))), default=0)
         return found
 
-    def _first_step(self, stage: Stage, bound: float) -> int:
+    def _first_step(self, span: SchedulerSpan, bound: float) -> int:
         """Return the first step of the training that is not before a bound of a scheduler."""
-        length = (self.steps_per_epoch or 1) if stage.by_epoch else 1
+        length = (self.steps_per_epoch or 1) if span.by_epoch else 1
         return math.ceil(min(bound, self.steps)) * length
 
     @cached_property
-    def acting(self) -> tuple[Stage, ...]:
+    def acting(self) -> tuple[SchedulerSpan, ...]:
         """The schedulers that begin before the training ends."""
-        return tuple(s for s in self.stages if self._first_step(s, s.begin) < self.steps)
+        return tuple(s for s in self.spans if self._first_step(s, s.begin) < self.steps)
 
     @property
     def warm_up(self) -> int:
         """The last step of the longest warm-up, 0 where there is none."""
         return max(self.warmed_up.values(), default=0)
 
-    def after_warm_up(self, course: Course) -> float:
+    def after_warm_up(self, curve: LrCurve) -> float:
         """Return the lr at the end of the warm-up."""
-        return course.lrs[self.warmed_up[course.optimizer]]
+        return curve.lrs[self.warmed_up[curve.optimizer]]
 
     @property
     def steps_per_epoch(self) -> int | None:
@@ -147,22 +147,22 @@ class Schedule:
         return 1 if self.unit == "epoch" else self.epoch_length
 
     @cached_property
-    def rising(self) -> frozenset[Course]:
+    def rising(self) -> frozenset[LrCurve]:
         """Those that end above the lr that they had after the warm-up."""
-        return frozenset(c for c in self.courses if _is_above(c.lrs[-1], self.after_warm_up(c)))
+        return frozenset(c for c in self.curves if _is_above(c.lrs[-1], self.after_warm_up(c)))
 
     @cached_property
-    def rising_again(self) -> frozenset[Course]:
+    def rising_again(self) -> frozenset[LrCurve]:
         """Those that rise after they have fallen."""
-        return frozenset(filter(_rises_again, self.courses))
+        return frozenset(filter(_rises_again, self.curves))
 
     @cached_property
-    def converged(self) -> frozenset[Course]:
+    def converged(self) -> frozenset[LrCurve]:
         """Those that end within 1 % of another, not at 0, though the constructor set them apart.
 
         Where that happens the layer decay is lost.
         """
-        ends = [course for course in self.courses if course.lrs[-1]]
+        ends = [curve for curve in self.curves if curve.lrs[-1]]
         return frozenset(
             a
             for a in ends
@@ -171,12 +171,12 @@ class Schedule:
         )
 
     @cached_property
-    def rows(self) -> list[tuple[Course, ...]]:
+    def rows(self) -> list[tuple[LrCurve, ...]]:
         """All, with identical neighbours in one row."""
-        same = groupby(self.courses, lambda c: (c.optimizer, array("d", c.lrs).tobytes()))
-        return [tuple(courses) for _, courses in same]
+        same = groupby(self.curves, lambda c: (c.optimizer, array("d", c.lrs).tobytes()))
+        return [tuple(curves) for _, curves in same]
 
-    def why_rising(self) -> Stage | None:
+    def why_rising(self) -> SchedulerSpan | None:
         """Return the scheduler that raises all rising lrs; None where that can't be told.
 
         After the warm-up they are below its target, and come nearer to it.
@@ -188,7 +188,7 @@ class Schedule:
             ),
         )
 
-    def why_converged(self) -> Stage | None:
+    def why_converged(self) -> SchedulerSpan | None:
         """Return the scheduler that takes all converged layers to one lr; None where it is unclear.
 
         They end at its target, or have reached it on the way.
@@ -200,16 +200,16 @@ class Schedule:
         )
 
     def _scheduler_with(
-        self, courses: Collection[Course], explains: Callable[[Course, float], bool]
-    ) -> Stage | None:
+        self, curves: Collection[LrCurve], explains: Callable[[LrCurve, float], bool]
+    ) -> SchedulerSpan | None:
         """Return the first scheduler of these lrs whose target explains all of them."""
-        targets = ((stage, stage.target) for stage in self.acting)
+        targets = ((span, span.target) for span in self.acting)
         return next(
             (
-                stage
-                for stage, target in targets
+                span
+                for span, target in targets
                 if target is not None
-                and all(c.optimizer == stage.optimizer and explains(c, target) for c in courses)
+                and all(c.optimizer == span.optimizer and explains(c, target) for c in curves)
             ),
             None,
         )
@@ -223,11 +223,11 @@ class Schedule:
         return min(step, self.steps - 1) if step <= self.steps else None
 
 
-def _rises_again(course: Course) -> bool:
+def _rises_again(curve: LrCurve) -> bool:
     """Whether an lr rises after it has fallen, by more than rounding does."""
-    least = _RTOL * course.highest
-    peak = lowest = course.lrs[0]
-    for lr in course.lrs:
+    least = _RTOL * curve.highest
+    peak = lowest = curve.lrs[0]
+    for lr in curve.lrs:
         if peak - lowest > least and lr - lowest > least:
             return True
         lowest = lr if lr > peak else min(lr, lowest)

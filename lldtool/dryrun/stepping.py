@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from lldtool.analysis.lr_curves import Course, Length, Schedule, Stage
+from lldtool.analysis.lr_curves import Length, LrCurve, Schedule, SchedulerSpan
 from lldtool.dryrun import Progress
 from lldtool.dryrun.auto_scaling import auto_scale
 from lldtool.dryrun.isolation import silenced
@@ -127,8 +127,8 @@ def _stepped(
         notes[f"{', '.join(names)} set lrs, called on a runner without data"] = None
     elif not any(schedulers.values()):
         notes["no param_scheduler: every lr stays as it is"] = None
-    courses = tuple(_courses(plan, tracks))
-    _require_finite(courses, loop)
+    curves = tuple(_curves(plan, tracks))
+    _require_finite(curves, loop)
     followed = set(unfollowed_hooks(config))  # by a schedule
     return Schedule(
         plan=replace(plan, notes=tuple(n for n in plan.notes if n not in followed)),
@@ -136,8 +136,8 @@ def _stepped(
         steps=loop.steps,
         epochs=loop.epochs,
         epoch_length=loop.epoch_length,
-        courses=courses,
-        stages=tuple(stepper.stages),
+        curves=curves,
+        spans=tuple(stepper.spans),
         notes=(*notes, *loop.notes),
     )
 
@@ -168,8 +168,8 @@ class _Track:
     lrs: array[float]
 
     @cached_property
-    def course(self) -> tuple[str, bytes]:
-        """What is the same where the course is."""
+    def curve(self) -> tuple[str, bytes]:
+        """What is the same where the curve is."""
         return self.optimizer, self.lrs.tobytes()
 
 
@@ -190,7 +190,7 @@ class _Stepper:
     hooks: Sequence[Any]
     progress: Progress
     all_groups: bool
-    stages: list[Stage] = field(default_factory=list)
+    spans: list[SchedulerSpan] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)
 
     def tracks(self, name: str, wrapper: Any, configured: Sequence[Any]) -> list[_Track]:
@@ -211,7 +211,7 @@ class _Stepper:
                 for column, group in zip(columns, wrapper.optimizer.param_groups, strict=True):
                     column.append(float(group.get("lr", 0.0)))
             built = list(zip(configured, schedulers, strict=True))
-        self.stages += _stages(name, built)
+        self.spans += _spans(name, built)
         self.notes |= dict.fromkeys(_notes(built, self.loop))
         tracks = {i: _Track(name, column) for i, column in zip(indices, columns, strict=True)}
         return [tracks[i] for i in chosen]
@@ -237,7 +237,7 @@ def _distinct(
     """For each param group the first one that its schedulers treat the same.
 
     mmengine's own schedulers read nothing of a group but the setting that they change, so groups
-    with one lr have one course. Where a scheduler is another's, or has a list of values for the
+    with one lr have one curve. Where a scheduler is another's, or has a list of values for the
     groups, each group has its own.
     """
     if all_groups or not all(map(reads_only_its_setting, configured)):
@@ -253,22 +253,22 @@ def _require_steppable(distinct: int, loop: TrainLoop) -> None:
         raise LldtoolError(f"{what} are too many", hint="is the epoch length one of samples?")
 
 
-def _require_finite(courses: Sequence[Course], loop: TrainLoop) -> None:
+def _require_finite(curves: Sequence[LrCurve], loop: TrainLoop) -> None:
     """An lr that is no number any more is the end of a training.
 
     Raises:
-        LldtoolError: a course has one.
+        LldtoolError: a curve has one.
     """
-    for course in courses:
-        if all(map(math.isfinite, course.lrs)):
+    for curve in curves:
+        if all(map(math.isfinite, curve.lrs)):
             continue
-        step = next(i for i, lr in enumerate(course.lrs) if not math.isfinite(lr))
-        layer = course.layer_id
-        where = course.parameters[0] if layer is None else f"layer {layer_name(layer)}"
-        raise LldtoolError(f"the lr of {where} is {course.lrs[step]} in {loop.unit} {step}")
+        step = next(i for i, lr in enumerate(curve.lrs) if not math.isfinite(lr))
+        layer = curve.layer_id
+        where = curve.parameters[0] if layer is None else f"layer {layer_name(layer)}"
+        raise LldtoolError(f"the lr of {where} is {curve.lrs[step]} in {loop.unit} {step}")
 
 
-def _stages(optimizer: str, built: Sequence[tuple[Any, Any]]) -> Iterator[Stage]:
+def _spans(optimizer: str, built: Sequence[tuple[Any, Any]]) -> Iterator[SchedulerSpan]:
     for configured, scheduler in built:
         if getattr(scheduler, "param_name", "lr") != "lr":
             continue
@@ -276,7 +276,7 @@ def _stages(optimizer: str, built: Sequence[tuple[Any, Any]]) -> Iterator[Stage]
         option = next((key for key in TARGETS if _is_positive(configured.get(key, None))), None)
         target = None if option is None else float(configured[option])
         bounds = getattr(scheduler, "begin", 0), getattr(scheduler, "end", math.inf)
-        yield Stage(name, *bounds, scheduler.by_epoch, option, target, optimizer)
+        yield SchedulerSpan(name, *bounds, scheduler.by_epoch, option, target, optimizer)
 
 
 def _is_positive(value: object) -> bool:
@@ -298,12 +298,12 @@ def _notes(built: Sequence[tuple[Any, Any]], loop: TrainLoop) -> Iterator[str]:
             yield f"{name} begins after the end of the training: it does nothing"
 
 
-def _courses(plan: Plan, tracks: Sequence[_Track]) -> Iterator[Course]:
+def _curves(plan: Plan, tracks: Sequence[_Track]) -> Iterator[LrCurve]:
     for layer in plan.layers:
         by_track: dict[tuple[str, bytes], list[Any]] = {}
         for parameter in layer.trained:
-            by_track.setdefault(tracks[parameter.group].course, []).append(parameter)
+            by_track.setdefault(tracks[parameter.group].curve, []).append(parameter)
         for members in by_track.values():
             if layer.lr is not None:
                 names, track = tuple(p.name for p in members), tracks[members[0].group]
-                yield Course(layer.layer_id, names, layer.lr, track.lrs, track.optimizer)
+                yield LrCurve(layer.layer_id, names, layer.lr, track.lrs, track.optimizer)

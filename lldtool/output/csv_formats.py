@@ -36,9 +36,9 @@ def schedule_csv(schedule: Schedule, points: Mapping[str, int] | None) -> str:
     """Return a row for each layer and point, of every step where there are no points."""
     steps = range(schedule.steps) if points is None else points.values()
     rows: list[list[object]] = [["layer", "tensors", schedule.unit, "lr", "optimizer"]]
-    for course in schedule.courses:
-        name, tensors = names_of(schedule, [course]), len(course.parameters)
-        rows += [[name, tensors, i, course.lrs[i], course.optimizer] for i in steps]
+    for curve in schedule.curves:
+        name, tensors = names_of(schedule, [curve]), len(curve.parameters)
+        rows += [[name, tensors, i, curve.lrs[i], curve.optimizer] for i in steps]
     return csv_text(rows)
 
 

@@ -112,21 +112,21 @@ def schedule_json(schedule: Schedule, points: Mapping[str, int]) -> str:
         "epochs": schedule.epochs,
         "epoch_length": schedule.epoch_length,
         "points": points,
-        "schedulers": [asdict(stage) for stage in schedule.stages],
+        "schedulers": [asdict(span) for span in schedule.spans],
         "layers": [
             {
-                "layer_id": course.layer_id,
-                "optimizer": course.optimizer,
-                "contents": names_of(schedule, [course]),
-                "parameters": course.parameters,
-                "configured_lr": course.configured,
-                "lr": {title: course.lrs[step] for title, step in points.items()},
-                "min": course.lowest,
-                "max": course.highest,
-                "rises": course in schedule.rising,
-                "converges": course in schedule.converged,
+                "layer_id": curve.layer_id,
+                "optimizer": curve.optimizer,
+                "contents": names_of(schedule, [curve]),
+                "parameters": curve.parameters,
+                "configured_lr": curve.configured,
+                "lr": {title: curve.lrs[step] for title, step in points.items()},
+                "min": curve.lowest,
+                "max": curve.highest,
+                "rises": curve in schedule.rising,
+                "converges": curve in schedule.converged,
             }
-            for course in schedule.courses
+            for curve in schedule.curves
         ],
         "remarks": remarks(schedule),
         "notes": all_notes(schedule),

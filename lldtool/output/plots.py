@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lldtool.analysis.lr_curves import Schedule, Stage
+from lldtool.analysis.lr_curves import Schedule, SchedulerSpan
 from lldtool.output.axis import axis_of, points_of, weight_decay_differs
 from lldtool.output.comparison import Comparison
 from lldtool.output.contents import layer_contents
@@ -112,7 +112,7 @@ def schedule_picture(schedule: Schedule, form: str, *, dark: bool = False) -> by
     with figure_of(theme, schedule.plan.config) as figure:
         axes = figure.subplots()
         after = [lr for row in rows for lr in _telling(row[0].lrs[schedule.warm_up :])]
-        targets = [stage.target for stage in schedule.acting]
+        targets = [span.target for span in schedule.acting]
         lr_axis(axes, [*(lr for _, lr in after), *targets])
         _mark_warm_up(axes, schedule, theme)
         _mark_targets(axes, schedule, theme)
@@ -219,19 +219,19 @@ def _mark_warm_up(axes: Axes, schedule: Schedule, theme: Theme) -> None:
 def _mark_targets(axes: Axes, schedule: Schedule, theme: Theme) -> None:
     """A line for each absolute lr, with its name below it, or in that of the layers that rise."""
     told = schedule.why_rising() if schedule.rising else None
-    for stage in dict.fromkeys(schedule.acting):
-        if stage.target is None:
+    for span in dict.fromkeys(schedule.acting):
+        if span.target is None:
             continue
-        axes.axhline(stage.target, color=theme.ink, linewidth=1, linestyle=(0, (4, 3)), zorder=4)
-        if stage != told:
+        axes.axhline(span.target, color=theme.ink, linewidth=1, linestyle=(0, (4, 3)), zorder=4)
+        if span != told:
             axes.annotate(
-                _target(stage), (1, stage.target), xycoords=("axes fraction", "data"),
+                _target(span), (1, span.target), xycoords=("axes fraction", "data"),
                 xytext=(-4, -3), textcoords="offset points", ha="right", va="top",
             )  # fmt: skip
 
 
-def _target(stage: Stage) -> str:
-    return f"{stage.option} {setting(stage.target)}"
+def _target(span: SchedulerSpan) -> str:
+    return f"{span.option} {setting(span.target)}"
 
 
 def _name_rising(axes: Axes, schedule: Schedule, theme: Theme) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from lldtool.analysis.lr_curves import Course, Schedule, Stage
+from lldtool.analysis.lr_curves import LrCurve, Schedule, SchedulerSpan
 from lldtool.errors import LldtoolError
 from lldtool.output.contents import folded, largest_modules
 from lldtool.output.document import (
@@ -122,22 +122,22 @@ def about(schedule: Schedule) -> list[str]:
         length = plural(schedule.epochs, "epoch")
         if schedule.epoch_length is not None:
             length += f" of {plural(schedule.epoch_length, 'iteration')}"
-    return [length, *(_stage(schedule, stage) for stage in schedule.stages)]
+    return [length, *(_span(schedule, span) for span in schedule.spans)]
 
 
-def _stage(schedule: Schedule, stage: Stage) -> str:
+def _span(schedule: Schedule, span: SchedulerSpan) -> str:
     """`CosineAnnealingLR from epoch 5, eta_min 1.00e-6`; bounds where it is not for all steps."""
-    unit, length = ("epoch", 1) if stage.by_epoch else ("iteration", schedule.epoch_length or 0)
+    unit, length = ("epoch", 1) if span.by_epoch else ("iteration", schedule.epoch_length or 0)
     total = float(schedule.steps if unit == "iteration" else schedule.epochs or 1)
-    begin, end = float(stage.begin), float(stage.end)
+    begin, end = float(span.begin), float(span.end)
     if length and unit == "iteration" and schedule.epochs is not None:
         in_epochs = begin / length, end / length
         if all(number == int(number) for number in in_epochs):
             unit, total, (begin, end) = "epoch", schedule.epochs, in_epochs
-    words = [(f"{stage.optimizer}: " if stage.optimizer else "") + stage.scheduler]
+    words = [(f"{span.optimizer}: " if span.optimizer else "") + span.scheduler]
     words += [f"from {unit} {begin:g}"] if begin else []
     words += [f"to {'' if begin else f'{unit} '}{end:g}"] if end < total else []
-    target = [] if stage.target is None else [f"{stage.option} {lr(stage.target)}"]
+    target = [] if span.target is None else [f"{span.option} {lr(span.target)}"]
     return ", ".join([" ".join(words), *target])
 
 
@@ -145,15 +145,15 @@ def remarks(schedule: Schedule) -> list[str]:
     """What is to be said of layers that rise or end up equal, with the reason where it is known."""
     lines = []
     if schedule.rising:
-        warmed_up = any(schedule.warmed_up[course.optimizer] for course in schedule.rising)
+        warmed_up = any(schedule.warmed_up[curve.optimizer] for curve in schedule.rising)
         when = "after the warm-up" if warmed_up else "over the training"
         lines.append(
             f"{RISES} the lr of {which_layers(schedule, schedule.rising)} rises {when}, "
-            f"to {lr(max(course.lrs[-1] for course in schedule.rising))}"
+            f"to {lr(max(curve.lrs[-1] for curve in schedule.rising))}"
             f"{_because(schedule.why_rising(), 'is above it')}"
         )
     if schedule.converged:
-        ends = [course.lrs[-1] for course in schedule.converged]
+        ends = [curve.lrs[-1] for curve in schedule.converged]
         which = which_layers(schedule, schedule.converged)
         lines.append(
             f"{CONVERGES} the lrs of {which}, set apart by the constructor, end as one, "
@@ -163,34 +163,34 @@ def remarks(schedule: Schedule) -> list[str]:
     return lines
 
 
-def _because(stage: Stage | None, how: str) -> str:
-    if stage is None or stage.target is None:
+def _because(span: SchedulerSpan | None, how: str) -> str:
+    if span is None or span.target is None:
         return ""
-    return f": {stage.option} {lr(stage.target)} of {stage.scheduler} {how}"
+    return f": {span.option} {lr(span.target)} of {span.scheduler} {how}"
 
 
-def which_layers(schedule: Schedule, courses: Collection[Course]) -> str:
+def which_layers(schedule: Schedule, curves: Collection[LrCurve]) -> str:
     """`layers 0 to 4`, or names of modules where no layers are known."""
-    chosen = [course for course in schedule.courses if course in courses]
-    ids = [course.layer_id for course in chosen if course.layer_id is not None]
+    chosen = [curve for curve in schedule.curves if curve in curves]
+    ids = [curve.layer_id for curve in chosen if curve.layer_id is not None]
     if ids and len(ids) == len(chosen):
         return f"layer{'s' * (len(ids) > 1)} {ranges(ids, ' to ')}"
     return names_of(schedule, chosen)
 
 
-def names_of(schedule: Schedule, courses: Sequence[Course]) -> str:
+def names_of(schedule: Schedule, curves: Sequence[LrCurve]) -> str:
     """`0–4`, or names of modules where no layers are known."""
-    ids = [course.layer_id for course in courses if course.layer_id is not None]
-    others = [course.parameters for course in courses if course.layer_id is None]
+    ids = [curve.layer_id for curve in curves if curve.layer_id is not None]
+    others = [curve.parameters for curve in curves if curve.layer_id is None]
     if not others:
         return ranges(ids)
-    whole = [course.parameters for course in schedule.courses if course not in courses]
+    whole = [curve.parameters for curve in schedule.curves if curve not in curves]
     names = [name for parameters in others for name in parameters]
     (modules,) = largest_modules([names], [names, *whole])
     return ", ".join([ranges(ids)] * bool(ids) + folded(modules))
 
 
-def row_name(schedule: Schedule, row: Sequence[Course]) -> str:
+def row_name(schedule: Schedule, row: Sequence[LrCurve]) -> str:
     """Return the names of a row of the table; with its optimizer, of several."""
     names = names_of(schedule, row)
     return f"{row[0].optimizer}: {names}" if schedule.plan.optimizers else names

@@ -6,19 +6,19 @@ import pytest
 from conftest import make_parameter, make_plan
 from schedules import FLOOR, schedule_of
 
-from lldtool.analysis.lr_curves import Course, Schedule, Stage
+from lldtool.analysis.lr_curves import LrCurve, Schedule, SchedulerSpan
 from lldtool.output.schedule_document import remarks
 
 
-def followed(*lrs, configured=None, stages=(), epochs=None, optimizers=("",) * 9):
+def followed(*lrs, configured=None, spans=(), epochs=None, optimizers=("",) * 9):
     """A layer for each list of lrs; steps are iterations, of which half make one of two epochs."""
-    courses = tuple(
-        Course(i, (f"layer{i}",), own[0] if configured is None else configured[i], own, optimizer)
+    curves = tuple(
+        LrCurve(i, (f"layer{i}",), own[0] if configured is None else configured[i], own, optimizer)
         for i, (own, optimizer) in enumerate(zip(lrs, optimizers, strict=False))
     )
     plan = make_plan(*(make_parameter(f"layer{i}", layer_id=i) for i in range(len(lrs))))
     steps = len(lrs[0])
-    return Schedule(plan, "iteration", steps, epochs, epochs and steps // epochs, courses, stages)
+    return Schedule(plan, "iteration", steps, epochs, epochs and steps // epochs, curves, spans)
 
 
 @pytest.mark.parametrize("steps", [30, 3000, 100_000])
@@ -35,15 +35,15 @@ def test_rounding_is_no_warm_up():
 
 @pytest.mark.parametrize("end", [2, 2.5, 3.0, 1e9, math.inf])
 def test_a_scheduler_may_end_anywhere(end):
-    stage = Stage("LinearLR", 0, end, True)
+    span = SchedulerSpan("LinearLR", 0, end, True)
     lrs = [0.1 * (i + 1) for i in range(12)]
-    made = followed(lrs, stages=(stage,), epochs=4)
+    made = followed(lrs, spans=(span,), epochs=4)
     assert made.warm_up == {2: 5, 2.5: 8, 3.0: 8}.get(end, 0)
 
 
 def test_what_rises_is_above_where_it_was():
     made = followed([1.0, 2.0], [2.0, 1.0], [-1.0, -1.0], [-1.0, -0.5], [0.0, 0.0])
-    assert sorted(course.layer_id for course in made.rising) == [0, 3]
+    assert sorted(curve.layer_id for curve in made.rising) == [0, 3]
 
 
 @pytest.mark.parametrize(
@@ -62,16 +62,16 @@ def test_what_rises_again_has_fallen_before(lrs, rises):
 
 
 def test_only_a_scheduler_that_acts_is_the_reason():
-    late = Stage("CosineAnnealingLR", 7, 9, True, "eta_min", 2.0)
-    acts = Stage("PolyLR", 0, 9, True, "eta_min", 2.0)
-    made = followed([1.0, 2.0], [0.5, 2.0], stages=(late, acts), epochs=2)
+    late = SchedulerSpan("CosineAnnealingLR", 7, 9, True, "eta_min", 2.0)
+    acts = SchedulerSpan("PolyLR", 0, 9, True, "eta_min", 2.0)
+    made = followed([1.0, 2.0], [0.5, 2.0], spans=(late, acts), epochs=2)
     assert made.why_rising() == made.why_converged() == acts
-    assert followed([1.0, 2.0], stages=(late,), epochs=2).why_rising() is None
+    assert followed([1.0, 2.0], spans=(late,), epochs=2).why_rising() is None
 
 
 def test_layers_that_end_as_one_are_those_that_the_constructor_sets_apart():
     made = followed([1.0, 0.5], [1.0, 0.5], [1.0, 0.0], [1.0, 0.0], configured=(1.0, 2.0, 3.0, 4.0))
-    assert {course.layer_id for course in made.converged} == {0, 1}
+    assert {curve.layer_id for curve in made.converged} == {0, 1}
     assert not followed([1.0, 0.5], [1.0, 0.5]).converged
 
 

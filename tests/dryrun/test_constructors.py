@@ -81,7 +81,7 @@ def test_values_that_a_missing_checkpoint_would_give_are_not_guessed(tmp_path, m
 def test_a_plan_leaves_the_model_as_it_was_for_the_schedule(folder):
     for name in ("Counts", "FirstTime", "Iterates", "Doubles", "ByNorm", "Adapts"):
         schedule = dry_run_schedule(Request(folder / f"{name}.py", name), Length(2))
-        started = {p: course.lrs[0] for course in schedule.courses for p in course.parameters}
+        started = {p: curve.lrs[0] for curve in schedule.curves for p in curve.parameters}
         assert started == {p.name: p.lr for p in schedule.plan.trained}
 
 

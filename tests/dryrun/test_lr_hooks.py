@@ -164,7 +164,7 @@ def test_every_lr_is_that_of_a_training_runner(tmp_path, monkeypatch, kind, loop
         default_hooks={**hooks, **config.get("default_hooks", {})},
     )  # fmt: skip
     runner.train()
-    mine = {name: course.lrs for course in made.courses for name in course.parameters}
+    mine = {name: curve.lrs for curve in made.curves for name in curve.parameters}
     assert len(seen.steps) == made.steps
     for step, expected in enumerate(seen.steps):
         assert {name: lrs[step] for name, lrs in mine.items()} == expected
@@ -194,10 +194,10 @@ def test_a_plan_says_which_hook_changes_groups_before_the_first_step(tmp_path, m
     assert note in lldtool.dry_run(path).notes
     made = _made(path)
     assert note not in made.plan.notes
-    assert {course.lrs[0] for course in made.courses} == {0.25}
+    assert {curve.lrs[0] for curve in made.curves} == {0.25}
 
 
 def test_a_hook_in_the_place_of_mmengines_that_steps_nothing_is_called(tmp_path, monkeypatch):
     hooks = "default_hooks = dict(param_scheduler=dict(type='StepsNothing'))\n"
     made = _made(_config(tmp_path, monkeypatch, BY_EPOCH + STEPS + hooks))
-    assert all(course.highest == course.lowest for course in made.courses)
+    assert all(curve.highest == curve.lowest for curve in made.curves)

@@ -76,8 +76,8 @@ def _made(path, epoch_length=None, **options):
     return dry_run_schedule(request, Length(epoch_length), **options)
 
 
-def _courses(schedule):
-    return [(c.layer_id, c.parameters, list(c.lrs)) for c in schedule.courses]
+def _curves(schedule):
+    return [(c.layer_id, c.parameters, list(c.lrs)) for c in schedule.curves]
 
 
 def _schedule(cli, *arguments):
@@ -96,7 +96,7 @@ def test_every_lr_is_that_of_a_training_runner(tmp_path, kind):
     made, seen = _made(path, 3), Seen()
     config = Config.fromfile(path)
     runner_of(config, tmp_path / "work", epoch_length=3, custom_hooks=[seen]).train()
-    mine = {name: course.lrs for course in made.courses for name in course.parameters}
+    mine = {name: curve.lrs for curve in made.curves for name in curve.parameters}
     assert len(seen.steps) == made.steps
     for step, expected in enumerate(seen.steps):
         assert {name: lrs[step] for name, lrs in mine.items()} == expected
@@ -108,13 +108,13 @@ def test_the_lr_that_a_runner_logs_is_that_of_its_first_group(tmp_path):
     runner_of(config, tmp_path / "work", epoch_length=3, logged=True).train()
     (log,) = (tmp_path / "work").glob("*/vis_data/scalars.json")
     logged = [json.loads(line)["lr"] for line in log.read_text().splitlines()]
-    assert logged == list(_made(path, 3).courses[0].lrs)
+    assert logged == list(_made(path, 3).curves[0].lrs)
 
 
 @pytest.mark.parametrize("kind", ["cosine", "one cycle", "restarts"])
 def test_distinct_groups_come_to_what_all_groups_come_to(tmp_path, kind):
     path = _config(tmp_path, SCHEDULES[kind])
-    assert _courses(_made(path, 3)) == _courses(_made(path, 3, all_groups=True))
+    assert _curves(_made(path, 3)) == _curves(_made(path, 3, all_groups=True))
 
 
 def test_a_scheduler_of_the_users_own_is_given_all_groups(tmp_path, monkeypatch):
@@ -135,7 +135,7 @@ def test_a_scheduler_of_the_users_own_is_given_all_groups(tmp_path, monkeypatch)
         "param_scheduler = dict(type='FirstGroupLR', step_size=2)",
     )
     made = _made(path)
-    assert [c.parameters for c in made.courses if c.highest == 7.0] == [("backbone.cls_token",)]
+    assert [c.parameters for c in made.curves if c.highest == 7.0] == [("backbone.cls_token",)]
 
 
 def test_a_scheduler_that_goes_by_iterations_unsaid_needs_an_epoch_length(tmp_path, monkeypatch):
@@ -156,7 +156,7 @@ def test_a_scheduler_that_goes_by_iterations_unsaid_needs_an_epoch_length(tmp_pa
     )
     with pytest.raises(lldtool.LldtoolError, match="IterCosine, which goes by iterations, needs"):
         _made(path)
-    assert _made(path, 3).courses[0].lrs[2] < _made(path, 3).courses[0].lrs[1]
+    assert _made(path, 3).curves[0].lrs[2] < _made(path, 3).curves[0].lrs[1]
 
 
 def test_what_may_step_the_schedulers_otherwise_is_named(tmp_path):
@@ -219,7 +219,7 @@ def test_all_layers_below_the_floor_rise(tmp_path, warm_up):
         text += "param_scheduler.insert(0, dict(type='LinearLR', start_factor=0.01, end=3))"
     made = _made(_config(tmp_path, text))
     assert made.warm_up == max(0, warm_up - 1)
-    assert len(made.rising) == len(made.courses) == 14
+    assert len(made.rising) == len(made.curves) == 14
     assert made.why_rising().option == "eta_min"
 
 
@@ -230,7 +230,7 @@ def test_each_of_several_optimizers_has_its_own_schedule(tmp_path, monkeypatch):
     )
     path = two_optimizers(tmp_path, monkeypatch, more)
     made = _made(path)
-    lrs = {course.optimizer: list(course.lrs) for course in made.courses}
+    lrs = {curve.optimizer: list(curve.lrs) for curve in made.curves}
     assert lrs["dis"] == [0.1] * 6
     assert lrs["gen"][0] == pytest.approx(1e-3 / 3)
     assert lrs["gen"][2:] == [pytest.approx(1e-3)] * 4
@@ -303,8 +303,8 @@ def test_a_train_cfg_that_training_refuses_is_noted(tmp_path):
 def test_the_bounds_of_each_course_are_those_of_its_lrs(tmp_path, cli):
     path = _config(tmp_path, COSINE)
     content, made = _schedule(cli, path, "--epoch-length", 5), _made(path, 5)
-    for layer, course in zip(content["layers"], made.courses, strict=True):
-        assert (layer["min"], layer["max"]) == (min(course.lrs), max(course.lrs))
+    for layer, curve in zip(content["layers"], made.curves, strict=True):
+        assert (layer["min"], layer["max"]) == (min(curve.lrs), max(curve.lrs))
 
 
 def test_the_config_may_say_how_long_an_epoch_is(tmp_path, cli):

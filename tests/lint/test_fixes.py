@@ -260,9 +260,9 @@ def test_a_cosine_in_the_place_of_one_cycle_never_rises_again(findings, tmp_path
     path.write_text(SOUND + "train_cfg = dict(max_epochs=100, by_epoch=True)\n" + one.suggestion)
     schedule = dry_run_schedule(Request(path, "config.py"), Length())
     assert schedule.steps == 100
-    for course in schedule.courses:
-        assert list(course.lrs) == sorted(course.lrs, reverse=True)
-        assert course.lrs[-1] < course.lrs[0] / 1000
+    for curve in schedule.curves:
+        assert list(curve.lrs) == sorted(curve.lrs, reverse=True)
+        assert curve.lrs[-1] < curve.lrs[0] / 1000
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from strategies import plans
 
 from lldtool.analysis.diff import diff_plans
 from lldtool.analysis.keys import keys_of
-from lldtool.analysis.lr_curves import Course, Schedule, Stage
+from lldtool.analysis.lr_curves import LrCurve, Schedule, SchedulerSpan
 from lldtool.lint.diagnostics import CheckResult
 from lldtool.output.comparison import Comparison, comparison_document
 from lldtool.output.csv_formats import comparison_csv, plan_csv, schedule_csv
@@ -51,11 +51,11 @@ def comparison_of(a, b):
 
 
 def schedule_of(plan):
-    courses = [
-        Course(p.layer_id, (p.name,), p.lr or 0.0, [p.lr or 0.0] * 4) for p in plan.parameters
+    curves = [
+        LrCurve(p.layer_id, (p.name,), p.lr or 0.0, [p.lr or 0.0] * 4) for p in plan.parameters
     ]
-    stages = (Stage(plan.config, 0, 4, False),)
-    return Schedule(plan, "iteration", 4, 2, 2, tuple(courses), stages)
+    spans = (SchedulerSpan(plan.config, 0, 4, False),)
+    return Schedule(plan, "iteration", 4, 2, 2, tuple(curves), spans)
 
 
 def state_of(a, b):

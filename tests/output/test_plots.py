@@ -203,12 +203,12 @@ def test_many_layers_fit():
 
 def test_a_long_training_is_a_small_picture():
     schedule = schedule_of([1e-4 * 2**i for i in range(24)])
-    long = type(schedule.courses[0])
-    courses = [
-        long(c.layer_id, c.parameters, c.configured, list(c.lrs) * 500) for c in schedule.courses
+    long = type(schedule.curves[0])
+    curves = [
+        long(c.layer_id, c.parameters, c.configured, list(c.lrs) * 500) for c in schedule.curves
     ]
     svg = schedule_picture(
-        type(schedule)(schedule.plan, "iteration", 50_000, 50, 1000, tuple(courses)), "svg"
+        type(schedule)(schedule.plan, "iteration", 50_000, 50, 1000, tuple(curves)), "svg"
     )
     assert len(svg) < 1_000_000
 

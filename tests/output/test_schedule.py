@@ -8,7 +8,7 @@ import pytest
 from conftest import make_parameter, make_plan
 from schedules import EPOCHS, FLOOR, LENGTH, schedule_of
 
-from lldtool.analysis.lr_curves import Course, Schedule, Stage
+from lldtool.analysis.lr_curves import LrCurve, Schedule, SchedulerSpan
 from lldtool.errors import LldtoolError
 from lldtool.output.csv_formats import schedule_csv
 from lldtool.output.formats import written
@@ -38,27 +38,29 @@ def test_more_points_than_fit_come_in_parts(snapshot):
 
 def test_a_reason_is_told_only_where_it_holds():
     schedule = schedule_of([2e-5, 5e-5, 1e-3])
-    lower = Stage("CosineAnnealingLR", 2, 10, True, "eta_min", FLOOR / 2)
+    lower = SchedulerSpan("CosineAnnealingLR", 2, 10, True, "eta_min", FLOOR / 2)
     unexplained = Schedule(
-        schedule.plan, "iteration", 100, EPOCHS, LENGTH, schedule.courses, (lower,)
+        schedule.plan, "iteration", 100, EPOCHS, LENGTH, schedule.curves, (lower,)
     )
     assert all("eta_min" in line for line in remarks(schedule))
     assert not any("eta_min" in line for line in remarks(unexplained))
 
 
 @pytest.mark.parametrize("lr", [math.inf, -math.inf, math.nan])
-def test_an_lr_that_overflows_is_shown_without_a_course(lr):
+def test_an_lr_that_overflows_is_shown_without_a_curve(lr):
     for lrs in ([lr] * 4, [0.1, 0.2, lr, lr]):
         plan = make_plan(make_parameter("a", layer_id=0))
-        course = Course(0, ("a",), 0.1, lrs)
-        schedule = Schedule(plan, "iteration", 4, 2, 2, (course,), (Stage("S", 0, 4, False),))
+        curve = LrCurve(0, ("a",), 0.1, lrs)
+        schedule = Schedule(
+            plan, "iteration", 4, 2, 2, (curve,), (SchedulerSpan("S", 0, 4, False),)
+        )
         assert "▄▄▄▄" in shown(schedule)
 
 
 def test_the_csv_has_every_step():
     schedule = schedule_of([2e-5, 1e-3])
     rows = list(csv.DictReader(io.StringIO(schedule_csv(schedule, None))))
-    assert [float(row["lr"]) for row in rows] == [x for c in schedule.courses for x in c.lrs]
+    assert [float(row["lr"]) for row in rows] == [x for c in schedule.curves for x in c.lrs]
 
 
 def test_a_point_after_the_end_is_an_error():

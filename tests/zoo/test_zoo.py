@@ -101,9 +101,9 @@ def test_schedules_are_bit_equal():
             only_lldtool += [(name, str(error))] if expected else []
             continue
         hashes = {
-            parameter: hashlib.sha256(array("d", course.lrs).tobytes()).hexdigest()
-            for course in made.courses
-            for parameter in course.parameters
+            parameter: hashlib.sha256(array("d", curve.lrs).tobytes()).hexdigest()
+            for curve in made.curves
+            for parameter in curve.parameters
         }
         trained = {p.name for p in made.plan.trained}
         expected = expected and {name: lr for name, lr in expected.items() if name in trained}

@@ -56,7 +56,7 @@ def schedule(
     want = Want(length=length, reasons=False)
     found = capture(request, want, progress=Bar("stepping the schedulers"))
     made = found.required_schedule
-    if not made.courses:
+    if not made.curves:
         why = "the optimizer has no lr" if made.plan.trained else "no parameter is trained"
         raise LldtoolError(why, config=request.name)
     points = points_of(made, points_asked_for)
