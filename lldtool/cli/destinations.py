@@ -6,7 +6,6 @@ import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,23 +19,13 @@ if TYPE_CHECKING:
 _GITHUB_SUMMARY = 1024 * 1024
 
 
-class Format(str, Enum):
-    """The output formats."""
-
-    text = "text"
-    json = "json"
-    github = "github"
-    sarif = "sarif"
-    junit = "junit"
-    markdown = "markdown"
-
-
-#: Imported when they are asked for.
-_WRITERS = {
-    Format.json: ("lldtool.output.diagnostics.as_json", "report_json"),
-    Format.github: ("lldtool.output.diagnostics.github", "report_github"),
-    Format.junit: ("lldtool.output.diagnostics.junit", "report_junit"),
-    Format.markdown: ("lldtool.output.diagnostics.markdown", "report_markdown"),
+#: Format -> the module with its writer, and the function; imported when it is asked for.
+WRITERS = {
+    "json": ("lldtool.output.diagnostics.as_json", "report_json"),
+    "github": ("lldtool.output.diagnostics.github", "report_github"),
+    "sarif": ("lldtool.output.diagnostics.sarif", "report_sarif"),
+    "junit": ("lldtool.output.diagnostics.junit", "report_junit"),
+    "markdown": ("lldtool.output.diagnostics.markdown", "report_markdown"),
 }
 
 
@@ -44,7 +33,7 @@ _WRITERS = {
 class Destination:
     """A format of the result, and the file that it is written to; None for stdout."""
 
-    form: Format
+    form: str
     file: Path | None
     option: str = "--output"
 
@@ -58,16 +47,16 @@ def destinations(formats: Sequence[str], output: Path | None) -> list[Destinatio
     found = []
     for text in formats or ["text"]:
         name, _, file = text.partition("=")
-        known = [form.value for form in Format]
+        known = ["text", *WRITERS]
         if name not in known:
             raise LldtoolError(f"--format {text}: {', '.join(known)} are known")
-        found.append(Destination(Format(name), Path(file) if file else None, f"--format {text}"))
+        found.append(Destination(name, Path(file) if file else None, f"--format {text}"))
     if output is not None:
         first = next((i for i, one in enumerate(found) if one.file is None), None)
         if first is None:
             raise LldtoolError("--output: every --format has a file already")
         found[first] = Destination(found[first].form, output, "--output")
-    to_stdout = [f"--format {one.form.value}" for one in found if one.file is None]
+    to_stdout = [f"--format {one.form}" for one in found if one.file is None]
     if len(to_stdout) > 1:
         message = f"{' and '.join(to_stdout)} would both go to stdout"
         raise LldtoolError(message, hint="write FORMAT=FILE for one")
@@ -78,17 +67,12 @@ def destinations(formats: Sequence[str], output: Path | None) -> list[Destinatio
 
 
 def rendered(results: Sequence[CheckResult], destination: Destination, color: Color) -> str:
-    """Return the results in a destination's form."""
-    if destination.form is Format.text:
+    """Return the results in a destination's format."""
+    if destination.form == "text":
         from lldtool.output.diagnostics.text import report_text
 
         return report_text(results, width=width(), color=use_color(color, destination.file))
-    if destination.form is Format.sarif:
-        from lldtool.lint.rules import all_rules
-        from lldtool.output.diagnostics.sarif import report_sarif
-
-        return report_sarif(results, all_rules())
-    module, function = _WRITERS[destination.form]
+    module, function = WRITERS[destination.form]
     written: str = getattr(importlib.import_module(module), function)(results)
     return written
 
@@ -96,7 +80,7 @@ def rendered(results: Sequence[CheckResult], destination: Destination, color: Co
 def append_github_summary(results: Sequence[CheckResult], to: Sequence[Destination]) -> None:
     """With `--format github` the report also goes where GitHub shows it beside the run."""
     file = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not file or all(destination.form is not Format.github for destination in to):
+    if not file or all(destination.form != "github" for destination in to):
         return
     from lldtool.output.diagnostics.markdown import report_markdown
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.models import OptionInfo
 
 from lldtool.analysis.lr_curves import Length
 from lldtool.cli.streams import Color, check_writable, emit, use_color, width, write_whole
 from lldtool.config import locate
 from lldtool.config.request import Request
 from lldtool.errors import LldtoolError
+from lldtool.output.formats import WRITERS
 
 if TYPE_CHECKING:
     from lldtool.output.document import Document
@@ -45,8 +47,25 @@ OutputFile = Annotated[Path | None, option(
 )]
 ColorOption = Annotated[Color, typer.Option("--color", help="When to use colour.")]
 # fmt: on
-#: `--format`, whose values each command names.
-FORMAT = typer.Option("--format", help="Output format.")
+
+
+def format_option(*own: str) -> OptionInfo:
+    """Return `--format`, with a command's own formats and those of every document."""
+    formats = [*own, *WRITERS]
+
+    def known(value: str) -> str:
+        if value not in formats:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, formats))}.")
+        return value
+
+    option: OptionInfo = typer.Option(
+        "--format",
+        metavar=f"<{'|'.join(formats)}>",
+        callback=known,
+        autocompletion=lambda: formats,
+        help="Output format.",
+    )
+    return option
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The forms that a document can be written in: a writer each, which knows no command."""
+"""The formats that a document can be written in: a writer each, which knows no command."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Protocol
 
 from lldtool.output.document import Document
 
-#: What `--format` calls a form -> the module with its writer, `write`.
+#: Format that every command with a document offers -> the module with its writer, `write`.
 WRITERS = {
-    "table": "lldtool.output.terminal",
-    "text": "lldtool.output.terminal",
     "markdown": "lldtool.output.markdown",
-    "html": "lldtool.output.html",
 }
+_TERMINAL = "lldtool.output.terminal"
+#: Formats of some commands only.
+_OTHERS = {"table": _TERMINAL, "text": _TERMINAL, "html": "lldtool.output.html"}
 
 
 class Writer(Protocol):
@@ -24,13 +24,13 @@ class Writer(Protocol):
 
 
 def written(document: Document, form: str, *, width: int = 80, color: bool = False) -> str:
-    """Return the document in a form of `WRITERS`.
+    """Return the document in a format.
 
     Args:
         document: what to show.
-        form: of the text.
+        form: the name of the format.
         width: columns of the terminal, for forms that have lines.
         color: with escape sequences for colour, for forms that know them.
     """
-    write: Writer = importlib.import_module(WRITERS[form]).write
+    write: Writer = importlib.import_module((WRITERS | _OTHERS)[form]).write
     return write(document, width=width, color=color)

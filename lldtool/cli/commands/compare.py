@@ -9,14 +9,13 @@ from typing import Annotated
 
 import typer
 
-from lldtool.cli.commands.inspect import Format
 from lldtool.cli.load_plans import load_named_plans
 from lldtool.cli.options import (
-    FORMAT,
     ConfigArguments,
     DryRunOptions,
     OutputOptions,
     PlotOptions,
+    format_option,
     option,
 )
 from lldtool.errors import LldtoolError
@@ -34,7 +33,7 @@ def compare(
         help="Compare one CONFIG with these values of an entry. Repeat for a column per "
         "combination of values.",
     )] = None,
-    form: Annotated[Format, FORMAT] = Format.table,
+    form: Annotated[str, format_option("table", "json", "csv")] = "table",
     output: OutputOptions,
     plot: PlotOptions,
     run: DryRunOptions,
@@ -63,18 +62,18 @@ def compare(
     plot.check(output.output, *paths)
     plans = load_named_plans(requests)
     comparison = Comparison(tuple(plans), tuple(titles), tuple(legend))
-    if form is Format.json:
+    if form == "json":
         from lldtool.output.json_formats import comparison_json
 
         text = comparison_json(comparison)
-    elif form is Format.csv:
+    elif form == "csv":
         from lldtool.output.csv_formats import comparison_csv
 
         text = comparison_csv(comparison)
     else:
         from lldtool.output.comparison import comparison_document
 
-        text = output.laid_out(comparison_document(comparison), form.value)
+        text = output.laid_out(comparison_document(comparison), form)
     output.emit(text)
     if plot.plot:
         from lldtool.output.plots import comparison_picture

@@ -11,27 +11,19 @@ import typer
 from lldtool.analysis.diff import SETTINGS, PlanDiff, diff_plans
 from lldtool.cli.load_plans import load_named_plans, require_match
 from lldtool.cli.options import (
-    FORMAT,
     ConfigArgument,
     DryRunOptions,
     Match,
     OutputOptions,
     PlotOptions,
     argument,
+    format_option,
     option,
 )
 from lldtool.config.selectors import matching_pattern
 from lldtool.errors import LldtoolError
 
 POSITION = 30
-
-
-class Format(str, Enum):
-    """The output formats."""
-
-    table = "table"
-    json = "json"
-    markdown = "markdown"
 
 
 class Setting(str, Enum):
@@ -70,7 +62,7 @@ def diff(
     rtol: Annotated[
         float, typer.Option("--rtol", metavar="X", help="Relative tolerance for numbers.")
     ] = 0.0,
-    form: Annotated[Format, FORMAT] = Format.table,
+    form: Annotated[str, format_option("table", "json")] = "table",
     output: OutputOptions,
     plot: PlotOptions,
     run: DryRunOptions,
@@ -99,7 +91,7 @@ def diff(
     only = None if matched is None else matched.__contains__
     result = diff_plans(*plans, ignore=ignored, rtol=rtol, only=only)
     notes = _notes(result, ignored, match=match, rtol=rtol, of_two=not edits)
-    if form is Format.json:
+    if form == "json":
         from lldtool.output.json_formats import diff_json
 
         text = diff_json(result, notes=notes)
@@ -111,9 +103,9 @@ def diff(
             every_layer=every_layer,
             every_parameter=params,
             notes=notes,
-            sentences=form is Format.markdown,
+            sentences=form == "markdown",
         )
-        text = output.laid_out(document, form.value)
+        text = output.laid_out(document, form)
     output.emit(text)
     if plot.plot:
         from lldtool.output.comparison import Comparison

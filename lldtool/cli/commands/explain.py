@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import Enum
 from typing import Annotated
 
 import typer
 
 from lldtool.cli.load_plans import load_plan, no_parameter
 from lldtool.cli.options import (
-    FORMAT,
     ConfigArgument,
     DryRunOptions,
     OutputOptions,
     argument,
+    format_option,
     option,
 )
 from lldtool.cli.streams import say
@@ -28,14 +27,6 @@ from lldtool.plan import Parameter, Plan
 POSITION = 20
 
 
-class Format(str, Enum):
-    """The output formats."""
-
-    text = "text"
-    json = "json"
-    markdown = "markdown"
-
-
 def explain(
     config: ConfigArgument,
     patterns: Annotated[list[str] | None, argument(
@@ -46,7 +37,7 @@ def explain(
     keys: Annotated[bool, option(
         "--keys", help="Show what each custom key and option changes, if anything.",
     )] = False,
-    form: Annotated[Format, FORMAT] = Format.text,
+    form: Annotated[str, format_option("text", "json")] = "text",
     output: OutputOptions,
     run: DryRunOptions,
 ) -> None:  # fmt: skip
@@ -76,18 +67,18 @@ def explain(
 
 
 def _reasons(
-    plan: Plan, chosen: Sequence[Parameter] | None, form: Format, output: OutputOptions
+    plan: Plan, chosen: Sequence[Parameter] | None, form: str, output: OutputOptions
 ) -> str:
-    if form is Format.json:
+    if form == "json":
         from lldtool.output.json_formats import explanation_json
 
         return explanation_json(plan, chosen)
     from lldtool.output.explanation import explanation
 
-    return output.laid_out(explanation(plan, chosen), form.value)
+    return output.laid_out(explanation(plan, chosen), form)
 
 
-def _keys(request: Request, form: Format, output: OutputOptions) -> str:
+def _keys(request: Request, form: str, output: OutputOptions) -> str:
     from lldtool.analysis.keys import keys_of
     from lldtool.dryrun import Want, capture
 
@@ -104,13 +95,13 @@ def _keys(request: Request, form: Format, output: OutputOptions) -> str:
         raise LldtoolError(
             "paramwise_cfg is empty: there are no keys or options", config=request.name
         )
-    if form is Format.json:
+    if form == "json":
         from lldtool.output.json_formats import keys_json
 
         return keys_json(plan, keys)
     from lldtool.output.explanation import keys_document
 
-    return output.laid_out(keys_document(plan, keys), form.value)
+    return output.laid_out(keys_document(plan, keys), form)
 
 
 def _problem(plan: Plan, pattern: str) -> LldtoolError | None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 from lldtool.cli.load_plans import load_plan, require_match
 from lldtool.cli.options import (
-    FORMAT,
     ConfigArgument,
     DryRunOptions,
     Match,
     OutputOptions,
     PlotOptions,
+    format_option,
     option,
 )
 from lldtool.cli.streams import check_writable, width, write_whole
@@ -23,15 +22,6 @@ from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, Plan, layer_order, plan_to_json
 
 POSITION = 10
-
-
-class Format(str, Enum):
-    """The output formats."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-    markdown = "markdown"
 
 
 def inspect(
@@ -48,7 +38,7 @@ def inspect(
     undecayed: Annotated[bool, option(
         "--undecayed", help="Only include parameters without weight decay.",
     )] = False,
-    form: Annotated[Format, FORMAT] = Format.table,
+    form: Annotated[str, format_option("table", "json", "csv")] = "table",
     save_svg: Annotated[Path | None, option(
         "--save-svg", metavar="FILE", help="Also save the table as an SVG screenshot.",
     )] = None,
@@ -82,23 +72,23 @@ def inspect(
 def _terminal_svg(plan: Plan, whole: Plan, *, params: bool) -> bytes:
     from lldtool.output.screenshot import terminal_svg
 
-    text = _rendered(plan, whole, Format.table, params=params, colored=True)
+    text = _rendered(plan, whole, "table", params=params, colored=True)
     return terminal_svg(text, width=width(), title=f"lldtool inspect {plan.config}").encode()
 
 
-def _rendered(plan: Plan, whole: Plan, form: Format, *, params: bool, colored: bool) -> str:
-    if form is Format.json:
+def _rendered(plan: Plan, whole: Plan, form: str, *, params: bool, colored: bool) -> str:
+    if form == "json":
         return plan_to_json(plan)
-    if form is Format.csv:
+    if form == "csv":
         from lldtool.output.csv_formats import plan_csv
 
         return plan_csv(plan)
     from lldtool.output.formats import written
     from lldtool.output.plan_document import Listing, plan_document
 
-    listing: Listing = "folded" if form is Format.table else "each"
+    listing: Listing = "folded" if form == "table" else "each"
     document = plan_document(plan, whole=whole, parameters=listing if params else "none")
-    return written(document, form.value, width=width(), color=colored)
+    return written(document, form, width=width(), color=colored)
 
 
 def _narrowed(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from lldtool.cli.commands.inspect import Format
 from lldtool.cli.options import (
-    FORMAT,
     ConfigArgument,
     DryRunOptions,
     LengthOptions,
     OutputOptions,
     PlotOptions,
+    format_option,
     option,
 )
 from lldtool.cli.progress import Bar
@@ -31,7 +30,7 @@ def schedule(
         "--at", metavar="N,N,...",
         help="Show the lr at the start of these epochs, or iterations if training has none.",
     )] = None,
-    form: Annotated[Format, FORMAT] = Format.table,
+    form: Annotated[str, format_option("table", "json", "csv")] = "table",
     output: OutputOptions,
     plot: PlotOptions,
     run: DryRunOptions,
@@ -60,18 +59,18 @@ def schedule(
         why = "the optimizer has no lr" if made.plan.trained else "no parameter is trained"
         raise LldtoolError(why, config=request.name)
     points = points_of(made, points_asked_for)
-    if form is Format.json:
+    if form == "json":
         from lldtool.output.json_formats import schedule_json
 
         text = schedule_json(made, points)
-    elif form is Format.csv:
+    elif form == "csv":
         from lldtool.output.csv_formats import schedule_csv
 
         text = schedule_csv(made, points if at else None)
     else:
         from lldtool.output.schedule_document import schedule_document
 
-        text = output.laid_out(schedule_document(made, points), form.value)
+        text = output.laid_out(schedule_document(made, points), form)
     output.emit(text)
     if plot.plot:
         from lldtool.output.plots import schedule_picture

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from lldtool.config.location import Location
 from lldtool.lint.diagnostics import CheckResult, Diagnostic, Severity, all_diagnostics
-from lldtool.lint.rules import Rule
+from lldtool.lint.rules import Rule, all_rules
 from lldtool.output.diagnostics.shared import (
     config_file,
     encodable,
@@ -34,13 +34,14 @@ _LEVELS = {Severity.error: "error", Severity.warning: "warning", Severity.info: 
 _MOST_PARAMETERS = 100
 
 
-def report_sarif(results: Sequence[CheckResult], rules: Sequence[Rule]) -> str:
+def report_sarif(results: Sequence[CheckResult], rules: Sequence[Rule] | None = None) -> str:
     """Return a report for code scanning, in ASCII, with a result for each diagnostic.
 
     Args:
         results: of the configs.
-        rules: the rules to describe.
+        rules: the rules to describe; None for all.
     """
+    rules = all_rules() if rules is None else rules
     known = {rule.code: index for index, rule in enumerate(rules)}
     driver = {
         "name": "lldtool",
