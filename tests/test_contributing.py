@@ -71,4 +71,9 @@ def printed_by(command, folder):
 
 
 def test_every_kind_of_addition_is_shown():
-    assert SECTIONS.keys() == {"A new rule", "A new constructor tracer"}
+    assert SECTIONS.keys() == {
+        "A new rule",
+        "A new command",
+        "A new output format",
+        "A new constructor tracer",
+    }

@@ -65,12 +65,18 @@ class Bar:
 
     part: float
 
+    def __str__(self) -> str:
+        return ""
+
 
 @dataclass(frozen=True)
 class Curve:
     """A curve of values, as high as its column; terminals draw it."""
 
     values: Sequence[float]
+
+    def __str__(self) -> str:
+        return ""
 
 
 #: A tuple is of cells below each other.
