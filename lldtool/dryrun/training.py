@@ -24,7 +24,7 @@ from lldtool.dryrun.plan_assembly import plan_of
 from lldtool.dryrun.process_copy import CopyFailedError, can_copy, in_copy
 from lldtool.dryrun.registries import import_scope
 from lldtool.dryrun.uninitialised import UninitialisedReads, ValuesNeeded
-from lldtool.errors import LldtoolError, translated
+from lldtool.errors import LldtoolError, RemoteError, translated
 from lldtool.plan import Model, Parameter, Plan
 from lldtool.text import quoted
 
@@ -100,10 +100,12 @@ class Training:
         run = functools.partial(construct, self, wrapper, **how)
         try:
             made = self.run_isolated(run, silent=False)
-        except (CopyFailedError, LldtoolError) as error:
-            if isinstance(error, LldtoolError) and error.__cause__ is not None:
-                raise
+        except CopyFailedError:
             made = run()
+        except LldtoolError as error:
+            if not isinstance(error.__cause__, (RemoteError, type(None))):
+                raise
+            made = run()  # for the cause itself, not the text of its traceback
         return self._with_values(made)
 
     def run_again(self, wrapper: Any, **how: Any) -> Construction:
