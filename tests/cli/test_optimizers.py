@@ -126,6 +126,7 @@ def test_a_shared_parameter_is_counted_once(cli, config):
     assert cli("check", "a.py", "--select", "LLD402").code == 0
 
 
+@pytest.mark.slow
 def test_a_diff_shows_what_moves_from_one_optimizer_to_the_other(cli, config):
     result = cli("diff", config("a.py"), config("b.py", first=3))
     assert result.code == 1

@@ -64,6 +64,7 @@ def test_the_plan_is_what_mmengine_builds(folder, expected, name):
     assert by_value == ([seeded] if name in BY_VALUE else [])
 
 
+@pytest.mark.slow
 def test_without_a_seed_it_is_said_that_values_vary(tmp_path, monkeypatch):
     path = constructors.write(tmp_path, monkeypatch, "ByNorm", "randomness = dict()\n")
     varying = f"{NOTE}the config sets no seed, so settings vary from run to run"
@@ -97,6 +98,7 @@ def test_plans_made_together_are_those_made_alone(folder, name):
     assert settings(other) == settings(edited)
 
 
+@pytest.mark.slow
 def test_what_a_key_does_is_not_what_the_number_of_runs_does(folder):
     for name in ("Counts", "FreezesTheFirst", "Adapts"):
         _, keys = dry_run_keys(Request(folder / f"{name}.py", name))

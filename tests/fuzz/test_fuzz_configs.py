@@ -1,6 +1,6 @@
 """Mutated configs: a plan is mmengine's own, or there is one line that says why there is none.
 
-200 of them each time; `pytest -m fuzz` takes 5,000, most of an hour.
+20 of them each time, 200 in the slow tests; `pytest -m fuzz` takes 5,000, most of an hour.
 """
 
 import json
@@ -30,7 +30,10 @@ OTHERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("number", [200, pytest.param(5000, marks=pytest.mark.fuzz)])
+@pytest.mark.parametrize(
+    "number",
+    [20, pytest.param(200, marks=pytest.mark.slow), pytest.param(5000, marks=pytest.mark.fuzz)],
+)
 def test_a_plan_is_mmengines_and_an_error_is_a_line(number, tmp_path):
     made = configs(number, SEED, tmp_path)
     expected = of_mmengine(list(made))
