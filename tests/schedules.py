@@ -4,7 +4,7 @@ import math
 
 from conftest import make_parameter, make_plan
 
-from lldtool.analysis.lr_curves import LrCurve, Schedule, SchedulerSpan
+from lldtool.analysis.lr_curves import LrCurve, LrCurves, SchedulerSpan
 
 EPOCHS, LENGTH, WARM_UP, FLOOR = 10, 10, 20, 1e-4
 
@@ -33,6 +33,6 @@ def schedule_of(bases, layer_ids=None):
         SchedulerSpan("LinearLR", 0, 20, False),
         SchedulerSpan("CosineAnnealingLR", 2, 10, True, "eta_min", FLOOR),
     )
-    return Schedule(
+    return LrCurves(
         make_plan(*parameters), "iteration", EPOCHS * LENGTH, EPOCHS, LENGTH, tuple(curves), spans
     )

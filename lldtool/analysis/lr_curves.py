@@ -22,20 +22,6 @@ _REACHED = 0.05
 
 
 @dataclass(frozen=True)
-class Length:
-    """The length of the training, as far as the user gives it.
-
-    `epoch_length` is in iterations; `dataset_size` in samples, which the config's batch size and
-    the number of GPUs turn into iterations. `epochs` overrides the config's `max_epochs`, and its
-    `max_iters` by as many iterations.
-    """
-
-    epoch_length: int | None = None
-    dataset_size: int | None = None
-    epochs: int | None = None
-
-
-@dataclass(frozen=True)
 class SchedulerSpan:
     """One scheduler of the lr, from step `begin` until before step `end`.
 
@@ -80,7 +66,7 @@ class LrCurve:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class LrCurves:
     """The lr of every layer over a training.
 
     A step is one iteration; where the epoch length is not known, and no scheduler needs it, one

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.models import OptionInfo
 
-from lldtool.analysis.lr_curves import Length
+from lldtool.config.request import Length
 from lldtool.cli.streams import Color, check_writable, emit, use_color, width, write_whole
 from lldtool.config import locate
 from lldtool.config.request import Request

@@ -17,6 +17,21 @@ class Checkout:
 
 
 @dataclass(frozen=True)
+class Length:
+    """The length of the training, as far as the user gives it.
+
+    `epoch_length` is in iterations; `dataset_size` in samples, which the config's batch size and
+    the number of GPUs turn into iterations; `dataset_size_from` says where that is from. `epochs`
+    overrides the config's `max_epochs`, and its `max_iters` by as many iterations.
+    """
+
+    epoch_length: int | None = None
+    dataset_size: int | None = None
+    epochs: int | None = None
+    dataset_size_from: str = "--dataset-size"
+
+
+@dataclass(frozen=True)
 class Request:
     """One config and how to dry-run it.
 
@@ -24,7 +39,8 @@ class Request:
     come after them: `KEY=VALUE` strings with keys that may contain dots, and `DELETE` as a value.
     `checkout` is the tree that the config is in where it is one of a git revision: the working
     directory and its modules are then those of the revision.
-    `world_size` is the number of GPUs; None where the user did not say. `own_process` says that
+    `world_size` is the number of GPUs; None where the user did not say. `length` is that of the
+    training, as far as the user gives it. `own_process` says that
     nothing but dry runs happens in this process, so that stubs that save time may
     replace packages that a notebook or a test suite would miss. `initialised` says that the model
     is built with the values that its parameters have in training. `missing_modules` are
@@ -39,6 +55,7 @@ class Request:
     device: str = "cpu"
     auto_scale_lr: bool = False
     world_size: int | None = None
+    length: Length = Length()
     allow_network: bool = False
     own_process: bool = False
     initialised: bool = False

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from lldtool.analysis.keys import Effects
-from lldtool.analysis.lr_curves import Length, Schedule
+from lldtool.analysis.lr_curves import Length, LrCurves
 from lldtool.config.edit import Edit
 from lldtool.config.request import Request
 from lldtool.errors import LldtoolError
@@ -53,7 +53,7 @@ class Capture:
     plan: Plan | None = None
     error: LldtoolError | None = None
     effects: Effects = field(default_factory=Effects)
-    schedule: Schedule | None = None
+    schedule: LrCurves | None = None
     no_schedule: LldtoolError | None = None
     files: frozenset[Path] = frozenset()
     modules: frozenset[Path] = frozenset()
@@ -71,7 +71,7 @@ class Capture:
         return self.plan
 
     @property
-    def required_schedule(self) -> Schedule:
+    def required_schedule(self) -> LrCurves:
         """The schedule.
 
         Raises:

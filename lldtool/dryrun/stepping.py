@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from lldtool.analysis.lr_curves import Length, LrCurve, Schedule, SchedulerSpan
+from lldtool.analysis.lr_curves import Length, LrCurve, LrCurves, SchedulerSpan
 from lldtool.dryrun import Progress
 from lldtool.dryrun.auto_scaling import auto_scale
 from lldtool.dryrun.isolation import silenced
@@ -51,7 +51,7 @@ def schedule_of(
     length: Length,
     progress: Progress = unseen,
     all_groups: bool = False,
-) -> Schedule:
+) -> LrCurves:
     """Return the lr of every layer in every step of a training.
 
     Args:
@@ -66,7 +66,7 @@ def schedule_of(
             scheduler raises.
     """
 
-    def step() -> tuple[Schedule, str | None]:
+    def step() -> tuple[LrCurves, str | None]:
         """The schedule, and what read a value that is not initialised."""
         with training.uninitialised.watching():
             schedule = _stepped(training, plan, length, progress, all_groups)
@@ -103,7 +103,7 @@ def rises_again(training: Training, plan: Plan) -> bool:
 
 def _stepped(
     training: Training, plan: Plan, length: Length, progress: Progress, all_groups: bool
-) -> Schedule:
+) -> LrCurves:
     config, request = training.config, training.request
     with silenced():
         built = build_optimizers(training.model, config.optim_wrapper, build_of(config))
@@ -130,7 +130,7 @@ def _stepped(
     curves = tuple(_curves(plan, tracks))
     _require_finite(curves, loop)
     followed = set(unfollowed_hooks(config))  # by a schedule
-    return Schedule(
+    return LrCurves(
         plan=replace(plan, notes=tuple(n for n in plan.notes if n not in followed)),
         unit=loop.unit,
         steps=loop.steps,

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from lldtool.analysis.lr_curves import Length
 from lldtool.config.request import Request
-from lldtool.dryrun.auto_scaling import part, train_batch_size
+from lldtool.dryrun.auto_scaling import part
+from lldtool.dryrun.epoch_lengths import EpochLength, epoch_length_of, other_types, whole_number
 from lldtool.dryrun.registries import class_named, type_name
 from lldtool.errors import LldtoolError
-from lldtool.text import plural, quoted
+from lldtool.plan.schedule import Unit
 
-#: As much as mmengine takes for the end of all trainings.
-_MOST_STEPS = 1_000_000_000
 #: Epochs of a training whose length the config does not say.
 _EPOCHS = 100
-#: Samplers of which each GPU gets its part of the data set, rounded up.
-_SAMPLERS = ("DefaultSampler", "RepeatAugSampler")
+#: Assumed iterations of an epoch, and of a training by epochs.
+_MOST_ASSUMED, _ASSUMED_STEPS = 1000, 20_000
 #: What steps the schedulers as `after_step` does.
 _LOOPS = ("EpochBasedTrainLoop", "IterBasedTrainLoop")
 
@@ -27,15 +25,23 @@ _LOOPS = ("EpochBasedTrainLoop", "IterBasedTrainLoop")
 class TrainLoop:
     """The train loop: `steps` of a `unit`; by epochs, or by iterations with `epochs` None.
 
-    Where `is_stepped` is false nothing steps the schedulers.
+    The unit is the epoch where the epoch length is not known. Where `is_stepped` is false nothing
+    steps the schedulers. `is_assumed` tells that the epoch length is none of this training, but
+    serves to step schedulers that are converted to iterations.
     """
 
-    unit: str
+    unit: Unit
     steps: int
     epochs: int | None
-    epoch_length: int | None
+    epoch: EpochLength
     is_stepped: bool
     notes: tuple[str, ...]
+    is_assumed: bool = False
+
+    @property
+    def epoch_length(self) -> int | None:
+        """Iterations of an epoch, where that is known or assumed."""
+        return self.epoch.iterations
 
     def default_end(self, *, by_epoch: bool) -> int | None:
         """The end of a scheduler that names none; a loop by iterations is one epoch to mmengine."""
@@ -43,61 +49,92 @@ class TrainLoop:
             return 1 if self.epochs is None else self.epochs
         return self.steps if self.unit == "iteration" else None
 
+    def assuming(self, epoch_length: int) -> TrainLoop:
+        """Return the loop with epochs of this length, which is not that of the training."""
+        return replace(
+            self,
+            unit="iteration",
+            steps=self.steps * epoch_length if self.unit == "epoch" else self.steps,
+            epoch=EpochLength(epoch_length),
+            is_assumed=True,
+        )
 
-def train_loop(
-    config: Any, request: Request, length: Length, schedulers: Sequence[Any]
-) -> TrainLoop:
-    """What is to be stepped; errors where it is not known and needed."""
-    train = part(config, "train_cfg")
-    epoch_length, notes = _epoch_length(config, request, length)
+    def for_stepping(self, schedulers: Sequence[Any]) -> TrainLoop:
+        """Return the loop in which these schedulers can be stepped.
+
+        Where the epoch length is not known, those that are converted to iterations are stepped in
+        epochs of an assumed length.
+
+        Raises:
+            LldtoolError: a scheduler needs the epoch length.
+        """
+        if self.epoch_length is not None:
+            return self
+        converted = next((s for s in schedulers if s.get("convert_to_iter_based", False)), None)
+        if self.unit == "iteration":
+            if converted:
+                raise needs_epoch_length(converted)
+            return self
+        by_iteration = next((s for s in schedulers if not s.get("by_epoch", True)), None)
+        if by_iteration:
+            raise needs_epoch_length(by_iteration)
+        return self.assuming(_assumed_length(self.steps)) if converted else self
+
+
+def train_loop(config: Any, request: Request) -> TrainLoop:
+    """Return the config's train loop, as the user has it run.
+
+    Raises:
+        LldtoolError: the length of the training is not known.
+    """
+    train, length = part(config, "train_cfg"), request.length
+    epoch = epoch_length_of(config, request)
+    notes = epoch.notes
     hooks = part(config, "default_hooks")
     is_stepped = hooks.get("param_scheduler", True) is not None
-    if not is_stepped and schedulers:
+    if not is_stepped and config.get("param_scheduler", None):
         notes += ("default_hooks has no param_scheduler: nothing steps the schedulers",)
-    others = _others(train, _LOOPS)
+    others = other_types(train, _LOOPS)
     hook = part(hooks, "param_scheduler").get("type", None)
     if hook and class_named("HOOKS", hook) is None:  # others are called
         others.append(type_name(hook))
     notes += tuple(f"{kind} may step the schedulers otherwise than shown" for kind in others)
     if ("type" in train) == ("by_epoch" in train):
         notes += ("train_cfg needs one of type and by_epoch: training would stop at its start",)
-    needing = next((s for s in schedulers if s.get("convert_to_iter_based", False)), None)
     if not train.get("by_epoch", "max_iters" not in train):
-        if epoch_length is None and (needing or length.epochs is not None):
-            raise needs_epoch_length(needing)
-        steps = (length.epochs or 0) * (epoch_length or 0) or _number(train, "max_iters", request)
-        return TrainLoop("iteration", steps, None, epoch_length, is_stepped, notes)
+        if epoch.iterations is None and length.epochs is not None:
+            raise needs_epoch_length(None)
+        steps = (length.epochs or 0) * (epoch.iterations or 0)
+        steps = steps or _number(train, "max_iters", request)
+        return TrainLoop("iteration", steps, None, epoch, is_stepped, notes)
     epochs = length.epochs or _number(train, "max_epochs", request)
-    if epoch_length is not None:
-        steps = epochs * epoch_length
-        return TrainLoop("iteration", steps, epochs, epoch_length, is_stepped, notes)
-    needing = needing or next((s for s in schedulers if not s.get("by_epoch", True)), None)
-    if needing:
-        raise needs_epoch_length(needing)
-    return TrainLoop("epoch", epochs, epochs, None, is_stepped, notes)
+    if epoch.iterations is not None:
+        steps = epochs * epoch.iterations
+        return TrainLoop("iteration", steps, epochs, epoch, is_stepped, notes)
+    return TrainLoop("epoch", epochs, epochs, epoch, is_stepped, notes)
 
 
-def assumed_length(config: Any, request: Request, schedulers: Sequence[Any]) -> Length:
-    """Return lengths with which there is a train loop; empty where the config says all of it.
+def assumed_loop(config: Any, request: Request, schedulers: Sequence[Any]) -> TrainLoop:
+    """Return a train loop in which the schedulers can be stepped, whatever the config leaves open.
 
-    Where it does not, each scheduler has the time to begin.
+    Each scheduler has the time to begin.
     """
     begins = [one.get("begin", 0) for one in schedulers if not one.get("by_epoch", True)]
     longest = max((b for b in begins if isinstance(b, (int, float))), default=0)
-    epoch_length = int(longest) + 2
-    for length in (Length(), Length(epoch_length)):
-        try:
-            train_loop(config, request, length, schedulers)
-        except LldtoolError:
-            continue
-        return length
-    return Length(epoch_length, None, _EPOCHS)
+    try:
+        loop = train_loop(config, request)
+    except LldtoolError:
+        nothing = EpochLength(None)
+        loop = TrainLoop("epoch", _EPOCHS, _EPOCHS, nothing, is_stepped=True, notes=())
+    try:
+        return loop.for_stepping(schedulers)
+    except LldtoolError:
+        return loop.assuming(int(longest) + 2)
 
 
-def _others(configured: Mapping[str, Any], known: Collection[str]) -> list[str]:
-    """The type that is configured, where it is none of those."""
-    kind = configured.get("type", None)
-    return [type_name(kind)] if kind and type_name(kind) not in known else []
+def _assumed_length(epochs: int) -> int:
+    """Return the iterations of an epoch that are enough to tell a curve, and quick to step."""
+    return max(2, min(_MOST_ASSUMED, _ASSUMED_STEPS // epochs))
 
 
 def _number(train: Mapping[str, Any], key: str, request: Request) -> int:
@@ -107,52 +144,7 @@ def _number(train: Mapping[str, Any], key: str, request: Request) -> int:
             f"train_cfg does not say {key}", config=request.name,
             hint="--epochs N says how long the training is" if key == "max_epochs" else None,
         )  # fmt: skip
-    return _whole(value, f"train_cfg.{key}", request)
-
-
-def _whole(value: Any, what: str, request: Request) -> int:
-    """A positive whole number of the config.
-
-    Raises:
-        LldtoolError: it is none.
-    """
-    is_number = isinstance(value, (int, float)) and 1 <= value <= _MOST_STEPS
-    if not is_number or value != int(value):
-        message = f"{what} is {quoted(value)}, and no whole number from 1 to 1e9"
-        raise LldtoolError(message, config=request.name)
-    return int(value)
-
-
-def _epoch_length(
-    config: Any, request: Request, length: Length
-) -> tuple[int | None, tuple[str, ...]]:
-    """Iterations an epoch, as a data loader of mmengine has them; None where that is not known.
-
-    And notes on what it may be instead. A sampler pads the last batch of each GPU. Source: mmengine
-    0.10 `Runner.build_dataloader`.
-    """
-    loader = part(config, "train_dataloader")
-    configured = loader.get("num_batch_per_epoch", None)
-    if length.epoch_length is not None or (configured is None and length.dataset_size is None):
-        return length.epoch_length, ()
-    if configured is not None:
-        return _whole(configured, "train_dataloader.num_batch_per_epoch", request), ()
-    batch = train_batch_size(config)
-    if batch is None:
-        raise LldtoolError(
-            "--dataset-size needs train_dataloader.batch_size", config=request.name,
-            hint="--epoch-length N says how many iterations an epoch has",
-        )  # fmt: skip
-    samples = -(-(length.dataset_size or 0) // (request.world_size or 1))
-    whole = samples // batch if loader.get("drop_last", False) else -(-samples // batch)
-    if whole < 1:
-        raise LldtoolError("--dataset-size is less than one batch", config=request.name)
-    samplers = [part(loader, key) for key in ("sampler", "batch_sampler")]
-    others = [kind for sampler in samplers for kind in _others(sampler, _SAMPLERS)]
-    of_this = plural(whole, "iteration")
-    return whole, tuple(
-        f"{kind} may make epochs of another length than {of_this}" for kind in others
-    )
+    return whole_number(value, f"train_cfg.{key}", request)
 
 
 def needs_epoch_length(scheduler: Any) -> LldtoolError:

@@ -1,4 +1,4 @@
-"""Plan, Schedule, Comparison -> CSV, for scripts and for spreadsheets."""
+"""Plan, LrCurves, Comparison -> CSV, for scripts and for spreadsheets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
-from lldtool.analysis.lr_curves import Schedule
+from lldtool.analysis.lr_curves import LrCurves
 from lldtool.output.comparison import WEIGHT_DECAY_DIFFERS, Comparison
 from lldtool.output.schedule_document import names_of
 from lldtool.plan import Plan
@@ -32,7 +32,7 @@ def plan_csv(plan: Plan) -> str:
     return csv_text([_COLUMNS, *rows])
 
 
-def schedule_csv(schedule: Schedule, points: Mapping[str, int] | None) -> str:
+def schedule_csv(schedule: LrCurves, points: Mapping[str, int] | None) -> str:
     """Return a row for each layer and point, of every step where there are no points."""
     steps = range(schedule.steps) if points is None else points.values()
     rows: list[list[object]] = [["layer", "tensors", schedule.unit, "lr", "optimizer"]]

@@ -1,4 +1,4 @@
-"""PlanDiff, Plan, Key, Comparison, Schedule -> JSON, numbers to the last bit."""
+"""PlanDiff, Plan, Key, Comparison, LrCurves -> JSON, numbers to the last bit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from lldtool.analysis.diff import SETTINGS, LayerPair, PlanDiff
 from lldtool.analysis.keys import Key
-from lldtool.analysis.lr_curves import Schedule
+from lldtool.analysis.lr_curves import LrCurves
 from lldtool.output.comparison import Comparison
 from lldtool.output.diff_words import summary
 from lldtool.output.explanation import trail, value_of
@@ -102,7 +102,7 @@ def keys_json(plan: Plan, keys: Sequence[Key]) -> str:
     return strict_json(content, indent=1) + "\n"
 
 
-def schedule_json(schedule: Schedule, points: Mapping[str, int]) -> str:
+def schedule_json(schedule: LrCurves, points: Mapping[str, int]) -> str:
     """Return the lrs at the points, with bounds, as JSON; floats read back bit for bit."""
     content = {
         "schema_version": 1,

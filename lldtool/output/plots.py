@@ -1,4 +1,4 @@
-"""Plan, Schedule, Comparison -> a picture: `png`, `svg` or `pdf`, for a paper, a slide, a report.
+"""Plan, LrCurves, Comparison -> a picture: `png`, `svg` or `pdf`, for a paper, a slide, a report.
 
 Drawn by matplotlib without a display.
 """
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lldtool.analysis.lr_curves import Schedule, SchedulerSpan
+from lldtool.analysis.lr_curves import LrCurves, SchedulerSpan
 from lldtool.output.axis import axis_of, points_of, weight_decay_differs
 from lldtool.output.comparison import Comparison
 from lldtool.output.contents import layer_contents
@@ -100,7 +100,7 @@ def _shade_untrained(axes: Axes, layers: Sequence[Layer], theme: Theme) -> None:
         )  # fmt: skip
 
 
-def schedule_picture(schedule: Schedule, form: str, *, dark: bool = False) -> bytes:
+def schedule_picture(schedule: LrCurves, form: str, *, dark: bool = False) -> bytes:
     """Return a curve of the lr for each layer, on a log scale, coloured by depth.
 
     Layers whose lr rises after the warm-up are set apart. The warm-up is shaded; an absolute lr of
@@ -200,12 +200,12 @@ def _telling(lrs: Sequence[float]) -> list[tuple[int, float]]:
     return [(step, lrs[step]) for step in sorted(steps)]
 
 
-def _time(schedule: Schedule, step: int) -> float:
+def _time(schedule: LrCurves, step: int) -> float:
     """Return a step in epochs, where there are any."""
     return step / (schedule.steps_per_epoch or 1)
 
 
-def _mark_warm_up(axes: Axes, schedule: Schedule, theme: Theme) -> None:
+def _mark_warm_up(axes: Axes, schedule: LrCurves, theme: Theme) -> None:
     if schedule.warm_up == 0:
         return
     end = _time(schedule, schedule.warm_up)
@@ -216,7 +216,7 @@ def _mark_warm_up(axes: Axes, schedule: Schedule, theme: Theme) -> None:
     )  # fmt: skip
 
 
-def _mark_targets(axes: Axes, schedule: Schedule, theme: Theme) -> None:
+def _mark_targets(axes: Axes, schedule: LrCurves, theme: Theme) -> None:
     """A line for each absolute lr, with its name below it, or in that of the layers that rise."""
     told = schedule.why_rising() if schedule.rising else None
     for span in dict.fromkeys(schedule.acting):
@@ -234,7 +234,7 @@ def _target(span: SchedulerSpan) -> str:
     return f"{span.option} {setting(span.target)}"
 
 
-def _name_rising(axes: Axes, schedule: Schedule, theme: Theme) -> None:
+def _name_rising(axes: Axes, schedule: LrCurves, theme: Theme) -> None:
     lowest = min(schedule.rising, key=schedule.after_warm_up)
     step = (schedule.warm_up + schedule.steps) // 2
     which, why = which_layers(schedule, schedule.rising), schedule.why_rising()
@@ -247,7 +247,7 @@ def _name_rising(axes: Axes, schedule: Schedule, theme: Theme) -> None:
     )  # fmt: skip
 
 
-def _depth_bar(figure: Figure, axes: Axes, schedule: Schedule, colors: Sequence[Any]) -> None:
+def _depth_bar(figure: Figure, axes: Axes, schedule: LrCurves, colors: Sequence[Any]) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import BoundaryNorm, ListedColormap
 

@@ -73,7 +73,7 @@ def _config(one: Capture, checked: CheckResult) -> list[Section]:
         Section([*errors, *header.blocks]),
         *_findings(checked),
         Section([picture, *layers.blocks, *end.blocks], "Layers"),
-        Section(_schedule(one), "Schedule"),
+        Section(_schedule(one), "LrCurves"),
         Section([parameter_table(one.plan)], "Parameters"),
     ]
 

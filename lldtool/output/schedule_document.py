@@ -1,10 +1,10 @@
-"""Schedule -> what `lldtool schedule` shows."""
+"""LrCurves -> what `lldtool schedule` shows."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from lldtool.analysis.lr_curves import LrCurve, Schedule, SchedulerSpan
+from lldtool.analysis.lr_curves import LrCurve, LrCurves, SchedulerSpan
 from lldtool.errors import LldtoolError
 from lldtool.output.contents import folded, largest_modules
 from lldtool.output.document import (
@@ -32,7 +32,7 @@ RISES, CONVERGES = "↑", "="
 _MARK_COLORS = {RISES: "bold red", CONVERGES: "yellow"}
 
 
-def schedule_document(schedule: Schedule, points: Mapping[str, int]) -> Document:
+def schedule_document(schedule: LrCurves, points: Mapping[str, int]) -> Document:
     """Return a row for each layer, with its lr at some points of the training.
 
     Args:
@@ -50,7 +50,7 @@ def schedule_document(schedule: Schedule, points: Mapping[str, int]) -> Document
     return Document([x for x in sections if x.blocks], title=schedule.plan.config)
 
 
-def points_of(schedule: Schedule, at: Sequence[int] = ()) -> dict[str, int]:
+def points_of(schedule: LrCurves, at: Sequence[int] = ()) -> dict[str, int]:
     """Return title -> step: what `--at` names, in epochs where there are any; else the milestones.
 
     Raises:
@@ -72,7 +72,7 @@ def points_of(schedule: Schedule, at: Sequence[int] = ()) -> dict[str, int]:
     return {"start": 0, **warm_up, **quarters, "end": schedule.steps - 1}
 
 
-def schedule_table(schedule: Schedule, points: Mapping[str, int]) -> Table:
+def schedule_table(schedule: LrCurves, points: Mapping[str, int]) -> Table:
     """Return a row for what follows the very same curve."""
     rows = schedule.rows
     rising, converged = schedule.rising, schedule.converged
@@ -95,7 +95,7 @@ def schedule_table(schedule: Schedule, points: Mapping[str, int]) -> Table:
     return Table([column for column, _ in columns], [Row(row) for row in cells], repeated=repeated)
 
 
-def _name_columns(schedule: Schedule, marks: Sequence[str]) -> list[tuple[Column, list[Cell]]]:
+def _name_columns(schedule: LrCurves, marks: Sequence[str]) -> list[tuple[Column, list[Cell]]]:
     """Return the names of the rows; the marks fit before the short names of layers."""
     names = [names_of(schedule, row) for row in schedule.rows]
     if not schedule.plan.has_layers:
@@ -114,7 +114,7 @@ def _marked(marks: str) -> Text:
     return styled(*((mark, _MARK_COLORS.get(mark, "")) for mark in marks))
 
 
-def about(schedule: Schedule) -> list[str]:
+def about(schedule: LrCurves) -> list[str]:
     """Return how long the training is, and its schedulers of the lr."""
     if schedule.epochs is None:
         length = plural(schedule.steps, "iteration")
@@ -125,7 +125,7 @@ def about(schedule: Schedule) -> list[str]:
     return [length, *(_span(schedule, span) for span in schedule.spans)]
 
 
-def _span(schedule: Schedule, span: SchedulerSpan) -> str:
+def _span(schedule: LrCurves, span: SchedulerSpan) -> str:
     """`CosineAnnealingLR from epoch 5, eta_min 1.00e-6`; bounds where it is not for all steps."""
     unit, length = ("epoch", 1) if span.by_epoch else ("iteration", schedule.epoch_length or 0)
     total = float(schedule.steps if unit == "iteration" else schedule.epochs or 1)
@@ -141,7 +141,7 @@ def _span(schedule: Schedule, span: SchedulerSpan) -> str:
     return ", ".join([" ".join(words), *target])
 
 
-def remarks(schedule: Schedule) -> list[str]:
+def remarks(schedule: LrCurves) -> list[str]:
     """What is to be said of layers that rise or end up equal, with the reason where it is known."""
     lines = []
     if schedule.rising:
@@ -169,7 +169,7 @@ def _because(span: SchedulerSpan | None, how: str) -> str:
     return f": {span.option} {lr(span.target)} of {span.scheduler} {how}"
 
 
-def which_layers(schedule: Schedule, curves: Collection[LrCurve]) -> str:
+def which_layers(schedule: LrCurves, curves: Collection[LrCurve]) -> str:
     """`layers 0 to 4`, or names of modules where no layers are known."""
     chosen = [curve for curve in schedule.curves if curve in curves]
     ids = [curve.layer_id for curve in chosen if curve.layer_id is not None]
@@ -178,7 +178,7 @@ def which_layers(schedule: Schedule, curves: Collection[LrCurve]) -> str:
     return names_of(schedule, chosen)
 
 
-def names_of(schedule: Schedule, curves: Sequence[LrCurve]) -> str:
+def names_of(schedule: LrCurves, curves: Sequence[LrCurve]) -> str:
     """`0–4`, or names of modules where no layers are known."""
     ids = [curve.layer_id for curve in curves if curve.layer_id is not None]
     others = [curve.parameters for curve in curves if curve.layer_id is None]
@@ -190,12 +190,12 @@ def names_of(schedule: Schedule, curves: Sequence[LrCurve]) -> str:
     return ", ".join([ranges(ids)] * bool(ids) + folded(modules))
 
 
-def row_name(schedule: Schedule, row: Sequence[LrCurve]) -> str:
+def row_name(schedule: LrCurves, row: Sequence[LrCurve]) -> str:
     """Return the names of a row of the table; with its optimizer, of several."""
     names = names_of(schedule, row)
     return f"{row[0].optimizer}: {names}" if schedule.plan.optimizers else names
 
 
-def all_notes(schedule: Schedule) -> list[str]:
+def all_notes(schedule: LrCurves) -> list[str]:
     """Return what else is to be said, of the schedule and of the plan."""
     return [*schedule.notes, *schedule.plan.notes]

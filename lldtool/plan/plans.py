@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from lldtool.errors import LldtoolError
 from lldtool.plan.parameters import LayerId, Parameter, UntrainedParameter
+from lldtool.plan.schedule import Schedule
 
 SCHEMA_VERSION = 1
 
@@ -156,7 +157,8 @@ class Layer:
 class Plan:
     """What one config does to every parameter of its model.
 
-    `param_scheduler` is the config's, which changes the settings while training runs.
+    `param_scheduler` is the config's, which changes the settings while training runs; `schedule` is
+    how it does that, None in a plan of lldtool 0.1 and where the length of training is not known.
     `auto_scale_lr` is the factor on every lr after the constructor, as in `Runner.scale_lr`.
     `left_out` require a gradient and are in no param group.
     """
@@ -172,6 +174,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     param_scheduler: dict[str, Any] | tuple[Any, ...] | None = None
     auto_scale_lr: float = 1.0
+    schedule: Schedule | None = None
     versions: dict[str, str | None] = field(default_factory=dict)
     lldtool_version: str = ""
     schema_version: int = SCHEMA_VERSION

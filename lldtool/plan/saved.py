@@ -14,8 +14,8 @@ from lldtool.plan.plans import SCHEMA_VERSION, Layer, Plan
 from lldtool.text import NOT_IN_JSON, strict_json
 
 #: The fields of a plan that are numbers or lists of them, and those that hold any value.
-_NUMBERS = frozenset({"lr", "lr_scale", "weight_decay", "mult", "would_give", "auto_scale_lr"})
-_ANY_VALUES = frozenset({"paramwise_cfg", "options", "extras", "param_scheduler"})
+_NUMBERS = frozenset({"lr", "lr_scale", "weight_decay", "mult", "would_give", "auto_scale_lr", "value", "factors"})
+_ANY_VALUES = frozenset({"paramwise_cfg", "options", "extras", "param_scheduler", "schedulers", "ema"})
 
 
 def plan_to_json(plan: Plan) -> str:
@@ -25,7 +25,7 @@ def plan_to_json(plan: Plan) -> str:
     spoils.
     """
     content = {"schema_version": plan.schema_version, **plan_header(plan)}
-    content |= {"layers": [_layer_row(layer) for layer in plan.layers]}
+    content |= {"schedule": plan.schedule, "layers": [_layer_row(layer) for layer in plan.layers]}
     content |= {key: getattr(plan, key) for key in ("parameters", "frozen", "left_out", "notes")}
     return dump_by_line(content)
 

@@ -6,7 +6,7 @@ import pytest
 from conftest import make_parameter, make_plan
 from schedules import FLOOR, schedule_of
 
-from lldtool.analysis.lr_curves import LrCurve, Schedule, SchedulerSpan
+from lldtool.analysis.lr_curves import LrCurve, LrCurves, SchedulerSpan
 from lldtool.output.schedule_document import remarks
 
 
@@ -18,7 +18,7 @@ def followed(*lrs, configured=None, spans=(), epochs=None, optimizers=("",) * 9)
     )
     plan = make_plan(*(make_parameter(f"layer{i}", layer_id=i) for i in range(len(lrs))))
     steps = len(lrs[0])
-    return Schedule(plan, "iteration", steps, epochs, epochs and steps // epochs, curves, spans)
+    return LrCurves(plan, "iteration", steps, epochs, epochs and steps // epochs, curves, spans)
 
 
 @pytest.mark.parametrize("steps", [30, 3000, 100_000])

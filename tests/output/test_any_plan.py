@@ -17,7 +17,7 @@ from strategies import plans
 
 from lldtool.analysis.diff import diff_plans
 from lldtool.analysis.keys import keys_of
-from lldtool.analysis.lr_curves import LrCurve, Schedule, SchedulerSpan
+from lldtool.analysis.lr_curves import LrCurve, LrCurves, SchedulerSpan
 from lldtool.lint.diagnostics import CheckResult
 from lldtool.output.comparison import Comparison, comparison_document
 from lldtool.output.csv_formats import comparison_csv, plan_csv, schedule_csv
@@ -55,7 +55,7 @@ def schedule_of(plan):
         LrCurve(p.layer_id, (p.name,), p.lr or 0.0, [p.lr or 0.0] * 4) for p in plan.parameters
     ]
     spans = (SchedulerSpan(plan.config, 0, 4, False),)
-    return Schedule(plan, "iteration", 4, 2, 2, tuple(curves), spans)
+    return LrCurves(plan, "iteration", 4, 2, 2, tuple(curves), spans)
 
 
 def state_of(a, b):

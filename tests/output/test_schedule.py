@@ -8,7 +8,7 @@ import pytest
 from conftest import make_parameter, make_plan
 from schedules import EPOCHS, FLOOR, LENGTH, schedule_of
 
-from lldtool.analysis.lr_curves import LrCurve, Schedule, SchedulerSpan
+from lldtool.analysis.lr_curves import LrCurve, LrCurves, SchedulerSpan
 from lldtool.errors import LldtoolError
 from lldtool.output.csv_formats import schedule_csv
 from lldtool.output.formats import written
@@ -39,7 +39,7 @@ def test_more_points_than_fit_come_in_parts(snapshot):
 def test_a_reason_is_told_only_where_it_holds():
     schedule = schedule_of([2e-5, 5e-5, 1e-3])
     lower = SchedulerSpan("CosineAnnealingLR", 2, 10, True, "eta_min", FLOOR / 2)
-    unexplained = Schedule(
+    unexplained = LrCurves(
         schedule.plan, "iteration", 100, EPOCHS, LENGTH, schedule.curves, (lower,)
     )
     assert all("eta_min" in line for line in remarks(schedule))
@@ -51,7 +51,7 @@ def test_an_lr_that_overflows_is_shown_without_a_curve(lr):
     for lrs in ([lr] * 4, [0.1, 0.2, lr, lr]):
         plan = make_plan(make_parameter("a", layer_id=0))
         curve = LrCurve(0, ("a",), 0.1, lrs)
-        schedule = Schedule(
+        schedule = LrCurves(
             plan, "iteration", 4, 2, 2, (curve,), (SchedulerSpan("S", 0, 4, False),)
         )
         assert "▄▄▄▄" in shown(schedule)

@@ -24,7 +24,7 @@ from lldtool.errors import LldtoolError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lldtool.analysis.lr_curves import Length
+    from lldtool.config.request import Length
     from lldtool.dryrun import Capture
     from lldtool.lint.diagnostics import CheckResult
     from lldtool.lint.policy import Policy

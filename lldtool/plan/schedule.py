@@ -1,0 +1,92 @@
+"""What a training does to the settings of its param groups over time, as plain data."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+#: What a train loop counts.
+Unit = Literal["epoch", "iteration"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A setting of some param groups over a training.
+
+    `groups` are indices as `Parameter.group`. `at` are steps, epochs or iterations as `unit` says,
+    in order and from 0 to the last one; `value` is what the optimizer takes each of them with, and
+    in between the setting is on a straight line. A group's own values are these times its factor,
+    where there are `factors`.
+    """
+
+    groups: tuple[int, ...]
+    setting: str
+    unit: Unit
+    at: tuple[int, ...]
+    value: tuple[float, ...]
+    factors: tuple[float, ...] = ()
+
+    def factor(self, group: int) -> float:
+        """Return the factor of one of its groups."""
+        return self.factors[self.groups.index(group)] if self.factors else 1.0
+
+    def value_at(self, step: float) -> float:
+        """Return the value of a group with the factor 1 at a step; at the ends outside of it."""
+        after = bisect_right(self.at, step)
+        if after == 0 or after == len(self.at):
+            return self.value[min(after, len(self.at) - 1)]
+        (x, x2), (y, y2) = self.at[after - 1 : after + 1], self.value[after - 1 : after + 1]
+        return y if x == step or y == y2 else y + (y2 - y) * (step - x) / (x2 - x)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The length of a training, and its param schedulers.
+
+    Attributes:
+        by: what the train loop goes by.
+        length: its epochs or iterations.
+        epoch_length: iterations of an epoch; None where that is not known.
+        schedulers: in the config's order, each with the defaults of its class; its `optimizer` is
+            the key of its optimizer, of several.
+        digest: of all that determines the curves; equal digests mean equal curves.
+        exact: whether the curves are those of the training; with an epoch length that is not known
+            they are as with a long one, from epoch to epoch.
+        curves: of each setting that changes and of the lr; empty where they were not asked for.
+        epoch_length_from: what the epoch length is from; None where it is not known.
+        unknown: what is not known, a sentence each.
+        error: what training would crash with at its schedulers.
+        batch_size: samples in a batch on one GPU.
+        world_size: the number of GPUs; None where it is not known.
+        accumulative_counts: iterations to a step of the optimizer.
+        ema: the options of the hook that averages the weights, with its class as `type`.
+    """
+
+    by: Unit
+    length: int
+    epoch_length: int | None = None
+    schedulers: tuple[dict[str, Any], ...] = ()
+    digest: str = ""
+    exact: bool = True
+    curves: tuple[Curve, ...] = ()
+    epoch_length_from: str | None = None
+    unknown: tuple[str, ...] = ()
+    error: str | None = None
+    batch_size: int | None = None
+    world_size: int | None = None
+    accumulative_counts: int = 1
+    ema: Mapping[str, Any] | None = field(default=None)
+
+    @property
+    def iterations(self) -> int | None:
+        """The length of the training in iterations, where it is known."""
+        if self.by == "iteration":
+            return self.length
+        return None if self.epoch_length is None else self.length * self.epoch_length
+
+    def curve_of(self, group: int, setting: str) -> Curve | None:
+        """Return the curve of a setting of a param group, where there is one."""
+        found = (c for c in self.curves if c.setting == setting and group in c.groups)
+        return next(found, None)
