@@ -8,7 +8,8 @@ from lldtool.dryrun import Want, capture
 
 def dry_run_schedule(request, length, progress=None, **want):
     """The schedule of a training of this length."""
-    want = Want(length=length, reasons=False, **want)
+    request = replace(request, length=length)
+    want = Want(steps=True, reasons=False, **want)
     return capture(request, want, progress=progress).required_schedule
 
 

@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import lldtool
-from lldtool.analysis.lr_curves import Length
+from lldtool.config.request import Length
 from lldtool.config.request import Request
 from lldtool.dryrun.runner_plan import plan_of_runner
 from lldtool.hooks import LayerLrHook, PlanGuardHook

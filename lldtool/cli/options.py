@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.models import OptionInfo
 
-from lldtool.config.request import Length
 from lldtool.cli.streams import Color, check_writable, emit, use_color, width, write_whole
 from lldtool.config import locate
-from lldtool.config.request import Request
+from lldtool.config.request import Curves, Length, Request
 from lldtool.errors import LldtoolError
 from lldtool.output.formats import WRITERS
 
@@ -95,8 +94,10 @@ class DryRunOptions:
     )] = False
     # fmt: on
 
-    def request(self, config: str) -> Request:
-        """Return the request for a dry run of a config.
+    def request(
+        self, config: str, length: Length | None = None, curves: Curves = "none"
+    ) -> Request:
+        """Return the request for a dry run of a config, in a training of some length.
 
         Raises:
             LldtoolError: there is no such config.
@@ -110,6 +111,8 @@ class DryRunOptions:
             device=self.device,
             auto_scale_lr=self.auto_scale_lr,
             world_size=self.world_size,
+            length=length or Length(),
+            curves=curves,
             allow_network=self.allow_network,
             own_process=True,
         )

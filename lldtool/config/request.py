@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+#: Of which param groups the curves of the schedule are wanted.
+Curves = Literal["none", "main", "all"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class Request:
     `checkout` is the tree that the config is in where it is one of a git revision: the working
     directory and its modules are then those of the revision.
     `world_size` is the number of GPUs; None where the user did not say. `length` is that of the
-    training, as far as the user gives it. `own_process` says that
+    training, as far as the user gives it. `curves` are those of the plan's schedule to step: of the
+    param group with the highest lr, the `main` one, or of all. `own_process` says that
     nothing but dry runs happens in this process, so that stubs that save time may
     replace packages that a notebook or a test suite would miss. `initialised` says that the model
     is built with the values that its parameters have in training. `missing_modules` are
@@ -56,6 +60,7 @@ class Request:
     auto_scale_lr: bool = False
     world_size: int | None = None
     length: Length = Length()
+    curves: Curves = "none"
     allow_network: bool = False
     own_process: bool = False
     initialised: bool = False

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from lldtool.analysis.keys import Effects
-from lldtool.analysis.lr_curves import Length, LrCurves
+from lldtool.analysis.lr_curves import LrCurves
 from lldtool.config.edit import Edit
 from lldtool.config.request import Request
 from lldtool.errors import LldtoolError
@@ -28,13 +28,13 @@ class Want:
     """What a capture is to have beside the plan.
 
     `effects` are those of leaving out or changing entries of `paramwise_cfg`: of `all`, or of the
-    `doubtful` ones that may do nothing. `length` asks for a schedule of that length, in which all
-    param groups are stepped if `all_groups`, else only those that differ. `reasons` in the plan
-    and the `files` read can be left out.
+    `doubtful` ones that may do nothing. `steps` asks for the lr in each step; all param groups are
+    stepped if `all_groups`, else only those that differ. `reasons` in the plan and the `files` read
+    can be left out.
     """
 
     effects: Literal["none", "doubtful", "all"] = "none"
-    length: Length | None = None
+    steps: bool = False
     all_groups: bool = False
     reasons: bool = True
     files: bool = False

@@ -11,15 +11,16 @@ from functools import partial
 from lldtool.config.edit import Edit
 from lldtool.config.request import Request
 from lldtool.dryrun import Capture, Progress, Trial, Want
+from lldtool.dryrun.curves import lr_curves, rises_again
 from lldtool.dryrun.files_read import collected_files, loaded_modules, noting_files
 from lldtool.dryrun.key_effects import all_removed, doubtful_effects
 from lldtool.dryrun.session import in_fresh_process, run
-from lldtool.dryrun.stepping import rises_again, schedule_of, unseen
+from lldtool.dryrun.stepping import stepped, unseen
 from lldtool.dryrun.training import Training, building, config_context, start_of_training
 from lldtool.errors import ConstructorError, LldtoolError
 
 #: The parts of a config that a trial can change.
-_CHANGEABLE = {"model", "optim_wrapper", "param_scheduler"}
+_CHANGEABLE = {"model", "optim_wrapper", "param_scheduler", "train_cfg"}
 #: For each `warm` context that lasts, the innermost last: the last training, or none.
 _kept: list[list[Training]] = []
 
@@ -54,13 +55,13 @@ def _measured(want: Want, progress: Progress, training: Training) -> Capture:
     if want.effects != "none":
         measure = all_removed if want.effects == "all" else doubtful_effects
         found = replace(found, effects=measure(training, plan))
-    if want.length is None:
+    if not want.steps:
         return found
     try:
-        schedule = schedule_of(training, plan, want.length, progress, want.all_groups)
+        made = stepped(training, progress, all_groups=want.all_groups)
+        return replace(found, schedule=lr_curves(training, plan, made))
     except LldtoolError as error:
         return replace(found, no_schedule=error.with_config(training.request.name))
-    return replace(found, schedule=schedule)
 
 
 @contextlib.contextmanager

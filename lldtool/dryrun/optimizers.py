@@ -15,9 +15,7 @@ from typing import Any
 
 from lldtool.dryrun.options_read import WatchedOptions
 from lldtool.dryrun.patching import patched
-from lldtool.dryrun.registries import (
-    type_name,
-)
+from lldtool.dryrun.registries import defaults_of, type_name
 from lldtool.dryrun.runners import Build
 
 #: Names of optimizers that exist once a package is installed -> the package.
@@ -86,18 +84,8 @@ def build_optimizers(
 
 def _wrapper_options(wrapper: type, config: Any) -> dict[str, Any]:
     """The config's arguments for a wrapper's class, over the defaults of its and its bases'."""
-    options = _defaults(wrapper) | {key: config[key] for key in config}
+    options = defaults_of(wrapper) | {key: config[key] for key in config}
     return {key: options[key] for key in options if key not in _NOT_THE_WRAPPERS}
-
-
-@functools.cache
-def _defaults(wrapper: type) -> dict[str, Any]:
-    defaults: dict[str, Any] = {}
-    for cls in reversed(wrapper.__mro__):
-        with contextlib.suppress(ValueError):  # a class without a signature
-            arguments = inspect.signature(vars(cls).get("__init__", cls)).parameters.values()
-            defaults |= {a.name: a.default for a in arguments if a.default is not a.empty}
-    return defaults
 
 
 def constructor_class(optim_wrapper: Any) -> type:

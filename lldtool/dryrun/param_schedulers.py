@@ -9,10 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lldtool.dryrun.config_loading import delete_hint
-from lldtool.dryrun.registries import class_named, describe, unknown_type
+from lldtool.dryrun.param_groups import plain
+from lldtool.dryrun.registries import class_named, defaults_of, describe, type_name, unknown_type
 from lldtool.dryrun.train_loop import TrainLoop, needs_epoch_length
 from lldtool.errors import LldtoolError, translated
 
+#: Options that are not in a resolved scheduler; they change no setting.
+_NOT_RESOLVED = ("type", "optimizer", "verbose", "last_step", "_scope_")
 #: Options of schedulers that are an lr in absolute numbers, for every param group.
 TARGETS = ("eta_max", "eta_min")
 
@@ -48,6 +51,45 @@ def schedulers_in(configured: Any) -> Iterator[Any]:
             yield from schedulers_in(own)
     elif isinstance(configured, (list, tuple)):
         yield from (one for one in configured if isinstance(one, dict) and "type" in one)
+
+
+def resolved(configured: Any, loop: TrainLoop, optimizer: str) -> dict[str, Any]:
+    """Return a scheduler's options with the defaults of its class, as numbers and strings.
+
+    Args:
+        configured: of the config.
+        loop: that says where a scheduler ends that does not say it.
+        optimizer: the key of its optimizer, of several; else "".
+    """
+    content = {key: configured[key] for key in configured}
+    cls = class_named("PARAM_SCHEDULERS", dict.get(configured, "type"))
+    known: dict[str, Any] = defaults_of(cls) if cls is not None else {}
+    options = {"param_name": _setting(cls), **known, "convert_to_iter_based": False, **content}
+    if "end" not in content:
+        end = loop.default_end(by_epoch=options.get("by_epoch", True))
+        options["end"] = options.get("end") if end is None else end
+    options = {key: options[key] for key in options if key not in _NOT_RESOLVED}
+    named = {"type": type_name(dict.get(configured, "type"))}
+    found: dict[str, Any] = plain(named | options | ({"optimizer": optimizer} if optimizer else {}))
+    return found
+
+
+def _setting(cls: type | None) -> str:
+    """Return the setting that a scheduler without `param_name` changes."""
+    is_momentums = any(
+        base.__name__ == "MomentumSchedulerMixin" for base in getattr(cls, "__mro__", ())
+    )
+    return "momentum" if is_momentums else "lr"
+
+
+def settings_changed(configured: Sequence[Any]) -> list[str]:
+    """Return the entries of param groups that schedulers change, the lr first in any case."""
+    kinds = [class_named("PARAM_SCHEDULERS", dict.get(one, "type")) for one in configured]
+    named = [
+        one.get("param_name", None) or _setting(kind)
+        for one, kind in zip(configured, kinds, strict=True)
+    ]
+    return list(dict.fromkeys(["lr", *named]))
 
 
 def reads_only_its_setting(configured: Any) -> bool:

@@ -22,6 +22,7 @@ from lldtool.dryrun.param_groups import plain
 from lldtool.dryrun.reason_checks import with_checked_reasons
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.runners import unfollowed
+from lldtool.dryrun.schedules import schedule_of
 from lldtool.dryrun.stubs import current_stubs
 from lldtool.dryrun.tracing import with_reasons
 from lldtool.errors import LldtoolError, translated
@@ -49,6 +50,7 @@ def plan_of(training: Training, *, explained: bool) -> Plan:
             parameters = with_checked_reasons(parameters, training, reads or ())
     optimizer = configs.optimizer_header(wrapper)
     ratio, scale_note = auto_scale(config, request)
+    scaled_parameters = tuple(scaled(p, ratio) for p in parameters)
     name = type_name(wrapper.get("constructor", None) or "DefaultOptimWrapperConstructor")
     bases = tuple(cls.__name__ for cls in kind.__mro__[1:-1])
     options = plain(wrapper.get("paramwise_cfg", None) or {})
@@ -77,12 +79,13 @@ def plan_of(training: Training, *, explained: bool) -> Plan:
             optimizer, options=made.optimizer_options, group_entries=made.group_entries
         ),
         constructor=header,
-        parameters=tuple(scaled(p, ratio) for p in parameters),
+        parameters=scaled_parameters,
         frozen=frozen,
         left_out=made.left_out,
         notes=tuple(n for n in notes if n),
         param_scheduler=_schedulers(config.get("param_scheduler", None)),
         auto_scale_lr=ratio,
+        schedule=schedule_of(training, scaled_parameters),
         versions=package_versions(),
         lldtool_version=lldtool_version(),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import importlib
 import inspect
 import re
@@ -51,6 +52,17 @@ def class_named(registry: str, kind: Any) -> type | None:
         if inspect.isclass(kind):
             return kind
     return None
+
+
+@functools.cache
+def defaults_of(kind: type) -> dict[str, Any]:
+    """Return the defaults of a class's arguments, and of those of its bases."""
+    defaults: dict[str, Any] = {}
+    for cls in reversed(kind.__mro__):
+        with contextlib.suppress(ValueError, TypeError):  # a class without a signature
+            arguments = inspect.signature(vars(cls).get("__init__", cls)).parameters.values()
+            defaults |= {a.name: a.default for a in arguments if a.default is not a.empty}
+    return defaults
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

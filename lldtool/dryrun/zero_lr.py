@@ -13,7 +13,7 @@ from lldtool.dryrun.param_schedulers import (
     schedulers_of_each,
     schedulers_on,
 )
-from lldtool.dryrun.train_loop import assumed_length, train_loop
+from lldtool.dryrun.train_loop import assumed_loop
 from lldtool.errors import LldtoolError
 
 #: Options of mmengine's schedulers that are absolute values; all others multiply what is there.
@@ -53,7 +53,7 @@ def _raised(
     alike = all(map(reads_only_its_setting, configured))
     if alike and not any(one.get(option, None) for one in configured for option in _ABSOLUTE):
         return ()
-    loop = train_loop(config, request, assumed_length(config, request, configured), configured)
+    loop = assumed_loop(config, request, configured)
     optimizer = wrapper.optimizer
     indices = at_zero[:1] if alike else range(len(optimizer.param_groups))
     watched = {0} if alike else set(at_zero)

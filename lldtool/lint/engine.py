@@ -44,6 +44,8 @@ def capture_and_check(
     from lldtool.dryrun import Want, capture, warm
 
     rules = policy.rules_for(request.name, request.path)
+    if request.curves == "none":
+        request = replace(request, curves="main")
     with warm():
         found = capture(request, replace(want or Want(), effects="doubtful"))
         if found.plan is not None:

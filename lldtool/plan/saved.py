@@ -14,8 +14,12 @@ from lldtool.plan.plans import SCHEMA_VERSION, Layer, Plan
 from lldtool.text import NOT_IN_JSON, strict_json
 
 #: The fields of a plan that are numbers or lists of them, and those that hold any value.
-_NUMBERS = frozenset({"lr", "lr_scale", "weight_decay", "mult", "would_give", "auto_scale_lr", "value", "factors"})
-_ANY_VALUES = frozenset({"paramwise_cfg", "options", "extras", "param_scheduler", "schedulers", "ema"})
+_NUMBERS = frozenset(
+    {"lr", "lr_scale", "weight_decay", "mult", "would_give", "auto_scale_lr", "value", "factors"}
+)
+_ANY_VALUES = frozenset(
+    {"paramwise_cfg", "options", "extras", "param_scheduler", "schedulers", "ema"}
+)
 
 
 def plan_to_json(plan: Plan) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+#: What is unknown where the curves are as with long epochs.
+LENGTH_ASSUMED = "how long an epoch is: curves are as with long epochs"
 #: What a train loop counts.
 Unit = Literal["epoch", "iteration"]
 
@@ -78,6 +80,11 @@ class Schedule:
     world_size: int | None = None
     accumulative_counts: int = 1
     ema: Mapping[str, Any] | None = field(default=None)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the schedulers can be stepped, exactly or not."""
+        return not set(self.unknown) - {LENGTH_ASSUMED}
 
     @property
     def iterations(self) -> int | None:

@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from runners import runner_of
 
 import lldtool
-from lldtool.analysis.lr_curves import Length
+from lldtool.config.request import Length
 from lldtool.config.request import Request
 from lldtool.errors import LldtoolError
 

@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 from runners import runner_of, two_optimizers
 
 import lldtool
-from lldtool.analysis.lr_curves import Length
+from lldtool.config.request import Length
 from lldtool.config.request import Request
 
 COSINE = """

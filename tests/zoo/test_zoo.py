@@ -12,7 +12,7 @@ import pytest
 from captures import dry_run_schedule
 from conftest import ROOT, reference, settings
 
-from lldtool.analysis.lr_curves import Length
+from lldtool.config.request import Length
 from lldtool.config import locate
 from lldtool.config.request import Request
 from lldtool.dryrun import dry_run

@@ -10,6 +10,7 @@ from lldtool.cli.load_plans import load_plan, require_match
 from lldtool.cli.options import (
     ConfigArgument,
     DryRunOptions,
+    LengthOptions,
     Match,
     OutputOptions,
     PlotOptions,
@@ -17,6 +18,7 @@ from lldtool.cli.options import (
     option,
 )
 from lldtool.cli.streams import check_writable, width, write_whole
+from lldtool.config.request import Curves
 from lldtool.config.selectors import matching_pattern
 from lldtool.errors import LldtoolError
 from lldtool.plan import Parameter, Plan, layer_order, plan_to_json
@@ -42,6 +44,7 @@ def inspect(
     save_svg: Annotated[Path | None, option(
         "--save-svg", metavar="FILE", help="Also save the table as an SVG screenshot.",
     )] = None,
+    training: LengthOptions,
     output: OutputOptions,
     plot: PlotOptions,
     run: DryRunOptions,
@@ -54,7 +57,8 @@ def inspect(
     """
     if decayed and undecayed:
         raise LldtoolError("--decayed and --undecayed exclude each other")
-    request = run.request(config)
+    curves: Curves = "all" if form == "json" else "none"
+    request = run.request(config, training.length, curves)
     output.check(request.path)
     check_writable(save_svg, request.path, option="--save-svg")
     plot.check(output.output, request.path)

@@ -95,9 +95,9 @@ def _captures(
 
     return run_all(
         configs,
-        run.request,
+        partial(run.request, length=length, curves="all"),
         saved=saved,
-        live=partial(capture_and_check, policy, want=Want(length=length)),
+        live=partial(capture_and_check, policy, want=Want(steps=True)),
         failed=failed,
         title="running configs",
         policy=policy,

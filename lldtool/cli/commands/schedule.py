@@ -41,7 +41,7 @@ def schedule(
     and layers that end with the same lr (=).
     """
     length, points_asked_for = training.length, _epochs(at)
-    request = run.request(config)
+    request = run.request(config, length)
     output.check(request.path)
     plot.check(output.output, request.path)
     if saved_plan(request.path, request.name) is not None:
@@ -52,7 +52,7 @@ def schedule(
     from lldtool.dryrun import Want, capture
     from lldtool.output.schedule_document import points_of
 
-    want = Want(length=length, reasons=False)
+    want = Want(steps=True, reasons=False)
     found = capture(request, want, progress=Bar("stepping the schedulers"))
     made = found.required_schedule
     if not made.curves:
