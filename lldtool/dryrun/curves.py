@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lldtool.analysis.lr_curves import LrCurve, LrCurves
-from lldtool.analysis.sampling import sampled
 from lldtool.config.request import Length
 from lldtool.dryrun.lr_hooks import unfollowed_hooks
 from lldtool.dryrun.param_schedulers import schedulers_in
+from lldtool.dryrun.sampling import sampled
 from lldtool.dryrun.stepping import Stepped, stepped
 from lldtool.dryrun.train_loop import assumed_loop
 from lldtool.errors import LldtoolError
