@@ -100,7 +100,9 @@ def _run(
             # Workers have a working directory of their own.
             there = replace(request, path=request.path.absolute())
             futures[executor.submit(in_worker, task, (there,), timeout)] = index
-        yield from ((futures[future], future) for future in as_completed(futures))
+        for future in as_completed(futures):
+            future.exception()  # raises here, inside the executor, where the cluster is gone
+            yield futures[future], future
 
 
 def _as_lldtool_error(error: BaseException) -> LldtoolError:
