@@ -11,7 +11,7 @@ from functools import partial
 from lldtool.config.edit import Edit
 from lldtool.config.request import Request
 from lldtool.dryrun import Capture, Progress, Trial, Want
-from lldtool.dryrun.curves import lr_curves, rises_again
+from lldtool.dryrun.curves import lr_rises_again, stepped_curves
 from lldtool.dryrun.files_read import collected_files, loaded_modules, noting_files
 from lldtool.dryrun.key_effects import all_removed, doubtful_effects
 from lldtool.dryrun.session import in_fresh_process, run
@@ -59,7 +59,7 @@ def _measured(want: Want, progress: Progress, training: Training) -> Capture:
         return found
     try:
         made = stepped(training, progress, all_groups=want.all_groups)
-        return replace(found, schedule=lr_curves(training, plan, made))
+        return replace(found, schedule=stepped_curves(training, plan, made))
     except LldtoolError as error:
         return replace(found, no_schedule=error.with_config(training.request.name))
 
@@ -103,7 +103,7 @@ def _trial(training: Training, edits: Sequence[Edit]) -> Trial:
         edited = _edited(training, edits)
         plan = edited.plan()
         is_of_schedule = any(edit.path[0] == "param_scheduler" for edit in edits)
-        rises = is_of_schedule and rises_again(edited, plan) and not _rose(training)
+        rises = is_of_schedule and lr_rises_again(edited, plan) and not _rose(training)
         return Trial(plan, lr_rises=rises)
     except LldtoolError as error:
         return Trial(error=error)
@@ -134,5 +134,5 @@ def _rose(training: Training) -> bool:
     """Whether an lr rises again without edits."""
     unedited = replace(training, is_trial=True)
     with contextlib.suppress(LldtoolError):
-        return rises_again(unedited, unedited.plan(explained=False))
+        return lr_rises_again(unedited, unedited.plan(explained=False))
     return False

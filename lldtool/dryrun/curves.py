@@ -7,9 +7,9 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lldtool.analysis.lr_curves import LrCurve, LrCurves
+from lldtool.analysis.lr_curves import LrCurve, LrCurves, lr_curves, rises_again
 from lldtool.config.request import Length
 from lldtool.dryrun.lr_hooks import unfollowed_hooks
 from lldtool.dryrun.param_schedulers import schedulers_in
@@ -17,8 +17,9 @@ from lldtool.dryrun.sampling import sampled
 from lldtool.dryrun.stepping import Stepped, stepped
 from lldtool.dryrun.train_loop import assumed_loop
 from lldtool.errors import LldtoolError
-from lldtool.plan import Curve, Plan
-from lldtool.text import layer_name, plural
+from lldtool.plan import Curve, Plan, Schedule
+from lldtool.plan.schedule import Unit
+from lldtool.text import layer_name
 
 if TYPE_CHECKING:
     from lldtool.dryrun.training import Training
@@ -29,7 +30,7 @@ _MOST_STEPS = 50_000
 _ROUNDING = 1e-9
 
 
-def rises_again(training: Training, plan: Plan) -> bool:
+def lr_rises_again(training: Training, plan: Plan) -> bool:
     """Return whether some lr rises after it has fallen; False for a training too long to step.
 
     Where the config does not say how long the training is, a length is assumed.
@@ -47,11 +48,12 @@ def rises_again(training: Training, plan: Plan) -> bool:
     if loop.steps > _MOST_STEPS:
         return False
     length = Length(loop.epoch_length, epochs=loop.epochs)
-    assumed = replace(training, request=replace(request, length=length))
-    return bool(lr_curves(assumed, plan, stepped(assumed)).rising_again)
+    made = stepped(replace(training, request=replace(request, length=length)))
+    groups = {p.group for p in plan.trained}
+    return any(rises_again(made.tracks[group][0].values) for group in groups)
 
 
-def lr_curves(training: Training, plan: Plan, made: Stepped) -> LrCurves:
+def stepped_curves(training: Training, plan: Plan, made: Stepped) -> LrCurves:
     """Return the lr of every layer in every step.
 
     Args:
@@ -62,43 +64,25 @@ def lr_curves(training: Training, plan: Plan, made: Stepped) -> LrCurves:
     Raises:
         LldtoolError: an lr gets too large to be a number.
     """
-    loop, notes = made.loop, list(made.notes)
-    if others := len(plan.parameters) - len(plan.trained) + len(plan.frozen):
-        verb = "is" if others == 1 else "are"
-        notes.insert(0, f"{plural(others, 'tensor')} {verb} not trained, and not shown")
-    curves = tuple(_curves(plan, made))
+    every = made.loop.epoch_length if made.loop.is_assumed else 1
     followed = set(unfollowed_hooks(training.config))  # by a schedule
     plan = replace(plan, notes=tuple(n for n in plan.notes if n not in followed))
-    epoch_length, unit, steps = loop.epoch_length, loop.unit, loop.steps
-    if loop.is_assumed:
-        curves = tuple(replace(c, lrs=c.lrs[:: loop.epoch_length]) for c in curves)
-        epoch_length, unit, steps = None, "epoch", loop.epochs or 1
-        notes.append(
-            "the length of an epoch is not known: each lr is that at the start of an epoch"
-        )
-    _require_finite(curves, unit)
-    return LrCurves(
-        plan=plan,
-        unit=unit,
-        steps=steps,
-        epochs=loop.epochs,
-        epoch_length=epoch_length,
-        curves=curves,
-        spans=made.spans,
-        notes=(*notes, *loop.notes),
-    )
+    curves = lr_curves(plan, lambda group: made.tracks[group][0].values[::every])
+    _require_finite(curves.curves, curves.unit)
+    return curves
 
 
-def plan_curves(made: Stepped) -> tuple[Curve, ...]:
+def plan_curves(schedule: Schedule, made: Stepped) -> tuple[Curve, ...]:
     """Return the curves of a plan: one for all groups that have it, times a factor or not.
 
     Args:
+        schedule: of the plan, without curves.
         made: by the schedulers.
     """
     loop = made.loop
     every = loop.epoch_length or 1 if loop.is_assumed else 1
-    unit = "epoch" if loop.is_assumed else loop.unit
-    bounds = set(_bounds(made))
+    unit: Unit = "epoch" if loop.is_assumed else loop.unit
+    bounds = set(_bounds(schedule, unit))
     members: dict[tuple[str, str, bytes], list[int]] = defaultdict(list)
     values: dict[tuple[str, str, bytes], array[float]] = {}
     for group, (optimizer, tracks) in enumerate(zip(made.optimizers, made.tracks, strict=True)):
@@ -118,18 +102,20 @@ def plan_curves(made: Stepped) -> tuple[Curve, ...]:
     return tuple(found)
 
 
-def _bounds(made: Stepped) -> Iterator[int]:
+def _bounds(schedule: Schedule, unit: Unit) -> Iterator[int]:
     """Yield the steps at which a scheduler begins or ends, and those before."""
-    loop = made.loop
-    for span in made.spans:
-        for bound in (span.begin, span.end):
-            step = bound
-            if span.by_epoch and loop.unit == "iteration":
-                step = bound * (loop.epoch_length or 1)
-            if loop.is_assumed:
-                step = step / (loop.epoch_length or 1)
-            if step < loop.steps:
-                yield from (math.floor(step), math.floor(step) - 1)
+    for options in schedule.schedulers:
+        is_of_epochs = options.get("by_epoch", True)
+        length = 1.0
+        if unit == "iteration" and is_of_epochs:
+            length = schedule.epoch_length or 1
+        elif unit == "epoch" and not is_of_epochs:
+            length = 1 / (schedule.epoch_length or 1)
+        for key in ("begin", "end"):
+            bound = options.get(key)
+            if isinstance(bound, (int, float)) and math.isfinite(bound):
+                step = math.floor(bound * length)
+                yield from (step, step - 1)
 
 
 def _proportional(
@@ -171,15 +157,3 @@ def _require_finite(curves: Sequence[LrCurve], unit: str) -> None:
         layer = curve.layer_id
         where = curve.parameters[0] if layer is None else f"layer {layer_name(layer)}"
         raise LldtoolError(f"the lr of {where} is {curve.lrs[step]} in {unit} {step}")
-
-
-def _curves(plan: Plan, made: Stepped) -> Iterator[LrCurve]:
-    for layer in plan.layers:
-        by_track: dict[tuple[str, tuple[str, bytes]], list[Any]] = {}
-        for parameter in layer.trained:
-            key = made.optimizers[parameter.group], made.tracks[parameter.group][0].shape
-            by_track.setdefault(key, []).append(parameter)
-        for (optimizer, _), members in by_track.items():
-            if layer.lr is not None:
-                names, track = tuple(p.name for p in members), made.tracks[members[0].group][0]
-                yield LrCurve(layer.layer_id, names, layer.lr, track.values, optimizer)

@@ -16,8 +16,8 @@ from lldtool.errors import LldtoolError, translated
 
 #: Options that are not in a resolved scheduler; they change no setting.
 _NOT_RESOLVED = ("type", "optimizer", "verbose", "last_step", "_scope_")
-#: Options of schedulers that are an lr in absolute numbers, for every param group.
-TARGETS = ("eta_max", "eta_min")
+#: Options that can be lists with a value for each param group.
+_VALUES = ("eta_max", "eta_min", "min_value")
 
 
 def schedulers_of_each(configured: Any, wrappers: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -99,7 +99,7 @@ def reads_only_its_setting(configured: Any) -> bool:
     """
     kind = configured.get("type")  # a pure-Python config's name becomes the class here
     cls = class_named("PARAM_SCHEDULERS", kind)
-    values = (configured.get(key, None) for key in (*TARGETS, "min_value"))
+    values = (configured.get(key, None) for key in _VALUES)
     lists = any(isinstance(value, (list, tuple)) for value in values)
     return getattr(cls, "__module__", "").startswith("mmengine.") and not lists
 

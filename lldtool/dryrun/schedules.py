@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from lldtool.dryrun.lr_hooks import lr_hooks
 from lldtool.dryrun.param_groups import plain
 from lldtool.dryrun.param_schedulers import resolved, schedulers_of_each
 from lldtool.dryrun.registries import class_named, type_name
+from lldtool.dryrun.runners import is_mmengines
 from lldtool.dryrun.stepping import stepped
 from lldtool.dryrun.train_loop import TrainLoop, train_loop
 from lldtool.errors import LldtoolError
@@ -46,6 +47,7 @@ def schedule_of(training: Training, parameters: Sequence[Parameter]) -> Schedule
         world_size=world_size(config, request),
         accumulative_counts=_accumulation(config),
         ema=_ema(config),
+        notes=loop.notes,
     )
     names = dict.fromkeys(p.optimizer or "" for p in parameters)
     try:
@@ -56,6 +58,11 @@ def schedule_of(training: Training, parameters: Sequence[Parameter]) -> Schedule
         schedule,
         schedulers=tuple(resolved(one, loop, name) for name in own for one in own[name]),
     )
+    if hooks := _lr_hooks(config):
+        notes = (f"{', '.join(hooks)} set lrs, called on a runner without data",)
+    else:
+        notes = () if schedule.schedulers else ("no param_scheduler: every lr stays as it is",)
+    schedule = replace(schedule, notes=(*notes, *schedule.notes))
     unknown = []
     try:
         stepping = loop.for_stepping([one for each in own.values() for one in each])
@@ -78,7 +85,7 @@ def _with_curves(schedule: Schedule, training: Training) -> Schedule:
         made = stepped(training, only_main=training.request.curves == "main")
     except LldtoolError as error:
         return replace(schedule, error=error.message)
-    return replace(schedule, curves=plan_curves(made))
+    return replace(schedule, curves=plan_curves(schedule, made))
 
 
 def _digest(
@@ -88,22 +95,21 @@ def _digest(
     groups = {
         p.group: (p.optimizer, p.lr, p.weight_decay, sorted(p.extras.items())) for p in parameters
     }
-    hooks = _names_of_hooks(config)
     content = {
         "schedule": [schedule.by, schedule.length, schedule.epoch_length],
         "schedulers": schedule.schedulers,
         "accumulative_counts": schedule.accumulative_counts,
         "is_stepped": loop.is_stepped,
-        "hooks": hooks,
+        "hooks": _lr_hooks(config),
         "groups": plain(sorted(groups.items())),
     }
     return hashlib.sha256(strict_json(content).encode()).hexdigest()
 
 
-def _names_of_hooks(config: Any) -> list[str]:
-    """Return the hooks that set lrs."""
+def _lr_hooks(config: Any) -> list[str]:
+    """Return the names of the hooks that set lrs; of one that can't be built, the error."""
     try:
-        return [type(hook).__name__ for hook in lr_hooks(config)]
+        return [type(hook).__name__ for hook in lr_hooks(config) if not is_mmengines(type(hook))]
     except LldtoolError as error:
         return [error.message]
 
@@ -113,7 +119,7 @@ def _accumulation(config: Any) -> int:
     return counts if isinstance(counts, int) and counts > 0 else 1
 
 
-def _ema(config: Any) -> Mapping[str, Any] | None:
+def _ema(config: Any) -> dict[str, Any] | None:
     """Return the options of the hook that averages the weights; None where there is none."""
     from mmengine.hooks import EMAHook
 
@@ -122,6 +128,6 @@ def _ema(config: Any) -> Mapping[str, Any] | None:
         kind = class_named("HOOKS", one.get("type", None)) if isinstance(one, dict) else None
         if kind is not None and issubclass(kind, EMAHook):
             options = {key: one[key] for key in one if key != "type"}
-            named: Mapping[str, Any] = plain({"type": type_name(one["type"]), **options})
+            named: dict[str, Any] = plain({"type": type_name(one["type"]), **options})
             return named
     return None

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from array import array
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lldtool.analysis.lr_curves import SchedulerSpan
 from lldtool.dryrun import Progress
 from lldtool.dryrun.auto_scaling import auto_scale
 from lldtool.dryrun.isolation import silenced
 from lldtool.dryrun.lr_hooks import hooked_steps, lr_hooks, runner_without_data
 from lldtool.dryrun.optimizers import build_optimizers
 from lldtool.dryrun.param_schedulers import (
-    TARGETS,
     after_step,
     reads_only_its_setting,
     schedulers_of_each,
@@ -25,7 +22,6 @@ from lldtool.dryrun.param_schedulers import (
     settings_changed,
 )
 from lldtool.dryrun.process_copy import CopyFailedError
-from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.runners import build_of, is_mmengines
 from lldtool.dryrun.train_loop import TrainLoop, needs_epoch_length, train_loop
 from lldtool.dryrun.uninitialised import ValuesNeeded
@@ -103,8 +99,6 @@ class Stepped:
     loop: TrainLoop
     optimizers: tuple[str, ...]
     tracks: tuple[tuple[Track, ...], ...]
-    spans: tuple[SchedulerSpan, ...]
-    notes: tuple[str, ...]
 
 
 def _stepped(
@@ -129,13 +123,7 @@ def _stepped(
                 group["lr"] *= ratio
         tracks += stepper.tracks(name, wrapper, schedulers[name])
         names += [name] * len(groups)
-    notes = stepper.notes
-    if hooks:
-        kinds = (type(hook).__name__ for hook in hooks if not is_mmengines(type(hook)))
-        notes[f"{', '.join(kinds)} set lrs, called on a runner without data"] = None
-    elif not any(schedulers.values()):
-        notes["no param_scheduler: every lr stays as it is"] = None
-    return Stepped(loop, tuple(names), tuple(tracks), tuple(stepper.spans), tuple(notes))
+    return Stepped(loop, tuple(names), tuple(tracks))
 
 
 def _hooks(config: Any, loop: TrainLoop, wrappers: Mapping[str, Any]) -> list[Any]:
@@ -175,8 +163,6 @@ class _Stepper:
     progress: Progress
     all_groups: bool
     only_main: bool
-    spans: list[SchedulerSpan] = field(default_factory=list)
-    notes: dict[str, None] = field(default_factory=dict)
 
     def tracks(self, name: str, wrapper: Any, configured: Sequence[Any]) -> list[tuple[Track, ...]]:
         """The tracks of each of an optimizer's param groups.
@@ -205,9 +191,6 @@ class _Stepper:
             for _ in steps:
                 for group, setting, column in rows:
                     column.append(float(group.get(setting) or 0.0))
-            built = list(zip(configured, schedulers, strict=True))
-        self.spans += _spans(name, built)
-        self.notes |= dict.fromkeys(_notes(built, self.loop))
         made = {i: tuple(Track(s, columns[i, s]) for s in settings) for i in indices}
         if self.only_main:
             return [made[chosen[i]] if i == main else () for i in range(len(groups))]
@@ -254,30 +237,3 @@ def _require_steppable(distinct: int, loop: TrainLoop) -> None:
     if distinct * loop.steps > _MOST_LRS:
         what = f"{plural(loop.steps, 'step')} of {plural(distinct, 'distinct lr')}"
         raise LldtoolError(f"{what} are too many", hint="is the epoch length one of samples?")
-
-
-def _spans(optimizer: str, built: Sequence[tuple[Any, Any]]) -> Iterator[SchedulerSpan]:
-    for configured, scheduler in built:
-        if getattr(scheduler, "param_name", "lr") != "lr":
-            continue
-        name = type_name(dict.get(configured, "type"))
-        option = next((key for key in TARGETS if _is_positive(configured.get(key, None))), None)
-        target = None if option is None else float(configured[option])
-        bounds = getattr(scheduler, "begin", 0), getattr(scheduler, "end", math.inf)
-        yield SchedulerSpan(name, *bounds, scheduler.by_epoch, option, target, optimizer)
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, (int, float)) and value > 0
-
-
-def _notes(built: Sequence[tuple[Any, Any]], loop: TrainLoop) -> Iterator[str]:
-    """What a reader could not see from the numbers."""
-    for configured, scheduler in built:
-        name = type_name(dict.get(configured, "type"))
-        if getattr(scheduler, "need_val_args", False):
-            yield f"{name} waits for a metric to get worse; shown is a training where it does not"
-        elif scheduler.by_epoch and loop.epochs is None:
-            yield f"{name} goes by epochs, which a training by iterations has none of: no step"
-        elif getattr(scheduler, "begin", 0) >= ((scheduler.by_epoch and loop.epochs) or loop.steps):
-            yield f"{name} begins after the end of the training: it does nothing"

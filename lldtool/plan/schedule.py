@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 #: What is unknown where the curves are as with long epochs.
@@ -64,6 +63,7 @@ class Schedule:
         world_size: the number of GPUs; None where it is not known.
         accumulative_counts: iterations to a step of the optimizer.
         ema: the options of the hook that averages the weights, with its class as `type`.
+        notes: on what may make the training another one than shown.
     """
 
     by: Unit
@@ -79,7 +79,8 @@ class Schedule:
     batch_size: int | None = None
     world_size: int | None = None
     accumulative_counts: int = 1
-    ema: Mapping[str, Any] | None = field(default=None)
+    ema: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def is_known(self) -> bool:
