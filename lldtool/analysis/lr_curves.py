@@ -148,7 +148,9 @@ class LrCurves:
                 for span in self.spans
                 if span.begin == 0 and span.optimizer == optimizer
             )
-            ends = (step for end in bounds if 0 < end < self.steps for step in (end - 1, end))
+            ends = (
+                max(end - 1, end, key=lrs.__getitem__) for end in bounds if 0 < end < self.steps
+            )
             raised = (step for step in ends if lrs[step] > lrs[0])
             found[optimizer] = min(filter(None, (next(falls, 0), next(raised, 0))), default=0)
         return found

@@ -59,10 +59,11 @@ def schedule_of(training: Training, parameters: Sequence[Parameter]) -> Schedule
         schedulers=tuple(resolved(one, loop, name) for name in own for one in own[name]),
     )
     if hooks := _lr_hooks(config):
-        notes = (f"{', '.join(hooks)} set lrs, called on a runner without data",)
-    else:
-        notes = () if schedule.schedulers else ("no param_scheduler: every lr stays as it is",)
-    schedule = replace(schedule, notes=(*notes, *schedule.notes))
+        note = f"{', '.join(hooks)} set lrs, called on a runner without data"
+        schedule = replace(schedule, notes=(note, *schedule.notes))
+    elif not schedule.schedulers:
+        note = "no param_scheduler: every lr stays as it is"
+        schedule = replace(schedule, notes=(note, *schedule.notes))
     unknown = []
     try:
         stepping = loop.for_stepping([one for each in own.values() for one in each])

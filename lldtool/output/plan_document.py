@@ -25,6 +25,7 @@ from lldtool.output.document import (
     styled,
 )
 from lldtool.output.parameter_tables import folded_parameters, parameter_table
+from lldtool.output.schedule_words import schedule_facts
 from lldtool.output.states import counted_word, state_word, untrained_word
 from lldtool.plan import Layer, Optimizer, Parameter, Plan, UntrainedParameter
 from lldtool.text import count, layer_name, lr, plural, setting, value
@@ -68,7 +69,7 @@ def plan_document(
 
 
 def header(plan: Plan) -> Facts:
-    """Return the model, the optimizers with their base settings, and the constructor."""
+    """Return the model, the optimizers with their base settings, the constructor, the schedule."""
     model = [plan.model.type, f"{count(plan.model.numel)} parameters"]
     if plan.model.backbone:
         size = count(plan.model.backbone_numel or 0)
@@ -81,6 +82,7 @@ def header(plan: Plan) -> Facts:
         *(("optimizer", listed([*x, plan.optim_wrapper.type], " · ")) for x in optimizers),
         ("constructor", plan.constructor.type),
         *_paramwise(plan),
+        *schedule_facts(plan),
     ])  # fmt: skip
 
 

@@ -1,0 +1,178 @@
+"""Schedule -> what happens over the training, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from lldtool.output.document import Text, listed
+from lldtool.plan import LENGTH_ASSUMED, Plan, Schedule
+from lldtool.text import layer_name, lr, plural, setting
+
+Options = Mapping[str, Any]
+
+
+def schedule_facts(plan: Plan) -> list[tuple[str, Text]]:
+    """Return the schedulers, the length of the training, and what else acts on its steps.
+
+    Empty where the length of the training is not known.
+    """
+    schedule = plan.schedule
+    if schedule is None:
+        return []
+    schedulers = [_scheduler(options) for options in schedule.schedulers]
+    logged = logged_lr(plan)
+    return [
+        ("schedule", listed(schedulers or ["no param_scheduler"], " · ")),
+        ("training", listed([*length(schedule), *_acts_on_steps(plan, schedule)], " · ")),
+        *([("log", listed([logged]))] if logged else []),
+        *([("error", Text(((schedule.error, "red"),)))] if schedule.error else []),
+    ]
+
+
+def length(schedule: Schedule) -> list[str]:
+    """Return how long the training is, and where the length of an epoch is from."""
+    unit = plural(schedule.length, schedule.by)
+    if schedule.by == "iteration" or schedule.epoch_length is None:
+        unknown = [] if schedule.by == "iteration" else ["epoch length not known"]
+        others = [f"not known: {text}" for text in schedule.unknown if text != LENGTH_ASSUMED]
+        return [unit, *(others or unknown)]
+    source = f" ({schedule.epoch_length_from})" if schedule.epoch_length_from else ""
+    return [f"{unit} of {plural(schedule.epoch_length, 'iteration')}{source}"]
+
+
+def _acts_on_steps(plan: Plan, schedule: Schedule) -> Iterator[str]:
+    """Yield the batch, clipping, accumulation and the averaging of weights."""
+    if schedule.batch_size is not None:
+        gpus = schedule.world_size
+        total = schedule.batch_size * (gpus or 1) * schedule.accumulative_counts
+        factors = f"batch {schedule.batch_size}"
+        factors += f" × {plural(gpus, 'GPU')}" if gpus else " a GPU"
+        factors += f" × {schedule.accumulative_counts}" * (schedule.accumulative_counts > 1)
+        yield f"{factors} = {total:,}" if gpus and total != schedule.batch_size else factors
+    if schedule.accumulative_counts > 1:
+        yield f"an optimizer step every {schedule.accumulative_counts} iterations"
+    clip = (plan.optim_wrapper.options or {}).get("clip_grad")
+    if isinstance(clip, dict) and clip:
+        yield "clip_grad " + ", ".join(f"{k} {v}" for k, v in clip.items() if k != "type")
+    if schedule.ema is not None:
+        options = {"momentum": 0.0002, **schedule.ema}
+        names = ("momentum", "begin_epoch", "begin_iter")
+        shown = ", ".join(f"{k} {options[k]}" for k in names if options.get(k))
+        yield f"{options['type']} {shown}".rstrip()
+
+
+def logged_lr(plan: Plan) -> str | None:
+    """Return which lr the log of the training shows; None where all are the same.
+
+    Source: mmengine 0.10 `OptimWrapper.get_lr` and `RuntimeInfoHook.before_train_iter`.
+    """
+    lrs = {p.lr for p in plan.trained}
+    first = next((p for p in plan.parameters if p.group == 0), None)
+    if len(lrs) < 2 or first is None or plan.optimizers:
+        return None
+    of = first.name if first.layer_id is None else f"layer {layer_name(first.layer_id)}"
+    return f"training logs the lr of {of} as lr: {lr(first.lr)} at the start, before schedulers"
+
+
+def _scheduler(options: Options) -> str:
+    """`warm-up 5 epochs linear from 0.01 ×`: one scheduler, with its setting if it is not lr."""
+    describe = _WORDS.get(options["type"].removesuffix("LR").removesuffix("Momentum"), _other)
+    prefix = f"{options['optimizer']}: " if options.get("optimizer") else ""
+    changed = options.get("param_name", "lr")
+    prefix += "" if changed == "lr" else f"{changed} "
+    return prefix + describe(options)
+
+
+def _end(options: Options, until: float | None = None) -> str:
+    """`at epoch 100`: where a scheduler ends, or what it does by then."""
+    end = options.get("end") if until is None else until
+    unit = "epoch" if options.get("by_epoch", True) else "iteration"
+    if not isinstance(end, (int, float)) or end >= 1e9 or math.isinf(end):
+        return "at the end"
+    return f"at {unit} {end:,g}"
+
+
+def _target(options: Options) -> str:
+    """`1.00e-6`, `0.01 ×`: what a scheduler goes down to."""
+    if options.get("eta_min_ratio") is not None:
+        return f"{setting(options['eta_min_ratio'])} ×"
+    floor = options.get("eta_min")
+    return lr(floor) if isinstance(floor, (int, float)) and floor else "0"
+
+
+def _linear(options: Options) -> str:
+    start, end = options.get("start_factor", 1 / 3), options.get("end_factor", 1.0)
+    begin, until = options.get("begin", 0), options.get("end")
+    by_epoch = options.get("by_epoch", True)
+    to = "" if end == 1 else f" to {setting(end)} ×"
+    if begin == 0 and start < end and isinstance(until, (int, float)) and until < 1e9:
+        span = plural(int(until), "epoch" if by_epoch else "iteration")
+        return f"warm-up {span} linear from {setting(start)} ×{to}"
+    return f"linear from {setting(start)} × to {setting(end)} × {_end(options)}"
+
+
+def _constant(options: Options) -> str:
+    return f"{setting(options.get('factor', 1 / 3))} × until {_end(options)[3:]}"
+
+
+def _cosine(options: Options) -> str:
+    begin, t_max, end = options.get("begin", 0), options.get("T_max"), options.get("end")
+    until = end if t_max is None or end is None else min(end, begin + t_max)
+    if t_max is not None and isinstance(end, (int, float)) and begin + t_max > end:
+        unit = "epochs" if options.get("by_epoch", True) else "iterations"
+        return f"cosine to {_target(options)} in {t_max:,} {unit}, until {_end(options)[3:]}"
+    return f"cosine to {_target(options)} {_end(options, until)}"
+
+
+def _multi_step(options: Options) -> str:
+    unit = "epochs" if options.get("by_epoch", True) else "iterations"
+    milestones = ", ".join(f"{m:,}" for m in options.get("milestones", ()))
+    return f"× {setting(options.get('gamma', 0.1))} at {unit} {milestones}"
+
+
+def _step(options: Options) -> str:
+    unit = "epoch" if options.get("by_epoch", True) else "iteration"
+    every = plural(options.get("step_size", 1), unit)
+    return f"× {setting(options.get('gamma', 0.1))} every {every}"
+
+
+def _exponential(options: Options) -> str:
+    unit = "epoch" if options.get("by_epoch", True) else "iteration"
+    return f"× {setting(options.get('gamma', 0.1))} every {unit}"
+
+
+def _polynomial(options: Options) -> str:
+    power = options.get("power", 1)
+    shape = "linear" if power == 1 else f"polynomial (power {power})"
+    return f"{shape} to {_target(options)} {_end(options)}"
+
+
+def _one_cycle(options: Options) -> str:
+    return f"one cycle up to {lr(options.get('eta_max', 0.0))}"
+
+
+def _plateau(options: Options) -> str:
+    return f"× {setting(options.get('factor', 0.1))} on a plateau of {options.get('monitor')}"
+
+
+def _other(options: Options) -> str:
+    begin = options.get("begin") or 0
+    unit = "epoch" if options.get("by_epoch", True) else "iteration"
+    since = f" from {unit} {begin:,g}" if begin else ""
+    return f"{options['type']}{since}"
+
+
+#: Type of a scheduler, without what it changes -> the words for it.
+_WORDS: dict[str, Callable[[Options], str]] = {
+    "Linear": _linear,
+    "Constant": _constant,
+    "CosineAnnealing": _cosine,
+    "MultiStep": _multi_step,
+    "Step": _step,
+    "Exponential": _exponential,
+    "Poly": _polynomial,
+    "OneCycle": _one_cycle,
+    "ReduceOnPlateau": _plateau,
+}
