@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lldtool.analysis.alignment import align, narrowed
-from lldtool.plan import Layer, Optimizer, OptimWrapper, Parameter, Plan, UntrainedParameter
+from lldtool.analysis.config_changes import ConfigChange, config_changes, equal
+from lldtool.analysis.schedule_diff import ScheduleDiff, diff_schedules
+from lldtool.plan import Layer, Parameter, Plan, UntrainedParameter
 
 #: What can differ for a parameter that both plans train. Of `extras`, the other entries of its
 #: group, only those that the optimizer reads are compared: `momentum`, not a stray `lr_mult`.
 SETTINGS = ("optimizer", "lr", "lr_scale", "weight_decay", "layer_id", "extras")
+#: What a comparison can leave out.
+IGNORABLE = (*SETTINGS, "schedule")
 #: Tells whether the parameter of a name is to be compared; None for all of them.
 Only = Callable[[str], bool] | None
-
-
-class ConfigChange(NamedTuple):
-    """An entry of the config that differs, by its dotted key; None on the side that lacks it.
-
-    `acts` tells whether training differs by it beyond what parameters and their settings show: an
-    entry of `paramwise_cfg` works through those alone.
-    """
-
-    key: str
-    a: Any
-    b: Any
-    acts: bool
 
 
 class ParameterChange(NamedTuple):
@@ -83,6 +73,7 @@ class PlanDiff:
 
     `added` and `removed` are in the model of one side only. `compared` counts the parameters that
     both train, `looked_at` names the `SETTINGS` that were compared, `only` selects parameters.
+    `schedule` is None where it was not compared.
     """
 
     a: Plan
@@ -96,6 +87,7 @@ class PlanDiff:
     compared: int
     looked_at: tuple[str, ...]
     only: Only = None
+    schedule: ScheduleDiff | None = None
 
     @cached_property
     def _rows(self) -> list[tuple[Layer | None, ...]]:
@@ -115,6 +107,8 @@ class PlanDiff:
     def identical(self) -> bool:
         """Whether both configs have the same effect; their entries may differ."""
         parameters = (self.changed, self.added, self.removed, self.status, self.reshaped)
+        if self.schedule is not None and not self.schedule.identical:
+            return False
         return not any(parameters) and not any(change.acts for change in self.config)
 
     def with_changed(self, setting: str) -> list[ParameterChange]:
@@ -145,7 +139,7 @@ def diff_plans(
     Args:
         a: the one side.
         b: the other.
-        ignore: which of `SETTINGS` may differ.
+        ignore: which of `IGNORABLE` may differ.
         rtol: the relative tolerance of numbers; 0 for exactly equal.
         only: whether to compare the parameter of this name.
     """
@@ -177,10 +171,11 @@ def diff_plans(
     for (name, optimizer), (_, status_b) in in_b.items():
         if optimizer is not None and name in names_a and (name, optimizer) not in in_a:
             status.append(StatusChange(name, _not_in(optimizer), status_b))
+    schedule = None if "schedule" in ignore else diff_schedules(a, b)
     return PlanDiff(
         a=a,
         b=b,
-        config=tuple(_config_changes(a, b, rtol)),
+        config=tuple(config_changes(a, b, rtol, schedule)),
         changed=tuple(changed),
         added=tuple(p for p, _ in in_b.values() if p.name not in names_a),
         removed=tuple(p for p, _ in in_a.values() if p.name not in names_b),
@@ -189,6 +184,7 @@ def diff_plans(
         compared=compared,
         looked_at=looked_at,
         only=only,
+        schedule=schedule,
     )
 
 
@@ -236,91 +232,9 @@ def _differing(
         x, y = getattr(p, name), getattr(q, name)
         if name == "extras" and read is not None:
             x, y = ({k: v for k, v in extras.items() if k in read} for extras in (x, y))
-        if not _equal(x, y, rtol):
+        if not equal(x, y, rtol):
             settings.append(name)
     return tuple(settings)
-
-
-def _equal(a: object, b: object, rtol: float) -> bool:
-    """Whether two values of a plan are the same; NaN is the same as NaN."""
-    if a == b:
-        return True
-    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
-        return (a != a and b != b) or (rtol > 0 and math.isclose(a, b, rel_tol=rtol))
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(_equal(x, y, rtol) for x, y in zip(a, b, strict=True))
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_equal(a[key], b[key], rtol) for key in a)
-    return False
-
-
-#: Entries that do nothing but give parameters their settings, and those of an optimizer.
-_THROUGH_PARAMETERS = {"optim_wrapper.constructor", "optim_wrapper.paramwise_cfg", "auto_scale_lr"}
-_BASE_SETTINGS = {"lr", "weight_decay"}
-
-
-def _config_changes(a: Plan, b: Plan, rtol: float) -> Iterator[ConfigChange]:
-    in_a, in_b = dict(_flat(_entries(a, b))), dict(_flat(_entries(b, a)))
-    paths = list({**in_a, **in_b})
-    parts = list(dict.fromkeys(path[:2] for path in paths))
-    for path in sorted(paths, key=lambda path: parts.index(path[:2])):
-        x, y = in_a.get(path), in_b.get(path)
-        if not _equal(x, y, rtol):
-            part = ".".join(path[:2])
-            is_base = part == "optim_wrapper.optimizer" and path[-1] in _BASE_SETTINGS
-            acts = not is_base and part not in _THROUGH_PARAMETERS
-            yield ConfigChange(".".join(path), x, y, acts)
-
-
-def _entries(plan: Plan, other: Plan) -> dict[str, Any]:
-    """Return what a plan records of its config, as far as the other could record it too."""
-    optimizer, wrapper, constructor = plan.optimizer, plan.optim_wrapper, plan.constructor
-    same_versions = plan.versions == other.versions
-    return {
-        "model": {"type": plan.model.type, "backbone": {"type": plan.model.backbone}},
-        "optim_wrapper": {
-            "type": wrapper.type,
-            "optimizer": {
-                "type": optimizer.type,
-                "lr": optimizer.lr,
-                "weight_decay": optimizer.weight_decay,
-                **_comparable(optimizer, other.optimizer, same_versions),
-            },
-            "constructor": constructor.type,
-            "paramwise_cfg": constructor.paramwise_cfg,
-            **_comparable(wrapper, other.optim_wrapper, same_versions),
-        },
-        "auto_scale_lr": plan.auto_scale_lr,
-    }
-
-
-def _comparable(
-    own: Optimizer | OptimWrapper, other: Optimizer | OptimWrapper, same_versions: bool
-) -> dict[str, Any]:
-    """Return the options to compare with those of the other side.
-
-    None where an older lldtool recorded none; of two versions of one class those that both know;
-    of two classes also those that only one of them knows, and uses.
-    """
-    if own.options is None or other.options is None:
-        return {}
-    same_class = own.type == other.type
-    return {
-        name: value
-        for name, value in own.options.items()
-        if name in other.options or (same_versions if same_class else value)
-    }
-
-
-def _flat(
-    content: Mapping[str, Any], path: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield path -> value of nested dicts; an empty dict only where it is a custom key."""
-    for key, value in content.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, (*path, key))
-        elif value != {} or path[-1:] == ("custom_keys",):
-            yield (*path, key), value
 
 
 def _names(layer: Layer | None) -> dict[str, None]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import overload
 
-from lldtool.plan import Curve, LayerId, Parameter, Plan, Schedule
-from lldtool.text import plural
+from lldtool.analysis.samples import Samples
+from lldtool.plan import LayerId, Plan
 
 #: Relative tolerances: of lrs that a reader takes for equal,
 _RTOL = 1e-6
@@ -22,8 +20,6 @@ _ROUNDING = 1e-14
 _TOGETHER = 0.01
 #: and of an lr that has reached the target of a scheduler.
 _REACHED = 0.05
-#: Options of schedulers that are an lr in absolute numbers, for every param group.
-TARGETS = ("eta_max", "eta_min")
 
 
 @dataclass(frozen=True)
@@ -72,9 +68,7 @@ class LrCurve:
     @property
     def turns(self) -> Sequence[float]:
         """The lrs without those that are on a line between two others."""
-        if isinstance(self.lrs, Samples):
-            return [value * self.lrs.factor for value in self.lrs.curve.value]
-        return self.lrs
+        return self.lrs.kept if isinstance(self.lrs, Samples) else self.lrs
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -82,34 +76,6 @@ class LrCurve:
         if isinstance(self.lrs, Samples):
             return self.optimizer, self.lrs.curve, self.lrs.factor
         return self.optimizer, array("d", self.lrs).tobytes()
-
-
-class Samples(Sequence[float]):
-    """The value of every step, of which a plan's curve has some.
-
-    Args:
-        curve: of the plan.
-        factor: on its values.
-        steps: of the training.
-    """
-
-    def __init__(self, curve: Curve, factor: float, steps: int) -> None:
-        self.curve, self.factor = curve, factor
-        self._steps = steps
-
-    def __len__(self) -> int:
-        return self._steps
-
-    @overload
-    def __getitem__(self, step: int) -> float: ...
-    @overload
-    def __getitem__(self, step: slice) -> Sequence[float]: ...
-    def __getitem__(self, step: int | slice) -> float | Sequence[float]:
-        if isinstance(step, slice):
-            return [self[i] for i in range(*step.indices(self._steps))]
-        if not -self._steps <= step < self._steps:
-            raise IndexError(step)
-        return self.curve.value_at(step % self._steps) * self.factor
 
 
 @dataclass(frozen=True)
@@ -256,104 +222,6 @@ class LrCurves:
         """
         step = number * (self.steps_per_epoch or 1)
         return min(step, self.steps - 1) if step <= self.steps else None
-
-
-def lr_curves(
-    plan: Plan, lrs_of: Callable[[int], Sequence[float] | None] | None = None
-) -> LrCurves:
-    """Return the lrs of the layers of a plan.
-
-    Args:
-        plan: that has a schedule.
-        lrs_of: returns the lrs of a param group in each step, None for one that has none; without
-            it they are those of the plan's curves.
-    """
-    schedule = plan.schedule
-    assert schedule is not None
-    unit = "iteration" if schedule.iterations is not None else "epoch"
-    steps = schedule.length if schedule.iterations is None else schedule.iterations
-    if lrs_of is None:
-
-        def lrs_of(group: int) -> Sequence[float] | None:
-            curve = schedule.curve_of(group, "lr")
-            return None if curve is None else Samples(curve, curve.factor(group), steps)
-
-    notes = [*_scheduler_notes(schedule), *schedule.notes]
-    if others := len(plan.parameters) - len(plan.trained) + len(plan.frozen):
-        verb = "is" if others == 1 else "are"
-        notes.insert(0, f"{plural(others, 'tensor')} {verb} not trained, and not shown")
-    return LrCurves(
-        plan=plan,
-        unit=unit,
-        steps=steps,
-        epochs=schedule.length if schedule.by == "epoch" else None,
-        epoch_length=schedule.epoch_length,
-        curves=tuple(_curves(plan, lrs_of)),
-        spans=tuple(spans_of(schedule)),
-        notes=tuple(notes),
-    )
-
-
-def _curves(plan: Plan, lrs_of: Callable[[int], Sequence[float] | None]) -> Iterator[LrCurve]:
-    groups: dict[int, LrCurve | None] = {}
-    for layer in plan.layers:
-        members: dict[tuple[object, ...], list[Parameter]] = defaultdict(list)
-        first: dict[tuple[object, ...], LrCurve] = {}
-        for p in layer.trained:
-            if p.group not in groups:
-                lrs = lrs_of(p.group)
-                named = p.optimizer or ""
-                groups[p.group] = LrCurve(None, (), 0.0, lrs, named) if lrs is not None else None
-            curve = groups[p.group]
-            if curve is not None and layer.lr is not None:
-                members[curve.identity].append(p)
-                first.setdefault(curve.identity, curve)
-        for identity, own in members.items():
-            names = tuple(p.name for p in own)
-            lrs, optimizer = first[identity].lrs, first[identity].optimizer
-            yield LrCurve(layer.layer_id, names, layer.lr or 0.0, lrs, optimizer)
-
-
-def spans_of(schedule: Schedule) -> Iterator[SchedulerSpan]:
-    """Yield the schedulers of the lr."""
-    for options in schedule.schedulers:
-        if options.get("param_name") != "lr":
-            continue
-        option = next((key for key in TARGETS if _is_positive(options.get(key))), None)
-        by_epoch, length = bool(options.get("by_epoch", True)), 1.0
-        if options.get("convert_to_iter_based") and schedule.epoch_length is not None:
-            by_epoch, length = False, schedule.epoch_length
-        yield SchedulerSpan(
-            scheduler=options["type"],
-            begin=_bound(options.get("begin"), 0) * length,
-            end=_bound(options.get("end"), math.inf) * length,
-            by_epoch=by_epoch,
-            option=option,
-            target=None if option is None else float(options[option]),
-            optimizer=options.get("optimizer", ""),
-        )
-
-
-def _bound(value: object, default: float) -> float:
-    return value if isinstance(value, (int, float)) else default
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, (int, float)) and value > 0
-
-
-def _scheduler_notes(schedule: Schedule) -> Iterator[str]:
-    """Yield what a reader could not see from the numbers."""
-    for options in schedule.schedulers:
-        name, begin = options["type"], _bound(options.get("begin"), 0)
-        by_epoch = options.get("by_epoch", True) and not options.get("convert_to_iter_based")
-        length = schedule.length if options.get("by_epoch", True) else schedule.iterations
-        if "monitor" in options:
-            yield f"{name} waits for a metric to get worse; shown is a training where it does not"
-        elif by_epoch and schedule.by == "iteration":
-            yield f"{name} goes by epochs, which a training by iterations has none of: no step"
-        elif length is not None and begin >= length:
-            yield f"{name} begins after the end of the training: it does nothing"
 
 
 def rises_again(lrs: Sequence[float]) -> bool:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lldtool.analysis.lr_curves import LrCurve, LrCurves, lr_curves, rises_again
+from lldtool.analysis.lr_curves import LrCurve, LrCurves, rises_again
+from lldtool.analysis.plan_curves import lr_curves
 from lldtool.config.request import Length
 from lldtool.dryrun.lr_hooks import unfollowed_hooks
 from lldtool.dryrun.param_schedulers import schedulers_in

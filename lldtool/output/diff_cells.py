@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-from lldtool.analysis.diff import ConfigChange, LayerPair, ParameterChange
+from lldtool.analysis.config_changes import ConfigChange
+from lldtool.analysis.diff import LayerPair, ParameterChange
 from lldtool.output.document import Cell, Pair, Row, styled
 from lldtool.output.states import state_word
 from lldtool.plan import Layer, LayerId

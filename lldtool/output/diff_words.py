@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from lldtool.analysis.diff import ConfigChange, LayerPair, ParameterChange, PlanDiff
+from lldtool.analysis.config_changes import ConfigChange
+from lldtool.analysis.diff import LayerPair, ParameterChange, PlanDiff
 from lldtool.output.diff_cells import (
     ADDED,
     REMOVED,
@@ -32,7 +33,7 @@ from lldtool.output.diff_tables import (
 from lldtool.output.document import Cell, Pair, Section
 from lldtool.output.states import state_word
 from lldtool.plan import LayerId
-from lldtool.text import count, plural
+from lldtool.text import count, layer_name, lr, plural
 
 #: More sentences about entries of the config than these are cut.
 _MOST_SENTENCES = 8
@@ -74,6 +75,7 @@ def summary(diff: PlanDiff) -> list[str]:
     ):  # fmt: skip
         if parameters:
             parts.append(f"{plural(len(parameters), 'parameter')} {what}")
+    parts += schedule_in_words(diff)
     acting = [change.key for change in diff.config if change.acts]
     if len(acting) == 1:
         parts.append(f"{acting[0]} differs")
@@ -113,11 +115,22 @@ def names_of_sides(diff: PlanDiff) -> tuple[str, str]:
     return a, b.removeprefix(f"{a} ") if b.startswith(f"{a} with ") else b
 
 
-def scheduler_notes(diff: PlanDiff) -> list[str]:
-    """Return a note if the schedulers differ: the settings before the first step do not show it."""
-    if diff.a.param_scheduler == diff.b.param_scheduler:
+def schedule_in_words(diff: PlanDiff) -> list[str]:
+    """Return where the lrs begin to differ, and what the first and last layer end with."""
+    found = diff.schedule
+    if found is None or found.identical:
         return []
-    return ["param_scheduler differs: `lldtool schedule` shows what each does"]
+    words = ["the schedule differs"]
+    if found.first is not None:
+        unit, at = found.first
+        words.append(
+            f"lr first differs after {unit} {at:,g}" if at else "lr differs from the start"
+        )
+    for end in dict.fromkeys((*found.ends[:1], *found.ends[-1:])):
+        which = end.parameter if end.layer_id is None else f"layer {layer_name(end.layer_id)}"
+        cell = distinct(partial(lr, end.a), partial(lr, end.b))
+        words.append(f"{which} ends at {cell}")
+    return words
 
 
 def in_words(diff: PlanDiff) -> list[str]:

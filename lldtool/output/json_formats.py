@@ -37,9 +37,22 @@ def diff_json(diff: PlanDiff, notes: Sequence[str] = ()) -> str:
         "status": [change._asdict() for change in diff.status],
         "reshaped": [change._asdict() for change in diff.reshaped],
         "compared": {"parameters": diff.compared, "settings": diff.looked_at},
+        "schedule": _schedule_diff_json(diff),
         "notes": notes,
     }
     return dump_by_line(msgspec.to_builtins(content))
+
+
+def _schedule_diff_json(diff: PlanDiff) -> dict[str, Any] | None:
+    """Return what differs in the schedules; null where they were not compared."""
+    found = diff.schedule
+    if found is None:
+        return None
+    return {
+        "identical": found.identical,
+        "first": found.first and found.first._asdict(),
+        "ends": [end._asdict() for end in found.ends],
+    }
 
 
 def _changed_json(diff: PlanDiff) -> list[dict[str, Any]]:

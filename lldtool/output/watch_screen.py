@@ -13,7 +13,6 @@ from lldtool.lint.diagnostics import CheckResult
 from lldtool.output.diagnostics.shared import severities
 from lldtool.output.diagnostics.text import SEVERITY_COLORS, report_text
 from lldtool.output.diff_document import diff_document
-from lldtool.output.diff_words import scheduler_notes
 from lldtool.output.document import Document, Paragraph, Section, Text, styled
 from lldtool.output.formats import written
 from lldtool.output.plan_document import plan_document
@@ -88,7 +87,7 @@ def watch_document(state: State) -> Document:
     elif before is not None:
         then = replace(before.plan, config=f"as it was at {before.time}")
         diff = diff_plans(then, replace(good.plan, config="as it is now"))
-        sections += diff_document(diff, notes=scheduler_notes(diff)).sections
+        sections += diff_document(diff).sections
     header, *others = plan_document(good.plan).sections
     return Document([*sections, replace(header, title=good.plan.config), *others])
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from lldtool.analysis.diff import SETTINGS, PlanDiff, diff_plans
+from lldtool.analysis.diff import IGNORABLE, PlanDiff, diff_plans
 from lldtool.cli.load_plans import load_named_plans, require_match
 from lldtool.cli.options import (
     ConfigArgument,
     DryRunOptions,
+    LengthOptions,
     Match,
     OutputOptions,
     PlotOptions,
@@ -33,6 +36,7 @@ class Setting(str, Enum):
     lr_scale = "lr_scale"
     weight_decay = "weight_decay"
     layer_id = "layer_id"
+    schedule = "schedule"
 
 
 def diff(
@@ -57,26 +61,28 @@ def diff(
     match: Match = None,
     ignore: Annotated[list[Setting] | None, option(
         "--ignore", metavar="SETTING",
-        help="Do not compare lr, lr_scale, weight_decay or layer_id. Repeatable.",
+        help="Do not compare lr, lr_scale, weight_decay, layer_id or schedule. Repeatable.",
     )] = None,
     rtol: Annotated[
         float, typer.Option("--rtol", metavar="X", help="Relative tolerance for numbers.")
     ] = 0.0,
     form: Annotated[str, format_option("table", "json")] = "table",
+    training: LengthOptions,
     output: OutputOptions,
     plot: PlotOptions,
     run: DryRunOptions,
 ) -> None:  # fmt: skip
     """Show how two configs differ in the settings of each parameter.
 
-    Compares the lr, lr_scale, weight decay and layer of every parameter, and the options of the
-    optimizer. Give a second config as OTHER, or compare CONFIG with a variant of itself using
-    --with or --against. Exit code 0: no differences, 1: differences, 2: error.
+    Compares the lr, lr_scale, weight decay and layer of every parameter, the options of the
+    optimizer, and the schedule. Give a second config as OTHER, or compare CONFIG with a variant of
+    itself using --with or --against. Exit code 0: no differences, 1: differences, 2: error.
     """
     if [other is not None, bool(edits), against is not None].count(True) != 1:
         raise typer.BadParameter("give exactly one of OTHER, --with and --against")
-    a = run.request(config if against is None else f"{config}@{against}")
-    b = a.edited(edits) if edits else run.request(other or config)
+    length = training.length
+    a = run.request(config if against is None else f"{config}@{against}", length)
+    b = a.edited(edits) if edits else run.request(other or config, length)
     if not 0 <= rtol < 1:
         raise LldtoolError(f"--rtol {rtol}: expected a number from 0 to 1")
     output.check(a.path, b.path)
@@ -87,9 +93,12 @@ def diff(
         everything = [p for plan in plans for p in plan.every_parameter]
         require_match(match, everything)
         matched = {p.name for p in everything if matching_pattern([match], p)}
-    ignored = [one for one in SETTINGS if one in {setting.value for setting in ignore or ()}]
+    ignored = [one for one in IGNORABLE if one in {setting.value for setting in ignore or ()}]
     only = None if matched is None else matched.__contains__
-    result = diff_plans(*plans, ignore=ignored, rtol=rtol, only=only)
+    compare = partial(diff_plans, ignore=ignored, rtol=rtol, only=only)
+    result = compare(*plans)
+    if result.schedule is not None and result.schedule.needs_curves:
+        result = compare(*load_named_plans([replace(one, curves="all") for one in (a, b)]))
     notes = _notes(result, ignored, match=match, rtol=rtol, of_two=not edits)
     if form == "json":
         from lldtool.output.json_formats import diff_json
@@ -126,12 +135,9 @@ def _notes(
     of_two: bool,
 ) -> list[str]:
     """Return the notes on what was not compared, on the versions, and those of the plans."""
-    from lldtool.output.diff_words import scheduler_notes
-
     notes = [f"only names like {match}"] if match else []
     notes += [f"not compared: {', '.join(ignored)}"] if ignored else []
     notes += [f"numbers count as equal up to a relative difference of {rtol:g}"] if rtol else []
-    notes += scheduler_notes(result)
     if of_two or result.identical:
         notes.append("data, length of training and other model options are not compared")
     for letter, plan in (("A", result.a), ("B", result.b)):

@@ -1,0 +1,198 @@
+"""Plan × Plan -> what differs in their schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from lldtool.plan import Curve, LayerId, Parameter, Plan, Schedule
+from lldtool.plan.schedule import Unit
+
+#: Relative difference of lrs that are the same but for rounding.
+_ROUNDING = 1e-9
+#: Facts of the training that change what the optimizer does: the field of `Schedule` -> the key of
+#: the config.
+_FACTS = {
+    "length": "train_cfg.{}",
+    "epoch_length": "train_dataloader iterations",
+    "accumulative_counts": "optim_wrapper.accumulative_counts",
+    "ema": "custom_hooks.EMAHook",
+}
+
+
+class FirstDifference(NamedTuple):
+    """The last step, an epoch or an iteration, up to which no lr differs; 0 for the start."""
+
+    unit: Unit
+    at: float
+
+
+class End(NamedTuple):
+    """The lrs that a layer ends with, which differ."""
+
+    layer_id: LayerId | None
+    parameter: str
+    a: float
+    b: float
+
+
+class Fact(NamedTuple):
+    """An entry of the config that differs, by its keys; None on the side that lacks it."""
+
+    path: tuple[str, ...]
+    a: Any
+    b: Any
+
+
+@dataclass(frozen=True)
+class ScheduleDiff:
+    """What differs between two schedules, apart from the settings that they start from.
+
+    Attributes:
+        identical: whether the training is the same.
+        facts: the entries that differ, whether they change an lr or not.
+        first: where the lrs begin to differ; None where they never do, or that is not known.
+        ends: the layers that end with another lr; empty where that is not known.
+        needs_curves: whether there are curves to compare that were not stepped.
+    """
+
+    identical: bool
+    facts: tuple[Fact, ...] = ()
+    first: FirstDifference | None = None
+    ends: tuple[End, ...] = ()
+    needs_curves: bool = False
+
+
+def diff_schedules(a: Plan, b: Plan) -> ScheduleDiff | None:
+    """Compare the schedules of two plans; None where one has none.
+
+    Args:
+        a: the one side.
+        b: the other.
+    """
+    x, y = a.schedule, b.schedule
+    if x is None or y is None:
+        return None
+    facts = tuple(_facts(x, y))
+    if not facts:  # equal digests, or only the settings that the schedulers start from differ
+        return ScheduleDiff(identical=True)
+    if not (x.curves and y.curves):
+        return ScheduleDiff(False, facts, needs_curves=x.is_known and y.is_known)
+    pairs = list(_pairs(a, b, x, y))
+    acts = any(fact.path[0] != "param_scheduler" for fact in facts)
+    same = x.exact == y.exact and all(_is_same(p, q) for p, q in pairs)
+    if same and not acts:
+        return ScheduleDiff(identical=True, facts=facts)
+    return ScheduleDiff(False, facts, _first(pairs, x, y), tuple(_ends(a, b, x, y)))
+
+
+def _facts(x: Schedule, y: Schedule) -> Iterator[Fact]:
+    if x.by != y.by:
+        yield Fact(("train_cfg", "by_epoch"), x.by == "epoch", y.by == "epoch")
+    for name, key in _FACTS.items():
+        p, q = getattr(x, name), getattr(y, name)
+        is_known = name != "epoch_length" or not (p is None or q is None)
+        if p != q and is_known:
+            unit = f"max_{'epochs' if x.by == 'epoch' else 'iters'}"
+            yield Fact(tuple(key.format(unit).split(".")), p, q)
+    if (p := _batch(x)) != (q := _batch(y)) and not (p is None or q is None):
+        yield Fact(("batch size",), p, q)
+    for i in range(max(len(x.schedulers), len(y.schedulers))):
+        path = ("param_scheduler", str(i))
+        one, other = ((s.schedulers[i : i + 1] or ({},))[0] for s in (x, y))
+        if one.get("type") != other.get("type"):
+            yield Fact((*path, "type"), one.get("type"), other.get("type"))
+            continue
+        for option in {**one, **other}:
+            if one.get(option) != other.get(option):
+                yield Fact((*path, option), one.get(option), other.get(option))
+
+
+def _batch(schedule: Schedule) -> int | None:
+    """Return the samples of an iteration on all GPUs, where they are known."""
+    if schedule.batch_size is None:
+        return None
+    return schedule.batch_size * (schedule.world_size or 1)
+
+
+def _pairs(a: Plan, b: Plan, x: Schedule, y: Schedule) -> Iterator[tuple[_Values, _Values]]:
+    """Yield the curves of what both train, once for each pair of param groups."""
+    seen = set()
+    others = {p.name: p for p in b.trained}
+    settings = {curve.setting for curve in (*x.curves, *y.curves)}
+    for p in a.trained:
+        q = others.get(p.name)
+        if q is None or (p.group, q.group) in seen:
+            continue
+        seen.add((p.group, q.group))
+        for setting in settings:
+            one, other = x.curve_of(p.group, setting), y.curve_of(q.group, setting)
+            if one is not None and other is not None:
+                yield _Values(one, one.factor(p.group)), _Values(other, other.factor(q.group))
+
+
+class _Values(NamedTuple):
+    curve: Curve
+    factor: float
+
+    def at(self, step: float) -> float:
+        return self.curve.value_at(step) * self.factor
+
+
+def _is_same(p: _Values, q: _Values) -> bool:
+    """Whether two curves have the same steps and, relative to their starts, the same values."""
+    if (p.curve.unit, p.curve.at) != (q.curve.unit, q.curve.at):
+        return False
+    return all(
+        abs(v / p.curve.value[0] - w / q.curve.value[0]) <= _ROUNDING * abs(v / p.curve.value[0])
+        if p.curve.value[0] and q.curve.value[0]
+        else v == w
+        for v, w in zip(p.curve.value, q.curve.value, strict=True)
+    )
+
+
+def _first(
+    pairs: list[tuple[_Values, _Values]], x: Schedule, y: Schedule
+) -> FirstDifference | None:
+    """Return up to where the curves that begin alike stay alike."""
+    found: list[float] = []
+    in_epochs = x.by == y.by == "epoch"
+    for p, q in pairs:
+        length_p, length_q = (_per_unit(v.curve, s, in_epochs) for v, s in ((p, x), (q, y)))
+        steps_p = {step / length_p: step for step in p.curve.at}
+        steps_q = {step / length_q: step for step in q.curve.at}
+        alike = 0.0
+        for step in sorted(steps_p.keys() & steps_q.keys()):
+            v, w = p.at(steps_p[step]), q.at(steps_q[step])
+            if abs(v - w) > _ROUNDING * max(abs(v), abs(w)):
+                found.append(alike)
+                break
+            alike = step
+        else:
+            ends = max(steps_p), max(steps_q)
+            found += [min(ends)] if ends[0] != ends[1] else []
+    if not found:
+        return None
+    return FirstDifference("epoch" if in_epochs else "iteration", min(found))
+
+
+def _per_unit(curve: Curve, schedule: Schedule, in_epochs: bool) -> float:
+    return schedule.epoch_length or 1 if in_epochs and curve.unit == "iteration" else 1
+
+
+def _ends(a: Plan, b: Plan, x: Schedule, y: Schedule) -> Iterator[End]:
+    """Yield the layers of A that end with another lr in B, stem first."""
+    others = {p.name: p for p in b.trained}
+    for layer in a.layers:
+        p = next((p for p in layer.trained if p.name in others), None)
+        if p is None:
+            continue
+        one, other = _end(x, p), _end(y, others[p.name])
+        if one is not None and other is not None and one != other:
+            yield End(layer.layer_id, p.name, one, other)
+
+
+def _end(schedule: Schedule, p: Parameter) -> float | None:
+    curve = schedule.curve_of(p.group, "lr")
+    return None if curve is None else curve.value[-1] * curve.factor(p.group)
