@@ -16,7 +16,6 @@ _ROUNDING = 1e-9
 _FACTS = {
     "length": "train_cfg.{}",
     "epoch_length": "train_dataloader iterations",
-    "accumulative_counts": "optim_wrapper.accumulative_counts",
     "ema": "custom_hooks.EMAHook",
 }
 
@@ -102,7 +101,7 @@ def _facts(x: Schedule, y: Schedule) -> Iterator[Fact]:
         path = ("param_scheduler", str(i))
         one, other = ((s.schedulers[i : i + 1] or ({},))[0] for s in (x, y))
         if one.get("type") != other.get("type"):
-            yield Fact((*path, "type"), one.get("type"), other.get("type"))
+            yield Fact(path, one or None, other or None)
             continue
         for option in {**one, **other}:
             if one.get(option) != other.get(option):

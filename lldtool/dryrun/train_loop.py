@@ -15,8 +15,8 @@ from lldtool.plan.schedule import Unit
 
 #: Epochs of a training whose length the config does not say.
 _EPOCHS = 100
-#: Assumed iterations of an epoch, and of a training by epochs.
-_MOST_ASSUMED, _ASSUMED_STEPS = 1000, 20_000
+#: Iterations of an epoch where they are not known: enough to tell a curve, and quick to step.
+_ASSUMED = 100
 #: What steps the schedulers as `after_step` does.
 _LOOPS = ("EpochBasedTrainLoop", "IterBasedTrainLoop")
 
@@ -78,7 +78,7 @@ class TrainLoop:
         by_iteration = next((s for s in schedulers if not s.get("by_epoch", True)), None)
         if by_iteration:
             raise needs_epoch_length(by_iteration)
-        return self.assuming(_assumed_length(self.steps)) if converted else self
+        return self.assuming(_ASSUMED) if converted else self
 
 
 def train_loop(config: Any, request: Request) -> TrainLoop:
@@ -130,11 +130,6 @@ def assumed_loop(config: Any, request: Request, schedulers: Sequence[Any]) -> Tr
         return loop.for_stepping(schedulers)
     except LldtoolError:
         return loop.assuming(int(longest) + 2)
-
-
-def _assumed_length(epochs: int) -> int:
-    """Return the iterations of an epoch that are enough to tell a curve, and quick to step."""
-    return max(2, min(_MOST_ASSUMED, _ASSUMED_STEPS // epochs))
 
 
 def _number(train: Mapping[str, Any], key: str, request: Request) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from lldtool.analysis.config_changes import ConfigChange
 from lldtool.analysis.diff import LayerPair, ParameterChange
 from lldtool.output.document import Cell, Pair, Row, styled
+from lldtool.output.schedule_words import scheduler_words
 from lldtool.output.states import state_word
 from lldtool.plan import Layer, LayerId
 from lldtool.text import layer_name, lr, setting, significant, value
@@ -36,11 +37,13 @@ def marked(marker: str, *cells: Cell) -> Row:
 def entry_cells(change: ConfigChange) -> tuple[str, Cell]:
     """Return the key of an entry of the config, and its value or values."""
     if change.a is None or change.b is None:
-        return change.key, value(change.b if change.a is None else change.a)
+        return change.key, _value(change.b if change.a is None else change.a, 17)
     return change.key, distinct(partial(_value, change.a), partial(_value, change.b))
 
 
 def _value(content: object, digits: int) -> str:
+    if isinstance(content, dict) and "param_name" in content:  # a resolved scheduler
+        return scheduler_words(content)
     """Return a value of a config, a number with more digits where more than usual are wanted."""
     if isinstance(content, float) and digits > 6:
         return setting(content, digits)

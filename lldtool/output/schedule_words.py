@@ -21,7 +21,7 @@ def schedule_facts(plan: Plan) -> list[tuple[str, Text]]:
     schedule = plan.schedule
     if schedule is None:
         return []
-    schedulers = [_scheduler(options) for options in schedule.schedulers]
+    schedulers = [scheduler_words(options) for options in schedule.schedulers]
     logged = logged_lr(plan)
     return [
         ("schedule", listed(schedulers or ["no param_scheduler"], " · ")),
@@ -76,8 +76,12 @@ def logged_lr(plan: Plan) -> str | None:
     return f"training logs the lr of {of} as lr: {lr(first.lr)} at the start, before schedulers"
 
 
-def _scheduler(options: Options) -> str:
-    """`warm-up 5 epochs linear from 0.01 ×`: one scheduler, with its setting if it is not lr."""
+def scheduler_words(options: Options) -> str:
+    """Return what one scheduler does: `warm-up 5 epochs linear from 0.01 ×`.
+
+    Args:
+        options: resolved, as in `Schedule`.
+    """
     describe = _WORDS.get(options["type"].removesuffix("LR").removesuffix("Momentum"), _other)
     prefix = f"{options['optimizer']}: " if options.get("optimizer") else ""
     changed = options.get("param_name", "lr")

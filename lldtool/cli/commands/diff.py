@@ -139,7 +139,13 @@ def _notes(
     notes += [f"not compared: {', '.join(ignored)}"] if ignored else []
     notes += [f"numbers count as equal up to a relative difference of {rtol:g}"] if rtol else []
     if of_two or result.identical:
-        notes.append("data, length of training and other model options are not compared")
+        notes.append("data and other model options are not compared")
+    if result.schedule is None and "schedule" not in ignored:
+        sides = [letter for letter, plan in (("A", result.a), ("B", result.b)) if not plan.schedule]
+        of = " and ".join(sides)
+        notes.append(
+            f"schedules are not compared: the length of the training is not known for {of}"
+        )
     for letter, plan in (("A", result.a), ("B", result.b)):
         if plan.optimizer.options is None:
             notes.append(f"{letter} was saved by an lldtool that recorded lr and weight decay only")
