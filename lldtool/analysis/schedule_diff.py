@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lldtool.plan import Curve, LayerId, Parameter, Plan, Schedule
+from lldtool.plan import Curve, LayerId, Plan, Schedule
 from lldtool.plan.schedule import Unit
 
 #: Relative difference of lrs that are the same but for rounding.
@@ -83,7 +83,7 @@ def diff_schedules(a: Plan, b: Plan) -> ScheduleDiff | None:
     same = x.exact == y.exact and all(_is_same(p, q) for p, q in pairs)
     if same and not acts:
         return ScheduleDiff(identical=True, facts=facts)
-    return ScheduleDiff(False, facts, _first(pairs, x, y), tuple(_ends(a, b, x, y)))
+    return ScheduleDiff(False, facts, _first(pairs, x, y), tuple(_ends(a, b)))
 
 
 def _facts(x: Schedule, y: Schedule) -> Iterator[Fact]:
@@ -180,18 +180,13 @@ def _per_unit(curve: Curve, schedule: Schedule, in_epochs: bool) -> float:
     return schedule.epoch_length or 1 if in_epochs and curve.unit == "iteration" else 1
 
 
-def _ends(a: Plan, b: Plan, x: Schedule, y: Schedule) -> Iterator[End]:
+def _ends(a: Plan, b: Plan) -> Iterator[End]:
     """Yield the layers of A that end with another lr in B, stem first."""
-    others = {p.name: p for p in b.trained}
+    layers = {p.name: layer for layer in b.layers for p in layer.trained}
     for layer in a.layers:
-        p = next((p for p in layer.trained if p.name in others), None)
+        p = next((p for p in layer.trained if p.name in layers), None)
         if p is None:
             continue
-        one, other = _end(x, p), _end(y, others[p.name])
+        one, other = a.end_lr(layer), b.end_lr(layers[p.name])
         if one is not None and other is not None and one != other:
             yield End(layer.layer_id, p.name, one, other)
-
-
-def _end(schedule: Schedule, p: Parameter) -> float | None:
-    curve = schedule.curve_of(p.group, "lr")
-    return None if curve is None else curve.value[-1] * curve.factor(p.group)

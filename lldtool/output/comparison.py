@@ -77,6 +77,20 @@ class Comparison:
         """What each plan does otherwise than the first."""
         return [diff_plans(self.plans[0], plan) for plan in self.plans]
 
+    @cached_property
+    def ends(self) -> list[list[float | None]]:
+        """The lr of each row in the last step, for each plan; empty where no lr changes."""
+        found = [
+            [layer and plan.end_lr(layer) for layer in own]
+            for plan, own in zip(self.plans, zip(*self.rows, strict=True), strict=True)
+        ]
+        is_changed = any(
+            layer and end is not None and end != layer.lr
+            for row, own in zip(self.rows, zip(*found, strict=True), strict=True)
+            for layer, end in zip(row, own, strict=True)
+        )
+        return found if is_changed else []
+
     @property
     def notes(self) -> list[str]:
         """What the plans have to say, once."""
@@ -108,10 +122,11 @@ def caption(comparison: Comparison) -> str:
     """Return what the table shows."""
     first = comparison.titles[0]
     shared = comparison.shared
+    ends = ", and at the end of the training" if comparison.ends else ""
     of_shared = "of those in common, " if len(set(shared)) > 1 else ""
     return (
-        f"{_ROWS[comparison.alignment.by]}; last row: {of_shared}parameters whose weight decay is "
-        f"not that of column {first}"
+        f"{_ROWS[comparison.alignment.by]}{ends}; last row: {of_shared}parameters whose weight "
+        f"decay is not that of column {first}"
     )
 
 
@@ -142,6 +157,9 @@ def comparison_table(comparison: Comparison) -> Table:
     for number, (title, (count, shared)) in enumerate(zip(comparison.titles, counts, strict=True)):
         last = styled((str(count), "" if count else "dim")) if shared else "–"
         columns.append((Column(title, "right", "green"), [*_lrs(comparison, number), last]))
+        if comparison.ends:
+            ends = ["" if end is None else lr(end) for end in comparison.ends[number]]
+            columns.append((Column(f"{title} end", "right"), [*ends, ""]))
     *cells, last_row = zip(*(own for _, own in columns), strict=True)
     shown = [*map(Row, cells), Row(last_row, "")]
     return Table([column for column, _ in columns], shown, repeated=repeated)

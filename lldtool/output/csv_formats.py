@@ -32,13 +32,23 @@ def plan_csv(plan: Plan) -> str:
     return csv_text([_COLUMNS, *rows])
 
 
-def schedule_csv(schedule: LrCurves, points: Mapping[str, int] | None) -> str:
-    """Return a row for each layer and point, of every step where there are no points."""
-    steps = range(schedule.steps) if points is None else points.values()
-    rows: list[list[object]] = [["layer", "tensors", schedule.unit, "lr", "optimizer"]]
-    for curve in schedule.curves:
-        name, tensors = names_of(schedule, [curve]), len(curve.parameters)
-        rows += [[name, tensors, i, curve.lrs[i], curve.optimizer] for i in steps]
+def schedule_csv(schedules: Sequence[LrCurves], points: Sequence[Mapping[str, int]] | None) -> str:
+    """Return a row for each layer and point, of every step where there are no points.
+
+    Several schedules have the name of the config in each row.
+    """
+    several = len(schedules) > 1
+    units = list(dict.fromkeys(schedule.unit for schedule in schedules))
+    unit = units[0] if len(units) == 1 else "step"
+    rows: list[list[object]] = [
+        [*["config"] * several, "layer", "tensors", unit, "lr", "optimizer"]
+    ]
+    for number, schedule in enumerate(schedules):
+        steps = range(schedule.steps) if points is None else points[number].values()
+        config = [schedule.plan.config] * several
+        for curve in schedule.curves:
+            name, tensors = names_of(schedule, [curve]), len(curve.parameters)
+            rows += [[*config, name, tensors, i, curve.lrs[i], curve.optimizer] for i in steps]
     return csv_text(rows)
 
 
@@ -47,11 +57,13 @@ def comparison_csv(comparison: Comparison) -> str:
 
     `layer_id` is the role of a layer that has not the same id in every variant.
     """
-    table: list[list[object]] = [["layer_id", "contents", *comparison.titles]]
+    ends = [f"{title} end" for title in comparison.titles] if comparison.ends else []
+    table: list[list[object]] = [["layer_id", "contents", *comparison.titles, *ends]]
     labels = comparison.alignment.labels
-    for label, contents, row in zip(labels, comparison.contents, comparison.rows, strict=True):
+    rows = zip(labels, comparison.contents, comparison.rows, strict=True)
+    for i, (label, contents, row) in enumerate(rows):
         lrs = (layer.lr if layer and layer.trained else "" for layer in row)
-        table.append([label, contents, *lrs])
+        table.append([label, contents, *lrs, *(own[i] for own in comparison.ends)])
     table.append(["", WEIGHT_DECAY_DIFFERS, *comparison.weight_decay_differs])
     return csv_text(table)
 

@@ -117,7 +117,17 @@ def keys_json(plan: Plan, keys: Sequence[Key]) -> str:
 
 def schedule_json(schedule: LrCurves, points: Mapping[str, int]) -> str:
     """Return the lrs at the points, with bounds, as JSON; floats read back bit for bit."""
-    content = {
+    return strict_json(_schedule_content(schedule, points), indent=2) + "\n"
+
+
+def schedules_json(schedules: Sequence[LrCurves], points: Sequence[Mapping[str, int]]) -> str:
+    """Return several schedules as JSON."""
+    each = [_schedule_content(*one) for one in zip(schedules, points, strict=True)]
+    return strict_json({"schema_version": 1, "schedules": each}, indent=2) + "\n"
+
+
+def _schedule_content(schedule: LrCurves, points: Mapping[str, int]) -> dict[str, Any]:
+    return {
         "schema_version": 1,
         "config": schedule.plan.config,
         "unit": schedule.unit,
@@ -144,7 +154,6 @@ def schedule_json(schedule: LrCurves, points: Mapping[str, int]) -> str:
         "remarks": remarks(schedule),
         "notes": all_notes(schedule),
     }
-    return strict_json(content, indent=2) + "\n"
 
 
 def comparison_json(comparison: Comparison) -> str:
@@ -164,9 +173,14 @@ def comparison_json(comparison: Comparison) -> str:
         ],
         "aligned_by": comparison.alignment.by,
         "layers": [
-            {"label": label, "contents": contents, **{name: values(row, name) for name in names}}
-            for row, label, contents in zip(
-                comparison.rows, comparison.alignment.labels, comparison.contents, strict=True
+            {
+                "label": label,
+                "contents": contents,
+                **{name: values(row, name) for name in names},
+                "end_lr": [own[i] for own in comparison.ends] or None,
+            }
+            for i, (row, label, contents) in enumerate(
+                zip(comparison.rows, comparison.alignment.labels, comparison.contents, strict=True)
             )
         ],
     }

@@ -111,13 +111,13 @@ def schedule_picture(schedule: LrCurves, form: str, *, dark: bool = False) -> by
     colors = depth_colors(len(rows), theme)
     with figure_of(theme, schedule.plan.config) as figure:
         axes = figure.subplots()
-        after = [lr for row in rows for lr in _telling(row[0].lrs[schedule.warm_up :])]
+        after = [lr for row in rows for lr in telling(row[0].lrs[schedule.warm_up :])]
         targets = [span.target for span in schedule.acting]
         lr_axis(axes, [*(lr for _, lr in after), *targets])
         _mark_warm_up(axes, schedule, theme)
         _mark_targets(axes, schedule, theme)
         for row, color in zip(rows, colors, strict=True):
-            points = _telling(row[0].lrs)
+            points = telling(row[0].lrs)
             rises = row[0] in schedule.rising
             axes.plot(
                 [_time(schedule, step) for step, _ in (*points, (schedule.steps, None))],
@@ -190,7 +190,7 @@ def _drawn(points: Sequence[tuple[float, float | None]]) -> tuple[list[float], l
     return [place for place, _ in points], [drawable(lr) for _, lr in points]
 
 
-def _telling(lrs: Sequence[float]) -> list[tuple[int, float]]:
+def telling(lrs: Sequence[float]) -> list[tuple[int, float]]:
     """Steps and lrs that make the same curve: the ends, and the extremes of each part between."""
     size = max(1, len(lrs) // _PARTS)
     steps = {0, len(lrs) - 1}

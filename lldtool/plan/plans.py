@@ -257,6 +257,14 @@ class Plan:
         yield from self.frozen
         yield from self.left_out
 
+    def end_lr(self, layer: Layer) -> float | None:
+        """Return the lr that a layer has in the last step; None where that is not known."""
+        if self.schedule is None or not layer.trained:
+            return None
+        group = layer.trained[0].group
+        curve = self.schedule.curve_of(group, "lr")
+        return None if curve is None else curve.value[-1] * curve.factor(group)
+
     def narrowed(self, names: Collection[str], note: str) -> Plan:
         """Return the same plan with only the parameters of these names, and a note about it."""
         return replace(

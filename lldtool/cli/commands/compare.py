@@ -13,6 +13,7 @@ from lldtool.cli.load_plans import load_named_plans
 from lldtool.cli.options import (
     ConfigArguments,
     DryRunOptions,
+    LengthOptions,
     OutputOptions,
     PlotOptions,
     format_option,
@@ -34,11 +35,12 @@ def compare(
         "combination of values.",
     )] = None,
     form: Annotated[str, format_option("table", "json", "csv")] = "table",
+    training: LengthOptions,
     output: OutputOptions,
     plot: PlotOptions,
     run: DryRunOptions,
 ) -> None:  # fmt: skip
-    """Compare the lr of every layer across several configs.
+    """Compare the lr of every layer across several configs, at the start and at the end.
 
     Prints a column per config or, with --sweep, per value of an entry. The last row counts the
     parameters whose weight decay differs from that in the first column.
@@ -49,7 +51,7 @@ def compare(
         raise typer.BadParameter("--sweep takes one CONFIG")
     from lldtool.output.comparison import Comparison, letters
 
-    requests = [run.request(config) for config in configs]
+    requests = [run.request(config, training.length, "all") for config in configs]
     titles = letters(len(requests))
     legend = list(zip(titles, configs, strict=True))
     if sweeps:

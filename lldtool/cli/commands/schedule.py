@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
+from lldtool.analysis.lr_curves import LrCurves
+from lldtool.analysis.plan_curves import lr_curves
+from lldtool.cli.load_plans import load_named_plans
 from lldtool.cli.options import (
-    ConfigArgument,
+    ConfigArguments,
     DryRunOptions,
     LengthOptions,
     OutputOptions,
@@ -15,7 +19,9 @@ from lldtool.cli.options import (
 )
 from lldtool.cli.progress import Bar
 from lldtool.config import saved_plan
+from lldtool.config.request import Curves, Request
 from lldtool.errors import LldtoolError
+from lldtool.plan import Schedule
 
 POSITION = 50
 #: The most digits of an epoch or iteration.
@@ -23,7 +29,7 @@ _MOST_DIGITS = 20
 
 
 def schedule(
-    config: ConfigArgument,
+    configs: ConfigArguments,
     *,
     training: LengthOptions,
     at: Annotated[str | None, option(
@@ -38,44 +44,97 @@ def schedule(
     """Show how the lr of every layer changes over the training.
 
     Steps the config's own param schedulers as training would. Marks layers whose lr rises (↑)
-    and layers that end with the same lr (=).
+    and layers that end with the same lr (=). Several configs are shown together.
     """
-    length, points_asked_for = training.length, _epochs(at)
-    request = run.request(config, length)
-    output.check(request.path)
-    plot.check(output.output, request.path)
-    if saved_plan(request.path, request.name) is not None:
-        raise LldtoolError(
-            "a saved plan has no schedulers to step", config=request.name,
-            hint="name the config instead",
-        )  # fmt: skip
-    from lldtool.dryrun import Want, capture
+    points_asked_for = _epochs(at)
+    # The curves of several are compared at the few steps that a plan keeps.
+    curves: Curves = "all" if len(configs) > 1 else "none"
+    requests = [run.request(config, training.length, curves) for config in configs]
+    paths = [request.path for request in requests]
+    output.check(*paths)
+    plot.check(output.output, *paths)
     from lldtool.output.schedule_document import points_of
 
-    want = Want(steps=True, reasons=False)
-    found = capture(request, want, progress=Bar("stepping the schedulers"))
-    made = found.required_schedule
-    if not made.curves:
-        why = "the optimizer has no lr" if made.plan.trained else "no parameter is trained"
-        raise LldtoolError(why, config=request.name)
-    points = points_of(made, points_asked_for)
+    made = [_stepped(requests[0])] if len(requests) == 1 else _of_plans(requests)
+    points = [points_of(one, points_asked_for) for one in made]
     if form == "json":
-        from lldtool.output.json_formats import schedule_json
+        from lldtool.output.json_formats import schedule_json, schedules_json
 
-        text = schedule_json(made, points)
+        is_one = len(made) == 1
+        text = schedule_json(made[0], points[0]) if is_one else schedules_json(made, points)
     elif form == "csv":
         from lldtool.output.csv_formats import schedule_csv
 
         text = schedule_csv(made, points if at else None)
     else:
+        from lldtool.output.schedule_comparison import schedules_document
         from lldtool.output.schedule_document import schedule_document
 
-        text = output.laid_out(schedule_document(made, points), form)
+        is_one = len(made) == 1
+        document = (
+            schedule_document(made[0], points[0]) if is_one else schedules_document(made, points)
+        )
+        text = output.laid_out(document, form)
     output.emit(text)
     if plot.plot:
         from lldtool.output.plots import schedule_picture
+        from lldtool.output.schedule_plots import schedules_picture
 
-        plot.save(schedule_picture, made)
+        if len(made) == 1:
+            plot.save(schedule_picture, made[0])
+        else:
+            plot.save(schedules_picture, made)
+
+
+def _stepped(request: Request) -> LrCurves:
+    """Return the lr of every step of a config, or what a saved plan has of it."""
+    if saved_plan(request.path, request.name) is not None:
+        return _of_plans([request])[0]
+    from lldtool.dryrun import Want, capture
+
+    want = Want(steps=True, reasons=False)
+    found = capture(request, want, progress=Bar("stepping the schedulers"))
+    return _shown(found.required_schedule, request)
+
+
+def _of_plans(requests: Sequence[Request]) -> list[LrCurves]:
+    """Return the curves that plans have, saved ones or not.
+
+    Raises:
+        LldtoolError: one has none.
+    """
+    made = []
+    for request, plan in zip(requests, load_named_plans(requests), strict=True):
+        schedule = plan.schedule
+        if schedule is None or schedule.error or not schedule.curves:
+            why = (schedule and schedule.error) or "the plan has no schedule"
+            is_old = "" if schedule else ": its length of training is not known"
+            hint = (
+                None if schedule and schedule.error else "save the plan with inspect --format json"
+            )
+            raise LldtoolError(f"{why}{is_old}", config=request.name, hint=hint)
+        made.append(_shown(lr_curves(plan), request))
+    return made
+
+
+def _why_no_curves(schedule: Schedule | None) -> str:
+    if schedule is None:
+        return "there is no schedule: the length of the training is not known"
+    if schedule.error or not schedule.is_known:
+        return schedule.error or schedule.unknown[0]
+    return "the plan was saved without curves: `lldtool inspect --format json` saves them"
+
+
+def _shown(made: LrCurves, request: Request) -> LrCurves:
+    """Return the curves.
+
+    Raises:
+        LldtoolError: there are none.
+    """
+    if not made.curves:
+        why = "the optimizer has no lr" if made.plan.trained else "no parameter is trained"
+        raise LldtoolError(why, config=request.name)
+    return made
 
 
 def _epochs(given: str | None) -> list[int]:
