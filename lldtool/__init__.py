@@ -54,6 +54,8 @@ def dry_run(
     device: str = "cpu",
     auto_scale_lr: bool = False,
     world_size: int | None = None,
+    epoch_length: int | None = None,
+    curves: bool = False,
     allow_network: bool = False,
 ) -> Plan:
     """Build a config's model and optimizer as training would, and return every setting.
@@ -65,6 +67,8 @@ def dry_run(
         device: `cpu`, `cuda` or `cuda:N`.
         auto_scale_lr: scale every lr as the runner does with `auto_scale_lr.enable`.
         world_size: the number of GPUs for that, 1 if not given.
+        epoch_length: iterations of an epoch.
+        curves: step the schedulers, for `plan.schedule.curves`.
         allow_network: let the model download what it wants while it is built.
 
     Raises:
@@ -72,6 +76,7 @@ def dry_run(
     """
     from dataclasses import replace
 
+    from lldtool.config.request import Length
     from lldtool.dryrun import dry_run as run
 
     request = replace(
@@ -80,6 +85,8 @@ def dry_run(
         device=device,
         auto_scale_lr=auto_scale_lr,
         world_size=world_size,
+        length=Length(epoch_length),
+        curves="all" if curves else "none",
         allow_network=allow_network,
     )
     _show_plans_in_notebooks()

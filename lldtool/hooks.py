@@ -24,6 +24,7 @@ from mmengine.registry import HOOKS, OPTIMIZERS
 
 from lldtool.analysis.diff import PlanDiff, diff_plans
 from lldtool.dryrun.runner_plan import plan_of_runner, replaced_lrs
+from lldtool.dryrun.runner_schedule import lr_differences, schedule_differences
 from lldtool.errors import LldtoolError
 from lldtool.output.diff_document import diff_document
 from lldtool.output.diff_words import summary
@@ -118,11 +119,13 @@ def _few(layers: Mapping[LayerId | None, str]) -> dict[LayerId | None, str]:
 
 @HOOKS.register_module()
 class PlanGuardHook(Hook):  # type: ignore[misc]  # mmengine has no types
-    """Compares the optimizer with a saved plan before the first step.
+    """Compares the optimizer and the schedule with a saved plan.
 
-    `lldtool inspect config.py --format json -o plans/x.json` saves one. The hook compares lr,
-    weight decay and layer of every parameter, which of them are trained, and the optimizer with its
-    other options; the lr as it was before the schedulers.
+    `lldtool inspect config.py --format json -o plans/x.json` saves one. Before the first step the
+    hook compares lr, weight decay and layer of every parameter, which of them are trained, the
+    optimizer with its other options, the lr as it was before the schedulers; and the length of the
+    training with its schedulers. At the start of each epoch it compares the lr of every param group
+    with the plan's curve; in a training without epochs at each step that the plan has.
 
     Args:
         plan: the file of the saved plan.
@@ -141,6 +144,7 @@ class PlanGuardHook(Hook):  # type: ignore[misc]  # mmengine has no types
         self._file = str(plan)
         self._plan = load_plan(plan)
         self._action = action
+        self._groups: dict[int, int] = {}
 
     def before_train(self, runner: Any) -> None:
         """Compare on every rank, so that all of them stop; one of them logs what differs."""
@@ -149,13 +153,43 @@ class PlanGuardHook(Hook):  # type: ignore[misc]  # mmengine has no types
         except LldtoolError as error:
             self._report(runner, f"can't be compared with the training: {error.message}", "")
             return
-        if diff.identical:
+        scheduled = self._schedule_differences(runner)
+        if diff.identical and not scheduled:
             number = plural(diff.compared, "parameter")
-            runner.logger.info(f"{self._file}: the optimizer is that of the plan, {number}")
+            also = ", and so is the schedule" if self._plan.schedule else ""
+            runner.logger.info(f"{self._file}: the optimizer is that of the plan, {number}{also}")
+            self._groups = _groups_of_plan(self._plan, diff.b)
             return
-        differences = printable(" · ".join(summary(diff)))
-        message = f"the optimizer is not that of the plan: {differences}{_scaling(diff)}"
-        self._report(runner, message, written(diff_document(diff), "table", width=_WIDTH))
+        if not diff.identical:
+            differences = printable(" · ".join(summary(diff)))
+            message = f"the optimizer is not that of the plan: {differences}{_scaling(diff)}"
+            self._report(runner, message, written(diff_document(diff), "table", width=_WIDTH))
+        if scheduled:
+            differences = printable(" · ".join(scheduled))
+            self._report(runner, f"the schedule is not that of the plan: {differences}", "")
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Compare the lrs with the plan's, once in an epoch."""
+        schedule = self._plan.schedule
+        if schedule is None or not self._groups:
+            return
+        if schedule.by == "epoch" and batch_idx:
+            return
+        if schedule.by == "iteration" and all(runner.iter not in c.at for c in schedule.curves):
+            return
+        found = list(lr_differences(runner, self._plan, self._groups))
+        if found:
+            more = f" and {len(found) - 1} other param groups" if len(found) > 1 else ""
+            self._groups = {}  # said once
+            unit = "epoch" if schedule.by == "epoch" else "iteration"
+            at = f"{unit} {getattr(runner, 'epoch' if unit == 'epoch' else 'iter'):,}"
+            message = f"the lr is not that of the plan in {at}: {printable(found[0])}{more}"
+            self._report(runner, message, "")
+
+    def _schedule_differences(self, runner: Any) -> list[str]:
+        if self._plan.schedule is None:
+            return []
+        return list(schedule_differences(runner, self._plan.schedule))
 
     def _diff(self, runner: Any) -> PlanDiff:
         running, plan = plan_of_runner(runner), self._plan
@@ -174,13 +208,23 @@ class PlanGuardHook(Hook):  # type: ignore[misc]  # mmengine has no types
             optim_wrapper=replace(running.optim_wrapper, type=plan.optim_wrapper.type),
             optimizer=replace(plan.optimizer, type=optimizers),
         )
-        return diff_plans(saved, _with_lr_zero_trained(running), ignore=ignored)
+        return diff_plans(saved, _with_lr_zero_trained(running), ignore=[*ignored, "schedule"])
 
     def _report(self, runner: Any, message: str, text: str) -> None:
         # A warning, as mmengine logs errors on every rank.
         runner.logger.warning(f"{self._file}: {message}\n{text}")
         if self._action == "stop":
             raise LldtoolError(message, config=self._file)
+
+
+def _groups_of_plan(plan: Plan, running: Plan) -> dict[int, int]:
+    """Return param group of the plan -> that of the training, of which a parameter is trained."""
+    groups = {(p.name, p.optimizer): p.group for p in running.trained}
+    return {
+        p.group: groups[p.name, p.optimizer]
+        for p in plan.trained
+        if (p.name, p.optimizer) in groups
+    }
 
 
 def _with_lr_zero_trained(plan: Plan) -> Plan:

@@ -6,8 +6,7 @@ import pytest
 from conftest import TINY_VIT
 
 import lldtool
-from lldtool.config.request import Length
-from lldtool.config.request import Request
+from lldtool.config.request import Length, Request
 from lldtool.dryrun import Want
 from lldtool.lint.engine import capture_and_check
 from lldtool.lint.policy import Policy

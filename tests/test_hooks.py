@@ -13,14 +13,14 @@ import states
 from captures import dry_run_schedule
 from conftest import ROOT, SAMPLES, TINY_VIT, settings
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.registry import MODEL_WRAPPERS
 from runners import BATCH_SIZE, runner_of, two_optimizers
 from torch import nn
 from torch.utils.data import DataLoader
 
 import lldtool
-from lldtool.config.request import Length
-from lldtool.config.request import Request
+from lldtool.config.request import Length, Request
 from lldtool.dryrun.runner_plan import plan_of_runner
 from lldtool.hooks import LayerLrHook, PlanGuardHook
 from lldtool.plan import plan_to_json
@@ -183,6 +183,42 @@ def test_a_scheduler_that_replaces_lrs_is_told(config, tmp_path):
     plan = saved(lldtool.dry_run(config), tmp_path)
     train(config, tmp_path, PlanGuardHook(plan))
     assert "lr is not compared" in logged(tmp_path)
+
+
+SCHEDULES = {
+    "eta_min=1e-5": ("eta_min=1e-6", "eta_min of CosineAnnealingLR 1e-5 → 1e-6"),
+    "start_factor=1e-3": ("start_factor=1e-2", "start_factor of LinearLR 0.001 → 0.01"),
+    "max_epochs=2": ("max_epochs=4", "2 epochs → 4 epochs"),
+    "'CosineAnnealingLR', eta_min=1e-5": ("'ConstantLR'", "CosineAnnealingLR → LinearLR, Const"),
+}
+
+
+@pytest.mark.parametrize("old", SCHEDULES)
+def test_a_training_with_another_schedule_is_stopped(config, tmp_path, old):
+    plan = saved(lldtool.dry_run(config), tmp_path)
+    new, said = SCHEDULES[old]
+    config.write_text(config.read_text().replace(old, new))
+    with pytest.raises(lldtool.LldtoolError, match="the schedule is not that of the plan") as error:
+        train(config, tmp_path, PlanGuardHook(plan))
+    assert said in str(error.value)
+    assert not list((tmp_path / "work").glob("*/vis_data/scalars.json"))
+
+
+class Doubles(Hook):
+    """Doubles the lr of the head in the second epoch."""
+
+    def before_train_epoch(self, runner):
+        if runner.epoch == 1:
+            runner.optim_wrapper.param_groups[-2]["lr"] *= 2
+
+
+@pytest.mark.parametrize("length", [3, None])
+def test_an_lr_that_leaves_the_curve_of_the_plan_stops_the_training(config, tmp_path, length):
+    plan = saved(lldtool.dry_run(config, epoch_length=length, curves=True), tmp_path)
+    train(config, tmp_path, PlanGuardHook(plan))
+    assert "and so is the schedule" in logged(tmp_path)
+    with pytest.raises(lldtool.LldtoolError, match="the lr is not that of the plan in epoch 1: lr"):
+        train(config, tmp_path, Doubles(), PlanGuardHook(plan))
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from captures import dry_run_keys, dry_run_schedule
 from conftest import lldtool_process, reference, settings, slow
 
 import lldtool
-from lldtool.config.request import Length
-from lldtool.config.request import Request
+from lldtool.config.request import Length, Request
 from lldtool.dryrun.batches import plan, plans
 from lldtool.dryrun.session import in_fresh_process
 from lldtool.errors import LldtoolError

@@ -8,8 +8,7 @@ from mmengine.hooks import Hook
 from runners import runner_of
 
 import lldtool
-from lldtool.config.request import Length
-from lldtool.config.request import Request
+from lldtool.config.request import Length, Request
 from lldtool.errors import LldtoolError
 
 MODULE = """

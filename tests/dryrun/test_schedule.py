@@ -14,8 +14,7 @@ from mmengine.hooks import Hook
 from runners import runner_of, two_optimizers
 
 import lldtool
-from lldtool.config.request import Length
-from lldtool.config.request import Request
+from lldtool.config.request import Length, Request
 
 COSINE = """
 train_cfg = dict(by_epoch=True, max_epochs=6)

@@ -7,9 +7,8 @@ from captures import dry_run_schedule
 from pasting import pasted
 from small_configs import ADAMW, LAYERS, MODEL, RESNET, SGD, SOUND, SWIN_V2, wrapper
 
-from lldtool.config.request import Length
 from lldtool.config.edit import DELETE, PARAMWISE_CFG, Edit
-from lldtool.config.request import Request
+from lldtool.config.request import Length, Request
 from lldtool.dryrun import capture, warm
 from lldtool.lint.diagnostics import Severity
 from lldtool.lint.engine import check_config

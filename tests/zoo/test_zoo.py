@@ -12,9 +12,8 @@ import pytest
 from captures import dry_run_schedule
 from conftest import ROOT, reference, settings
 
-from lldtool.config.request import Length
 from lldtool.config import locate
-from lldtool.config.request import Request
+from lldtool.config.request import Length, Request
 from lldtool.dryrun import dry_run
 from lldtool.errors import LldtoolError
 from lldtool.versions import package_versions

@@ -1,0 +1,117 @@
+"""A Runner in training -> how its schedule differs from that of a plan."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lldtool.plan import Plan, Schedule
+from lldtool.text import setting
+
+#: Attributes of schedulers that say where they are, not what they do.
+_STATE = {
+    "base_values", "last_step", "_global_step", "_last_value", "verbose", "best",
+    "num_bad_epochs", "cooldown_counter",
+}  # fmt: skip
+#: Relative difference of lrs that are the same; and, as a part of the highest lr, of those that
+#: the plan has between two others, or for epochs of an assumed length.
+_ROUNDING, _OF_PEAK = 1e-6, 0.01
+
+
+def schedule_differences(runner: Any, schedule: Schedule) -> Iterator[str]:
+    """Yield what differs between the schedule that a runner built and that of a plan.
+
+    The plan's schedulers are built in the runner's place, and compared by their attributes.
+
+    Args:
+        runner: an `mmengine.Runner`, its schedulers built.
+        schedule: of the plan.
+    """
+    by = "iteration" if type(runner.train_loop).__name__.startswith("Iter") else "epoch"
+    length = runner.max_iters if by == "iteration" else runner.max_epochs
+    if (by, length) != (schedule.by, schedule.length):
+        yield f"{schedule.length:,} {schedule.by}s → {length:,} {by}s"
+    for name, built in _by_optimizer(runner.param_schedulers).items():
+        planned = [s for s in schedule.schedulers if s.get("optimizer", "") == name]
+        kinds, others = [s["type"] for s in planned], [type(s).__name__ for s in built]
+        if kinds != others:
+            yield f"schedulers {', '.join(kinds) or 'none'} → {', '.join(others) or 'none'}"
+            continue
+        for options, scheduler in zip(planned, built, strict=True):
+            yield from _attributes_that_differ(runner, options, scheduler)
+
+
+def _by_optimizer(schedulers: Any) -> Mapping[str, list[Any]]:
+    if isinstance(schedulers, dict):
+        return schedulers
+    return {"": list(schedulers or ())}
+
+
+def _attributes_that_differ(
+    runner: Any, options: Mapping[str, Any], scheduler: Any
+) -> Iterator[str]:
+    import torch
+    from mmengine.registry import PARAM_SCHEDULERS
+
+    groups = [{"params": [torch.zeros(1)]} for _ in scheduler.optimizer.param_groups]
+    momentum = 0.9 if options.get("param_name") == "momentum" else 0.0
+    optimizer = torch.optim.SGD(groups, lr=1.0, momentum=momentum)
+    content = {
+        key: value for key, value in options.items() if key not in ("optimizer", "param_name")
+    }
+    if "ParamScheduler" in options["type"]:
+        content["param_name"] = options["param_name"]
+    defaults = {"optimizer": optimizer, "epoch_length": len(runner.train_dataloader)}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            planned = PARAM_SCHEDULERS.build(content, default_args=defaults)
+    except Exception:  # of a class of the user's, whose options a plan has as text
+        return
+    for name, value in vars(scheduler).items():
+        other = vars(planned).get(name)
+        is_plain = isinstance(value, (int, float, str, list, tuple, Counter, type(None)))
+        if is_plain and name not in _STATE and value != other:
+            yield f"{name} of {options['type']} {_shown(other)} → {_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Counter):
+        return str(sorted(value.elements()))
+    return setting(value) if isinstance(value, float) else str(value)
+
+
+def lr_differences(runner: Any, plan: Plan, groups: Mapping[int, int]) -> Iterator[str]:
+    """Yield the param groups whose lr, in the step that follows, is not that of the plan.
+
+    Nothing is compared where the plan has no curves, or was made for epochs of another length.
+
+    Args:
+        runner: about to take a step.
+        plan: with a schedule.
+        groups: param group of the plan -> that of the runner.
+    """
+    schedule = plan.schedule
+    assert schedule is not None
+    length = len(runner.train_dataloader)
+    if schedule.epoch_length not in (None, length):
+        return
+    wrapper = runner.optim_wrapper
+    wrappers = wrapper.values() if hasattr(wrapper, "values") else [wrapper]
+    running = [group for one in wrappers for group in one.optimizer.param_groups]
+    for group, own in groups.items():
+        curve = schedule.curve_of(group, "lr")
+        if curve is None or "lr" not in running[own]:
+            continue
+        step = runner.iter / length if curve.unit == "epoch" else runner.iter
+        expected = curve.value_at(step) * curve.factor(group)
+        is_exact = schedule.exact and step in curve.at
+        peak = max(map(abs, curve.value)) * curve.factor(group)
+        lr = float(running[own]["lr"])
+        near = 0.0 if is_exact else _OF_PEAK * peak
+        if not math.isclose(lr, expected, rel_tol=_ROUNDING, abs_tol=near):
+            names = (p.name for p in plan.trained if p.group == group)
+            yield f"lr of {next(names, group)} {setting(expected)} → {setting(lr)}"
