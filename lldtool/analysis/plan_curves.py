@@ -15,6 +15,18 @@ from lldtool.text import plural
 TARGETS = ("eta_max", "eta_min")
 
 
+def why_no_curves(plan: Plan) -> str | None:
+    """Return why there are no curves of a plan's schedule; None where there are."""
+    schedule = plan.schedule
+    if schedule is None:
+        return "there is no schedule: the length of the training is not known"
+    if schedule.error or not schedule.is_known:
+        return schedule.error or schedule.unknown[0]
+    if not schedule.curves:
+        return "the plan was saved without curves: `lldtool inspect --format json` saves them"
+    return None
+
+
 def lr_curves(
     plan: Plan, lrs_of: Callable[[int], Sequence[float] | None] | None = None
 ) -> LrCurves:

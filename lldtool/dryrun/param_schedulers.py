@@ -66,8 +66,7 @@ def resolved(configured: Any, loop: TrainLoop, optimizer: str) -> dict[str, Any]
     known: dict[str, Any] = defaults_of(cls) if cls is not None else {}
     options = {"param_name": _setting(cls), **known, "convert_to_iter_based": False, **content}
     if "end" not in content:
-        end = loop.default_end(by_epoch=options.get("by_epoch", True))
-        options["end"] = options.get("end") if end is None else end
+        options["end"] = loop.default_end(by_epoch=options.get("by_epoch", True))
     options = {key: options[key] for key in options if key not in _NOT_RESOLVED}
     named = {"type": type_name(dict.get(configured, "type"))}
     found: dict[str, Any] = plain(named | options | ({"optimizer": optimizer} if optimizer else {}))

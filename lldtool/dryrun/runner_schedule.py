@@ -62,6 +62,9 @@ def _attributes_that_differ(
     content = {
         key: value for key, value in options.items() if key not in ("optimizer", "param_name")
     }
+    if content.get("end") is None:
+        by_epoch = content.get("by_epoch", True)
+        content["end"] = runner.max_epochs if by_epoch else runner.max_iters
     if "ParamScheduler" in options["type"]:
         content["param_name"] = options["param_name"]
     defaults = {"optimizer": optimizer, "epoch_length": len(runner.train_dataloader)}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lldtool.analysis.diff import diff_plans
+from lldtool.analysis.plan_curves import lr_curves, why_no_curves
 from lldtool.lint.diagnostics import CheckResult, Diagnostic
 from lldtool.output.comparison import Comparison, caption, comparison_table, letters
 from lldtool.output.diagnostics.shared import details, location_shown, severities
@@ -98,17 +99,17 @@ def _finding(finding: Diagnostic) -> Section:
     return Section(blocks, title, level=2)
 
 
-def _schedule(one: Capture) -> list[Block]:
-    if one.schedule is None:
-        why = one.no_schedule.without_config() if one.no_schedule is not None else ""
+def _schedule(plan: Plan) -> list[Block]:
+    if why := why_no_curves(plan):
         return [Paragraph(why)]
-    document = schedule_document(one.schedule, points_of(one.schedule))
+    curves = lr_curves(plan)
+    document = schedule_document(curves, points_of(curves))
     blocks = [block for section in document.sections for block in section.blocks]
     text = "Learning rate of each layer over the training."
     return [
         *(block for block in blocks if not isinstance(block, Notes)),
-        _picture(schedule_picture, one.schedule, text),
-        Notes(one.schedule.notes),
+        _picture(schedule_picture, curves, text),
+        Notes(curves.notes),
     ]
 
 

@@ -46,6 +46,7 @@ def report(
     Shows layers, parameters, findings and the lr schedule and, for two configs, what differs. The
     page is a single file that loads nothing else. Exit code 2: a config failed; the page shows why.
     """
+    from lldtool.analysis.plan_curves import why_no_curves
     from lldtool.lint.engine import final_results
     from lldtool.lint.policy import load_policy
     from lldtool.output.formats import written
@@ -64,8 +65,7 @@ def report(
         document = report_document(captures, final_results(results, policy))
         emit(written(document, "html"), output, utf8=True)
     for one, result in found:
-        if one.no_schedule:
-            why = one.no_schedule.without_config()
+        if one.plan is not None and (why := why_no_curves(one.plan)):
             say(f"note: {result.config}: no schedule in the report: {why}")
     for result in failed:
         say(f"error: {LldtoolError(result.error or 'no plan', config=result.config)}")
@@ -79,14 +79,12 @@ def _captures(
     length: Length,
 ) -> list[tuple[Capture, CheckResult]]:
     """Return the capture of each config, and the result of checking it."""
-    from lldtool.dryrun import Capture, Want
+    from lldtool.dryrun import Capture
     from lldtool.lint.diagnostics import CheckResult
     from lldtool.lint.engine import capture_and_check, check_plan
 
-    no_schedule = LldtoolError("a saved plan has no schedulers to step: name the config instead")
-
     def saved(plan: Plan, name: str) -> tuple[Capture, CheckResult]:
-        capture = Capture(Request(Path(name), name), plan, no_schedule=no_schedule)
+        capture = Capture(Request(Path(name), name), plan)
         return capture, check_plan(policy, plan, name)
 
     def failed(name: str, error: LldtoolError) -> tuple[Capture, CheckResult]:
@@ -97,7 +95,7 @@ def _captures(
         configs,
         partial(run.request, length=length, curves="all"),
         saved=saved,
-        live=partial(capture_and_check, policy, want=Want(steps=True)),
+        live=partial(capture_and_check, policy),
         failed=failed,
         title="running configs",
         policy=policy,

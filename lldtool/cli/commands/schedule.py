@@ -21,7 +21,6 @@ from lldtool.cli.progress import Bar
 from lldtool.config import saved_plan
 from lldtool.config.request import Curves, Request
 from lldtool.errors import LldtoolError
-from lldtool.plan import Schedule
 
 POSITION = 50
 #: The most digits of an epoch or iteration.
@@ -115,14 +114,6 @@ def _of_plans(requests: Sequence[Request]) -> list[LrCurves]:
             raise LldtoolError(f"{why}{is_old}", config=request.name, hint=hint)
         made.append(_shown(lr_curves(plan), request))
     return made
-
-
-def _why_no_curves(schedule: Schedule | None) -> str:
-    if schedule is None:
-        return "there is no schedule: the length of the training is not known"
-    if schedule.error or not schedule.is_known:
-        return schedule.error or schedule.unknown[0]
-    return "the plan was saved without curves: `lldtool inspect --format json` saves them"
 
 
 def _shown(made: LrCurves, request: Request) -> LrCurves:
