@@ -21,10 +21,11 @@ _FACTS = {
 
 
 class FirstDifference(NamedTuple):
-    """The last step, an epoch or an iteration, up to which no lr differs; 0 for the start."""
+    """The last step, an epoch or an iteration, up to which no setting differs; 0 for the start."""
 
     unit: Unit
     at: float
+    setting: str
 
 
 class End(NamedTuple):
@@ -51,7 +52,7 @@ class ScheduleDiff:
     Attributes:
         identical: whether the training is the same.
         facts: the entries that differ, whether they change an lr or not.
-        first: where the lrs begin to differ; None where they never do, or that is not known.
+        first: where the settings begin to differ; None where they never do, or it is not known.
         ends: the layers that end with another lr; empty where that is not known.
         needs_curves: whether there are curves to compare that were not stepped.
     """
@@ -155,7 +156,7 @@ def _first(
     pairs: list[tuple[_Values, _Values]], x: Schedule, y: Schedule
 ) -> FirstDifference | None:
     """Return up to where the curves that begin alike stay alike."""
-    found: list[float] = []
+    found: list[tuple[float, bool, str]] = []  # the lr first, where several differ
     in_epochs = x.by == y.by == "epoch"
     for p, q in pairs:
         length_p, length_q = (_per_unit(v.curve, s, in_epochs) for v, s in ((p, x), (q, y)))
@@ -165,15 +166,16 @@ def _first(
         for step in sorted(steps_p.keys() & steps_q.keys()):
             v, w = p.at(steps_p[step]), q.at(steps_q[step])
             if abs(v - w) > _ROUNDING * max(abs(v), abs(w)):
-                found.append(alike)
+                found.append((alike, p.curve.setting != "lr", p.curve.setting))
                 break
             alike = step
         else:
             ends = max(steps_p), max(steps_q)
-            found += [min(ends)] if ends[0] != ends[1] else []
+            found += [(min(ends), False, "lr")] if ends[0] != ends[1] else []
     if not found:
         return None
-    return FirstDifference("epoch" if in_epochs else "iteration", min(found))
+    at, _, setting = min(found)
+    return FirstDifference("epoch" if in_epochs else "iteration", at, setting)
 
 
 def _per_unit(curve: Curve, schedule: Schedule, in_epochs: bool) -> float:

@@ -68,6 +68,9 @@ def stepped_curves(training: Training, plan: Plan, made: Stepped) -> LrCurves:
     every = made.loop.epoch_length if made.loop.is_assumed else 1
     followed = set(unfollowed_hooks(training.config))  # by a schedule
     plan = replace(plan, notes=tuple(n for n in plan.notes if n not in followed))
+    if plan.schedule is not None:
+        kept = plan_curves(plan.schedule, made)
+        plan = replace(plan, schedule=replace(plan.schedule, curves=kept))
     curves = lr_curves(plan, lambda group: made.tracks[group][0].values[::every])
     _require_finite(curves.curves, curves.unit)
     return curves

@@ -74,7 +74,7 @@ def _config(one: Capture, checked: CheckResult) -> list[Section]:
         Section([*errors, *header.blocks]),
         *_findings(checked),
         Section([picture, *layers.blocks, *end.blocks], "Layers"),
-        Section(_schedule(one.plan), "LrCurves"),
+        Section(_schedule(one.plan), "Schedule"),
         Section([parameter_table(one.plan)], "Parameters"),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from lldtool.analysis.lr_curves import LrCurve, LrCurves, SchedulerSpan
@@ -12,16 +13,17 @@ from lldtool.output.document import (
     Column,
     Curve,
     Document,
+    Facts,
     Notes,
     Paragraph,
     Row,
     Section,
     Table,
     Text,
-    listed,
     styled,
 )
-from lldtool.text import lr, plural, ranges
+from lldtool.output.schedule_words import schedule_facts
+from lldtool.text import lr, plural, ranges, setting
 
 #: What a terminal narrows names down to, and the widths of its curves.
 _NAMES, _CURVES = 16, (8, 24)
@@ -43,8 +45,9 @@ def schedule_document(schedule: LrCurves, points: Mapping[str, int]) -> Document
     lines = [Paragraph(styled((mark, _MARK_COLORS[mark]), text), hang=2) for mark, text in said]
     notes = [Notes(found)] if (found := all_notes(schedule)) else []
     sections = [
-        Section([Paragraph(listed(about(schedule), " · ", "dim"))]),
+        Section([Facts(schedule_facts(schedule.plan))]),
         Section([schedule_table(schedule, points)]),
+        Section(_other_settings(schedule, points)),
         Section([*lines, *notes]),
     ]
     return Document([x for x in sections if x.blocks], title=schedule.plan.config)
@@ -95,6 +98,32 @@ def schedule_table(schedule: LrCurves, points: Mapping[str, int]) -> Table:
     return Table([column for column, _ in columns], [Row(row) for row in cells], repeated=repeated)
 
 
+def _other_settings(schedule: LrCurves, points: Mapping[str, int]) -> list[Table]:
+    """Return a row for each curve of another setting: momentum, weight decay."""
+    made = schedule.plan.schedule
+    curves = [c for c in made.curves if c.setting != "lr"] if made is not None else []
+    tensors = Counter(p.group for p in schedule.plan.trained)
+    rows = []
+    for curve in curves:
+        number = sum(tensors[group] for group in curve.groups)
+        values = [
+            [curve.value_at(step) * factor for step in points.values()]
+            for factor in sorted({curve.factor(group) for group in curve.groups})
+        ]
+        cells: list[Cell] = [curve.setting, f"{number:,}"]
+        cells += [
+            " to ".join(dict.fromkeys(setting(own[i], 3) for own in (values[0], values[-1])))
+            for i in range(len(points))
+        ]
+        rows.append(Row([*cells, Curve(curve.value)]))
+    if not rows:
+        return []
+    columns = [Column("setting", style="bold"), Column("tensors", "right")]
+    columns += [Column(title, "right", drop=_OPTIONAL.get(title, 0)) for title in points]
+    columns.append(Column("curve", style="cyan", least=_CURVES[0], most=_CURVES[1], drop=4))
+    return [Table(columns, rows, repeated=1)]
+
+
 def _name_columns(schedule: LrCurves, marks: Sequence[str]) -> list[tuple[Column, list[Cell]]]:
     """Return the names of the rows; the marks fit before the short names of layers."""
     names = [names_of(schedule, row) for row in schedule.rows]
@@ -112,33 +141,6 @@ def _name_columns(schedule: LrCurves, marks: Sequence[str]) -> list[tuple[Column
 
 def _marked(marks: str) -> Text:
     return styled(*((mark, _MARK_COLORS.get(mark, "")) for mark in marks))
-
-
-def about(schedule: LrCurves) -> list[str]:
-    """Return how long the training is, and its schedulers of the lr."""
-    if schedule.epochs is None:
-        length = plural(schedule.steps, "iteration")
-    else:
-        length = plural(schedule.epochs, "epoch")
-        if schedule.epoch_length is not None:
-            length += f" of {plural(schedule.epoch_length, 'iteration')}"
-    return [length, *(_span(schedule, span) for span in schedule.spans)]
-
-
-def _span(schedule: LrCurves, span: SchedulerSpan) -> str:
-    """`CosineAnnealingLR from epoch 5, eta_min 1.00e-6`; bounds where it is not for all steps."""
-    unit, length = ("epoch", 1) if span.by_epoch else ("iteration", schedule.epoch_length or 0)
-    total = float(schedule.steps if unit == "iteration" else schedule.epochs or 1)
-    begin, end = float(span.begin), float(span.end)
-    if length and unit == "iteration" and schedule.epochs is not None:
-        in_epochs = begin / length, end / length
-        if all(number == int(number) for number in in_epochs):
-            unit, total, (begin, end) = "epoch", schedule.epochs, in_epochs
-    words = [(f"{span.optimizer}: " if span.optimizer else "") + span.scheduler]
-    words += [f"from {unit} {begin:g}"] if begin else []
-    words += [f"to {'' if begin else f'{unit} '}{end:g}"] if end < total else []
-    target = [] if span.target is None else [f"{span.option} {lr(span.target)}"]
-    return ", ".join([" ".join(words), *target])
 
 
 def remarks(schedule: LrCurves) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -26,7 +27,7 @@ def schedule_facts(plan: Plan) -> list[tuple[str, Text]]:
     return [
         ("schedule", listed(schedulers or ["no param_scheduler"], " · ")),
         ("training", listed([*length(schedule), *_acts_on_steps(plan, schedule)], " · ")),
-        *([("log", listed([logged]))] if logged else []),
+        *([("log shows", listed([logged]))] if logged else []),
         *([("error", Text(((schedule.error, "red"),)))] if schedule.error else []),
     ]
 
@@ -73,7 +74,7 @@ def logged_lr(plan: Plan) -> str | None:
     if len(lrs) < 2 or first is None or plan.optimizers:
         return None
     of = first.name if first.layer_id is None else f"layer {layer_name(first.layer_id)}"
-    return f"training logs the lr of {of} as lr: {lr(first.lr)} at the start, before schedulers"
+    return f"lr is that of {of}"
 
 
 def scheduler_words(options: Options) -> str:
@@ -82,7 +83,7 @@ def scheduler_words(options: Options) -> str:
     Args:
         options: resolved, as in `Schedule`.
     """
-    describe = _WORDS.get(options["type"].removesuffix("LR").removesuffix("Momentum"), _other)
+    describe = _WORDS.get(re.sub("(LR|Momentum|ParamScheduler)$", "", options["type"]), _other)
     prefix = f"{options['optimizer']}: " if options.get("optimizer") else ""
     changed = options.get("param_name", "lr")
     prefix += "" if changed == "lr" else f"{changed} "
