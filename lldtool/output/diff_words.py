@@ -122,10 +122,9 @@ def schedule_in_words(diff: PlanDiff) -> list[str]:
         return []
     words = ["the schedule differs"]
     if found.first is not None:
-        unit, at = found.first
-        words.append(
-            f"lr first differs after {unit} {at:,g}" if at else "lr differs from the start"
-        )
+        unit, at, name = found.first
+        since = f"{name} first differs after {unit} {at:,g}"
+        words.append(since if at else f"{name} differs from the start")
     for end in dict.fromkeys((*found.ends[:1], *found.ends[-1:])):
         which = end.parameter if end.layer_id is None else f"layer {layer_name(end.layer_id)}"
         cell = distinct(partial(lr, end.a), partial(lr, end.b))

@@ -15,6 +15,8 @@ from runners import runner_of, two_optimizers
 
 import lldtool
 from lldtool.config.request import Length, Request
+from lldtool.dryrun import capture
+from lldtool.plan import plan_from_json, plan_to_json
 
 COSINE = """
 train_cfg = dict(by_epoch=True, max_epochs=6)
@@ -39,6 +41,24 @@ OTHERS = {
     "up to a float": "[dict(type='LinearLR', start_factor=0.1, end=2.5),"
     " dict(type='StepLR', step_size=2, begin=2.5)]",
     "none": "None",
+    "rising to the end": "dict(type='LinearLR', start_factor=0.2)",
+    "constant": "dict(type='ConstantLR', factor=0.3, end=2)",
+    "waves": "dict(type='CosineAnnealingLR', T_max=2, eta_min_ratio=0.1)",
+    "cut": "dict(type='CosineAnnealingLR', T_max=12, begin=1)",
+    "converted steps": "dict(type='StepLR', step_size=2, convert_to_iter_based=True)",
+    "converted milestones": "dict(type='MultiStepLR', milestones=[1, 5],"
+    " convert_to_iter_based=True)",
+    "converted cosine": "dict(type='CosineAnnealingLR', T_max=5, begin=1, end=6,"
+    " convert_to_iter_based=True)",
+    "milestones by iteration": "dict(type='MultiStepLR', milestones=[4, 100], by_epoch=False)",
+    "exponential by iteration": "dict(type='ExponentialLR', gamma=0.99, by_epoch=False, begin=3)",
+    "warm-up by iteration": "[dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=4),"
+    " dict(type='MultiStepLR', milestones=[3], gamma=0.1)]",
+    "beyond the end": "[dict(type='LinearLR', start_factor=0.1, end=20),"
+    " dict(type='CosineAnnealingLR', begin=20, end=40)]",
+    "a dict of one": "dict(type='PolyLR', power=2, eta_min=1e-6, end=5)",
+    "weight decay and momentum": "[dict(type='CosineAnnealingParamScheduler', eta_min=0.3,"
+    " param_name='weight_decay'), dict(type='LinearMomentum', start_factor=0.5, end=3)]",
 }
 SCHEDULES = {"cosine": COSINE} | {
     name: f"\ntrain_cfg = dict(by_epoch=True, max_epochs=6)\nparam_scheduler = {text}"
@@ -54,14 +74,15 @@ SCHEDULES["by epoch in a training by iteration"] = f"{BY_ITERATION}{OTHERS['step
 
 
 class Seen(Hook):
-    """Keeps the lr of every parameter in every step."""
+    """Keeps the settings of every parameter in every step."""
 
     def __init__(self):
         self.steps = []
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         groups = runner.optim_wrapper.optimizer.param_groups
-        self.steps.append({group["param_name"]: group["lr"] for group in groups})
+        settings = ({k: v for k, v in group.items() if k != "params"} for group in groups)
+        self.steps.append({own["param_name"]: own for own in settings})
 
 
 def _config(tmp_path, text):
@@ -73,6 +94,12 @@ def _config(tmp_path, text):
 def _made(path, epoch_length=None, **options):
     request = Request(path, str(path), world_size=1)
     return dry_run_schedule(request, Length(epoch_length), **options)
+
+
+def _plan(path, **options):
+    return capture(
+        Request(path, str(path), length=Length(3), curves="all", **options)
+    ).required_plan
 
 
 def _curves(schedule):
@@ -98,7 +125,27 @@ def test_every_lr_is_that_of_a_training_runner(tmp_path, kind):
     mine = {name: curve.lrs for curve in made.curves for name in curve.parameters}
     assert len(seen.steps) == made.steps
     for step, expected in enumerate(seen.steps):
-        assert {name: lrs[step] for name, lrs in mine.items()} == expected
+        lrs = {name: own["lr"] for name, own in expected.items()}
+        assert {name: lrs[step] for name, lrs in mine.items()} == lrs
+
+
+@pytest.mark.parametrize("kind", [kind if kind in QUICK else slow(kind) for kind in SCHEDULES])
+def test_the_curves_of_a_plan_are_those_of_a_training_runner(tmp_path, kind):
+    """Also once saved, in every step, of each setting that a scheduler changes."""
+    path = _config(tmp_path, SCHEDULES[kind])
+    plan = plan_from_json(plan_to_json(lldtool.dry_run(path, epoch_length=3, curves=True)))
+    seen, config = Seen(), Config.fromfile(path)
+    if kind == "scaled":
+        plan = plan_from_json(plan_to_json(_plan(path, world_size=1)))
+    runner_of(config, tmp_path / "work", epoch_length=3, custom_hooks=[seen]).train()
+    assert len(seen.steps) == plan.schedule.iterations
+    assert {curve.setting for curve in plan.schedule.curves} >= {"lr"}
+    for p in plan.trained:
+        for curve in plan.schedule.curves:
+            if p.group in curve.groups:
+                mine = [curve.value_at(i) * curve.factor(p.group) for i in range(len(seen.steps))]
+                theirs = [step[p.name][curve.setting] for step in seen.steps]
+                assert mine == pytest.approx(theirs, rel=1e-9, abs=0)
 
 
 def test_the_lr_that_a_runner_logs_is_that_of_its_first_group(tmp_path):
