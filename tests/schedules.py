@@ -5,8 +5,21 @@ import math
 from conftest import make_parameter, make_plan
 
 from lldtool.analysis.lr_curves import LrCurve, LrCurves, SchedulerSpan
+from lldtool.plan import Schedule
 
 EPOCHS, LENGTH, WARM_UP, FLOOR = 10, 10, 20, 1e-4
+
+
+SCHEDULERS = (
+    {
+        "type": "LinearLR", "param_name": "lr", "begin": 0, "end": WARM_UP, "by_epoch": False,
+        "start_factor": 0.05,
+    },
+    {
+        "type": "CosineAnnealingLR", "param_name": "lr", "begin": 2, "end": EPOCHS,
+        "eta_min": FLOOR,
+    },
+)  # fmt: skip
 
 
 def lr_at(step, base):
@@ -33,6 +46,6 @@ def schedule_of(bases, layer_ids=None):
         SchedulerSpan("LinearLR", 0, 20, False),
         SchedulerSpan("CosineAnnealingLR", 2, 10, True, "eta_min", FLOOR),
     )
-    return LrCurves(
-        make_plan(*parameters), "iteration", EPOCHS * LENGTH, EPOCHS, LENGTH, tuple(curves), spans
-    )
+    schedule = Schedule("epoch", EPOCHS, LENGTH, SCHEDULERS)
+    plan = make_plan(*parameters, schedule=schedule)
+    return LrCurves(plan, "iteration", EPOCHS * LENGTH, EPOCHS, LENGTH, tuple(curves), spans)

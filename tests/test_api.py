@@ -69,15 +69,17 @@ def test_an_attribute_that_there_is_not():
 
 
 def captured(path, length=None):
-    request = Request(path=path, name=path.name)
-    return capture_and_check(Policy(), request, Want(length=length, files=True))
+    request = Request(path=path, name=path.name, length=length or Length())
+    return capture_and_check(Policy(), request, Want(steps=length is not None, files=True))
 
 
 def test_a_capture_has_the_plan_the_schedule_and_the_files(config):
     (config.parent / "base.py").write_text(DECAYED)
     config.write_text("_base_ = 'base.py'")
     found, result = captured(config, Length(2, None, 3))
-    assert found.plan == replace(lldtool.dry_run(config), config=config.name)
+    alone = lldtool.dry_run(config)
+    assert replace(found.plan, schedule=None) == replace(alone, config=config.name, schedule=None)
+    assert (found.plan.schedule.length, found.plan.schedule.iterations) == (3, 6)
     assert [f.code for f in result.diagnostics] == ["LLD102", "LLD104"]
     assert {path.name for path in found.files} == {"base.py", "config.py"}
     assert (found.schedule.steps, found.no_schedule) == (6, None)

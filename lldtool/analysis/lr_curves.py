@@ -28,7 +28,8 @@ class SchedulerSpan:
 
     Steps are epochs where `by_epoch`, else iterations. `target` is an absolute lr that it takes
     every param group to, whatever the group's own lr, and `option` the config's name for it:
-    `eta_min` or `eta_max`. `optimizer` is the key of its optimizer, of several.
+    `eta_min` or `eta_max`. `optimizer` is the key of its optimizer, of several. `ends_inside` tells
+    that it steps within epochs and so ends at the very start of `end`, not an epoch before.
     """
 
     scheduler: str
@@ -38,6 +39,7 @@ class SchedulerSpan:
     option: str | None = None
     target: float | None = None
     optimizer: str = ""
+    ends_inside: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,13 +111,13 @@ class LrCurves:
             own = [curve for curve in self.curves if curve.optimizer == optimizer]
             lrs = max(own, key=lambda curve: curve.configured).lrs
             falls = (i for i in range(len(lrs) - 1) if not _is_above(lrs[i + 1], lrs[i], _ROUNDING))
-            bounds = (
-                self._first_step(span, span.end)
+            ends = (
+                step
                 for span in self.spans
                 if span.begin == 0 and span.optimizer == optimizer
-            )
-            ends = (
-                max(end - 1, end, key=lrs.__getitem__) for end in bounds if 0 < end < self.steps
+                for end in [self._first_step(span, span.end)]
+                if 0 < end < self.steps
+                for step in ((end,) if span.ends_inside else (end - 1, end))
             )
             raised = (step for step in ends if lrs[step] > lrs[0])
             found[optimizer] = min(filter(None, (next(falls, 0), next(raised, 0))), default=0)

@@ -90,7 +90,8 @@ def spans_of(schedule: Schedule) -> Iterator[SchedulerSpan]:
             continue
         option = next((key for key in TARGETS if _is_positive(options.get(key))), None)
         by_epoch, length = bool(options.get("by_epoch", True)), 1.0
-        if options.get("convert_to_iter_based") and schedule.epoch_length is not None:
+        is_converted = bool(options.get("convert_to_iter_based"))
+        if is_converted and schedule.epoch_length is not None:
             by_epoch, length = False, schedule.epoch_length
         yield SchedulerSpan(
             scheduler=options["type"],
@@ -100,6 +101,7 @@ def spans_of(schedule: Schedule) -> Iterator[SchedulerSpan]:
             option=option,
             target=None if option is None else float(options[option]),
             optimizer=options.get("optimizer", ""),
+            ends_inside=is_converted and by_epoch,
         )
 
 

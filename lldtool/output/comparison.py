@@ -81,13 +81,13 @@ class Comparison:
     def ends(self) -> list[list[float | None]]:
         """The lr of each row in the last step, for each plan; empty where no lr changes."""
         found = [
-            [layer and plan.end_lr(layer) for layer in own]
-            for plan, own in zip(self.plans, zip(*self.rows, strict=True), strict=True)
+            [plan.end_lr(layer) if layer else None for layer in (row[number] for row in self.rows)]
+            for number, plan in enumerate(self.plans)
         ]
         is_changed = any(
             layer and end is not None and end != layer.lr
-            for row, own in zip(self.rows, zip(*found, strict=True), strict=True)
-            for layer, end in zip(row, own, strict=True)
+            for number, own in enumerate(found)
+            for layer, end in zip((row[number] for row in self.rows), own, strict=True)
         )
         return found if is_changed else []
 

@@ -7,7 +7,10 @@ from conftest import PLANS, SAMPLES
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((PLANS / "resnet50.json",), "a saved plan has no schedulers to step"),
+        (
+            (PLANS / "resnet50.json",),
+            "there is no schedule: the length of the training is not known",
+        ),
         (
             (SAMPLES / "resnet50.py", "--at", "0,x"),
             "--at 0,x: expected numbers separated by commas",

@@ -82,7 +82,7 @@ DOCUMENTS = {
 CSV = {
     "inspect": lambda a, b: plan_csv(a),
     "compare": lambda a, b: comparison_csv(comparison_of(a, b)),
-    "schedule": lambda a, b: schedule_csv(schedule_of(a), points_of(schedule_of(a))),
+    "schedule": lambda a, b: schedule_csv([schedule_of(a)], [points_of(schedule_of(a))]),
 }
 
 

@@ -59,7 +59,7 @@ def test_an_lr_that_overflows_is_shown_without_a_curve(lr):
 
 def test_the_csv_has_every_step():
     schedule = schedule_of([2e-5, 1e-3])
-    rows = list(csv.DictReader(io.StringIO(schedule_csv(schedule, None))))
+    rows = list(csv.DictReader(io.StringIO(schedule_csv([schedule], None))))
     assert [float(row["lr"]) for row in rows] == [x for c in schedule.curves for x in c.lrs]
 
 

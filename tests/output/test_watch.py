@@ -7,6 +7,7 @@ from conftest import make_parameter, make_plan
 
 from lldtool.lint.diagnostics import CheckResult
 from lldtool.output.watch_screen import Look, State, last_lines, watch_lines
+from lldtool.plan import Schedule
 
 
 def look(time, **changes):
@@ -31,11 +32,12 @@ def test_before_the_first_look_it_says_what_is_watched():
 
 
 def test_a_schedule_that_changed_is_named():
-    steps = {"type": "StepLR", "step_size": 2}
-    changed = replace(GOOD, before=GOOD.good, good=look("12:00:02", param_scheduler=(steps,)))
-    assert any("param_scheduler differs" in line for line in page(changed))
-    same = replace(GOOD, before=GOOD.good, good=look("12:00:02"))
-    assert not any("param_scheduler differs" in line for line in page(same))
+    before, after = Schedule("epoch", 10), Schedule("epoch", 20)
+    was = look("12:00:01", schedule=before)
+    changed = replace(GOOD, before=was, good=look("12:00:02", schedule=after))
+    assert any("the schedule differs" in line for line in page(changed))
+    same = replace(GOOD, before=was, good=look("12:00:02", schedule=before))
+    assert not any("schedule differs" in line for line in page(same))
 
 
 def test_what_a_broken_config_printed_is_not_told_of_what_it_was():
