@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -117,7 +118,10 @@ def _batch(schedule: Schedule) -> int | None:
 
 
 def _pairs(a: Plan, b: Plan, x: Schedule, y: Schedule) -> Iterator[tuple[_Values, _Values]]:
-    """Yield the curves of what both train, once for each pair of param groups."""
+    """Yield the curves of what both train, once for each pair of param groups.
+
+    Those of the lr are relative to the lr before schedulers, which `PlanDiff` compares.
+    """
     seen = set()
     others = {p.name: p for p in b.trained}
     settings = {curve.setting for curve in (*x.curves, *y.curves)}
@@ -129,7 +133,9 @@ def _pairs(a: Plan, b: Plan, x: Schedule, y: Schedule) -> Iterator[tuple[_Values
         for setting in settings:
             one, other = x.curve_of(p.group, setting), y.curve_of(q.group, setting)
             if one is not None and other is not None:
-                yield _Values(one, one.factor(p.group)), _Values(other, other.factor(q.group))
+                bases = (p.lr or 1.0, q.lr or 1.0) if setting == "lr" else (1.0, 1.0)
+                factors = one.factor(p.group) / bases[0], other.factor(q.group) / bases[1]
+                yield _Values(one, factors[0]), _Values(other, factors[1])
 
 
 class _Values(NamedTuple):
@@ -141,15 +147,11 @@ class _Values(NamedTuple):
 
 
 def _is_same(p: _Values, q: _Values) -> bool:
-    """Whether two curves have the same steps and, relative to their starts, the same values."""
+    """Whether two curves have the same steps and values."""
     if (p.curve.unit, p.curve.at) != (q.curve.unit, q.curve.at):
         return False
-    return all(
-        abs(v / p.curve.value[0] - w / q.curve.value[0]) <= _ROUNDING * abs(v / p.curve.value[0])
-        if p.curve.value[0] and q.curve.value[0]
-        else v == w
-        for v, w in zip(p.curve.value, q.curve.value, strict=True)
-    )
+    values = zip(p.curve.value, q.curve.value, strict=True)
+    return all(math.isclose(v * p.factor, w * q.factor, rel_tol=_ROUNDING) for v, w in values)
 
 
 def _first(
@@ -165,7 +167,7 @@ def _first(
         alike = 0.0
         for step in sorted(steps_p.keys() & steps_q.keys()):
             v, w = p.at(steps_p[step]), q.at(steps_q[step])
-            if abs(v - w) > _ROUNDING * max(abs(v), abs(w)):
+            if not math.isclose(v, w, rel_tol=_ROUNDING):
                 found.append((alike, p.curve.setting != "lr", p.curve.setting))
                 break
             alike = step

@@ -96,10 +96,10 @@ def _made(path, epoch_length=None, **options):
     return dry_run_schedule(request, Length(epoch_length), **options)
 
 
-def _plan(path, **options):
-    return capture(
-        Request(path, str(path), length=Length(3), curves="all", **options)
-    ).required_plan
+def _plan(path, epoch_length=3, **options):
+    length = Length(epoch_length)
+    request = Request(path, str(path), length=length, curves="all", **options)
+    return capture(request).required_plan
 
 
 def _curves(schedule):
@@ -297,10 +297,20 @@ def test_a_one_cycle_makes_one_of_all_layers(tmp_path, cli):
 def test_by_epoch_schedules_need_no_epoch_length_and_others_say_so(tmp_path, cli):
     by_epoch = COSINE.replace(", convert_to_iter_based=True", "")
     assert _schedule(cli, _config(tmp_path, by_epoch))["unit"] == "epoch"
-    result = cli("schedule", _config(tmp_path, COSINE))
+    result = cli("schedule", _config(tmp_path, SCHEDULES["warm-up by iteration"]))
     assert result.code == 2
     assert "LinearLR, which goes by iterations, needs the length of an epoch" in result.err
     assert "--epoch-length N says it" in result.err
+
+
+def test_a_converted_warm_up_is_as_with_long_epochs_where_their_length_is_not_known(tmp_path, cli):
+    path = _config(tmp_path, COSINE)
+    shown = _schedule(cli, path, "--at", "0,1,2,5")["layers"][-1]["lr"]
+    exact = _schedule(cli, path, "--at", "0,1,2,5", "--epoch-length", 1000)["layers"][-1]["lr"]
+    assert list(shown.values()) == pytest.approx(list(exact.values()), rel=0.01)
+    schedule = _plan(path, None).schedule
+    assert (schedule.exact, schedule.epoch_length) == (False, None)
+    assert "how long an epoch is" in schedule.unknown[0]
 
 
 def test_dataset_size_counts_batches_on_each_gpu(tmp_path, cli):
@@ -332,7 +342,6 @@ def test_an_epoch_is_as_long_as_the_data_loader_makes_it(tmp_path, cli, loader, 
     ("kind", "note"),
     [
         ("on a plateau", "ReduceOnPlateauLR waits for a metric to get worse"),
-        ("of a setting", "LinearParamScheduler changes weight_decay as well"),
         ("by epoch in a training by iteration", "MultiStepLR goes by epochs"),
         ("none", "no param_scheduler: every lr stays as it is"),
     ],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from lldtool.analysis.lr_curves import LrCurves
-from lldtool.analysis.plan_curves import lr_curves
+from lldtool.analysis.plan_curves import lr_curves, why_no_curves
 from lldtool.cli.load_plans import load_named_plans
 from lldtool.cli.options import (
     ConfigArguments,
@@ -104,14 +104,8 @@ def _of_plans(requests: Sequence[Request]) -> list[LrCurves]:
     """
     made = []
     for request, plan in zip(requests, load_named_plans(requests), strict=True):
-        schedule = plan.schedule
-        if schedule is None or schedule.error or not schedule.curves:
-            why = (schedule and schedule.error) or "the plan has no schedule"
-            is_old = "" if schedule else ": its length of training is not known"
-            hint = (
-                None if schedule and schedule.error else "save the plan with inspect --format json"
-            )
-            raise LldtoolError(f"{why}{is_old}", config=request.name, hint=hint)
+        if why := why_no_curves(plan):
+            raise LldtoolError(why, config=request.name)
         made.append(_shown(lr_curves(plan), request))
     return made
 
