@@ -37,7 +37,7 @@ def marked(marker: str, *cells: Cell) -> Row:
 def entry_cells(change: ConfigChange) -> tuple[str, Cell]:
     """Return the key of an entry of the config, and its value or values."""
     if change.a is None or change.b is None:
-        return change.key, _value(change.b if change.a is None else change.a, 17)
+        return change.key, _value(change.b if change.a is None else change.a, 6)
     return change.key, distinct(partial(_value, change.a), partial(_value, change.b))
 
 
