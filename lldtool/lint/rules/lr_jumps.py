@@ -1,0 +1,124 @@
+"""LLD504 lr-jumps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lldtool.lint.rules._schedulers import Span, Timeline, main_curve, timeline
+from lldtool.lint.rules.base import Diagnostic, Rule, Subject
+from lldtool.lint.rules.examples import SGD, Example
+from lldtool.plan import Curve
+from lldtool.text import lr
+
+#: How many times the lr may become more or less where a scheduler begins.
+_MOST = 2.0
+#: Of an lr that is always below this part of the highest one a jump does little.
+_LEAST = 0.02
+#: Schedulers that go on from the lr that they find, and those that are to change it in steps.
+_SMOOTH = ("CosineAnnealing", "Poly", "Exponential", "Step", "MultiStep", "ReduceOnPlateau")
+_WARM_UP = {"type": "LinearLR", "start_factor": 0.1, "begin": 0, "end": 4}
+_COSINE = {"type": "CosineAnnealingLR", "T_max": 36, "begin": 4, "end": 40}
+
+
+class LrJumps(Rule):
+    """The lr jumps where a scheduler begins.
+
+    A `LinearLR` multiplies the lr that it finds by its `start_factor`, also in the middle of the
+    training: a warm-up that begins at epoch 5, with a cosine from epoch 0, lets the lr drop to a
+    tenth there. `OneCycleLR` and `CosineRestartLR` set an lr of their own, whatever others did
+    before.
+
+    What a scheduler is for is not reported: the milestones of `MultiStepLR`, the restarts of
+    `CosineRestartLR`, a `ConstantLR` that is a warm-up. Nor is an lr that stays the same between
+    the warm-up and the scheduler that follows.
+
+    Let each scheduler begin with the lr with which the one before it ends.
+    """
+
+    passes = (
+        Example(
+            SGD,
+            config={
+                "train_cfg": {"by_epoch": True, "max_epochs": 40},
+                "param_scheduler": [_WARM_UP, _COSINE],
+            },
+        ),
+        Example(
+            SGD,
+            config={
+                "train_cfg": {"by_epoch": True, "max_epochs": 40},
+                "param_scheduler": [
+                    _WARM_UP,
+                    {"type": "CosineRestartLR", "periods": [18, 18], "begin": 4, "eta_min": 0},
+                ],
+            },
+        ),
+    )
+    finds = (
+        Example(
+            SGD,
+            config={
+                "train_cfg": {"by_epoch": True, "max_epochs": 40},
+                "param_scheduler": [
+                    {**_COSINE, "begin": 0, "T_max": 40},
+                    {**_WARM_UP, "begin": 5, "end": 9},
+                ],
+            },
+        ),
+        Example(
+            SGD,
+            config={
+                "train_cfg": {"by_epoch": True, "max_epochs": 40},
+                "param_scheduler": [
+                    {**_COSINE, "begin": 0, "T_max": 20, "end": 20},
+                    {"type": "CosineRestartLR", "periods": [20], "begin": 20, "eta_min": 0},
+                ],
+            },
+        ),
+    )
+
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for each scheduler that begins with another lr than it finds."""
+        training = timeline(subject.plan)
+        if training is None:
+            return
+        for span in training.of_lr:
+            curve = main_curve(subject.plan, span)
+            if curve is None or not 0 < span.begin < span.stop or span.type.startswith(_SMOOTH):
+                continue
+            before, after = _around(training, span, curve)
+            peak = max(curve.value)
+            if not _is_jump(before, after, peak):
+                continue
+            verb = "falls" if after < before else "rises"
+            yield self.diagnostic(
+                f"the lr {verb} from {lr(before)} to {lr(after)} at once where {span.type} begins, "
+                f"at {training.at(span.begin)}",
+                span.entry("begin"),
+            )
+
+
+def _is_jump(before: float, after: float, peak: float) -> bool:
+    low, high = sorted((before, after))
+    return high > _LEAST * peak and high > _MOST * max(low, 0.0)
+
+
+def _around(training: Timeline, span: Span, curve: Curve) -> tuple[float, float]:
+    """Return the lr that a scheduler finds when it begins, and the one that it makes of it."""
+    begin = span.begin
+    if curve.unit != training.schedule.by:
+        begin *= training.schedule.epoch_length or 1
+    begin = round(begin)
+    after, before = curve.value_at(begin), curve.value_at(begin - 1)
+    if not training.schedule.exact and _is_moved_within_epoch(training, span):
+        # Where the curve is one of epochs: a line through the two before.
+        before = 2 * before - curve.value_at(begin - 2) if begin > 1 else after
+    return before, after
+
+
+def _is_moved_within_epoch(training: Timeline, span: Span) -> bool:
+    """Whether another scheduler changes the lr in each iteration until this one begins."""
+    return any(
+        other is not span and other.is_converted and other.begin < span.begin <= other.end
+        for other in training.of_lr
+    )
