@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,10 @@ _NOT_RESOLVED = ("type", "optimizer", "verbose", "last_step", "_scope_")
 TARGETS = ("eta_max", "eta_min")
 
 
+class SchedulerError(LldtoolError):
+    """What training would crash with when a scheduler is built or stepped."""
+
+
 def schedulers_of_each(configured: Any, wrappers: Mapping[str, Any]) -> dict[str, list[Any]]:
     """The schedulers of each optimizer; of several, each has its own or all have the same.
 
@@ -31,14 +36,14 @@ def schedulers_of_each(configured: Any, wrappers: Mapping[str, Any]) -> dict[str
     found = {}
     for name in wrappers:
         if by_name and name not in configured:
-            raise LldtoolError(f"param_scheduler has nothing for the optimizer {name!r}")
+            raise SchedulerError(f"param_scheduler has nothing for the optimizer {name!r}")
         own = configured[name] if by_name else configured
         found[name] = list(own) if isinstance(own, (list, tuple)) else [own]
     for one in (one for own in found.values() for one in own):
         if not isinstance(one, dict):
-            raise LldtoolError(f"param_scheduler has a {type(one).__name__} where a dict belongs")
+            raise SchedulerError(f"param_scheduler has a {type(one).__name__} where a dict belongs")
         if "type" not in one:
-            raise LldtoolError("param_scheduler has a dict without a type")
+            raise SchedulerError("param_scheduler has a dict without a type")
     return found
 
 
@@ -162,6 +167,11 @@ def _built(wrapper: Any, configured: Sequence[Any], loop: TrainLoop) -> list[Any
 
 
 def _scheduler_error(error: BaseException) -> LldtoolError:
-    """The error for what a scheduler raised when it was built or stepped."""
-    text = f"param_scheduler: training would crash with {describe(error)}"
-    return unknown_type(error, "") or LldtoolError(text, hint=delete_hint(error))
+    """The error for what a scheduler raised when it was built or stepped, with its class."""
+    if unknown := unknown_type(error, ""):
+        return SchedulerError(unknown.message, hint=unknown.hint)
+    frames = traceback.walk_tb(error.__traceback__)
+    stepped = [frame.f_locals.get("self") for frame, _ in frames if frame.f_code.co_name == "step"]
+    of = "".join(f" in {type(scheduler).__name__}" for scheduler in stepped[:1])
+    text = f"param_scheduler: training would crash{of} with {describe(error)}"
+    return SchedulerError(text, hint=delete_hint(error))

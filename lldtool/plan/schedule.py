@@ -64,6 +64,10 @@ class Schedule:
         world_size: the number of GPUs; None where it is not known.
         accumulative_counts: iterations to a step of the optimizer.
         ema: the options of the hook that averages the weights, with its class as `type`.
+        is_stepped: whether anything steps the schedulers; None where a train loop or a hook of
+            another class than mmengine's may do so in another way.
+        base_batch_size: samples in a batch that the lrs are meant for; None where the config does
+            not say, or has the lrs scaled.
     """
 
     by: Unit
@@ -80,6 +84,8 @@ class Schedule:
     world_size: int | None = None
     accumulative_counts: int = 1
     ema: Mapping[str, Any] | None = field(default=None)
+    is_stepped: bool | None = True
+    base_batch_size: int | None = None
 
     @property
     def is_known(self) -> bool:
