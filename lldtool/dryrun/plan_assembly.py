@@ -15,8 +15,8 @@ from lldtool.dryrun.checkpoints import missing_note
 from lldtool.dryrun.construction import Construction, is_repeatable
 from lldtool.dryrun.constructor_errors import constructor_error
 from lldtool.dryrun.import_frames import user_modules
-from lldtool.dryrun.legacy_options import legacy_options
 from lldtool.dryrun.isolation import blocked_hosts
+from lldtool.dryrun.legacy_options import legacy_options
 from lldtool.dryrun.lr_hooks import unfollowed_hooks
 from lldtool.dryrun.optimizers import constructor_class
 from lldtool.dryrun.param_groups import plain

@@ -1,0 +1,165 @@
+"""LLD506 scheduler-never-steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lldtool.config.edit import Edit
+from lldtool.lint.rules._schedules import Scheduler, schedulers_of
+from lldtool.lint.rules.base import Diagnostic, Fix, Rule, Severity, Subject
+from lldtool.lint.rules.examples import SGD, Example
+from lldtool.plan import Schedule
+from lldtool.text import plural, setting
+
+_ITERATIONS = {"by_epoch": False, "max_iters": 8000}
+_EPOCHS = {"by_epoch": True, "max_epochs": 40}
+#: Schedulers that need a second step to change a setting.
+_GRADUAL = ("Linear", "CosineAnnealing", "Poly", "Exponential")
+#: The options that say when a scheduler does something.
+_TIMES = ("T_max", "end", "total_steps", "step_size")
+
+
+class SchedulerNeverSteps(Rule):
+    """A scheduler is never stepped, so the lr stays where it starts.
+
+    With `by_epoch=True`, the default, a scheduler is stepped after each epoch. A training by
+    iterations (`IterBasedTrainLoop`) is one epoch to mmengine, which ends with the training: a
+    cosine by epochs never begins, and a warm-up by epochs stays at its `start_factor`. Write
+    `by_epoch=False` and count in iterations, or keep the epochs and convert them with
+    `convert_to_iter_based=True`.
+
+    A scheduler from epoch 0 to epoch 1 has one value and no step: `LinearLR(end=1)` by epochs
+    leaves the lr at `start_factor` for the whole training. `convert_to_iter_based=True` makes it a
+    warm-up over the iterations of that epoch.
+
+    With `default_hooks.param_scheduler=None` nothing steps any scheduler.
+    """
+
+    severity = Severity.error
+    passes = (
+        Example(
+            SGD,
+            config={
+                "train_cfg": _ITERATIONS,
+                "param_scheduler": [
+                    {"type": "LinearLR", "by_epoch": False, "end": 500},
+                    {
+                        "type": "CosineAnnealingLR",
+                        "by_epoch": True,
+                        "T_max": 40,
+                        "convert_to_iter_based": True,
+                    },
+                ],
+            },
+        ),
+        Example(
+            SGD,
+            config={
+                "train_cfg": _EPOCHS,
+                "param_scheduler": [
+                    {"type": "LinearLR", "by_epoch": True, "end": 1, "convert_to_iter_based": True},
+                    {"type": "MultiStepLR", "by_epoch": True, "milestones": [20, 30]},
+                ],
+            },
+        ),
+    )
+    finds = (
+        Example(
+            SGD,
+            config={
+                "train_cfg": _ITERATIONS,
+                "param_scheduler": {"type": "PolyLR", "eta_min": 1e-4, "end": 8000},
+            },
+        ),
+        Example(
+            SGD,
+            config={
+                "train_cfg": _ITERATIONS,
+                "param_scheduler": [
+                    {"type": "LinearLR", "start_factor": 0.1, "by_epoch": True, "end": 4},
+                ],
+            },
+        ),
+        Example(
+            SGD,
+            config={
+                "train_cfg": _EPOCHS,
+                "param_scheduler": [
+                    {"type": "LinearLR", "start_factor": 0.1, "by_epoch": True, "end": 1},
+                ],
+            },
+        ),
+        Example(
+            SGD,
+            config={
+                "train_cfg": _EPOCHS,
+                "param_scheduler": {"type": "CosineAnnealingLR", "T_max": 40},
+                "default_hooks": {"param_scheduler": None},
+            },
+        ),
+    )
+
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for each scheduler that is never stepped, or one if none is."""
+        schedule, schedulers = subject.plan.schedule, schedulers_of(subject.plan)
+        if schedule is None or schedule.error or not schedulers:
+            return
+        if schedule.is_stepped is False:
+            yield self.diagnostic(
+                f"default_hooks.param_scheduler is None, so nothing steps the "
+                f"{plural(len(schedulers), 'scheduler')} of the config",
+                ("default_hooks", "param_scheduler"),
+            )
+        elif schedule.is_stepped:
+            for one in schedulers:
+                if reason := never_steps(one, schedule):
+                    yield self.diagnostic(
+                        f"{one.type} {reason}: {_effect(one)}",
+                        (*one.path, "by_epoch" if schedule.by == "iteration" else "end"),
+                        (),
+                        _fixes(one, schedule),
+                    )
+
+
+def never_steps(scheduler: Scheduler, schedule: Schedule) -> str | None:
+    """Return why a scheduler takes no step after its first value; None where it takes some."""
+    if scheduler.type.startswith("ReduceOnPlateau"):  # stepped after a validation
+        return None
+    if schedule.by == "iteration" and scheduler.by_epoch:
+        return "goes by epochs, which a training by iterations has none of, so it takes no step"
+    end = scheduler.end
+    if scheduler.is_converted or end is None or end - scheduler.begin != 1:
+        return None
+    if not scheduler.type.startswith(_GRADUAL) and _first_factor(scheduler) is None:
+        return None
+    unit = "epoch" if scheduler.by_epoch else "iteration"
+    begin = setting(scheduler.begin)
+    return f"by {unit}s, from {unit} {begin} to {setting(end)}, has one value and takes no step"
+
+
+def _first_factor(scheduler: Scheduler) -> float | None:
+    """Return what a scheduler multiplies its setting by before its first step, where it does."""
+    option = "factor" if scheduler.type.startswith("Constant") else "start_factor"
+    factor = scheduler.number(option)
+    return None if factor == 1 else factor
+
+
+def _effect(scheduler: Scheduler) -> str:
+    factor = _first_factor(scheduler)
+    if factor is None or scheduler.begin > 0:
+        return f"the {scheduler.setting} stays as it is"
+    return f"the {scheduler.setting} stays at {setting(factor)} of its value"
+
+
+def _fixes(scheduler: Scheduler, schedule: Schedule) -> list[Fix]:
+    """Return the scheduler by iterations, where its numbers are iterations; else converted."""
+    if not scheduler.by_epoch:
+        return []
+    path = scheduler.path
+    times = [t for t in map(scheduler.number, _TIMES) if t is not None]
+    milestones = scheduler.options.get("milestones")
+    times += milestones if isinstance(milestones, (list, tuple)) else []
+    most = max(times, default=0)
+    if schedule.by == "iteration" and (most <= 1 or most > schedule.length / 10):
+        return [Fix([Edit((*path, "by_epoch"), False)])]
+    return [Fix([Edit((*path, "convert_to_iter_based"), True)])]
