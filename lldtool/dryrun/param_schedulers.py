@@ -170,8 +170,9 @@ def _scheduler_error(error: BaseException) -> LldtoolError:
     """The error for what a scheduler raised when it was built or stepped, with its class."""
     if unknown := unknown_type(error, ""):
         return SchedulerError(unknown.message, hint=unknown.hint)
-    frames = traceback.walk_tb(error.__traceback__)
-    stepped = [frame.f_locals.get("self") for frame, _ in frames if frame.f_code.co_name == "step"]
-    of = "".join(f" in {type(scheduler).__name__}" for scheduler in stepped[:1])
-    text = f"param_scheduler: training would crash{of} with {describe(error)}"
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    own = [f.f_locals.get("self") for f in frames if f.f_code.co_name in ("__init__", "step")]
+    kind, _, said = describe(error).partition(": ")
+    of = "".join(f" in {type(scheduler).__name__}" for scheduler in own[:1])
+    text = f"param_scheduler: training would crash with {kind}{of}: {said}".removesuffix(": ")
     return SchedulerError(text, hint=delete_hint(error))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
-from lldtool.text import plural
+from lldtool.text import plural, setting
 
 #: Batch sizes that differ by a smaller factor go with the same lr.
 _FACTOR = 2
@@ -69,7 +69,7 @@ class BatchSizeNotScaled(Rule):
         where = f"on {plural(gpus, 'GPU')}" if gpus is not None else "on one GPU alone"
         size = with_accumulation if is_small else batch
         yield self.diagnostic(
-            f"the lr is meant for a batch of {base:,} samples, the batch has {size:,} {where}, and "
-            "auto_scale_lr is not enabled",
+            f"a batch has {size:,} samples {where}, {setting(size / base, 3)} × the {base:,} that "
+            "the lr is meant for, and auto_scale_lr is not enabled",
             ("auto_scale_lr",),
         )

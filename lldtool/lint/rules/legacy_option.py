@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 
-#: Option of OpenMMLab 0.x -> what it is called since.
+#: Option of OpenMMLab 0.x -> what mmengine has instead of it.
 _NOW = {
     "optimizer": "optim_wrapper.optimizer",
     "optimizer_config": "optim_wrapper.clip_grad and accumulative_counts",
@@ -16,7 +16,7 @@ _NOW = {
     "runner": "train_cfg",
     "total_epochs": "train_cfg.max_epochs",
     "total_iters": "train_cfg.max_iters",
-    "fp16": "optim_wrapper of type AmpOptimWrapper",
+    "fp16": "AmpOptimWrapper as optim_wrapper.type",
     "data": "train_dataloader, val_dataloader and test_dataloader",
     "evaluation": "val_evaluator and train_cfg.val_interval",
     "checkpoint_config": "default_hooks.checkpoint",
@@ -48,7 +48,7 @@ class LegacyOption(Rule):
     - `fp16 = dict(loss_scale='dynamic')` is
       `optim_wrapper = dict(type='AmpOptimWrapper', loss_scale='dynamic')`.
     - `data = dict(samples_per_gpu=32, workers_per_gpu=2, train=…)` is
-      `train_dataloader = dict(batch_size=32, num_workers=2, dataset=…)`, and so for `val` and `test`.
+      `train_dataloader = dict(batch_size=32, num_workers=2, dataset=…)`, likewise `val`, `test`.
     - `evaluation = dict(interval=5, metric='bbox')` is `train_cfg = dict(val_interval=5)` and a
       `val_evaluator`; `workflow` is `val_interval`, too.
     - `checkpoint_config = dict(interval=1)` and `log_config = dict(interval=50)` are
@@ -82,7 +82,7 @@ class LegacyOption(Rule):
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each of the options that the config has."""
         for option in subject.plan.legacy_options:
-            now = f": since 1.x it is {_NOW[option]}" if option in _NOW else ""
             yield self.diagnostic(
-                f"mmengine ignores {option!r}, an option of OpenMMLab 0.x{now}", (option,)
+                f"mmengine ignores {option!r}, an option of OpenMMLab 0.x: use {_NOW[option]}",
+                (option,),
             )

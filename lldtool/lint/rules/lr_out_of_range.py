@@ -42,7 +42,7 @@ class LrOutOfRange(Rule):
             SGD,
             config={
                 "train_cfg": _EPOCHS,
-                "param_scheduler": {"type": "PolyLR", "eta_min": 0.0, "end": 39, "power": 0.9},
+                "param_scheduler": {"type": "PolyLR", "eta_min": 0.0, "end": 40, "power": 0.9},
             },
         ),
     )
@@ -51,7 +51,7 @@ class LrOutOfRange(Rule):
             SGD,
             config={
                 "train_cfg": {"by_epoch": True, "max_epochs": 44},
-                "param_scheduler": _COSINE,
+                "param_scheduler": {"type": "PolyLR", "eta_min": 0.0, "end": 40},
             },
         ),
         Example(

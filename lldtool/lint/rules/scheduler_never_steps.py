@@ -9,7 +9,7 @@ from lldtool.lint.rules._schedules import Scheduler, schedulers_of
 from lldtool.lint.rules.base import Diagnostic, Fix, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 from lldtool.plan import Schedule
-from lldtool.text import plural, setting
+from lldtool.text import setting
 
 _ITERATIONS = {"by_epoch": False, "max_iters": 8000}
 _EPOCHS = {"by_epoch": True, "max_epochs": 40}
@@ -106,8 +106,7 @@ class SchedulerNeverSteps(Rule):
             return
         if schedule.is_stepped is False:
             yield self.diagnostic(
-                f"default_hooks.param_scheduler is None, so nothing steps the "
-                f"{plural(len(schedulers), 'scheduler')} of the config",
+                "default_hooks.param_scheduler is None, so no scheduler is ever stepped",
                 ("default_hooks", "param_scheduler"),
             )
         elif schedule.is_stepped:
