@@ -114,7 +114,7 @@ class SchedulerNeverSteps(Rule):
                 if reason := never_steps(one, schedule):
                     yield self.diagnostic(
                         f"{one.type} {reason}: {_effect(one)}",
-                        (*one.path, "by_epoch" if schedule.by == "iteration" else "end"),
+                        (*one.path, "by_epoch" if _has_no_epochs(one, schedule) else "end"),
                         (),
                         _fixes(one, schedule),
                     )
@@ -124,7 +124,7 @@ def never_steps(scheduler: Scheduler, schedule: Schedule) -> str | None:
     """Return why a scheduler takes no step after its first value; None where it takes some."""
     if scheduler.type.startswith("ReduceOnPlateau"):  # stepped after a validation
         return None
-    if schedule.by == "iteration" and scheduler.by_epoch:
+    if _has_no_epochs(scheduler, schedule):
         return "goes by epochs, which a training by iterations has none of, so it takes no step"
     end = scheduler.end
     if scheduler.is_converted or end is None or end - scheduler.begin != 1:
@@ -134,6 +134,10 @@ def never_steps(scheduler: Scheduler, schedule: Schedule) -> str | None:
     unit = "epoch" if scheduler.by_epoch else "iteration"
     begin = setting(scheduler.begin)
     return f"by {unit}s, from {unit} {begin} to {setting(end)}, has one value and takes no step"
+
+
+def _has_no_epochs(scheduler: Scheduler, schedule: Schedule) -> bool:
+    return schedule.by == "iteration" and scheduler.by_epoch
 
 
 def _first_factor(scheduler: Scheduler) -> float | None:
@@ -159,6 +163,6 @@ def _fixes(scheduler: Scheduler, schedule: Schedule) -> list[Fix]:
     milestones = scheduler.options.get("milestones")
     times += milestones if isinstance(milestones, (list, tuple)) else []
     most = max(times, default=0)
-    if schedule.by == "iteration" and (most <= 1 or most > schedule.length / 10):
+    if _has_no_epochs(scheduler, schedule) and (most <= 1 or most > schedule.length / 10):
         return [Fix([Edit((*path, "by_epoch"), False)])]
     return [Fix([Edit((*path, "convert_to_iter_based"), True)])]
