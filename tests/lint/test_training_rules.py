@@ -170,7 +170,7 @@ FAULTY = {
     "a batch larger than the lr is meant for": (
         EPOCHS + "train_dataloader = dict(batch_size=256)\n"
         "auto_scale_lr = dict(base_batch_size=64)\n", [],
-        [("LLD513", "auto_scale_lr")],
+        [("LLD513", "auto_scale_lr.base_batch_size")],
     ),
 }  # fmt: skip
 
@@ -273,14 +273,19 @@ def test_each_of_several_optimizers_has_its_own_schedule(check):
     }
 
 
+def test_scheduler_that_several_optimizers_share_is_found_once(check):
+    found = check(TWO + EPOCHS, linear(end=1), steps(20))
+    assert found == [("LLD506", "param_scheduler.0.end", "error")]
+
+
 def test_batch_size_is_compared_only_with_the_users_number_of_gpus(check):
     text = (
         f"{SGD}{EPOCHS}train_dataloader = dict(batch_size=32)\n"
         "auto_scale_lr = dict(base_batch_size=256)\n"
     )
     assert check(text) == check(text, world_size=8) == check(text, world_size=5) == []
-    assert check(text, world_size=4) == [("LLD513", "auto_scale_lr", "info")]
-    assert check(text, world_size=16) == [("LLD513", "auto_scale_lr", "info")]
+    assert check(text, world_size=4) == [("LLD513", "auto_scale_lr.base_batch_size", "info")]
+    assert check(text, world_size=16) == [("LLD513", "auto_scale_lr.base_batch_size", "info")]
     assert check(text, world_size=16, auto_scale_lr=True) == []
 
 

@@ -63,9 +63,10 @@ class Scheduler:
         factor, start, end = map(self.number, ("factor", "start_factor", "end_factor"))
         if self.setting != "lr":
             return False
-        if self.type == "ConstantLR":
+        if self.type.startswith("Constant"):
             return factor is not None and factor < 1
-        return self.type == "LinearLR" and start is not None and end is not None and start < end
+        is_linear = self.type.startswith("Linear")
+        return is_linear and start is not None and end is not None and start < end
 
     def step_in(self, unit: Unit, step: float, epoch_length: int | None) -> float | None:
         """Return one of its steps, `begin` or `end`, in a unit; None where that is not known."""
@@ -99,6 +100,11 @@ def schedulers_of(plan: Plan) -> list[Scheduler]:
         seen[optimizer] += 1
         found.append(Scheduler(path, options))
     return found
+
+
+def configured_schedulers(plan: Plan) -> list[Scheduler]:
+    """Return each scheduler of the config once; several optimizers may have the same ones."""
+    return list({one.path: one for one in reversed(schedulers_of(plan))}.values())[::-1]
 
 
 def lr_curves(plan: Plan) -> Iterator[tuple[str | None, float, Curve]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lldtool.config.edit import Edit
-from lldtool.lint.rules._schedules import lr_curves, schedulers_of
+from lldtool.lint.rules._schedules import configured_schedulers, lr_curves
 from lldtool.lint.rules.base import Diagnostic, Rule, Subject
 from lldtool.lint.rules.examples import SGD, Example
 from lldtool.text import lr, setting
@@ -66,7 +66,7 @@ class BaseLrNotReached(Rule):
         if schedule is None:
             return
         curves = {optimizer: (base, curve) for optimizer, base, curve in lr_curves(subject.plan)}
-        for one in schedulers_of(subject.plan):
+        for one in configured_schedulers(subject.plan):
             base, curve = curves.get(one.optimizer, (0.0, None))
             factor = one.number("end_factor")
             if curve is None or factor is None or factor >= _REACHED or not one.is_warm_up:

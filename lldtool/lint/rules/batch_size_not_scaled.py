@@ -22,7 +22,8 @@ class BatchSizeNotScaled(Rule):
     batch of twice or half the size or further off, with `--world-size` as the number of GPUs; where
     that is not known, a batch on one GPU that is too large alone.
 
-    Enable the scaling, or ignore it where the lr was chosen for this batch size.
+    Enable the scaling. Where the lr was chosen for this batch size, it is `base_batch_size` that is
+    wrong, often an inherited one: with the scaling enabled, the lr would be.
     """
 
     severity = Severity.info
@@ -69,7 +70,7 @@ class BatchSizeNotScaled(Rule):
         where = f"on {plural(gpus, 'GPU')}" if gpus is not None else "on one GPU alone"
         size = with_accumulation if is_small else batch
         yield self.diagnostic(
-            f"a batch has {size:,} samples {where}, {setting(size / base, 3)} × the {base:,} that "
-            "the lr is meant for, and auto_scale_lr is not enabled",
-            ("auto_scale_lr",),
+            f"a batch has {size:,} samples {where}, {setting(size / base, 3)} × "
+            f"auto_scale_lr.base_batch_size {base:,}, and the lr is not scaled",
+            ("auto_scale_lr", "base_batch_size"),
         )

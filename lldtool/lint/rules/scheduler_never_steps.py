@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lldtool.config.edit import Edit
-from lldtool.lint.rules._schedules import Scheduler, schedulers_of
+from lldtool.lint.rules._schedules import Scheduler, configured_schedulers
 from lldtool.lint.rules.base import Diagnostic, Fix, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 from lldtool.plan import Schedule
@@ -101,7 +101,7 @@ class SchedulerNeverSteps(Rule):
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each scheduler that is never stepped, or one if none is."""
-        schedule, schedulers = subject.plan.schedule, schedulers_of(subject.plan)
+        schedule, schedulers = subject.plan.schedule, configured_schedulers(subject.plan)
         if schedule is None or schedule.error or not schedulers:
             return
         if schedule.is_stepped is False:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from lldtool.config.edit import Edit
-from lldtool.lint.rules._schedules import Scheduler, schedulers_of
+from lldtool.lint.rules._schedules import Scheduler, configured_schedulers
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 
@@ -66,7 +66,7 @@ class SchedulerRaises(Rule):
         if schedule is None or schedule.error is None:
             return
         error = schedule.error.removeprefix("param_scheduler: ").rstrip(".")
-        named = [one for one in schedulers_of(subject.plan) if _is_named(one.type, error)]
+        named = [one for one in configured_schedulers(subject.plan) if _is_named(one.type, error)]
         if len(named) != 1:
             yield self.diagnostic(error, ("param_scheduler",))
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lldtool.lint.rules._schedules import schedulers_of
+from lldtool.lint.rules._schedules import configured_schedulers
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 from lldtool.text import plural
@@ -65,7 +65,7 @@ class ShortWarmUp(Rule):
         schedule = subject.plan.schedule
         if schedule is None or schedule.accumulative_counts == 1:
             return
-        for one in schedulers_of(subject.plan):
+        for one in configured_schedulers(subject.plan):
             if one.by_epoch or not one.is_warm_up or one.end is None:
                 continue
             length = one.step_in("iteration", one.end - one.begin, schedule.epoch_length)
