@@ -67,7 +67,7 @@ def resolved(configured: Any, loop: TrainLoop, optimizer: str) -> dict[str, Any]
         optimizer: the key of its optimizer, of several; else "".
     """
     content = {key: configured[key] for key in configured}
-    cls = class_named("PARAM_SCHEDULERS", dict.get(configured, "type"))
+    cls = _class_of(configured)
     known: dict[str, Any] = defaults_of(cls) if cls is not None else {}
     options = {"param_name": _setting(cls), **known, "convert_to_iter_based": False, **content}
     if "end" not in content:
@@ -77,6 +77,13 @@ def resolved(configured: Any, loop: TrainLoop, optimizer: str) -> dict[str, Any]
     named = {"type": type_name(dict.get(configured, "type"))}
     found: dict[str, Any] = plain(named | options | ({"optimizer": optimizer} if optimizer else {}))
     return found
+
+
+def _class_of(configured: Any) -> type | None:
+    with contextlib.suppress(ImportError):  # training says so itself
+        # A pure-Python config's name becomes the class here.
+        return class_named("PARAM_SCHEDULERS", configured.get("type"))
+    return None
 
 
 def _setting(cls: type | None) -> str:
@@ -89,11 +96,7 @@ def _setting(cls: type | None) -> str:
 
 def settings_changed(configured: Sequence[Any]) -> list[str]:
     """Return the entries of param groups that schedulers change, the lr first in any case."""
-    kinds = [class_named("PARAM_SCHEDULERS", dict.get(one, "type")) for one in configured]
-    named = [
-        one.get("param_name", None) or _setting(kind)
-        for one, kind in zip(configured, kinds, strict=True)
-    ]
+    named = [one.get("param_name", None) or _setting(_class_of(one)) for one in configured]
     return list(dict.fromkeys(["lr", *named]))
 
 
@@ -102,8 +105,7 @@ def reads_only_its_setting(configured: Any) -> bool:
 
     So do mmengine's own, unless they are given a list with a value for each group.
     """
-    kind = configured.get("type")  # a pure-Python config's name becomes the class here
-    cls = class_named("PARAM_SCHEDULERS", kind)
+    cls = _class_of(configured)
     values = (configured.get(key, None) for key in (*TARGETS, "min_value"))
     lists = any(isinstance(value, (list, tuple)) for value in values)
     return getattr(cls, "__module__", "").startswith("mmengine.") and not lists

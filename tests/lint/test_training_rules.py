@@ -122,6 +122,12 @@ FAULTY = {
         ITERATIONS, [linear(end=500, end_factor=0.5, by_epoch=False)],
         [("LLD507", "param_scheduler.0.end_factor")],
     ),
+    "a warm-up to a half that is never stepped": (
+        ITERATIONS, [linear(end=5, end_factor=0.5)], [("LLD506", "param_scheduler.0.by_epoch")],
+    ),
+    "a warm-up to a half in one step": (
+        EPOCHS, [linear(end=1, end_factor=0.5)], [("LLD506", "param_scheduler.0.end")],
+    ),
     "a gamma below 0": (
         EPOCHS, [steps(20, gamma=-0.1)], [("LLD508", "param_scheduler.0.gamma")],
     ),
@@ -194,6 +200,9 @@ SOUND = {
         ],
     ),
     "a constant of 1": (EPOCHS, [{"type": "ConstantLR", "factor": 1.0, "end": 1}]),
+    "constants of one epoch as steps": (
+        EPOCHS, [{"type": "ConstantLR", "factor": 0.5, "begin": e, "end": e + 1} for e in (20, 30)],
+    ),
     "a plateau in a training by iterations": (
         ITERATIONS, [{"type": "ReduceOnPlateauLR", "monitor": "loss", "rule": "less"}],
     ),
@@ -303,6 +312,24 @@ def test_too_long_a_training_to_step_is_no_crash(check):
     schedulers = linear(end=5, convert_to_iter_based=True), cosine(begin=5)
     length = Length(epoch_length=1_000_000_000)
     assert check(SGD + EPOCHS, *schedulers, length=length) == []
+
+
+def test_pure_python_config_has_the_defaults_of_its_classes(check):
+    text = (
+        f"{SGD}{EPOCHS}from mmengine.optim import LinearLR\n"
+        "param_scheduler = [dict(type=LinearLR, start_factor=0.1, end=1)]\n"
+    )
+    assert check(text) == [("LLD506", "param_scheduler.0.end", "error")]
+
+
+def test_one_fix_is_for_all_schedulers_by_epoch(tmp_path):
+    path = tmp_path / "config.py"
+    schedulers = [linear(end=5), cosine(begin=5, end=40)]
+    path.write_text(f"{MODEL}{SGD}{ITERATIONS}param_scheduler = {schedulers!r}\n")
+    policy = load_policy(tmp_path, None).overridden(select=CODES)
+    first, second = check_config(policy, Request(path, "config.py")).diagnostics
+    assert first.suggestion == second.suggestion
+    assert first.suggestion.count("'convert_to_iter_based': True,") == 2
 
 
 def test_loops_and_hooks_of_others_may_step_schedulers(check, tmp_path):

@@ -58,6 +58,11 @@ class Scheduler:
         return None if end is None or end >= _NO_END else end
 
     @property
+    def has_one_step(self) -> bool:
+        """Whether it begins, and ends before it is stepped."""
+        return not self.is_converted and self.end is not None and self.end - self.begin == 1
+
+    @property
     def is_warm_up(self) -> bool:
         """Whether it takes the lr from a part of the base lr to a larger one."""
         factor, start, end = map(self.number, ("factor", "start_factor", "end_factor"))

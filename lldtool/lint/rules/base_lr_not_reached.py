@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lldtool.config.edit import Edit
-from lldtool.lint.rules._schedules import configured_schedulers, lr_curves
+from lldtool.lint.rules._schedules import Scheduler, configured_schedulers, lr_curves
 from lldtool.lint.rules.base import Diagnostic, Rule, Subject
 from lldtool.lint.rules.examples import SGD, Example
+from lldtool.plan import Curve, Schedule
 from lldtool.text import lr, setting
 
 #: A highest lr from here on, as a part of the base lr, is as good as that.
@@ -67,16 +68,12 @@ class BaseLrNotReached(Rule):
             return
         curves = {optimizer: (base, curve) for optimizer, base, curve in lr_curves(subject.plan)}
         for one in configured_schedulers(subject.plan):
-            base, curve = curves.get(one.optimizer, (0.0, None))
             factor = one.number("end_factor")
-            if curve is None or factor is None or factor >= _REACHED or not one.is_warm_up:
+            if one.optimizer not in curves or factor is None or factor >= _REACHED:
                 continue
-            end, peak = (
-                one.step_in(curve.unit, one.end or 0, schedule.epoch_length),
-                max(curve.value),
-            )
-            is_over = end is not None and 0 < end <= curve.at[-1] + 1
-            if is_over and peak < _REACHED * base:
+            base, curve = curves[one.optimizer]
+            peak = max(curve.value)
+            if peak < _REACHED * base and _gets_to_its_end(one, schedule, curve):
                 yield self.diagnostic(
                     f"the warm-up by {one.type} ends at {setting(factor)} of the lr and nothing "
                     f"raises it afterwards: the highest lr is {lr(peak)}, not {lr(base)}",
@@ -84,3 +81,18 @@ class BaseLrNotReached(Rule):
                     (),
                     [[Edit((*one.path, "end_factor"), 1.0)]],
                 )
+
+
+def _gets_to_its_end(scheduler: Scheduler, schedule: Schedule, curve: Curve) -> bool:
+    """Whether a scheduler is a warm-up that is stepped up to its end; LLD506 has those that aren't.
+
+    Args:
+        scheduler: with an `end_factor`.
+        schedule: of the training.
+        curve: of the lr that it changes.
+    """
+    is_stepped = schedule.by == "epoch" or not scheduler.by_epoch
+    if not is_stepped or not scheduler.is_warm_up or scheduler.has_one_step:
+        return False
+    end = scheduler.end and scheduler.step_in(curve.unit, scheduler.end, schedule.epoch_length)
+    return end is not None and end <= curve.at[-1] + 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lldtool.config.edit import Edit
 from lldtool.lint.rules._schedules import Scheduler, configured_schedulers
-from lldtool.lint.rules.base import Diagnostic, Fix, Rule, Severity, Subject
+from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 from lldtool.plan import Schedule
 from lldtool.text import setting
@@ -110,30 +110,33 @@ class SchedulerNeverSteps(Rule):
                 ("default_hooks", "param_scheduler"),
             )
         elif schedule.is_stepped:
-            for one in schedulers:
-                if reason := never_steps(one, schedule):
+            reasons = [(one, _never_steps(one, schedule)) for one in schedulers]
+            fixes = [[edit for one, reason in reasons if reason for edit in _edits(one, schedule)]]
+            for one, reason in reasons:
+                if reason:
                     yield self.diagnostic(
-                        f"{one.type} {reason}: {_effect(one)}",
+                        f"{one.type} {reason}: {_effect(one, schedule)}",
                         (*one.path, "by_epoch" if _has_no_epochs(one, schedule) else "end"),
                         (),
-                        _fixes(one, schedule),
+                        fixes if _edits(one, schedule) else (),
                     )
 
 
-def never_steps(scheduler: Scheduler, schedule: Schedule) -> str | None:
+def _never_steps(scheduler: Scheduler, schedule: Schedule) -> str | None:
     """Return why a scheduler takes no step after its first value; None where it takes some."""
     if scheduler.type.startswith("ReduceOnPlateau"):  # stepped after a validation
         return None
     if _has_no_epochs(scheduler, schedule):
         return "goes by epochs, which a training by iterations has none of, so it takes no step"
-    end = scheduler.end
-    if scheduler.is_converted or end is None or end - scheduler.begin != 1:
+    if not scheduler.has_one_step:
         return None
-    if not scheduler.type.startswith(_GRADUAL) and _first_factor(scheduler) is None:
+    # A constant in the middle of a training is one way to write a step, up or down.
+    is_low = scheduler.is_warm_up and scheduler.begin == 0
+    if not (scheduler.type.startswith(_GRADUAL) or is_low):
         return None
     unit = "epoch" if scheduler.by_epoch else "iteration"
-    begin = setting(scheduler.begin)
-    return f"by {unit}s, from {unit} {begin} to {setting(end)}, has one value and takes no step"
+    begin, end = setting(scheduler.begin), setting(scheduler.end)
+    return f"by {unit}s, from {unit} {begin} to {end}, has one value and takes no step"
 
 
 def _has_no_epochs(scheduler: Scheduler, schedule: Schedule) -> bool:
@@ -147,15 +150,16 @@ def _first_factor(scheduler: Scheduler) -> float | None:
     return None if factor == 1 else factor
 
 
-def _effect(scheduler: Scheduler) -> str:
+def _effect(scheduler: Scheduler, schedule: Schedule) -> str:
     factor = _first_factor(scheduler)
-    if factor is None or scheduler.begin > 0:
+    never_begins = _has_no_epochs(scheduler, schedule) and scheduler.begin > 0
+    if factor is None or never_begins:
         return f"the {scheduler.setting} stays as it is"
     return f"the {scheduler.setting} stays at {setting(factor)} of its value"
 
 
-def _fixes(scheduler: Scheduler, schedule: Schedule) -> list[Fix]:
-    """Return the scheduler by iterations, where its numbers are iterations; else converted."""
+def _edits(scheduler: Scheduler, schedule: Schedule) -> list[Edit]:
+    """Return the edit that lets a scheduler go by iterations; converted, if it counts epochs."""
     if not scheduler.by_epoch:
         return []
     path = scheduler.path
@@ -164,5 +168,5 @@ def _fixes(scheduler: Scheduler, schedule: Schedule) -> list[Fix]:
     times += milestones if isinstance(milestones, (list, tuple)) else []
     most = max(times, default=0)
     if _has_no_epochs(scheduler, schedule) and (most <= 1 or most > schedule.length / 10):
-        return [Fix([Edit((*path, "by_epoch"), False)])]
-    return [Fix([Edit((*path, "convert_to_iter_based"), True)])]
+        return [Edit((*path, "by_epoch"), False)]
+    return [Edit((*path, "convert_to_iter_based"), True)]
