@@ -8,7 +8,6 @@ module's class. A path pattern is a line of a .gitignore.
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import warnings
 from collections.abc import Iterable, Sequence
@@ -63,14 +62,14 @@ def split_selectors(text: str) -> tuple[str, ...]:
 def did_you_mean(word: str, choices: Iterable[str]) -> str | None:
     """Return a hint at the choice that is nearest, in any case and with _ for -.
 
-    Of several that are as near it is the one that begins like the word for longest.
+    Of several that are as near it is the one with the most letters in the same place.
     """
     plain = {choice.upper(): choice for choice in choices}
     word = word.upper().replace("_", "-")
 
     def nearness(choice: str) -> tuple[float, int]:
         ratio = difflib.SequenceMatcher(None, choice, word).ratio()
-        return ratio, len(os.path.commonprefix((choice, word)))
+        return ratio, sum(map(str.__eq__, choice, word))
 
     near = difflib.get_close_matches(word, plain, n=len(plain) or 1, cutoff=0.7)
     return f"did you mean {plain[max(near, key=nearness)]}?" if near else None
