@@ -8,6 +8,7 @@ module's class. A path pattern is a line of a .gitignore.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import warnings
 from collections.abc import Iterable, Sequence
