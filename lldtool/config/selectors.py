@@ -61,10 +61,19 @@ def split_selectors(text: str) -> tuple[str, ...]:
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str | None:
-    """Return a hint at the choice that is nearest, in any case and with _ for -."""
+    """Return a hint at the choice that is nearest, in any case and with _ for -.
+
+    Of several that are as near it is the one with the most letters in the same place.
+    """
     plain = {choice.upper(): choice for choice in choices}
-    near = difflib.get_close_matches(word.upper().replace("_", "-"), plain, n=1, cutoff=0.7)
-    return f"did you mean {plain[near[0]]}?" if near else None
+    word = word.upper().replace("_", "-")
+
+    def nearness(choice: str) -> tuple[float, int]:
+        ratio = difflib.SequenceMatcher(None, choice, word).ratio()
+        return ratio, sum(map(str.__eq__, choice, word))
+
+    near = difflib.get_close_matches(word, plain, n=len(plain) or 1, cutoff=0.7)
+    return f"did you mean {plain[max(near, key=nearness)]}?" if near else None
 
 
 def matching_pattern(patterns: Iterable[str], p: Parameter | UntrainedParameter) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,10 @@ _NOT_RESOLVED = ("type", "optimizer", "verbose", "last_step", "_scope_")
 _VALUES = ("eta_max", "eta_min", "min_value")
 
 
+class SchedulerError(LldtoolError):
+    """What training would crash with when a scheduler is built or stepped."""
+
+
 def schedulers_of_each(configured: Any, wrappers: Mapping[str, Any]) -> dict[str, list[Any]]:
     """The schedulers of each optimizer; of several, each has its own or all have the same.
 
@@ -31,14 +36,14 @@ def schedulers_of_each(configured: Any, wrappers: Mapping[str, Any]) -> dict[str
     found = {}
     for name in wrappers:
         if by_name and name not in configured:
-            raise LldtoolError(f"param_scheduler has nothing for the optimizer {name!r}")
+            raise SchedulerError(f"param_scheduler has nothing for the optimizer {name!r}")
         own = configured[name] if by_name else configured
         found[name] = list(own) if isinstance(own, (list, tuple)) else [own]
     for one in (one for own in found.values() for one in own):
         if not isinstance(one, dict):
-            raise LldtoolError(f"param_scheduler has a {type(one).__name__} where a dict belongs")
+            raise SchedulerError(f"param_scheduler has a {type(one).__name__} where a dict belongs")
         if "type" not in one:
-            raise LldtoolError("param_scheduler has a dict without a type")
+            raise SchedulerError("param_scheduler has a dict without a type")
     return found
 
 
@@ -62,7 +67,7 @@ def resolved(configured: Any, loop: TrainLoop, optimizer: str) -> dict[str, Any]
         optimizer: the key of its optimizer, of several; else "".
     """
     content = {key: configured[key] for key in configured}
-    cls = class_named("PARAM_SCHEDULERS", dict.get(configured, "type"))
+    cls = _class_of(configured)
     known: dict[str, Any] = defaults_of(cls) if cls is not None else {}
     options = {"param_name": _setting(cls), **known, "convert_to_iter_based": False, **content}
     if "end" not in content:
@@ -71,6 +76,13 @@ def resolved(configured: Any, loop: TrainLoop, optimizer: str) -> dict[str, Any]
     named = {"type": type_name(dict.get(configured, "type"))}
     found: dict[str, Any] = plain(named | options | ({"optimizer": optimizer} if optimizer else {}))
     return found
+
+
+def _class_of(configured: Any) -> type | None:
+    with contextlib.suppress(ImportError):  # training says so itself
+        # A pure-Python config's name becomes the class here.
+        return class_named("PARAM_SCHEDULERS", configured.get("type"))
+    return None
 
 
 def _setting(cls: type | None) -> str:
@@ -83,11 +95,7 @@ def _setting(cls: type | None) -> str:
 
 def settings_changed(configured: Sequence[Any]) -> list[str]:
     """Return the entries of param groups that schedulers change, the lr first in any case."""
-    kinds = [class_named("PARAM_SCHEDULERS", dict.get(one, "type")) for one in configured]
-    named = [
-        one.get("param_name", None) or _setting(kind)
-        for one, kind in zip(configured, kinds, strict=True)
-    ]
+    named = [one.get("param_name", None) or _setting(_class_of(one)) for one in configured]
     return list(dict.fromkeys(["lr", *named]))
 
 
@@ -96,8 +104,7 @@ def reads_only_its_setting(configured: Any) -> bool:
 
     So do mmengine's own, unless they are given a list with a value for each group.
     """
-    kind = configured.get("type")  # a pure-Python config's name becomes the class here
-    cls = class_named("PARAM_SCHEDULERS", kind)
+    cls = _class_of(configured)
     values = (configured.get(key, None) for key in _VALUES)
     lists = any(isinstance(value, (list, tuple)) for value in values)
     return getattr(cls, "__module__", "").startswith("mmengine.") and not lists
@@ -161,6 +168,12 @@ def _built(wrapper: Any, configured: Sequence[Any], loop: TrainLoop) -> list[Any
 
 
 def _scheduler_error(error: BaseException) -> LldtoolError:
-    """The error for what a scheduler raised when it was built or stepped."""
-    text = f"param_scheduler: training would crash with {describe(error)}"
-    return unknown_type(error, "") or LldtoolError(text, hint=delete_hint(error))
+    """The error for what a scheduler raised when it was built or stepped, with its class."""
+    if unknown := unknown_type(error, ""):
+        return SchedulerError(unknown.message, hint=unknown.hint)
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    own = [f.f_locals.get("self") for f in frames if f.f_code.co_name in ("__init__", "step")]
+    kind, _, said = describe(error).partition(": ")
+    of = "".join(f" in {type(scheduler).__name__}" for scheduler in own[:1])
+    text = f"param_scheduler: training would crash with {kind}{of}: {said}".removesuffix(": ")
+    return SchedulerError(text, hint=delete_hint(error))

@@ -16,6 +16,7 @@ from lldtool.dryrun.construction import Construction, is_repeatable
 from lldtool.dryrun.constructor_errors import constructor_error
 from lldtool.dryrun.import_frames import user_modules
 from lldtool.dryrun.isolation import blocked_hosts
+from lldtool.dryrun.legacy_options import legacy_options
 from lldtool.dryrun.lr_hooks import unfollowed_hooks
 from lldtool.dryrun.optimizers import constructor_class
 from lldtool.dryrun.param_groups import plain
@@ -86,6 +87,7 @@ def plan_of(training: Training, *, explained: bool) -> Plan:
         param_scheduler=_schedulers(config.get("param_scheduler", None)),
         auto_scale_lr=ratio,
         schedule=schedule_of(training, scaled_parameters),
+        legacy_options=legacy_options(config, request),
         versions=package_versions(),
         lldtool_version=lldtool_version(),
     )

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lldtool.config.request import Request
 from lldtool.dryrun.auto_scaling import part, train_batch_size
 from lldtool.dryrun.curves import plan_curves
 from lldtool.dryrun.epoch_lengths import world_size
 from lldtool.dryrun.lr_hooks import lr_hooks
 from lldtool.dryrun.param_groups import plain
-from lldtool.dryrun.param_schedulers import resolved, schedulers_of_each
+from lldtool.dryrun.param_schedulers import SchedulerError, resolved, schedulers_of_each
 from lldtool.dryrun.registries import class_named, type_name
 from lldtool.dryrun.runners import is_mmengines
 from lldtool.dryrun.stepping import stepped
@@ -48,6 +49,8 @@ def schedule_of(training: Training, parameters: Sequence[Parameter]) -> Schedule
         accumulative_counts=_accumulation(config),
         ema=_ema(config),
         notes=loop.notes,
+        is_stepped=_is_stepped(loop, config),
+        base_batch_size=_base_batch_size(config, request),
     )
     names = dict.fromkeys(p.optimizer or "" for p in parameters)
     try:
@@ -84,8 +87,10 @@ def _with_curves(schedule: Schedule, training: Training) -> Schedule:
         return schedule
     try:
         made = stepped(training, only_main=training.request.curves == "main")
-    except LldtoolError as error:
+    except SchedulerError as error:
         return replace(schedule, error=error.message)
+    except LldtoolError as error:
+        return replace(schedule, unknown=(*schedule.unknown, error.message), exact=False)
     return replace(schedule, curves=plan_curves(schedule, made))
 
 
@@ -113,6 +118,19 @@ def _lr_hooks(config: Any) -> list[str]:
         return [type(hook).__name__ for hook in lr_hooks(config) if not is_mmengines(type(hook))]
     except LldtoolError as error:
         return [error.message]
+
+
+def _is_stepped(loop: TrainLoop, config: Any) -> bool | None:
+    """Return whether anything steps the schedulers; None where that is not mmengine's own."""
+    return loop.is_stepped if loop.is_mmengines and not _lr_hooks(config) else None
+
+
+def _base_batch_size(config: Any, request: Request) -> int | None:
+    """Return the batch size that the lrs are meant for, where they are not scaled."""
+    settings = part(config, "auto_scale_lr")
+    base = settings.get("base_batch_size", None)
+    is_scaled = settings.get("enable", False) or request.auto_scale_lr
+    return base if isinstance(base, int) and base > 0 and not is_scaled else None
 
 
 def _accumulation(config: Any) -> int:

@@ -27,7 +27,8 @@ class TrainLoop:
 
     The unit is the epoch where the epoch length is not known. Where `is_stepped` is false nothing
     steps the schedulers. `is_assumed` tells that the epoch length is none of this training, but
-    serves to step schedulers that are converted to iterations.
+    serves to step schedulers that are converted to iterations; `is_mmengines`, that no class of
+    another package steps them.
     """
 
     unit: Unit
@@ -37,6 +38,7 @@ class TrainLoop:
     is_stepped: bool
     notes: tuple[str, ...]
     is_assumed: bool = False
+    is_mmengines: bool = True
 
     @property
     def epoch_length(self) -> int | None:
@@ -98,6 +100,7 @@ def train_loop(config: Any, request: Request) -> TrainLoop:
     hook = part(hooks, "param_scheduler").get("type", None)
     if hook and class_named("HOOKS", hook) is None:  # others are called
         others.append(type_name(hook))
+    is_mmengines = not others
     notes += tuple(f"{kind} may step the schedulers otherwise than shown" for kind in others)
     if ("type" in train) == ("by_epoch" in train):
         notes += ("train_cfg needs one of type and by_epoch: training would stop at its start",)
@@ -106,12 +109,13 @@ def train_loop(config: Any, request: Request) -> TrainLoop:
             raise needs_epoch_length(None)
         steps = (length.epochs or 0) * (epoch.iterations or 0)
         steps = steps or _number(train, "max_iters", request)
-        return TrainLoop("iteration", steps, None, epoch, is_stepped, notes)
+        return TrainLoop(
+            "iteration", steps, None, epoch, is_stepped, notes, is_mmengines=is_mmengines
+        )
     epochs = length.epochs or _number(train, "max_epochs", request)
-    if epoch.iterations is not None:
-        steps = epochs * epoch.iterations
-        return TrainLoop("iteration", steps, epochs, epoch, is_stepped, notes)
-    return TrainLoop("epoch", epochs, epochs, epoch, is_stepped, notes)
+    unit: Unit = "epoch" if epoch.iterations is None else "iteration"
+    steps = epochs * (epoch.iterations or 1)
+    return TrainLoop(unit, steps, epochs, epoch, is_stepped, notes, is_mmengines=is_mmengines)
 
 
 def assumed_loop(config: Any, request: Request, schedulers: Sequence[Any]) -> TrainLoop:

@@ -160,7 +160,8 @@ class Plan:
     `param_scheduler` is the config's, which changes the settings while training runs; `schedule` is
     how it does that, None in a plan of lldtool 0.1 and where the length of training is not known.
     `auto_scale_lr` is the factor on every lr after the constructor, as in `Runner.scale_lr`.
-    `left_out` require a gradient and are in no param group.
+    `left_out` require a gradient and are in no param group. `legacy_options` are those of OpenMMLab
+    0.x at the top level of the config, which mmengine ignores.
     """
 
     config: str
@@ -175,6 +176,7 @@ class Plan:
     param_scheduler: dict[str, Any] | tuple[Any, ...] | None = None
     auto_scale_lr: float = 1.0
     schedule: Schedule | None = None
+    legacy_options: tuple[str, ...] = ()
     versions: dict[str, str | None] = field(default_factory=dict)
     lldtool_version: str = ""
     schema_version: int = SCHEMA_VERSION

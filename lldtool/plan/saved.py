@@ -30,7 +30,8 @@ def plan_to_json(plan: Plan) -> str:
     """
     content = {"schema_version": plan.schema_version, **plan_header(plan)}
     content |= {"schedule": plan.schedule, "layers": [_layer_row(layer) for layer in plan.layers]}
-    content |= {key: getattr(plan, key) for key in ("parameters", "frozen", "left_out", "notes")}
+    lists = ("parameters", "frozen", "left_out", "notes", "legacy_options")
+    content |= {key: getattr(plan, key) for key in lists}
     return dump_by_line(content)
 
 

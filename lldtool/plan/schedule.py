@@ -64,6 +64,10 @@ class Schedule:
         accumulative_counts: iterations to a step of the optimizer.
         ema: the options of the hook that averages the weights, with its class as `type`.
         notes: on what may make the training another one than shown.
+        is_stepped: whether anything steps the schedulers; None where a train loop or a hook of
+            another class than mmengine's may do so in another way.
+        base_batch_size: samples in a batch that the lrs are meant for; None where the config does
+            not say, or has the lrs scaled.
     """
 
     by: Unit
@@ -81,6 +85,8 @@ class Schedule:
     accumulative_counts: int = 1
     ema: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    is_stepped: bool | None = True
+    base_batch_size: int | None = None
 
     @property
     def is_known(self) -> bool:

@@ -139,7 +139,7 @@ def check(
 
     policy = options.override(load_policy(Path.cwd(), settings))
     if run.world_size is not None and not run.auto_scale_lr:
-        say("note: without --auto-scale-lr, --world-size only affects configs that enable it")
+        say("note: without --auto-scale-lr, --world-size scales lrs only if the config does")
     to = destinations(formats or (), output.output)
     known = load_baseline(baseline) if baseline is not None else None
     names = discover(
