@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -103,7 +104,7 @@ class DryRunOptions:
             LldtoolError: there is no such config.
         """
         found = locate(config)
-        return Request(
+        return _with_dataset_size(Request(
             path=found.path,
             name=config,
             checkout=found.checkout,
@@ -115,7 +116,23 @@ class DryRunOptions:
             curves=curves,
             allow_network=self.allow_network,
             own_process=True,
-        )
+        ))  # fmt: skip
+
+
+def _with_dataset_size(request: Request) -> Request:
+    """Return the request with the size of the data set that the settings give.
+
+    Raises:
+        LldtoolError: there is a mistake in the settings.
+    """
+    names = ("lldtool.toml", "pyproject.toml")
+    here = Path.cwd()
+    files = (folder / name for folder in (here, *here.parents) for name in names)
+    if not any(b"dataset-size" in file.read_bytes() for file in files if os.access(file, os.R_OK)):
+        return request
+    from lldtool.lint.policy import load_policy
+
+    return load_policy(here).with_dataset_size(request)
 
 
 @dataclass(frozen=True)

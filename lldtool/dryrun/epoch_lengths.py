@@ -8,6 +8,7 @@ from typing import Any
 
 from lldtool.config.request import Request
 from lldtool.dryrun.auto_scaling import part, train_batch_size
+from lldtool.dryrun.dataset_sizes import dataset_size
 from lldtool.dryrun.registries import type_name
 from lldtool.errors import LldtoolError
 from lldtool.text import plural, quoted
@@ -15,7 +16,7 @@ from lldtool.text import plural, quoted
 #: As much as mmengine takes for the end of all trainings.
 _MOST_STEPS = 1_000_000_000
 #: Samplers of which each GPU gets its part of the data set, rounded up.
-_SAMPLERS = ("DefaultSampler", "RepeatAugSampler")
+_SAMPLERS = ("DefaultSampler", "RepeatAugSampler", "AspectRatioBatchSampler", "BatchSampler")
 
 
 @dataclass(frozen=True)
@@ -45,24 +46,27 @@ def epoch_length_of(config: Any, request: Request) -> EpochLength:
     if configured is not None:
         name = "train_dataloader.num_batch_per_epoch"
         return EpochLength(whole_number(configured, name, request), name)
-    if length.dataset_size is None:
-        return EpochLength(None)
-    batch = train_batch_size(config)
+    batch, gpus = train_batch_size(config), world_size(config, request)
+    size, source = length.dataset_size, length.dataset_size_from
+    if size is None:
+        found = dataset_size(loader.get("dataset", None))
+        if found is None or batch is None or gpus is None:
+            return EpochLength(None)
+        size, source = found
     if batch is None:
         raise LldtoolError(
-            "--dataset-size needs train_dataloader.batch_size", config=request.name,
+            f"{source} needs train_dataloader.batch_size", config=request.name,
             hint="--epoch-length N says how many iterations an epoch has",
         )  # fmt: skip
-    gpus = world_size(config, request) or 1
-    samples = -(-length.dataset_size // gpus)
+    samples = -(-size // (gpus or 1))
     whole = samples // batch if loader.get("drop_last", False) else -(-samples // batch)
     if whole < 1:
-        raise LldtoolError("--dataset-size is less than one batch", config=request.name)
+        raise LldtoolError(f"{source} is less than one batch", config=request.name)
     samplers = [part(loader, key) for key in ("sampler", "batch_sampler")]
     others = [kind for sampler in samplers for kind in other_types(sampler, _SAMPLERS)]
     of_this = plural(whole, "iteration")
     notes = tuple(f"{kind} may make epochs of another length than {of_this}" for kind in others)
-    return EpochLength(whole, length.dataset_size_from, notes)
+    return EpochLength(whole, source, notes)
 
 
 def world_size(config: Any, request: Request) -> int | None:

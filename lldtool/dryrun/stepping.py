@@ -109,8 +109,11 @@ def _stepped(
         built = build_optimizers(training.model, config.optim_wrapper, build_of(config))
     schedulers = schedulers_of_each(config.get("param_scheduler", None), built.wrappers)
     loop = train_loop(config, request)
-    loop = loop.for_stepping([one for own in schedulers.values() for one in own])
+    configured = [one for own in schedulers.values() for one in own]
+    loop = loop.for_stepping(configured)
     hooks = _hooks(config, loop, built.wrappers)
+    if only_main and not hooks:
+        loop = loop.shortened(configured)
     ratio, _ = auto_scale(config, request)
     are_all = all_groups or bool(hooks)
     stepper = _Stepper(training, loop, hooks, progress, are_all, only_main)

@@ -44,6 +44,7 @@ def capture_and_check(
     from lldtool.dryrun import Want, capture, warm
 
     rules = policy.rules_for(request.name, request.path)
+    request = policy.with_dataset_size(request)
     if request.curves == "none":
         request = replace(request, curves="main")
     with warm():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from msgspec import structs
 
 from lldtool.config import split_package, split_revision
 from lldtool.config.discovery import stable_name
+from lldtool.config.request import Request
 from lldtool.config.selectors import from_root, matches_path, specificity
 from lldtool.errors import LldtoolError
 from lldtool.files import read_bytes
@@ -54,9 +56,7 @@ class Policy(Settings, frozen=True):
         """
         codes = self.codes
         if self.per_config_ignores:
-            named, revision = split_revision(config)
-            is_path = revision is None and split_package(config) is None
-            name = stable_name(str(path) if is_path else named, self.root)
+            name = self._stable_name(config, path)
             ignored = [
                 codes_of(selector)
                 for glob, selectors in self.per_config_ignores.items()
@@ -66,6 +66,24 @@ class Policy(Settings, frozen=True):
             ]
             codes = codes.difference(*ignored)
         return [rule for rule in all_rules() if rule.code in codes]
+
+    def _stable_name(self, config: str, path: Path) -> str:
+        """Return the name of a config that globs match."""
+        named, revision = split_revision(config)
+        is_path = revision is None and split_package(config) is None
+        return stable_name(str(path) if is_path else named, self.root)
+
+    def with_dataset_size(self, request: Request) -> Request:
+        """Return the request with the size that the settings give, unless it has a length."""
+        given = request.length
+        if not self.dataset_size or given.epoch_length or given.dataset_size:
+            return request
+        name = self._stable_name(request.name, request.path)
+        sizes = [size for glob, size in self.dataset_size.items() if matches_path([glob], name)]
+        if not sizes:
+            return request
+        length = replace(given, dataset_size=sizes[-1], dataset_size_from="dataset-size")
+        return replace(request, length=length)
 
     def severity_of(self, one: Rule | Diagnostic) -> Severity:
         """Return the user's most specific severity for a rule or a diagnostic, else its own."""

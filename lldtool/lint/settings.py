@@ -79,6 +79,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     fail_on: Annotated[Severity, _about(
         "The least severity that makes check fail, with exit code 1.", "error",
     )] = Severity.warning
+    dataset_size: Annotated[dict[_Glob, Annotated[int, Meta(ge=1)]], _about(
+        "Samples in an epoch of some configs, by globs as in per-config-ignores; the last one that "
+        "matches counts.", {"configs/imagenet/**": 1281167},
+    )] = {}
     timeout: Annotated[Annotated[float, Meta(gt=0, le=1_000_000)] | None, _about(
         "Seconds that a config may take. Default: 120.", 120,
     )] = None
@@ -133,6 +137,7 @@ def checked(table: Mapping[str, Any], prefix: str = "", config: str | None = Non
         ("include", settings.include),
         ("exclude", settings.exclude),
         ("per-config-ignores", ignores),
+        ("dataset-size", settings.dataset_size),
     ):
         broken = next((glob for glob in globs if not is_path_pattern(glob)), None)
         if broken is not None:
