@@ -100,7 +100,7 @@ FAULTY = {
     "one cycle cut off": (40, "dict(type='OneCycleLR', eta_max=0.001, total_steps=80)", {"LLD502"}),
     "restarts cut off": (
         40,
-        "dict(type='CosineRestartLR', periods=[30, 30], eta_min=0)",
+        "dict(type='CosineRestartLR', periods=[30, 30], restart_weights=[1, 1], eta_min=0)",
         {"LLD502"},
     ),
     "cosine too short": (90, f"[{CONVERTED}, {COSINE}]", {"LLD503"}),

@@ -113,8 +113,8 @@ class Span:
 
     @property
     def end(self) -> float:
-        """When it ends, whether training takes as long or not."""
-        return float(self.options["end"]) * self.unit
+        """When it ends, whether training takes as long or not; infinite where it has no end."""
+        return self.number("end", math.inf) * self.unit
 
     @property
     def stop(self) -> float:
@@ -258,9 +258,7 @@ def timeline(plan: Plan) -> Timeline | None:
     found: dict[tuple[str, ...], Span] = {}
     unplaced: dict[tuple[str, ...], Span] = {}
     for path, configured, options in _with_paths(plan, schedule):
-        bounds = options.get("begin"), options.get("end")
-        are_numbers = all(isinstance(bound, (int, float)) for bound in bounds)
-        if not are_numbers or _never_steps(options, schedule):
+        if not isinstance(options.get("begin"), (int, float)) or _never_steps(options, schedule):
             continue
         unit = _unit(options, schedule)
         optimizer = plan.optimizers.get(options.get("optimizer", ""), plan.optimizer)
