@@ -104,7 +104,9 @@ def _target(options: Options) -> str:
     if options.get("eta_min_ratio") is not None:
         return f"{setting(options['eta_min_ratio'])} ×"
     floor = options.get("eta_min")
-    return lr(floor) if isinstance(floor, (int, float)) and floor else "0"
+    if not isinstance(floor, (int, float)) or not floor:
+        return "0"
+    return lr(floor) if options.get("param_name", "lr") == "lr" else setting(floor)
 
 
 def _linear(options: Options) -> str:

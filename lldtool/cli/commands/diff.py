@@ -117,13 +117,25 @@ def diff(
         text = output.laid_out(document, form)
     output.emit(text)
     if plot.plot:
-        from lldtool.output.comparison import Comparison
-        from lldtool.output.diff_words import names_of_sides
-        from lldtool.output.plots import comparison_picture
-
-        legend = tuple(zip("AB", names_of_sides(result), strict=True))
-        plot.save(comparison_picture, Comparison((result.a, result.b), ("A", "B"), legend))
+        _save_plot(plot, result)
     raise typer.Exit(0 if result.identical else 1)
+
+
+def _save_plot(plot: PlotOptions, result: PlanDiff) -> None:
+    """Save the curves over each other where the schedules differ, else the lr of each layer."""
+    from lldtool.analysis.plan_curves import lr_curves
+    from lldtool.output.comparison import Comparison
+    from lldtool.output.diff_words import names_of_sides
+    from lldtool.output.plots import comparison_picture
+    from lldtool.output.schedule_plots import schedules_picture
+
+    plans = result.a, result.b
+    have_curves = all(plan.schedule and plan.schedule.curves for plan in plans)
+    if have_curves and result.schedule is not None and not result.schedule.identical:
+        plot.save(schedules_picture, [lr_curves(plan) for plan in plans])
+        return
+    legend = tuple(zip("AB", names_of_sides(result), strict=True))
+    plot.save(comparison_picture, Comparison(plans, ("A", "B"), legend))
 
 
 def _notes(
