@@ -4,7 +4,7 @@ import pytest
 from conftest import TINY_VIT
 
 from lldtool.config.request import Request
-from lldtool.lint.engine import check_config
+from lldtool.lint.engine import capture_and_check
 from lldtool.lint.policy import Policy
 
 EPOCHS = "train_cfg = dict(by_epoch=True, max_epochs={})\n"
@@ -42,7 +42,10 @@ SOUND = {
         "[dict(type='LinearLR', start_factor=0.001, end=1, convert_to_iter_based=True),"
         " dict(type='CosineRestartLR', periods=[39], begin=1, eta_min=0)]",
     ),
-    "restarts": (40, "dict(type='CosineRestartLR', periods=[10, 30], eta_min=0)"),
+    "restarts": (
+        40,
+        "dict(type='CosineRestartLR', periods=[10, 30], restart_weights=[1, 0.5], eta_min=0)",
+    ),
     "a ConstantLR holds": (
         80,
         f"[{WARM_UP}, {COSINE}, dict(type='ConstantLR', factor=1.0, begin=40, end=80)]",
@@ -267,8 +270,9 @@ def check(tmp_path):
         path = tmp_path / "config.py"
         path.write_text(text if inherited else TINY_VIT + text)
         policy = Policy().overridden(select=["LLD501", "LLD502", "LLD503", "LLD504", "LLD505"])
-        result = check_config(policy, Request(path, "config.py"))
+        capture, result = capture_and_check(policy, Request(path, "config.py"))
         assert result.error is None
+        assert capture.required_plan.schedule.error is None
         return result.diagnostics
 
     return checked

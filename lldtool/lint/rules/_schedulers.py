@@ -45,7 +45,7 @@ class Annealing:
     """How a scheduler takes the lr down from `top` to `target`, as factors of the base lr.
 
     `length` is how long that takes from its beginning, in the scheduler's own unit; `option` says
-    it, unless that follows from its end.
+    it, unless that follows from its end. `cycles` are the length and weight of each that restarts.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Annealing:
     length: float
     option: str | None = None
     shape: float = 1.0
-    periods: tuple[float, ...] = ()
+    cycles: tuple[tuple[float, float], ...] = ()
 
     def left(self, time: float) -> float:
         """Return the part of the way down that is left after a time, from 1 to 0."""
@@ -64,9 +64,9 @@ class Annealing:
         if self.kind == "one-cycle":
             return (1 + math.cos(math.pi * max(0.0, x - self.shape) / (1 - self.shape))) / 2
         if self.kind == "restarts":
-            for period in self.periods:
+            for period, weight in self.cycles:
                 if time <= period:
-                    return (1 + math.cos(math.pi * time / period)) / 2
+                    return weight * (1 + math.cos(math.pi * time / period)) / 2
                 time -= period
         return float(max(0.0, 1 - x) ** self.shape)
 
@@ -159,9 +159,10 @@ class Span:
             top, share = self.number("eta_max", self.base_lr), self.number("pct_start", 0.3)
             steps = self.number("total_steps", whole)
             return Annealing("one-cycle", top / self.base_lr, 0.0, steps, "total_steps", share)
-        periods = self.options.get("periods")
-        if self.type.startswith("CosineRestart") and isinstance(periods, (list, tuple)):
-            return Annealing("restarts", 1.0, low, sum(periods), "periods", periods=tuple(periods))
+        periods, weights = map(self.options.get, ("periods", "restart_weights"))
+        if self.type.startswith("CosineRestart") and periods and weights:
+            cycles = tuple(zip(periods, weights, strict=False))
+            return Annealing("restarts", 1.0, low, sum(periods), "periods", cycles=cycles)
         return None
 
     @property

@@ -12,8 +12,8 @@ from lldtool.text import lr
 
 #: How many times the lr may become more or less where a scheduler begins.
 _MOST = 2.0
-#: Of an lr that is always below this part of the highest one a jump does little.
-_LEAST = 0.02
+#: A jump below this part of the highest lr does little, as where a last stage lowers it further.
+_LEAST = 0.05
 #: Schedulers that go on from the lr that they find, and those that are to change it in steps.
 _SMOOTH = ("CosineAnnealing", "Poly", "Exponential", "Step", "MultiStep", "ReduceOnPlateau")
 _WARM_UP = {"type": "LinearLR", "start_factor": 0.1, "begin": 0, "end": 4}
@@ -49,7 +49,13 @@ class LrJumps(Rule):
                 "train_cfg": {"by_epoch": True, "max_epochs": 40},
                 "param_scheduler": [
                     _WARM_UP,
-                    {"type": "CosineRestartLR", "periods": [18, 18], "begin": 4, "eta_min": 0},
+                    {
+                        "type": "CosineRestartLR",
+                        "periods": [18, 18],
+                        "restart_weights": [1, 1],
+                        "begin": 4,
+                        "eta_min": 0,
+                    },
                 ],
             },
         ),
