@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -125,14 +125,21 @@ def _with_dataset_size(request: Request) -> Request:
     Raises:
         LldtoolError: there is a mistake in the settings.
     """
-    names = ("lldtool.toml", "pyproject.toml")
     here = Path.cwd()
-    files = (folder / name for folder in (here, *here.parents) for name in names)
-    if not any(b"dataset-size" in file.read_bytes() for file in files if os.access(file, os.R_OK)):
+    names = ("lldtool.toml", "pyproject.toml")
+    files = [folder / name for folder in (here, *here.parents) for name in names]
+    if not any(b"dataset-size" in _content(file) for file in files):
         return request
     from lldtool.lint.policy import load_policy
 
     return load_policy(here).with_dataset_size(request)
+
+
+def _content(file: Path) -> bytes:
+    """Return what a file holds; nothing where it is none, or can't be read."""
+    with contextlib.suppress(OSError):
+        return file.read_bytes() if file.is_file() else b""
+    return b""
 
 
 @dataclass(frozen=True)
