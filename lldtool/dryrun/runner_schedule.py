@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
 from collections import Counter
@@ -67,7 +68,7 @@ def _attributes_that_differ(
         content["end"] = runner.max_epochs if by_epoch else runner.max_iters
     if "ParamScheduler" in options["type"]:
         content["param_name"] = options["param_name"]
-    defaults = {"optimizer": optimizer, "epoch_length": len(runner.train_dataloader)}
+    defaults = {"optimizer": optimizer, "epoch_length": _epoch_length(runner)}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -79,6 +80,13 @@ def _attributes_that_differ(
         is_plain = isinstance(value, (int, float, str, list, tuple, Counter, type(None)))
         if is_plain and name not in _STATE and value != other:
             yield f"{name} of {options['type']} {_shown(other)} → {_shown(value)}"
+
+
+def _epoch_length(runner: Any) -> int | None:
+    """Return the iterations of an epoch; None where the data have no length."""
+    with contextlib.suppress(TypeError):
+        return len(runner.train_dataloader)
+    return None
 
 
 def _shown(value: object) -> str:
@@ -99,8 +107,8 @@ def lr_differences(runner: Any, plan: Plan, groups: Mapping[int, int]) -> Iterat
     """
     schedule = plan.schedule
     assert schedule is not None
-    length = len(runner.train_dataloader)
-    if schedule.epoch_length not in (None, length):
+    length = _epoch_length(runner)
+    if length is None or schedule.epoch_length not in (None, length):
         return
     wrapper = runner.optim_wrapper
     wrappers = wrapper.values() if hasattr(wrapper, "values") else [wrapper]
