@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 from lldtool.plan import Curve, LayerId, Plan, Schedule
 from lldtool.plan.schedule import Unit
 
-#: Relative difference of lrs that are the same but for rounding.
-_ROUNDING = 1e-9
+#: Relative difference of lrs that are the same but for rounding; and, as a part of the highest,
+#: of those that a curve has between two steps.
+_ROUNDING, _DRAWN = 1e-9, 0.01
+#: Relative difference of lrs at the end that is worth a word.
+_AT_END = 1e-3
 #: Facts of the training that change what the optimizer does: the field of `Schedule` -> the key of
 #: the config.
 _FACTS = {
@@ -164,13 +167,15 @@ def _first(
         length_p, length_q = (_per_unit(v.curve, s, in_epochs) for v, s in ((p, x), (q, y)))
         steps_p = {step / length_p: step for step in p.curve.at}
         steps_q = {step / length_q: step for step in q.curve.at}
-        alike = 0.0
-        for step in sorted(steps_p.keys() & steps_q.keys()):
-            v, w = p.at(steps_p[step]), q.at(steps_q[step])
-            if not math.isclose(v, w, rel_tol=_ROUNDING):
+        alike, peak = 0.0, max(map(abs, (*p.curve.value, *q.curve.value))) * p.factor
+        last = min(max(steps_p), max(steps_q))
+        for step in sorted(x for x in {*steps_p, *steps_q} if x <= last):
+            is_exact = step in steps_p and step in steps_q
+            v, w = p.at(step * length_p), q.at(step * length_q)
+            if not math.isclose(v, w, rel_tol=_ROUNDING, abs_tol=0 if is_exact else peak * _DRAWN):
                 found.append((alike, p.curve.setting != "lr", p.curve.setting))
                 break
-            alike = step
+            alike = step if is_exact else alike
         else:
             ends = max(steps_p), max(steps_q)
             found += [(min(ends), False, "lr")] if ends[0] != ends[1] else []
@@ -192,5 +197,7 @@ def _ends(a: Plan, b: Plan) -> Iterator[End]:
         if p is None:
             continue
         one, other = a.end_lr(layer), b.end_lr(layers[p.name])
-        if one is not None and other is not None and one != other:
+        if one is None or other is None:
+            continue
+        if not math.isclose(one, other, rel_tol=_AT_END):
             yield End(layer.layer_id, p.name, one, other)

@@ -85,10 +85,11 @@ def test_a_saved_plan_needs_no_torch(cli, configs, tmp_path):
     assert "warm-up 4 epochs" in done.stdout
 
 
-def test_several_schedules_share_a_table(cli, configs, snapshot):
-    result = cli("schedule", *configs)
+def test_several_schedules_share_a_table(cli, configs, snapshot, monkeypatch):
+    monkeypatch.chdir(configs[0].parent)
+    result = cli("schedule", "a.py", "b.py")
     assert result.code == 0
-    assert result.out.replace(str(configs[0].parent), "") == snapshot
+    assert result.out.partition("note ")[0] == snapshot
 
 
 def test_several_schedules_are_told_apart_in_every_format(cli, configs, tmp_path):

@@ -148,7 +148,8 @@ def test_command_says_what_to_give_for_a_directory(cli, tmp_path):
 
 def test_without_its_length_the_schedule_says_what_is_missing(cli):
     by_iteration = "param_scheduler.0.convert_to_iter_based=False"
-    options = [by_iteration, "param_scheduler.0.by_epoch=False"]
+    mine = "train_dataloader.dataset.data_root=mine"
+    options = [by_iteration, "param_scheduler.0.by_epoch=False", mine]
     path = SAMPLES / "vit-base_layer-decay.py"
     result = cli("report", path, *(x for one in options for x in ("--cfg-options", one)))
     assert "LinearLR, which goes by iterations, needs the length of an epoch" in result.out
