@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -192,7 +192,7 @@ class Span:
         way, last, length = self.annealing, whole(self.in_own_unit(end)), whole(self.after(end))
         if last is None or length is None or length < 1 or (way and way.kind == "restarts"):
             return []
-        options = {"end": last} if "end" in self.configured else {}
+        options = {"end": last} if self.configured.get("end", last) != last else {}
         if way and way.option in self.configured:
             options[str(way.option)] = length
         return [Edit((*self.path, name), value) for name, value in options.items()]
@@ -200,15 +200,15 @@ class Span:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The schedulers of a training.
+    """The schedulers of an optimizer in a training.
 
     `spans` are those of which it is known when they act. `unplaced` would need the length of an
     epoch for that, which is not known; one of their units counts as one of the train loop.
     """
 
     schedule: Schedule
-    spans: Sequence[Span]
-    unplaced: Sequence[Span]
+    spans: list[Span]
+    unplaced: list[Span]
 
     @property
     def is_complete(self) -> bool:
@@ -247,28 +247,29 @@ class Timeline:
         return f"{round(time):,}" if self.schedule.by == "iteration" else f"{time:.3g}"
 
 
-def timeline(plan: Plan) -> Timeline | None:
-    """Return when the schedulers of a plan act.
+def timelines(plan: Plan) -> list[Timeline]:
+    """Return when the schedulers of a plan act, for each optimizer that has its own.
 
-    Those that never step, by epochs in a training by iterations, are not among them. None where the
-    length of the training is not known, and where training fails at a scheduler.
+    Those that never step, by epochs in a training by iterations, are not among them. There is none
+    where the length of the training is not known, and where training fails at a scheduler.
     """
     schedule = plan.schedule
     if schedule is None or schedule.error is not None:
-        return None
-    found: dict[tuple[str, ...], Span] = {}
-    unplaced: dict[tuple[str, ...], Span] = {}
+        return []
+    seen: set[tuple[str, ...]] = set()
+    found: dict[str, Timeline] = {}
     for path, configured, options in _with_paths(plan, schedule):
         bounds = options.get("begin"), options.get("end")
         are_numbers = all(isinstance(bound, (int, float)) for bound in bounds)
-        if not are_numbers or _never_steps(options, schedule):
+        if path in seen or not are_numbers or _never_steps(options, schedule):
             continue
-        unit = _unit(options, schedule)
-        optimizer = plan.optimizers.get(options.get("optimizer", ""), plan.optimizer)
-        base_lr = (optimizer.lr or 0.0) * plan.auto_scale_lr or 1.0
-        span = Span(path, options, configured, unit or 1.0, base_lr, schedule)
-        (found if unit else unplaced).setdefault(path, span)
-    return Timeline(schedule, list(found.values()), list(unplaced.values()))
+        seen.add(path)
+        unit, optimizer = _unit(options, schedule), options.get("optimizer", "")
+        base_lr = (plan.optimizers.get(optimizer, plan.optimizer).lr or 0.0) * plan.auto_scale_lr
+        span = Span(path, options, configured, unit or 1.0, base_lr or 1.0, schedule)
+        own = found.setdefault(optimizer, Timeline(schedule, [], []))
+        (own.spans if unit else own.unplaced).append(span)
+    return list(found.values())
 
 
 def _with_paths(

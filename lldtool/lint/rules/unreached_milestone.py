@@ -9,7 +9,7 @@ from lldtool.lint.rules._schedulers import (
     Span,
     Timeline,
     stretched_milestones,
-    timeline,
+    timelines,
 )
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
@@ -89,9 +89,10 @@ class UnreachedMilestone(Rule):
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each scheduler with milestones out of the training."""
-        training = timeline(subject.plan)
-        if training is None:
-            return
+        for training in timelines(subject.plan):
+            yield from self._each(training)
+
+    def _each(self, training: Timeline) -> Iterator[Diagnostic]:
         for span in training.of_lr:
             option, steps = _milestones(span)
             active = span.after(span.stop)
@@ -118,7 +119,7 @@ class UnreachedMilestone(Rule):
         what = "the training" if by_training else span.type
         after = f", counted from {unit} {span.options['begin']:,}" if span.options["begin"] else ""
         return self.diagnostic(
-            f"{option} {_listed(missed)}{after}: never reached, as {what} ends at {unit} "
+            f"{_named(option, missed)}{after}: never reached, as {what} ends at {unit} "
             f"{number:,.6g}{_other_reading(training, missed) if unit == 'epoch' else ''}",
             span.entry(option),
             (),
@@ -139,7 +140,7 @@ class UnreachedMilestone(Rule):
             other = "epochs need by_epoch=True"
         edit = Edit((*span.path, "by_epoch"), value=True)
         return self.diagnostic(
-            f"{option} {_listed(steps)}: these are iterations, at the very beginning of {whole}; "
+            f"{_named(option, steps)}: these are iterations, at the very beginning of {whole}; "
             f"{other}",
             span.entry(option),
             (),
@@ -202,6 +203,12 @@ def _fixes(training: Timeline, span: Span, missed: Sequence[float]) -> list[list
         edits = span.moved_end(training.length)
         return [[*edits, *stretched_milestones(training, span)]] if edits else []
     return []
+
+
+def _named(option: str, steps: Sequence[float]) -> str:
+    """`milestone 24`, `milestones 24 and 33`, `step_size 30`."""
+    name = option.removesuffix("s") if len(steps) == 1 else option
+    return f"{name} {_listed(steps)}"
 
 
 def _listed(steps: Sequence[float]) -> str:
