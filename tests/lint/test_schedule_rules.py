@@ -180,6 +180,11 @@ FAULTY = {
         "[dict(type='MultiStepLR', milestones=[24, 36], begin=5)]",
         {"LLD505"},
     ),
+    "milestones after the scheduler's end": (
+        24,
+        "[dict(type='MultiStepLR', milestones=[16, 23], end=12)]",
+        {"LLD505"},
+    ),
     "milestones in iterations": (
         40,
         "dict(type='MultiStepLR', milestones=[6000, 8000])",

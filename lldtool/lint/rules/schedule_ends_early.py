@@ -111,7 +111,7 @@ class ScheduleEndsEarly(Rule):
     def _ends_early(self, training: Timeline) -> Iterator[Diagnostic]:
         acting = [s for s in training.of_lr if s.begin < training.length and not s.is_warm_up]
         ends = [(min(s.stop, s.reaches_target or math.inf), s) for s in acting]
-        falling = [(end, span) for end, span in ends if not span.is_constant()]
+        falling = [(end, s) for end, s in ends if not s.is_constant() and not _waits(s)]
         if not falling or max(end for end, _ in ends) >= training.length * (1 - _MOST_HELD):
             return
         end, span = max(falling, key=lambda one: one[0])
@@ -134,6 +134,14 @@ def _rises_to(span: Span) -> float | None:
         return None
     most = min(span.after(span.stop), 2 * way.length)
     return way.factor(most) if way.left(most) > LEAST_LEFT else None
+
+
+def _waits(span: Span) -> bool:
+    """Whether a scheduler ends before a milestone, which LLD505 reports."""
+    milestones = span.options.get("milestones")
+    return isinstance(milestones, (list, tuple)) and any(
+        m >= span.after(span.end) for m in milestones
+    )
 
 
 def _longer(training: Timeline, span: Span) -> list[list[Edit]]:

@@ -30,7 +30,8 @@ class UnreachedMilestone(Rule):
     the phases of a small lr. They come about where a config shortens the training and inherits
     the schedule, or where they are given in iterations and `by_epoch` is true, as it is by default.
     Milestones given in epochs to a scheduler with `by_epoch=False` come within the first
-    iterations: the whole training has the lowest lr.
+    iterations: the whole training has the lowest lr. Milestones after the scheduler's own `end`,
+    which may be inherited, do nothing either.
 
     Milestones are counted from the scheduler's `begin`. The same holds for the `step_size` of
     `StepLR`. It is a warning where other milestones are reached. A milestone at the very end of the
@@ -189,11 +190,13 @@ def _may_be_iterations(training: Timeline, missed: Sequence[float]) -> bool:
 
 
 def _fixes(training: Timeline, span: Span, missed: Sequence[float]) -> list[list[Edit]]:
-    """Return milestones in iterations, or stretched with the scheduler, or without those missed."""
+    """Return milestones in iterations, or a later end, or milestones in the training."""
     _, steps = _milestones(span)
     if _is_by_epoch(span) and _may_be_iterations(training, missed):
         converted = "convert_to_iter_based" in span.configured
         return [] if converted else [[Edit((*span.path, "by_epoch"), value=False)]]
+    if span.stop < training.length and max(missed) < span.after(training.length):
+        return [edits] if (edits := span.moved_end(training.length)) else []
     if "milestones" not in span.configured:
         return []
     kept = [step for step in steps if step not in missed]
