@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from lldtool.config.edit import Edit
+from lldtool.lint.rules._annealing import Annealing
 from lldtool.plan import Curve, Plan, Schedule
 from lldtool.text import significant
 
@@ -38,41 +39,6 @@ def lr_schedulers(plan: Plan) -> Iterator[tuple[tuple[str, ...], Mapping[str, An
         name, setting = str(scheduler["type"]), scheduler.get("param_name", "lr")
         if setting == "lr" and not name.endswith(_OF_OTHER_SETTINGS):
             yield path, scheduler
-
-
-@dataclass(frozen=True)
-class Annealing:
-    """How a scheduler takes the lr down from `top` to `target`, as factors of the base lr.
-
-    `length` is how long that takes from its beginning, in the scheduler's own unit; `option` says
-    it, unless that follows from its end. `cycles` are the length and weight of each that restarts.
-    """
-
-    kind: str
-    top: float
-    target: float
-    length: float
-    option: str | None = None
-    shape: float = 1.0
-    cycles: tuple[tuple[float, float], ...] = ()
-
-    def left(self, time: float) -> float:
-        """Return the part of the way down that is left after a time, from 1 to 0."""
-        x = time / self.length
-        if self.kind == "cosine":
-            return (1 + math.cos(math.pi * x)) / 2
-        if self.kind == "one-cycle":
-            return (1 + math.cos(math.pi * max(0.0, x - self.shape) / (1 - self.shape))) / 2
-        if self.kind == "restarts":
-            for period, weight in self.cycles:
-                if time <= period:
-                    return weight * (1 + math.cos(math.pi * time / period)) / 2
-                time -= period
-        return float(max(0.0, 1 - x) ** self.shape)
-
-    def factor(self, time: float) -> float:
-        """Return the factor of the base lr after a time."""
-        return self.target + (self.top - self.target) * self.left(time)
 
 
 @dataclass(frozen=True)
@@ -130,22 +96,31 @@ class Span:
     @property
     def is_warm_up(self) -> bool:
         """Whether it raises the lr to what it is without the scheduler."""
-        start, end = self.options.get("start_factor"), self.options.get("end_factor", 1.0)
-        is_linear = isinstance(start, (int, float)) and start < end
+        is_linear = self.number("start_factor", math.inf) < self.number("end_factor", 1.0)
         return is_linear or "warmup" in self.type.lower() or self.is_constant(below=1.0)
 
     def is_constant(self, below: float = math.inf) -> bool:
         """Whether it is a `ConstantLR` with a factor below this one."""
-        return self.type.startswith("Constant") and float(self.options.get("factor", 1)) < below
+        return self.type.startswith("Constant") and self.number("factor", 1.0) < below
 
     def number(self, name: str, default: float) -> float:
         """Return an option, or the default where it is no number."""
         given = self.options.get(name)
         return float(given) if isinstance(given, (int, float)) else default
 
+    def numbers(self, name: str) -> list[float]:
+        """Return the numbers of an option that is a list."""
+        given = self.options.get(name)
+        items = given if isinstance(given, (list, tuple)) else ()
+        return [one for one in items if isinstance(one, (int, float))]
+
     @cached_property
     def annealing(self) -> Annealing | None:
         """How it takes the lr down; None where it doesn't do so to a value of its own."""
+        way = self._annealing()
+        return way if way is not None and way.length > 0 and way.shape > 0 else None
+
+    def _annealing(self) -> Annealing | None:
         whole = self.number("end", 0.0) - self.number("begin", 0.0)
         low = self.number("eta_min_ratio", self.number("eta_min", 0.0) / self.base_lr)
         if self.type.startswith("CosineAnnealing"):
@@ -159,8 +134,8 @@ class Span:
             top, share = self.number("eta_max", self.base_lr), self.number("pct_start", 0.3)
             steps = self.number("total_steps", whole)
             return Annealing("one-cycle", top / self.base_lr, 0.0, steps, "total_steps", share)
-        periods, weights = map(self.options.get, ("periods", "restart_weights"))
-        if self.type.startswith("CosineRestart") and periods and weights:
+        periods, weights = self.numbers("periods"), self.numbers("restart_weights")
+        if self.type.startswith("CosineRestart"):
             cycles = tuple(zip(periods, weights, strict=False))
             return Annealing("restarts", 1.0, low, sum(periods), "periods", cycles=cycles)
         return None
@@ -244,7 +219,7 @@ class Timeline:
 
     def number(self, time: float) -> str:
         """`40`, `12,000`, `2.5`."""
-        return f"{round(time):,}" if self.schedule.by == "iteration" else f"{time:.3g}"
+        return f"{time:,.0f}" if self.schedule.by == "iteration" else f"{time:.3g}"
 
 
 def timelines(plan: Plan) -> list[Timeline]:
@@ -259,9 +234,7 @@ def timelines(plan: Plan) -> list[Timeline]:
     seen: set[tuple[str, ...]] = set()
     found: dict[str, Timeline] = {}
     for path, configured, options in _with_paths(plan, schedule):
-        bounds = options.get("begin"), options.get("end")
-        are_numbers = all(isinstance(bound, (int, float)) for bound in bounds)
-        if path in seen or not are_numbers or _never_steps(options, schedule):
+        if path in seen or not _has_bounds(options) or _never_steps(options, schedule):
             continue
         seen.add(path)
         unit, optimizer = _unit(options, schedule), options.get("optimizer", "")
@@ -289,6 +262,14 @@ def _with_paths(
             index = number[optimizer]
             yield (*path, str(index)), own[index], options
         number[optimizer] += 1
+
+
+def _has_bounds(options: Mapping[str, Any]) -> bool:
+    """Whether a scheduler begins before it ends; mmengine raises for others."""
+    begin, end = options.get("begin"), options.get("end")
+    if not isinstance(begin, (int, float)) or not isinstance(end, (int, float)):
+        return False
+    return 0 <= begin < end
 
 
 def _unit(options: Mapping[str, Any], schedule: Schedule) -> float | None:
@@ -320,8 +301,8 @@ def main_curve(plan: Plan, span: Span) -> Curve | None:
 
 def stretched_milestones(training: Timeline, span: Span) -> list[Edit]:
     """Return the milestones at the same parts of the training as they are of the scheduler."""
-    milestones, ratio = span.options.get("milestones"), training.length / span.end
-    if not isinstance(milestones, (list, tuple)):
+    ratio, milestones = training.length / span.end, span.numbers("milestones")
+    if not milestones:
         return []
     return [Edit((*span.path, "milestones"), [round(ratio * one) for one in milestones])]
 

@@ -74,7 +74,7 @@ class ScheduleCutOff(Rule):
     def _each(self, training: Timeline) -> Iterator[Diagnostic]:
         for span in training.of_lr:
             way, until, stop = span.annealing, span.reaches_target, span.stop
-            if way is None or until is None or way.length <= 0 or span.begin >= stop:
+            if way is None or until is None or span.begin >= stop:
                 continue
             is_last = all(other.stop <= stop or other.is_constant() for other in training.of_lr)
             if stop < training.length and not (is_last and training.is_complete):

@@ -130,7 +130,7 @@ class ScheduleEndsEarly(Rule):
 def _rises_to(span: Span) -> float | None:
     """Return the factor of the base lr that a cosine rises to again, if that is more than a bit."""
     way, until = span.annealing, span.reaches_target
-    if not way or not until or way.kind != "cosine" or way.length <= 0 or span.stop <= until:
+    if not way or not until or way.kind != "cosine" or span.stop <= until:
         return None
     most = min(span.after(span.stop), 2 * way.length)
     return way.factor(most) if way.left(most) > LEAST_LEFT else None
@@ -138,10 +138,7 @@ def _rises_to(span: Span) -> float | None:
 
 def _waits(span: Span) -> bool:
     """Whether a scheduler ends before a milestone, which LLD505 reports."""
-    milestones = span.options.get("milestones")
-    return isinstance(milestones, (list, tuple)) and any(
-        m >= span.after(span.end) for m in milestones
-    )
+    return any(one >= span.after(span.end) for one in span.numbers("milestones"))
 
 
 def _longer(training: Timeline, span: Span) -> list[list[Edit]]:

@@ -152,9 +152,9 @@ class UnreachedMilestone(Rule):
 
 def _milestones(span: Span) -> tuple[str, list[float]]:
     """Return the option that says when a scheduler lowers the lr, and when it does; none if no."""
-    milestones, size = span.options.get("milestones"), span.number("step_size", 0.0)
-    if isinstance(milestones, (list, tuple)) and milestones:
-        return "milestones", [m for m in milestones if isinstance(m, (int, float))]
+    milestones, size = span.numbers("milestones"), span.number("step_size", 0.0)
+    if milestones:
+        return "milestones", milestones
     is_step = size > 0 and span.number("gamma", 1.0) <= _LEAST_GAMMA
     return "step_size", [size] if is_step else []
 
