@@ -67,6 +67,15 @@ SOUND = {
         f"[{WARM_UP}, {COSINE}, dict(type='CosineAnnealingMomentum', T_max=16, end=16),"
         " dict(type='LinearMomentum', start_factor=0.9, begin=16, end=20)]",
     ),
+    "a lower stage at the end": (
+        40,
+        "[dict(type='CosineAnnealingLR', T_max=36, end=36, eta_min_ratio=0.02),"
+        " dict(type='ConstantLR', factor=0.1, begin=36, end=40)]",
+    ),
+    "restarts in front of a warm-up": (
+        40,
+        f"[dict(type='CosineRestartLR', periods=[40], eta_min=0), {WARM_UP}]",
+    ),
     "up and down": (
         40,
         "[dict(type='CosineAnnealingLR', T_max=16, end=16, eta_min=0.02),"
@@ -149,6 +158,17 @@ FAULTY = {
         " dict(type='CosineRestartLR', periods=[20], begin=20, eta_min=0)]",
         {"LLD504"},
     ),
+    "restarts after a warm-up with the same begin": (
+        40,
+        f"[{WARM_UP}, dict(type='CosineRestartLR', periods=[40], eta_min=0)]",
+        {"LLD504"},
+    ),
+    "a lower stage in the middle": (
+        40,
+        "[dict(type='CosineAnnealingLR', T_max=40),"
+        " dict(type='ConstantLR', factor=0.1, begin=10, end=20)]",
+        {"LLD504"},
+    ),
     "no milestone reached": (40, "dict(type='MultiStepLR', milestones=[100, 150])", {"LLD505"}),
     "a milestone not reached": (
         40,
@@ -158,6 +178,11 @@ FAULTY = {
     "milestones counted from begin": (
         40,
         "[dict(type='MultiStepLR', milestones=[24, 36], begin=5)]",
+        {"LLD505"},
+    ),
+    "milestones after the scheduler's end": (
+        24,
+        "[dict(type='MultiStepLR', milestones=[16, 23], end=12)]",
         {"LLD505"},
     ),
     "milestones in iterations": (
@@ -287,3 +312,58 @@ def test_what_is_found_in_a_schedule(check, train, case):
         train.format(length) + (f"param_scheduler = {schedulers}\n" if schedulers else "")
     )
     assert {d.code for d in found} == codes, [str(d) for d in found]
+
+
+APART = """
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from torch.optim import SGD
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module(force=True)
+class HeadApart:
+    def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
+        self.lr = optim_wrapper_cfg['optimizer']['lr']
+
+    def __call__(self, model):
+        parts = dict(backbone=model.backbone, head=model.head)
+        return OptimWrapperDict(**{
+            name: OptimWrapper(SGD(part.parameters(), lr=self.lr)) for name, part in parts.items()})
+"""
+
+
+def test_each_of_several_optimizers_has_a_schedule_of_its_own(check, tmp_path, monkeypatch):
+    (tmp_path / "head_apart.py").write_text(APART)
+    monkeypatch.syspath_prepend(tmp_path)
+    wrapper = "custom_imports = dict(imports=['head_apart'])\n"
+    wrapper += "optim_wrapper['constructor'] = 'HeadApart'\n" + EPOCHS.format(40)
+    own = "param_scheduler = dict(backbone=dict(type='PolyLR', end=40), head=[{}])\n"
+    assert not check(wrapper + own.format("dict(type='PolyLR', end=40)"))
+    (found,) = check(wrapper + own.format("dict(type='PolyLR', end=20)"))
+    assert (found.code, found.key) == ("LLD503", "param_scheduler.head.0.end")
+    (found,) = check(wrapper + "param_scheduler = [dict(type='PolyLR', end=80)]\n")
+    assert (found.code, found.key) == ("LLD502", "param_scheduler.0.end")
+
+
+def test_a_scheduler_whose_length_is_inherited_has_both_places(check):
+    inherited = EPOCHS.format(40) + f"param_scheduler = [{CONVERTED}, {COSINE}]\n"
+    (found,) = check("_base_ = ['base0.py']\ntrain_cfg = dict(max_epochs=22)\n", inherited)
+    assert (found.location.file.name, found.key) == ("base0.py", "param_scheduler.1.T_max")
+    assert "stops at 0.50 × the base lr" in found.message
+    assert found.message.endswith("the training ends at epoch 22 (config.py:2)")
+    assert "end=22" in found.suggestion
+    assert "T_max=18" in found.suggestion
+
+
+@pytest.mark.parametrize(
+    ("milestones", "length", "reading"),
+    [
+        ("[2400, 3300]", LOADER, "with by_epoch=False, they are epoch 24 and 33"),
+        ("[2400, 3300]", "", "iterations need by_epoch=False"),
+        ("[24, 33], by_epoch=False", "", "epochs need by_epoch=True"),
+    ],
+)
+def test_milestones_have_both_readings(check, milestones, length, reading):
+    scheduler = f"param_scheduler = [dict(type='MultiStepLR', milestones={milestones})]\n"
+    (found,) = check(EPOCHS.format(40) + length + scheduler)
+    assert reading in found.message
+    assert "by_epoch" in found.suggestion

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from lldtool.config.edit import Edit
+from lldtool.lint.rules._annealing import Annealing
 from lldtool.plan import Curve, Plan, Schedule
 from lldtool.text import significant
 
@@ -38,41 +39,6 @@ def lr_schedulers(plan: Plan) -> Iterator[tuple[tuple[str, ...], Mapping[str, An
         name, setting = str(scheduler["type"]), scheduler.get("param_name", "lr")
         if setting == "lr" and not name.endswith(_OF_OTHER_SETTINGS):
             yield path, scheduler
-
-
-@dataclass(frozen=True)
-class Annealing:
-    """How a scheduler takes the lr down from `top` to `target`, as factors of the base lr.
-
-    `length` is how long that takes from its beginning, in the scheduler's own unit; `option` says
-    it, unless that follows from its end. `cycles` are the length and weight of each that restarts.
-    """
-
-    kind: str
-    top: float
-    target: float
-    length: float
-    option: str | None = None
-    shape: float = 1.0
-    cycles: tuple[tuple[float, float], ...] = ()
-
-    def left(self, time: float) -> float:
-        """Return the part of the way down that is left after a time, from 1 to 0."""
-        x = time / self.length
-        if self.kind == "cosine":
-            return (1 + math.cos(math.pi * x)) / 2
-        if self.kind == "one-cycle":
-            return (1 + math.cos(math.pi * max(0.0, x - self.shape) / (1 - self.shape))) / 2
-        if self.kind == "restarts":
-            for period, weight in self.cycles:
-                if time <= period:
-                    return weight * (1 + math.cos(math.pi * time / period)) / 2
-                time -= period
-        return float(max(0.0, 1 - x) ** self.shape)
-
-    def factor(self, time: float) -> float:
-        """Return the factor of the base lr after a time."""
-        return self.target + (self.top - self.target) * self.left(time)
 
 
 @dataclass(frozen=True)
@@ -130,22 +96,31 @@ class Span:
     @property
     def is_warm_up(self) -> bool:
         """Whether it raises the lr to what it is without the scheduler."""
-        start, end = self.options.get("start_factor"), self.options.get("end_factor", 1.0)
-        is_linear = isinstance(start, (int, float)) and start < end
+        is_linear = self.number("start_factor", math.inf) < self.number("end_factor", 1.0)
         return is_linear or "warmup" in self.type.lower() or self.is_constant(below=1.0)
 
     def is_constant(self, below: float = math.inf) -> bool:
         """Whether it is a `ConstantLR` with a factor below this one."""
-        return self.type.startswith("Constant") and float(self.options.get("factor", 1)) < below
+        return self.type.startswith("Constant") and self.number("factor", 1.0) < below
 
     def number(self, name: str, default: float) -> float:
         """Return an option, or the default where it is no number."""
         given = self.options.get(name)
         return float(given) if isinstance(given, (int, float)) else default
 
+    def numbers(self, name: str) -> list[float]:
+        """Return the numbers of an option that is a list."""
+        given = self.options.get(name)
+        items = given if isinstance(given, (list, tuple)) else ()
+        return [one for one in items if isinstance(one, (int, float))]
+
     @cached_property
     def annealing(self) -> Annealing | None:
         """How it takes the lr down; None where it doesn't do so to a value of its own."""
+        way = self._annealing()
+        return way if way is not None and way.length > 0 and way.shape > 0 else None
+
+    def _annealing(self) -> Annealing | None:
         whole = self.number("end", 0.0) - self.number("begin", 0.0)
         low = self.number("eta_min_ratio", self.number("eta_min", 0.0) / self.base_lr)
         if self.type.startswith("CosineAnnealing"):
@@ -159,8 +134,8 @@ class Span:
             top, share = self.number("eta_max", self.base_lr), self.number("pct_start", 0.3)
             steps = self.number("total_steps", whole)
             return Annealing("one-cycle", top / self.base_lr, 0.0, steps, "total_steps", share)
-        periods, weights = map(self.options.get, ("periods", "restart_weights"))
-        if self.type.startswith("CosineRestart") and periods and weights:
+        periods, weights = self.numbers("periods"), self.numbers("restart_weights")
+        if self.type.startswith("CosineRestart"):
             cycles = tuple(zip(periods, weights, strict=False))
             return Annealing("restarts", 1.0, low, sum(periods), "periods", cycles=cycles)
         return None
@@ -192,7 +167,7 @@ class Span:
         way, last, length = self.annealing, whole(self.in_own_unit(end)), whole(self.after(end))
         if last is None or length is None or length < 1 or (way and way.kind == "restarts"):
             return []
-        options = {"end": last} if "end" in self.configured else {}
+        options = {"end": last} if self.configured.get("end", last) != last else {}
         if way and way.option in self.configured:
             options[str(way.option)] = length
         return [Edit((*self.path, name), value) for name, value in options.items()]
@@ -200,15 +175,15 @@ class Span:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The schedulers of a training.
+    """The schedulers of an optimizer in a training.
 
     `spans` are those of which it is known when they act. `unplaced` would need the length of an
     epoch for that, which is not known; one of their units counts as one of the train loop.
     """
 
     schedule: Schedule
-    spans: Sequence[Span]
-    unplaced: Sequence[Span]
+    spans: list[Span]
+    unplaced: list[Span]
 
     @property
     def is_complete(self) -> bool:
@@ -244,29 +219,30 @@ class Timeline:
 
     def number(self, time: float) -> str:
         """`40`, `12,000`, `2.5`."""
-        return f"{round(time):,}" if self.schedule.by == "iteration" else f"{time:.3g}"
+        return f"{time:,.0f}" if self.schedule.by == "iteration" else f"{time:.3g}"
 
 
-def timeline(plan: Plan) -> Timeline | None:
-    """Return when the schedulers of a plan act.
+def timelines(plan: Plan) -> list[Timeline]:
+    """Return when the schedulers of a plan act, for each optimizer that has its own.
 
-    Those that never step, by epochs in a training by iterations, are not among them. None where the
-    length of the training is not known, and where training fails at a scheduler.
+    Those that never step, by epochs in a training by iterations, are not among them. There is none
+    where the length of the training is not known, and where training fails at a scheduler.
     """
     schedule = plan.schedule
     if schedule is None or schedule.error is not None:
-        return None
-    found: dict[tuple[str, ...], Span] = {}
-    unplaced: dict[tuple[str, ...], Span] = {}
+        return []
+    seen: set[tuple[str, ...]] = set()
+    found: dict[str, Timeline] = {}
     for path, configured, options in _with_paths(plan, schedule):
-        if not isinstance(options.get("begin"), (int, float)) or _never_steps(options, schedule):
+        if path in seen or not _has_bounds(options) or _never_steps(options, schedule):
             continue
-        unit = _unit(options, schedule)
-        optimizer = plan.optimizers.get(options.get("optimizer", ""), plan.optimizer)
-        base_lr = (optimizer.lr or 0.0) * plan.auto_scale_lr or 1.0
-        span = Span(path, options, configured, unit or 1.0, base_lr, schedule)
-        (found if unit else unplaced).setdefault(path, span)
-    return Timeline(schedule, list(found.values()), list(unplaced.values()))
+        seen.add(path)
+        unit, optimizer = _unit(options, schedule), options.get("optimizer", "")
+        base_lr = (plan.optimizers.get(optimizer, plan.optimizer).lr or 0.0) * plan.auto_scale_lr
+        span = Span(path, options, configured, unit or 1.0, base_lr or 1.0, schedule)
+        own = found.setdefault(optimizer, Timeline(schedule, [], []))
+        (own.spans if unit else own.unplaced).append(span)
+    return list(found.values())
 
 
 def _with_paths(
@@ -286,6 +262,14 @@ def _with_paths(
             index = number[optimizer]
             yield (*path, str(index)), own[index], options
         number[optimizer] += 1
+
+
+def _has_bounds(options: Mapping[str, Any]) -> bool:
+    """Whether a scheduler begins before it ends; mmengine raises for others."""
+    begin, end = options.get("begin"), options.get("end")
+    if not isinstance(begin, (int, float)) or not isinstance(end, (int, float, type(None))):
+        return False
+    return 0 <= begin and (end is None or begin < end)
 
 
 def _unit(options: Mapping[str, Any], schedule: Schedule) -> float | None:
@@ -317,8 +301,8 @@ def main_curve(plan: Plan, span: Span) -> Curve | None:
 
 def stretched_milestones(training: Timeline, span: Span) -> list[Edit]:
     """Return the milestones at the same parts of the training as they are of the scheduler."""
-    milestones, ratio = span.options.get("milestones"), training.length / span.end
-    if not isinstance(milestones, (list, tuple)):
+    ratio, milestones = training.length / span.end, span.numbers("milestones")
+    if not milestones:
         return []
     return [Edit((*span.path, "milestones"), [round(ratio * one) for one in milestones])]
 

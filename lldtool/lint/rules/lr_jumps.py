@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lldtool.lint.rules._schedulers import Span, Timeline, main_curve, timeline
+from lldtool.lint.rules._schedulers import Span, Timeline, main_curve, timelines
 from lldtool.lint.rules.base import Diagnostic, Rule, Subject
 from lldtool.lint.rules.examples import SGD, Example
 from lldtool.plan import Curve
@@ -81,21 +81,46 @@ class LrJumps(Rule):
                 ],
             },
         ),
+        Example(
+            SGD,
+            config={
+                "train_cfg": {"by_epoch": True, "max_epochs": 40},
+                "param_scheduler": [
+                    _WARM_UP,
+                    {
+                        "type": "CosineRestartLR",
+                        "periods": [40],
+                        "restart_weights": [1],
+                        "begin": 0,
+                        "eta_min": 0,
+                    },
+                ],
+            },
+        ),
     )
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each scheduler that begins with another lr than it finds."""
-        training = timeline(subject.plan)
-        if training is None:
-            return
-        for span in training.of_lr:
-            curve = main_curve(subject.plan, span)
-            if curve is None or not 0 < span.begin < span.stop or span.type.startswith(_SMOOTH):
-                continue
-            before, after = _around(training, span, curve)
-            peak = max(curve.value)
-            if not _is_jump(before, after, peak):
-                continue
+        for training in timelines(subject.plan):
+            for span in training.of_lr:
+                curve = main_curve(subject.plan, span)
+                if curve is None or span.begin >= span.stop or span.type.startswith(_SMOOTH):
+                    continue
+                warm_up = _raising(training, span)
+                if span.begin > 0:
+                    yield from self._jump(training, span, curve)
+                elif warm_up is not None:
+                    yield self.diagnostic(
+                        f"{span.type} begins with the base lr, and {warm_up.type}, which warms up "
+                        f"at the same time, raises it to {lr(max(curve.value))}",
+                        span.entry("begin"),
+                        see=warm_up.path,
+                    )
+
+    def _jump(self, training: Timeline, span: Span, curve: Curve) -> Iterator[Diagnostic]:
+        before, after = _around(training, span, curve)
+        low, high = sorted((before, after))
+        if high > _LEAST * max(curve.value) and high > _MOST * max(low, 0.0):
             verb = "falls" if after < before else "rises"
             yield self.diagnostic(
                 f"the lr {verb} from {lr(before)} to {lr(after)} at once where {span.type} begins, "
@@ -104,9 +129,15 @@ class LrJumps(Rule):
             )
 
 
-def _is_jump(before: float, after: float, peak: float) -> bool:
-    low, high = sorted((before, after))
-    return high > _LEAST * peak and high > _MOST * max(low, 0.0)
+def _raising(training: Timeline, span: Span) -> Span | None:
+    """Return a warm-up that raises what a `CosineRestartLR` sets at the training's start.
+
+    That is one that comes before it in the config, and so is built before.
+    """
+    own = training.of_lr
+    before = own[: own.index(span)] if span.type.startswith("CosineRestart") else []
+    raised = (s for s in before if s.begin == 0 and s.number("start_factor", 1.0) * _MOST < 1)
+    return next(raised, None)
 
 
 def _around(training: Timeline, span: Span, curve: Curve) -> tuple[float, float]:

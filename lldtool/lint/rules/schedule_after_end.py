@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lldtool.config.edit import Edit
-from lldtool.lint.rules._schedulers import Span, Timeline, timeline, whole
+from lldtool.lint.rules._schedulers import Span, Timeline, timelines, whole
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 
@@ -67,14 +67,13 @@ class ScheduleAfterEnd(Rule):
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each scheduler that begins too late, or warms up for too long."""
-        training = timeline(subject.plan)
-        for span in training.spans if training else ():
-            assert training is not None
-            if span.begin >= training.length:
-                if not span.is_constant() or span.is_constant(below=1.0):
-                    yield self._begins_too_late(training, span)
-            elif span.setting == "lr" and span.is_warm_up:
-                yield from self._too_long(training, span)
+        for training in timelines(subject.plan):
+            for span in training.spans:
+                if span.begin >= training.length:
+                    if not span.is_constant() or span.is_constant(below=1.0):
+                        yield self._begins_too_late(training, span)
+                elif span.setting == "lr" and span.is_warm_up:
+                    yield from self._too_long(training, span)
 
     def _begins_too_late(self, training: Timeline, span: Span) -> Diagnostic:
         return self.diagnostic(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lldtool.lint.rules._schedulers import LEAST_LEFT, Span, Timeline, of_base, timeline
+from lldtool.lint.rules._schedulers import LEAST_LEFT, Span, Timeline, of_base, timelines
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 
@@ -68,12 +68,13 @@ class ScheduleCutOff(Rule):
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each scheduler that is cut off, unless another one goes on."""
-        training = timeline(subject.plan)
-        if training is None:
-            return
+        for training in timelines(subject.plan):
+            yield from self._each(training)
+
+    def _each(self, training: Timeline) -> Iterator[Diagnostic]:
         for span in training.of_lr:
             way, until, stop = span.annealing, span.reaches_target, span.stop
-            if way is None or until is None or way.length <= 0 or span.begin >= stop:
+            if way is None or until is None or span.begin >= stop:
                 continue
             is_last = all(other.stop <= stop or other.is_constant() for other in training.of_lr)
             if stop < training.length and not (is_last and training.is_complete):

@@ -12,7 +12,7 @@ from lldtool.lint.rules._schedulers import (
     Timeline,
     of_base,
     stretched_milestones,
-    timeline,
+    timelines,
     whole,
 )
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
@@ -83,14 +83,13 @@ class ScheduleEndsEarly(Rule):
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each cosine that rises again, or for a schedule that ends early."""
-        training = timeline(subject.plan)
-        if training is None:
-            return
-        rising = [(span, most) for span in training.of_lr if (most := _rises_to(span)) is not None]
-        for span, most in rising:
-            yield self._rises_again(training, span, most)
-        if not rising and training.is_complete:
-            yield from self._ends_early(training)
+        for training in timelines(subject.plan):
+            rising = {span.path: most for span in training.of_lr if (most := _rises_to(span))}
+            for span in training.of_lr:
+                if span.path in rising:
+                    yield self._rises_again(training, span, rising[span.path])
+            if not rising and training.is_complete:
+                yield from self._ends_early(training)
 
     def _rises_again(self, training: Timeline, span: Span, most: float) -> Diagnostic:
         until = span.reaches_target or 0.0
@@ -112,14 +111,14 @@ class ScheduleEndsEarly(Rule):
     def _ends_early(self, training: Timeline) -> Iterator[Diagnostic]:
         acting = [s for s in training.of_lr if s.begin < training.length and not s.is_warm_up]
         ends = [(min(s.stop, s.reaches_target or math.inf), s) for s in acting]
-        falling = [(end, span) for end, span in ends if not span.is_constant()]
+        falling = [(end, s) for end, s in ends if not s.is_constant() and not _waits(s)]
         if not falling or max(end for end, _ in ends) >= training.length * (1 - _MOST_HELD):
             return
         end, span = max(falling, key=lambda one: one[0])
         way, rest = span.annealing, training.number(training.length - end)
-        stays = f"at {of_base(way.factor(span.after(end)))}" if way else "what it is then"
+        stays = f"stays at {of_base(way.factor(span.after(end)))}" if way else "does not change"
         yield self.diagnostic(
-            f"the lr stays {stays} for the last {rest} of {training.number(training.length)} "
+            f"the lr {stays} in the last {rest} of {training.number(training.length)} "
             f"{training.schedule.by}s: {span.type} ends at {training.at(end)}",
             span.entry("end", "T_max", "total_steps", "periods"),
             (),
@@ -131,10 +130,15 @@ class ScheduleEndsEarly(Rule):
 def _rises_to(span: Span) -> float | None:
     """Return the factor of the base lr that a cosine rises to again, if that is more than a bit."""
     way, until = span.annealing, span.reaches_target
-    if not way or not until or way.kind != "cosine" or way.length <= 0 or span.stop <= until:
+    if not way or not until or way.kind != "cosine" or span.stop <= until:
         return None
     most = min(span.after(span.stop), 2 * way.length)
     return way.factor(most) if way.left(most) > LEAST_LEFT else None
+
+
+def _waits(span: Span) -> bool:
+    """Whether a scheduler ends before a milestone, which LLD505 reports."""
+    return any(one >= span.after(span.end) for one in span.numbers("milestones"))
 
 
 def _longer(training: Timeline, span: Span) -> list[list[Edit]]:

@@ -9,7 +9,7 @@ from lldtool.lint.rules._schedulers import (
     Span,
     Timeline,
     stretched_milestones,
-    timeline,
+    timelines,
 )
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
@@ -30,7 +30,8 @@ class UnreachedMilestone(Rule):
     the phases of a small lr. They come about where a config shortens the training and inherits
     the schedule, or where they are given in iterations and `by_epoch` is true, as it is by default.
     Milestones given in epochs to a scheduler with `by_epoch=False` come within the first
-    iterations: the whole training has the lowest lr.
+    iterations: the whole training has the lowest lr. Milestones after the scheduler's own `end`,
+    which may be inherited, do nothing either.
 
     Milestones are counted from the scheduler's `begin`. The same holds for the `step_size` of
     `StepLR`. It is a warning where other milestones are reached. A milestone at the very end of the
@@ -89,9 +90,10 @@ class UnreachedMilestone(Rule):
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each scheduler with milestones out of the training."""
-        training = timeline(subject.plan)
-        if training is None:
-            return
+        for training in timelines(subject.plan):
+            yield from self._each(training)
+
+    def _each(self, training: Timeline) -> Iterator[Diagnostic]:
         for span in training.of_lr:
             option, steps = _milestones(span)
             active = span.after(span.stop)
@@ -118,7 +120,7 @@ class UnreachedMilestone(Rule):
         what = "the training" if by_training else span.type
         after = f", counted from {unit} {span.options['begin']:,}" if span.options["begin"] else ""
         return self.diagnostic(
-            f"{option} {_listed(missed)}{after}: never reached, as {what} ends at {unit} "
+            f"{_named(option, missed)}{after}: never reached, as {what} ends at {unit} "
             f"{number:,.6g}{_other_reading(training, missed) if unit == 'epoch' else ''}",
             span.entry(option),
             (),
@@ -139,7 +141,7 @@ class UnreachedMilestone(Rule):
             other = "epochs need by_epoch=True"
         edit = Edit((*span.path, "by_epoch"), value=True)
         return self.diagnostic(
-            f"{option} {_listed(steps)}: these are iterations, at the very beginning of {whole}; "
+            f"{_named(option, steps)}: these are iterations, at the very beginning of {whole}; "
             f"{other}",
             span.entry(option),
             (),
@@ -150,9 +152,9 @@ class UnreachedMilestone(Rule):
 
 def _milestones(span: Span) -> tuple[str, list[float]]:
     """Return the option that says when a scheduler lowers the lr, and when it does; none if no."""
-    milestones, size = span.options.get("milestones"), span.number("step_size", 0.0)
-    if isinstance(milestones, (list, tuple)) and milestones:
-        return "milestones", [m for m in milestones if isinstance(m, (int, float))]
+    milestones, size = span.numbers("milestones"), span.number("step_size", 0.0)
+    if milestones:
+        return "milestones", milestones
     is_step = size > 0 and span.number("gamma", 1.0) <= _LEAST_GAMMA
     return "step_size", [size] if is_step else []
 
@@ -188,11 +190,13 @@ def _may_be_iterations(training: Timeline, missed: Sequence[float]) -> bool:
 
 
 def _fixes(training: Timeline, span: Span, missed: Sequence[float]) -> list[list[Edit]]:
-    """Return milestones in iterations, or stretched with the scheduler, or without those missed."""
+    """Return milestones in iterations, or a later end, or milestones in the training."""
     _, steps = _milestones(span)
     if _is_by_epoch(span) and _may_be_iterations(training, missed):
         converted = "convert_to_iter_based" in span.configured
         return [] if converted else [[Edit((*span.path, "by_epoch"), value=False)]]
+    if span.stop < training.length and max(missed) < span.after(training.length):
+        return [edits] if (edits := span.moved_end(training.length)) else []
     if "milestones" not in span.configured:
         return []
     kept = [step for step in steps if step not in missed]
@@ -202,6 +206,12 @@ def _fixes(training: Timeline, span: Span, missed: Sequence[float]) -> list[list
         edits = span.moved_end(training.length)
         return [[*edits, *stretched_milestones(training, span)]] if edits else []
     return []
+
+
+def _named(option: str, steps: Sequence[float]) -> str:
+    """`milestone 24`, `milestones 24 and 33`, `step_size 30`."""
+    name = option.removesuffix("s") if len(steps) == 1 else option
+    return f"{name} {_listed(steps)}"
 
 
 def _listed(steps: Sequence[float]) -> str:
