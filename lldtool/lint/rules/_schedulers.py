@@ -269,7 +269,7 @@ def _has_bounds(options: Mapping[str, Any]) -> bool:
     begin, end = options.get("begin"), options.get("end")
     if not isinstance(begin, (int, float)) or not isinstance(end, (int, float, type(None))):
         return False
-    return 0 <= begin and (end is None or begin < end)
+    return begin >= 0 and (end is None or begin < end)
 
 
 def _unit(options: Mapping[str, Any], schedule: Schedule) -> float | None:
