@@ -72,6 +72,11 @@ SOUND = {
         "[dict(type='CosineAnnealingLR', T_max=36, end=36, eta_min_ratio=0.02),"
         " dict(type='ConstantLR', factor=0.1, begin=36, end=40)]",
     ),
+    "another lr on purpose": (
+        40,
+        "[dict(type='CosineAnnealingLR', T_max=40),"
+        " dict(type='ConstantLR', factor=2.5, begin=10, end=11)]",
+    ),
     "restarts in front of a warm-up": (
         40,
         f"[dict(type='CosineRestartLR', periods=[40], eta_min=0), {WARM_UP}]",
@@ -161,12 +166,6 @@ FAULTY = {
     "restarts after a warm-up with the same begin": (
         40,
         f"[{WARM_UP}, dict(type='CosineRestartLR', periods=[40], eta_min=0)]",
-        {"LLD504"},
-    ),
-    "a lower stage in the middle": (
-        40,
-        "[dict(type='CosineAnnealingLR', T_max=40),"
-        " dict(type='ConstantLR', factor=0.1, begin=10, end=20)]",
         {"LLD504"},
     ),
     "no milestone reached": (40, "dict(type='MultiStepLR', milestones=[100, 150])", {"LLD505"}),

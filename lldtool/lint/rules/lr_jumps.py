@@ -12,10 +12,12 @@ from lldtool.text import lr
 
 #: How many times the lr may become more or less where a scheduler begins.
 _MOST = 2.0
-#: A jump below this part of the highest lr does little, as where a last stage lowers it further.
+#: A jump below this part of the highest lr does little.
 _LEAST = 0.05
 #: Schedulers that go on from the lr that they find, and those that are to change it in steps.
-_SMOOTH = ("CosineAnnealing", "Poly", "Exponential", "Step", "MultiStep", "ReduceOnPlateau")
+_SMOOTH = (
+    "CosineAnnealing", "Poly", "Exponential", "Step", "MultiStep", "Constant", "ReduceOnPlateau",
+)  # fmt: skip
 _WARM_UP = {"type": "LinearLR", "start_factor": 0.1, "begin": 0, "end": 4}
 _COSINE = {"type": "CosineAnnealingLR", "T_max": 36, "begin": 4, "end": 40}
 
@@ -29,8 +31,9 @@ class LrJumps(Rule):
     before.
 
     What a scheduler is for is not reported: the milestones of `MultiStepLR`, the restarts of
-    `CosineRestartLR`, a `ConstantLR` that is a warm-up. Nor is an lr that stays the same between
-    the warm-up and the scheduler that follows.
+    `CosineRestartLR`, the factor of a `ConstantLR`, as where mmpose's RTMO raises the lr once by
+    `factor=2.5`. Nor is an lr that stays the same between the warm-up and the scheduler that
+    follows.
 
     Let each scheduler begin with the lr with which the one before it ends.
     """
