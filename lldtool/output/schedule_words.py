@@ -9,7 +9,7 @@ from typing import Any
 
 from lldtool.output.document import Text, listed
 from lldtool.plan import LENGTH_ASSUMED, Plan, Schedule
-from lldtool.text import layer_name, lr, plural, setting
+from lldtool.text import layer_name, lr, plural, setting, value
 
 Options = Mapping[str, Any]
 
@@ -90,6 +90,11 @@ def scheduler_words(options: Options) -> str:
     return prefix + describe(options)
 
 
+def _shown(number: object) -> str:
+    """Return an option as a number, or as it is where it is none."""
+    return setting(number) if isinstance(number, (int, float)) else value(number)
+
+
 def _end(options: Options, until: float | None = None) -> str:
     """`at epoch 100`: where a scheduler ends, or what it does by then."""
     end = options.get("end") if until is None else until
@@ -102,7 +107,7 @@ def _end(options: Options, until: float | None = None) -> str:
 def _target(options: Options) -> str:
     """`1.00e-6`, `0.01 ×`: what a scheduler goes down to."""
     if options.get("eta_min_ratio") is not None:
-        return f"{setting(options['eta_min_ratio'])} ×"
+        return f"{_shown(options['eta_min_ratio'])} ×"
     floor = options.get("eta_min")
     if not isinstance(floor, (int, float)) or not floor:
         return "0"
@@ -121,7 +126,7 @@ def _linear(options: Options) -> str:
 
 
 def _constant(options: Options) -> str:
-    return f"{setting(options.get('factor', 1 / 3))} × until {_end(options)[3:]}"
+    return f"{_shown(options.get('factor', 1 / 3))} × until {_end(options)[3:]}"
 
 
 def _cosine(options: Options) -> str:
@@ -136,18 +141,18 @@ def _cosine(options: Options) -> str:
 def _multi_step(options: Options) -> str:
     unit = "epochs" if options.get("by_epoch", True) else "iterations"
     milestones = ", ".join(f"{m:,}" for m in options.get("milestones", ()))
-    return f"× {setting(options.get('gamma', 0.1))} at {unit} {milestones}"
+    return f"× {_shown(options.get('gamma', 0.1))} at {unit} {milestones}"
 
 
 def _step(options: Options) -> str:
     unit = "epoch" if options.get("by_epoch", True) else "iteration"
     every = plural(options.get("step_size", 1), unit)
-    return f"× {setting(options.get('gamma', 0.1))} every {every}"
+    return f"× {_shown(options.get('gamma', 0.1))} every {every}"
 
 
 def _exponential(options: Options) -> str:
     unit = "epoch" if options.get("by_epoch", True) else "iteration"
-    return f"× {setting(options.get('gamma', 0.1))} every {unit}"
+    return f"× {_shown(options.get('gamma', 0.1))} every {unit}"
 
 
 def _polynomial(options: Options) -> str:
@@ -161,7 +166,7 @@ def _one_cycle(options: Options) -> str:
 
 
 def _plateau(options: Options) -> str:
-    return f"× {setting(options.get('factor', 0.1))} on a plateau of {options.get('monitor')}"
+    return f"× {_shown(options.get('factor', 0.1))} on a plateau of {options.get('monitor')}"
 
 
 def _other(options: Options) -> str:
