@@ -75,7 +75,7 @@ SOUND = {
     "another lr on purpose": (
         40,
         "[dict(type='CosineAnnealingLR', T_max=40),"
-        " dict(type='ConstantLR', factor=2.5, begin=10, end=11)]",
+        " dict(type='ConstantLR', factor=0.1, begin=10, end=11)]",
     ),
     "restarts in front of a warm-up": (
         40,

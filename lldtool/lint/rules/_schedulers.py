@@ -313,6 +313,7 @@ def whole(number: float) -> int | None:
 
 
 def of_base(factor: float) -> str:
-    """`0.5 × the base lr`, `the base lr`."""
-    near_one = math.isclose(factor, 1.0, rel_tol=5e-3)
-    return "the base lr" if near_one else f"{significant(factor, 2)} × the base lr"
+    """`0.5 × the base lr`, `the base lr`, `0`."""
+    if math.isclose(factor, 1.0, rel_tol=5e-3):
+        return "the base lr"
+    return f"{significant(factor, 2)} × the base lr" if factor else "0"
