@@ -87,7 +87,8 @@ def diff(
         everything = [p for plan in plans for p in plan.every_parameter]
         require_match(match, everything)
         matched = {p.name for p in everything if matching_pattern([match], p)}
-    ignored = [one for one in SETTINGS if one in {setting.value for setting in ignore or ()}]
+    chosen = {setting.value for setting in ignore or ()}
+    ignored = [name for name in SETTINGS if name in chosen]
     only = None if matched is None else matched.__contains__
     result = diff_plans(*plans, ignore=ignored, rtol=rtol, only=only)
     notes = _notes(result, ignored, match=match, rtol=rtol, of_two=not edits)
