@@ -27,6 +27,8 @@ WRITERS = {
     "junit": ("lldtool.output.diagnostics.junit", "report_junit"),
     "markdown": ("lldtool.output.diagnostics.markdown", "report_markdown"),
 }
+#: What `--format` accepts.
+FORMATS = ("text", *WRITERS)
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,8 @@ def destinations(formats: Sequence[str], output: Path | None) -> list[Destinatio
     found = []
     for text in formats or ["text"]:
         name, _, file = text.partition("=")
-        known = ["text", *WRITERS]
-        if name not in known:
-            raise LldtoolError(f"--format {text}: {', '.join(known)} are known")
+        if name not in FORMATS:
+            raise LldtoolError(f"--format {text}: {', '.join(FORMATS)} are known")
         found.append(Destination(name, Path(file) if file else None, f"--format {text}"))
     if output is not None:
         first = next((i for i, one in enumerate(found) if one.file is None), None)

@@ -31,8 +31,6 @@ def plans(*requests: Request) -> list[Plan]:
     Raises:
         LldtoolError: one of them has no plan.
     """
-    if len(requests) == 1:
-        return [plan(requests[0])]
     process = _Process()
     return [
         process.plan(request) if process.accepts(request) else in_fresh_process(plan, request)

@@ -109,8 +109,8 @@ class Call:
             raise self.error("unreadable", error) from error
         if is_result:
             return result
-        if isinstance(result, LldtoolError):
-            result.config = result.config or self.config
+        if isinstance(result, LldtoolError) and self.config is not None:
+            result = result.with_config(self.config)
         raise result from RemoteError(trace)
 
     def error(self, ending: str, value: object = None) -> LldtoolError:

@@ -65,7 +65,7 @@ def test_columns_that_do_not_fit_come_in_parts_after_the_repeated_ones():
 HOSTILE = "[red]\x1b[2J\n|`<script>"
 
 
-@pytest.mark.parametrize("form", WRITERS)
+@pytest.mark.parametrize("form", ["table", "text", "html", *WRITERS])
 def test_every_writer_shows_every_block_and_escapes_it(form):
     table = Table([Column("title")], [Row([HOSTILE])])
     blocks = [Facts([("label", HOSTILE)]), Paragraph(styled(("said", "bold"))), table]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lldtool.cli.destinations import append_github_summary, destinations, rendered
+from lldtool.cli.destinations import FORMATS, append_github_summary, destinations, rendered
 from lldtool.cli.options import DryRunOptions, OutputOptions, SettingsFile, argument, option
 from lldtool.cli.run_all import DASK_TIMEOUT, Cluster, run_all
 from lldtool.cli.streams import check_writable, emit, say
@@ -115,7 +115,7 @@ def check(
     )] = None,
     formats: Annotated[list[str] | None, option(
         "--format", metavar="FORMAT[=FILE]",
-        help="text, json, github, sarif, junit or markdown. Repeatable. Default: text.",
+        help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}. Repeatable. Default: text.",
     )] = None,
     part: Annotated[str | None, option(
         "--shard", metavar="K/N", help="Only check the K-th of N parts of the configs.",
