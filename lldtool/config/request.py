@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 #: Of which param groups the curves of the schedule are wanted.
 Curves = Literal["none", "main", "all"]
+#: Where the number of samples in an epoch may be from.
+ON_COMMAND_LINE, IN_SETTINGS = "--dataset-size", "[tool.lldtool.dataset-size]"
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Length:
     epoch_length: int | None = None
     dataset_size: int | None = None
     epochs: int | None = None
-    dataset_size_from: str = "--dataset-size"
+    dataset_size_from: str = ON_COMMAND_LINE
 
 
 @dataclass(frozen=True)

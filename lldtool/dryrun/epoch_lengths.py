@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lldtool.config.request import Request
+from lldtool.config.request import ON_COMMAND_LINE, Request
 from lldtool.dryrun.auto_scaling import part, train_batch_size
-from lldtool.dryrun.dataset_sizes import dataset_size
+from lldtool.dryrun.dataset_sizes import DatasetSize, dataset_size
 from lldtool.dryrun.registries import type_name
 from lldtool.errors import LldtoolError
 from lldtool.text import plural, quoted
@@ -16,7 +16,11 @@ from lldtool.text import plural, quoted
 #: As much as mmengine takes for the end of all trainings.
 _MOST_STEPS = 1_000_000_000
 #: Samplers of which each GPU gets its part of the data set, rounded up.
-_SAMPLERS = ("DefaultSampler", "RepeatAugSampler", "AspectRatioBatchSampler", "BatchSampler")
+_SAMPLERS = ("ClassAwareSampler", "DefaultSampler", "RepeatAugSampler", "SequentialSampler")
+#: One that goes on for ever, and is as long as the data set to mmengine, on each GPU.
+_ENDLESS = "InfiniteSampler"
+#: Makes as many batches as the data loader would, and drops the last one if it is told to itself.
+_BATCH_SAMPLERS = ("AspectRatioBatchSampler",)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class EpochLength:
 def epoch_length_of(config: Any, request: Request) -> EpochLength:
     """Return the iterations of an epoch, as a data loader of mmengine has them.
 
-    A sampler pads the last batch of each GPU. Source: mmengine 0.10 `Runner.build_dataloader`.
+    The first of these that is there says it: the command line, the config, the settings, the
+    annotation file of the data set, and what is known of public ones.
 
     Raises:
         LldtoolError: what the user or the config says can't be.
@@ -47,26 +52,62 @@ def epoch_length_of(config: Any, request: Request) -> EpochLength:
         name = "train_dataloader.num_batch_per_epoch"
         return EpochLength(whole_number(configured, name, request), name)
     batch, gpus = train_batch_size(config), world_size(config, request)
-    size, source = length.dataset_size, length.dataset_size_from
-    if size is None:
-        found = dataset_size(loader.get("dataset", None))
-        if found is None or batch is None or gpus is None:
-            return EpochLength(None)
-        size, source = found
-    if batch is None:
-        raise LldtoolError(
-            f"{source} needs train_dataloader.batch_size", config=request.name,
-            hint="--epoch-length N says how many iterations an epoch has",
-        )  # fmt: skip
-    samples = -(-size // (gpus or 1))
-    whole = samples // batch if loader.get("drop_last", False) else -(-samples // batch)
+    if length.dataset_size is not None and length.dataset_size_from == ON_COMMAND_LINE:
+        if batch is None:
+            raise LldtoolError(
+                f"{ON_COMMAND_LINE} needs train_dataloader.batch_size", config=request.name,
+                hint="--epoch-length N says how many iterations an epoch has",
+            )  # fmt: skip
+        size = DatasetSize(length.dataset_size, ON_COMMAND_LINE)
+        made = _length(loader, size, batch, gpus or 1)
+        if made.iterations is None:
+            raise LldtoolError(f"{ON_COMMAND_LINE} is less than one batch", config=request.name)
+        return made
+    if batch is None or gpus is None:
+        return EpochLength(None)
+    known = _known_size(config, request)
+    return EpochLength(None) if known is None else _length(loader, known, batch, gpus)
+
+
+def _known_size(config: Any, request: Request) -> DatasetSize | None:
+    """Return the number of samples of the settings, or else of the data set itself.
+
+    What other samplers than those known make of the latter would be a guess.
+    """
+    length = request.length
+    if length.dataset_size is not None:
+        return DatasetSize(length.dataset_size, length.dataset_size_from)
+    is_known = not _other_samplers(part(config, "train_dataloader"))
+    return dataset_size(config, request) if is_known else None
+
+
+def _length(loader: Any, size: DatasetSize, batch: int, gpus: int) -> EpochLength:
+    """Return the batches of an epoch on each GPU; None where there is not one.
+
+    Source: mmengine 0.10 `DefaultSampler`, and `Runner.build_dataloader`, which gives a batch
+    sampler nothing but the batch size.
+    """
+    others = _other_samplers(loader)
+    samples = size.samples if _ENDLESS in others else -(-size.samples // gpus)
+    drops_last = (part(loader, "batch_sampler") or loader).get("drop_last", False)
+    whole = samples // batch if drops_last else -(-samples // batch)
     if whole < 1:
-        raise LldtoolError(f"{source} is less than one batch", config=request.name)
-    samplers = [part(loader, key) for key in ("sampler", "batch_sampler")]
-    others = [kind for sampler in samplers for kind in other_types(sampler, _SAMPLERS)]
-    of_this = plural(whole, "iteration")
-    notes = tuple(f"{kind} may make epochs of another length than {of_this}" for kind in others)
-    return EpochLength(whole, source, notes)
+        return EpochLength(None)
+    return EpochLength(whole, size.source, tuple(_note(kind, whole) for kind in others))
+
+
+def _other_samplers(loader: Any) -> list[str]:
+    """Return the samplers whose epochs are not known to be as long as those of mmengine's."""
+    others = other_types(part(loader, "sampler"), _SAMPLERS)
+    return others + other_types(part(loader, "batch_sampler"), _BATCH_SAMPLERS)
+
+
+def _note(sampler: str, iterations: int) -> str:
+    """Return what a sampler that is not known may change."""
+    of_this = plural(iterations, "iteration")
+    if sampler == _ENDLESS:
+        return f"{sampler} ends no epoch: mmengine takes {of_this} for one"
+    return f"{sampler} may make epochs of another length than {of_this}"
 
 
 def world_size(config: Any, request: Request) -> int | None:

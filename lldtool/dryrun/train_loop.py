@@ -17,6 +17,11 @@ from lldtool.plan.schedule import Unit
 _EPOCHS = 100
 #: Iterations of an epoch where they are not known: enough to tell a curve, and quick to step.
 _ASSUMED = 100
+#: A training of unknown length takes this many times as long as its warm-up, up to so many
+#: iterations as are quick to step.
+_SHARE, _MOST_ITERATIONS = 10, 50_000
+#: The end of a scheduler that names none. Source: mmengine's `INF`.
+_NEVER = 1_000_000_000
 #: What steps the schedulers as `after_step` does.
 _LOOPS = ("EpochBasedTrainLoop", "IterBasedTrainLoop")
 
@@ -131,10 +136,8 @@ def train_loop(config: Any, request: Request) -> TrainLoop:
 def assumed_loop(config: Any, request: Request, schedulers: Sequence[Any]) -> TrainLoop:
     """Return a train loop in which the schedulers can be stepped, whatever the config leaves open.
 
-    Each scheduler has the time to begin.
+    Each scheduler has the time to begin, and one that ends early does so.
     """
-    begins = [one.get("begin", 0) for one in schedulers if not one.get("by_epoch", True)]
-    longest = max((b for b in begins if isinstance(b, (int, float))), default=0)
     try:
         loop = train_loop(config, request)
     except LldtoolError:
@@ -143,7 +146,15 @@ def assumed_loop(config: Any, request: Request, schedulers: Sequence[Any]) -> Tr
     try:
         return loop.for_stepping(schedulers)
     except LldtoolError:
-        return loop.assuming(int(longest) + 2)
+        begin, end = (_last(schedulers, option) for option in ("begin", "end"))
+        iterations = max(begin + 2, min(_SHARE * end, _MOST_ITERATIONS))
+        return loop.assuming(-(-iterations // loop.steps))
+
+
+def _last(schedulers: Sequence[Any], option: str) -> int:
+    """Return the highest value of an option, in iterations."""
+    named = [one.get(option, 0) for one in schedulers if not one.get("by_epoch", True)]
+    return int(max((n for n in named if isinstance(n, (int, float)) and n < _NEVER), default=0))
 
 
 def _number(train: Mapping[str, Any], key: str, request: Request) -> int:

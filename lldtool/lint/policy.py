@@ -16,7 +16,7 @@ from msgspec import structs
 
 from lldtool.config import split_package, split_revision
 from lldtool.config.discovery import stable_name
-from lldtool.config.request import Request
+from lldtool.config.request import IN_SETTINGS, Request
 from lldtool.config.selectors import from_root, matches_path, specificity
 from lldtool.errors import LldtoolError
 from lldtool.files import read_bytes
@@ -82,7 +82,7 @@ class Policy(Settings, frozen=True):
         sizes = [size for glob, size in self.dataset_size.items() if matches_path([glob], name)]
         if not sizes:
             return request
-        length = replace(given, dataset_size=sizes[-1], dataset_size_from="dataset-size")
+        length = replace(given, dataset_size=sizes[-1], dataset_size_from=IN_SETTINGS)
         return replace(request, length=length)
 
     def severity_of(self, one: Rule | Diagnostic) -> Severity:

@@ -443,8 +443,8 @@ def type_of(entry, schema):
     if entry["type"] == "array":
         return "list of strings"
     if entry["type"] == "object":
-        of = entry["additionalProperties"]
-        return "table of lists" if of.get("type") == "array" else "table of severities"
+        of = {"array": "lists", "integer": "whole numbers"}
+        return f"table of {of.get(entry['additionalProperties'].get('type'), 'severities')}"
     return {"boolean": "`true` or `false`", "number": "number", "integer": "whole number"}[
         entry["type"]
     ]

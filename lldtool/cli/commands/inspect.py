@@ -52,8 +52,8 @@ def inspect(
     """Show the lr, lr_scale and weight decay of every layer.
 
     Layers are listed from the stem to the head. The model is built but not initialised, on the CPU
-    unless --device says otherwise, and no data set is read. Loading a config runs its code with
-    your permissions.
+    unless --device says otherwise. Of the data set, at most the annotation file is read, for the
+    length of an epoch. Loading a config runs its code with your permissions.
     """
     if decayed and undecayed:
         raise LldtoolError("--decayed and --undecayed exclude each other")
