@@ -97,6 +97,8 @@ def page(report, layer_decay):
         "Written by `pytest -m zoo`, which checks every config of the installed mmpretrain outside",
         "`_base_` with all rules and no settings. Practitioners disagree about weight decay:",
         "[the rules](rules.md) explain what they find, why, and when to ignore them.",
+        "[Schedules in the zoos](zoo-schedules.md) has what the rules of schedules find in mmdet,",
+        "mmpose and mmseg, too.",
         "",
         f"- {versions}",
         f"- {len(report)} configs; {len(checked)} of them can be checked",
