@@ -11,6 +11,7 @@ from typing import Any, cast
 from lldtool.errors import LldtoolError
 from lldtool.plan.parameters import LayerId, Parameter, UntrainedParameter
 from lldtool.plan.schedule import Schedule
+from lldtool.plan.starts import Buffer, Loaded
 
 SCHEMA_VERSION = 1
 
@@ -161,7 +162,9 @@ class Plan:
     how it does that, None in a plan of lldtool 0.1 and where the length of training is not known.
     `auto_scale_lr` is the factor on every lr after the constructor, as in `Runner.scale_lr`.
     `left_out` require a gradient and are in no param group. `legacy_options` are those of OpenMMLab
-    0.x at the top level of the config, which mmengine ignores.
+    0.x at the top level of the config, which mmengine ignores. `loaded` are the checkpoints that
+    training starts from, in the order in which it loads them; None where that is not known.
+    `buffers` are the model's where there are such checkpoints.
     """
 
     config: str
@@ -177,6 +180,8 @@ class Plan:
     auto_scale_lr: float = 1.0
     schedule: Schedule | None = None
     legacy_options: tuple[str, ...] = ()
+    buffers: tuple[Buffer, ...] = ()
+    loaded: tuple[Loaded, ...] | None = None
     versions: dict[str, str | None] = field(default_factory=dict)
     lldtool_version: str = ""
     schema_version: int = SCHEMA_VERSION
