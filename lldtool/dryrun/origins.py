@@ -25,21 +25,25 @@ _NONE: Origins = frozenset()
 class TracedTensors:
     """A model whose tensors remember where their values are from.
 
-    Inside `tracing()`, nothing is written to the model's tensors. They may be uninitialised, and
-    take no memory.
+    Inside `tracing()`, nothing is written to the tensors that are held. They may be uninitialised,
+    and take no memory.
     """
 
-    def __init__(self, tensors: Iterable[Any]) -> None:
-        #: Address of a storage of the model -> the number of elements.
-        self._own = {storage_address(tensor): tensor.numel() for tensor in tensors}
-        self._own.pop(0, None)
-        self._unwritten = set(self._own)
+    def __init__(self) -> None:
+        #: Addresses of the storages of the model, and of these and those of the sources.
+        self._own: set[int] = set()
+        self._unwritten: set[int] = set()
         #: Address of a storage -> the origins of its values.
         self._origins: dict[int, Origins] = {}
         #: Keeps storages alive, so that no other tensor gets their address.
         self._alive: list[Any] = []
         #: All origins of values that were written to the model, overwritten or not.
         self.copied: set[Any] = set()
+
+    def hold(self, tensors: Iterable[Any]) -> None:
+        """Take these for the model's tensors, of which none is written to from now on."""
+        self._own = {storage_address(tensor) for tensor in tensors} - {0}
+        self._unwritten |= self._own
 
     def source(self, shape: tuple[int, ...], dtype: Any, origin: Any) -> Any:
         """Return a tensor of zeros that is an origin; it has the memory of one element."""
@@ -82,7 +86,7 @@ class TracedTensors:
         return self._call(func, args, kwargs)
 
     def _call(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        target = args[0] if args else kwargs.get("tensor")
+        target: Any = args[0] if args else kwargs.get("tensor")
         address = storage_address(target)
         name = getattr(func, "__name__", "")
         if address and _is_write(func, name):
@@ -103,7 +107,8 @@ class TracedTensors:
         """Note that values are written to a tensor."""
         found = self._origins_in(values)
         is_init = getattr(func, "__module__", None) == "torch.nn.init"
-        is_whole = target.numel() == self._own.get(address)
+        size = target.numel() * target.element_size()
+        is_whole = size == target.untyped_storage().nbytes()
         if not is_whole or not (is_init or name in _OVERWRITES):
             found |= self._origins.get(address, _NONE)
         self._origins[address] = found

@@ -60,7 +60,7 @@ def plan_of(training: Training, *, explained: bool) -> Plan:
     header = Constructor(name, options, bases, reads)
     notes: list[str | None] = [
         *training.notes,
-        *map(missing_note, training.missing_checkpoints),
+        *map(missing_note, training.checkpoints.missing),
         *current_stubs().notes(_packages(training.model, kind)),
         package_lookup.note(),
         *made.notes,

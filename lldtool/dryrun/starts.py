@@ -1,27 +1,26 @@
 """Which parameters and buffers the checkpoints of a config fill, by training's own loading code.
 
-The code runs on zeros in the shapes of the checkpoint's tensors, in a copy of the process: hooks
-and overrides that rename, resize or drop weights do what they do in training.
+The code runs on zeros in the shapes of the checkpoint's tensors, and loads them into another model
+of the config: hooks and overrides that rename, resize or drop weights do what they do in training.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from lldtool.checkpoint import Checkpoint, TensorInfo, read_checkpoint
 from lldtool.config.request import Checkout
 from lldtool.dryrun.checkpoints import missing_allowed
 from lldtool.dryrun.isolation import silenced
+from lldtool.dryrun.model_building import build_model
 from lldtool.dryrun.origins import TracedTensors
 from lldtool.dryrun.patching import patched
-from lldtool.dryrun.process_copy import CopyFailedError, can_copy, in_copy
 from lldtool.dryrun.registries import describe
 from lldtool.errors import LldtoolError
 from lldtool.plan import Buffer, Loaded, Parameter, Start, UntrainedParameter
@@ -55,31 +54,31 @@ class Starts:
 
 
 def starts_of(training: Training) -> Starts:
-    """Load the checkpoints that a training starts from into its model, in training's order.
+    """Load the checkpoints that a training starts from, in training's order.
 
     Raises:
         LldtoolError: a checkpoint can't be read, or training fails when it loads one.
     """
-    request = training.request
-    load_from = request.load_from or training.config.get("load_from", None)
-    named = [checkpoint for _, checkpoint in _pretrained(training.model)]
-    named += [load_from] if load_from else []
-    if not named:
-        return Starts()
-    absent = [name for name in dict.fromkeys(named) if not find_file(name, request.checkout)]
+    checkout = training.request.checkout
+    load_from = training.request.load_from or training.config.get("load_from", None)
+    named = [*training.checkpoints.found, *training.checkpoints.missing]
+    named += [checkpoint for _, checkpoint in _declared(training.model)]
+    named += [str(load_from)] if load_from else []
+    absent = [name for name in dict.fromkeys(named) if find_file(name, checkout) is None]
     notes = tuple(map(_absent_note, absent))
     if len(absent) == len(set(named)):
-        return Starts(loaded=None, notes=notes)
-    load = partial(_load, training, load_from)
+        return Starts(loaded=None if named else (), notes=notes)
+    loading = _Loading(checkout)
     try:
-        if can_copy(request.device):
-            found = in_copy(load, silent=True)
-        else:
-            with silenced():
-                found = load()
-    except CopyFailedError:
-        found = Starts(loaded=None, notes=(_unknown_note("loading ended the process"),))
-    return replace(found, notes=(*notes, *found.notes))
+        with silenced():
+            model = loading.load(training, load_from)
+    except LldtoolError:
+        raise
+    except Exception as error:
+        why = f"{loading.step} raised {describe(error)}, so where parameters start is not known"
+        return Starts(loaded=None, notes=(*notes, why))
+    found = loading.starts(model, is_resumed=bool(training.config.get("resume", False)))
+    return replace(found, notes=notes)
 
 
 def find_file(name: str, checkout: Checkout | None) -> Path | None:
@@ -100,7 +99,7 @@ def find_file(name: str, checkout: Checkout | None) -> Path | None:
     return None
 
 
-def _pretrained(model: Any) -> Iterator[tuple[str, str]]:
+def _declared(model: Any) -> Iterator[tuple[str, str]]:
     """Yield module name -> checkpoint of every `init_cfg` of type `Pretrained`."""
     from mmengine.model import PretrainedInit
 
@@ -111,73 +110,62 @@ def _pretrained(model: Any) -> Iterator[tuple[str, str]]:
                 yield name, str(one.get("checkpoint"))
 
 
-def _load(training: Training, load_from: str | None) -> Starts:
-    """Initialise the model's weights and load `load_from`, as `Runner.train` does."""
-    import torch
-    from mmengine.runner import Runner
-
-    model, threads = training.model, torch.get_num_threads()
-    loading = _Loading(training)
-    runner: Any = SimpleNamespace(
-        model=model, call_hook=lambda *_, **__: None, logger=SimpleNamespace(info=print)
-    )
-    torch.set_num_threads(1)  # a copy of a process lacks the threads that torch would wait for
-    try:
-        with loading.observed():
-            if loading.declared and hasattr(model, "init_weights"):
-                model.init_weights()
-            if load_from:
-                loading.into(model, load_from, "load_from")
-                Runner.load_checkpoint(runner, load_from)
-    except LldtoolError:
-        raise
-    except Exception as error:
-        why = f"{loading.current()} raised {describe(error)}"
-        return Starts(loaded=None, notes=(_unknown_note(why),))
-    finally:
-        torch.set_num_threads(threads)
-    return loading.starts(is_resumed=bool(training.config.get("resume", False)))
-
-
-@dataclass
+@dataclass(frozen=True)
 class _Load:
-    """A checkpoint that is being loaded: its tensors by key, and who asked for it."""
+    """A checkpoint that code asked for, and for which module; None where it did not say.
 
-    by: Loaded
-    state_dict: Mapping[str, Any] = field(default_factory=dict)
+    `state_dict` are its weights, None where there is no such file.
+    """
+
+    checkpoint: str
+    by: Literal["load_from", "init_cfg"] = "init_cfg"
+    module: Any = None
+    prefix: str | None = None
+    state_dict: Mapping[str, Any] | None = None
 
 
 class _Loading:
     """Answers the loading code's requests for checkpoints, and sees what becomes of them."""
 
-    def __init__(self, training: Training) -> None:
-        self._model = training.model
-        self._checkout = training.request.checkout
-        self.declared = list(_pretrained(self._model))
-        self._paths = {id(module): name for name, module in self._model.named_modules()}
-        self._traced = TracedTensors(tensor for _, tensor in _tensors_of(self._model))
-        self._asked: Loaded | None = None
+    def __init__(self, checkout: Checkout | None) -> None:
+        self.step = "building the model"
+        self._checkout = checkout
+        self._traced = TracedTensors()
+        self._asked: _Load | None = None
         self._loads: list[_Load] = []
         self._read: dict[Path, Checkpoint] = {}
-        #: Modules into which a checkpoint is loaded that is not here.
-        self._unknown: list[str] = []
         #: The origins of tensors of a checkpoint that the model has a tensor for.
         self._matched: set[Any] = set()
-        #: Name of a tensor -> its shape in the last checkpoint that has it in another one.
-        self._mismatched: dict[str, tuple[int, ...]] = {}
+        #: Module, name of its tensor, the tensor's shape in a checkpoint that has another one.
+        self._mismatched: list[tuple[Any, str, tuple[int, ...]]] = []
 
-    def into(self, module: Any, checkpoint: str, by: Any, prefix: str | None = None) -> None:
-        """Note who asks for the next checkpoint."""
-        name = self._paths.get(id(module), "")
-        self._asked = Loaded(checkpoint, by, name, prefix)
+    def load(self, training: Training, load_from: str | None) -> Any:
+        """Build and initialise a model and load `load_from`, as `Runner.train` does; return it."""
+        from mmengine.runner import Runner
 
-    def current(self) -> str:
-        """Return what is being done, as it was asked for last."""
-        asked = self._asked
-        return "init_weights" if asked is None else f"loading {quoted(asked.checkpoint)}"
+        with self._observed():
+            # What the model loads while it is built is overwritten by what comes later.
+            model, _ = build_model(training.config, replace(training.request, initialised=False))
+            self._traced.hold(tensor for _, tensor in _tensors_of(model))
+            if hasattr(model, "init_weights") and any(_declared(model)):
+                self.step = "init_weights"
+                model.init_weights()
+            if load_from:
+                self.step = f"loading {quoted(load_from)}"
+                self._asked = _Load(load_from, "load_from", model)
+                if find_file(load_from, self._checkout) is None:
+                    self._loads.append(self._asked)
+                    return model
+                runner: Any = SimpleNamespace(
+                    model=model,
+                    call_hook=lambda *_, **__: None,
+                    logger=SimpleNamespace(info=lambda *_: None),
+                )
+                Runner.load_checkpoint(runner, load_from)
+        return model
 
     @contextlib.contextmanager
-    def observed(self) -> Iterator[None]:
+    def _observed(self) -> Iterator[None]:
         """Give the code inside zeros for checkpoints, and trace them."""
         import torch
         from mmengine.model import PretrainedInit
@@ -185,14 +173,15 @@ class _Loading:
         from torch import nn
 
         initialise = PretrainedInit.__call__
+        # mmengine calls it as well, so that it is there.
         load_own: Callable[..., Any] = nn.Module._load_from_state_dict
 
         def pretrained(this: Any, module: Any) -> None:
-            self.into(module, this.checkpoint, "init_cfg", this.prefix)
+            self._asked = _Load(this.checkpoint, "init_cfg", module, this.prefix)
             try:
                 initialise(this, module)
             except AssertionError as error:  # mmengine's, of a prefix that no tensor has
-                raise self._training_fails(error) from error
+                raise self._prefix_error(this, module, error) from error
             self._asked = None
 
         def into_module(module: Any, state_dict: Any, prefix: str, *args: Any, **kw: Any) -> None:
@@ -201,7 +190,7 @@ class _Loading:
             self._after(module, state_dict, prefix)
 
         def load(filename: Any, *_: Any, **__: Any) -> Any:
-            return self._answer(filename)
+            return self._answer(os.fspath(filename))
 
         with (
             patched(CheckpointLoader, load_checkpoint=load),
@@ -213,31 +202,25 @@ class _Loading:
         ):
             yield
 
-    def _answer(self, name: Any) -> Any:
+    def _answer(self, name: str) -> Any:
         """Return the content of a checkpoint, with traced tensors.
 
         Raises:
             FileNotFoundError: there is no such file.
         """
-        name = os.fspath(name)
-        asked = self._asked or self._declared(name)
+        asked = self._asked or _Load(name)
         path = find_file(name, self._checkout)
         if path is None:
-            self._unknown.append(asked.module)
+            self._loads.append(asked)
             raise FileNotFoundError(name)
         if path not in self._read:
             self._read[path] = read_checkpoint(path, name)
-        load = _Load(asked)
-        self._loads.append(load)
-        content = self._traceable(self._read[path].content, len(self._loads) - 1)
+        content = self._traceable(self._read[path].content, len(self._loads))
         weights = content.get("state_dict", content) if isinstance(content, dict) else {}
-        load.state_dict = weights if isinstance(weights, Mapping) else {}
+        self._loads.append(
+            replace(asked, state_dict=weights if isinstance(weights, Mapping) else {})
+        )
         return content
-
-    def _declared(self, name: str) -> Loaded:
-        """Return who may ask for a checkpoint in code of its own: the first that declares it."""
-        found = (module for module, checkpoint in self.declared if checkpoint == name)
-        return Loaded(name, "init_cfg", next(found, ""))
 
     def _traceable(self, content: Any, load: int, key: str = "") -> Any:
         """Return an entry of a checkpoint with traced tensors in the place of its own."""
@@ -253,22 +236,18 @@ class _Loading:
             (k, v if k in _NO_WEIGHTS else self._traceable(v, load, str(k)))
             for k, v in content.items()
         )
-        vars_of = getattr(content, "__dict__", {})  # `_metadata`, with the versions of modules
-        for name, value in vars_of.items():
+        for name, value in getattr(content, "__dict__", {}).items():  # `_metadata`: versions
             setattr(copy, name, value)
         return copy
 
-    def _training_fails(self, error: Exception) -> LldtoolError:
-        asked = self._asked
-        assert asked is not None
-        where = f"init_cfg of {asked.module}" if asked.module else "init_cfg of the model"
-        keys = self._loads[-1].state_dict if self._loads else ()
+    def _prefix_error(self, init: Any, module: Any, error: Exception) -> LldtoolError:
+        keys = (self._loads[-1].state_dict or {}) if self._loads else {}
         first = next(iter(keys), None)
-        hint = f"its first tensor is {quoted(first)}" if first else None
         return LldtoolError(
-            f"{where}: training fails at startup, {quoted(asked.checkpoint)} has no tensor with "
-            f"the prefix {quoted(asked.prefix)} ({describe(error)})",
-            hint=hint,
+            f"init_cfg of {type(module).__name__}: training fails at startup with "
+            f"{describe(error)}: no tensor of {quoted(init.checkpoint)} has the prefix "
+            f"{quoted(init.prefix)}",
+            hint=None if first is None else f"its first tensor is {first}",
         )
 
     def _before(self, module: Any, state_dict: Any, prefix: str) -> None:
@@ -279,74 +258,75 @@ class _Loading:
 
     def _after(self, module: Any, state_dict: Any, prefix: str) -> None:
         """Note which of the module's own tensors have another shape in the checkpoint."""
-        path = self._paths.get(id(module))
         for name, tensor in _tensors_of(module, recurse=False):
-            offered = state_dict.get(f"{prefix}{name}")
-            shape = getattr(offered, "shape", tensor.shape)
-            if path is not None and tuple(shape) != tuple(tensor.shape):
-                self._mismatched[f"{path}.{name}" if path else name] = tuple(shape)
+            shape = getattr(state_dict.get(f"{prefix}{name}"), "shape", tensor.shape)
+            if tuple(shape) != tuple(tensor.shape):
+                self._mismatched.append((module, name, tuple(shape)))
 
-    def starts(self, *, is_resumed: bool) -> Starts:
-        """Return what came of it."""
-        filled: dict[str, frozenset[Any]] = {
-            name: self._traced.origins(tensor) for name, tensor in _tensors_of(self._model)
+    def starts(self, model: Any, *, is_resumed: bool) -> Starts:
+        """Return what became of the checkpoints.
+
+        Args:
+            model: that they were loaded into.
+            is_resumed: `load_from` is resumed from.
+        """
+        paths = {id(module): name for name, module in model.named_modules()}
+        declared = {checkpoint: name for name, checkpoint in reversed(list(_declared(model)))}
+        modules = [
+            paths.get(id(load.module), "") if load.module else declared.get(load.checkpoint, "")
+            for load in self._loads
+        ]
+        pairs = zip(modules, self._loads, strict=True)
+        unknown = [module for module, load in pairs if load.state_dict is None]
+        mismatched = {
+            _joined(paths.get(id(m), ""), name): shape for m, name, shape in self._mismatched
         }
-        starts = dict(self._start(name, own, is_resumed) for name, own in filled.items())
-        persistent = self._model.state_dict().keys()
-        buffers = tuple(
-            Buffer(name, tuple(b.shape), b.numel(), str(b.dtype).removeprefix("torch."))
-            for name, b in self._model.named_buffers()
+        origins = {name: self._traced.origins(tensor) for name, tensor in _tensors_of(model)}
+        starts: dict[str, tuple[Start, tuple[int, ...] | None]] = {}
+        for name, own in origins.items():
+            if own:
+                last = self._loads[max(load for load, _ in own)]
+                resumed = is_resumed and last.by == "load_from"
+                starts[name] = ("resumed" if resumed else "pretrained", None)
+            elif not any(name.startswith(_joined(module, "")) for module in unknown):
+                shape = mismatched.get(name)
+                starts[name] = ("missing" if shape is None else "mismatched", shape)
+        persistent = model.state_dict().keys()
+        buffers = {
+            name: Buffer(name, tuple(b.shape), b.numel(), str(b.dtype).removeprefix("torch."))
+            for name, b in model.named_buffers()
             if name in persistent
+        }
+        placed = {*self._traced.copied, *self._matched}.union(*origins.values())
+        loaded = tuple(
+            Loaded(
+                load.checkpoint,
+                load.by,
+                module,
+                load.prefix,
+                tensors=len(filled.difference(buffers)),
+                buffers=len(filled.intersection(buffers)),
+                unexpected=tuple(_unexpected(load, {key for n, key in placed if n == number})),
+            )
+            for number, (module, load) in enumerate(zip(modules, self._loads, strict=True))
+            if load.state_dict is not None
+            for filled in [{name for name, own in origins.items() if (number in dict(own))}]
         )
-        known = {name: start for name, start in starts.items() if start is not None}
-        named_buffers = {buffer.name for buffer in buffers}
-        loaded = (self._result(i, load, filled, named_buffers) for i, load in enumerate(self._loads))
-        found = Starts(known, (), tuple(loaded))
-        return replace(found, buffers=tuple(map(found.of, buffers)))
-
-    def _start(
-        self, name: str, origins: frozenset[Any], is_resumed: bool
-    ) -> tuple[str, tuple[Start, tuple[int, ...] | None] | None]:
-        if origins:
-            last = self._loads[max(load for load, _ in origins)].by
-            return name, ("resumed" if is_resumed and last.by == "load_from" else "pretrained", None)
-        if any(name.startswith(f"{module}.") or not module for module in self._unknown):
-            return name, None
-        if name in self._mismatched:
-            return name, ("mismatched", self._mismatched[name])
-        return name, ("missing", None)
-
-    def _result(
-        self, number: int, load: _Load, filled: Mapping[str, frozenset[Any]], buffers: set[str]
-    ) -> Loaded:
-        """Return what became of a checkpoint."""
-        own = [name for name, origins in filled.items() if any(n == number for n, _ in origins)]
-        placed = {key for n, key in {*self._traced.copied, *self._matched} if n == number}
-        placed |= {key for origins in filled.values() for n, key in origins if n == number}
-        prefix = load.by.prefix
-        prefix = "" if prefix is None else f"{prefix.removesuffix('.')}."
-        return replace(
-            load.by,
-            tensors=sum(name not in buffers for name in own),
-            buffers=sum(name in buffers for name in own),
-            unexpected=tuple(
-                key for key in _unplaced(load.state_dict, placed) if key.startswith(prefix)
-            ),
-        )
+        found = Starts(starts, (), loaded)
+        return replace(found, buffers=tuple(map(found.of, buffers.values())))
 
 
-def _unplaced(state_dict: Mapping[str, Any], placed: set[str]) -> Iterator[str]:
+def _unexpected(load: _Load, placed: Iterable[str]) -> Iterator[str]:
     """Yield the keys of tensors without a place; one key for a dict of which none has any."""
     import torch
 
-    for key, value in state_dict.items():
-        if isinstance(value, torch.Tensor):
-            if str(key) not in placed:
-                yield str(key)
-        elif isinstance(value, Mapping):
-            inner = [str(k) for k, v in value.items() if isinstance(v, torch.Tensor)]
-            unplaced = [name for name in inner if name not in placed]
-            yield from [str(key)] if unplaced and unplaced == inner else unplaced
+    prefix = "" if load.prefix is None else f"{load.prefix.removesuffix('.')}."
+    for key, value in (load.state_dict or {}).items():
+        inner = value if isinstance(value, Mapping) else {key: value}
+        names = [str(name) for name, one in inner.items() if isinstance(one, torch.Tensor)]
+        names = [name for name in names if name.startswith(prefix)]
+        left = [name for name in names if name not in placed]
+        yield from [str(key)] if left and left == names else left
 
 
 def _tensors_of(module: Any, *, recurse: bool = True) -> Iterator[tuple[str, Any]]:
@@ -354,12 +334,12 @@ def _tensors_of(module: Any, *, recurse: bool = True) -> Iterator[tuple[str, Any
     yield from module.named_buffers(recurse=recurse)
 
 
+def _joined(module: str, name: str) -> str:
+    return f"{module}.{name}" if module else name
+
+
 def _absent_note(name: str) -> str:
     return (
         f"training starts from {quoted(name)}, which is not a file here: where the parameters "
-        "start that it may fill is not known"
+        "that it may fill start is not known"
     )
-
-
-def _unknown_note(why: str) -> str:
-    return f"{why}, so where parameters start is not known"
