@@ -18,6 +18,8 @@ _OVERWRITES = frozenset({
 })  # fmt: skip
 #: Methods whose name ends in `_` and that write no values.
 _WRITES_NOTHING = frozenset({"requires_grad_", "detach_", "share_memory_", "rename_"})
+#: Methods that hand values to code that is not torch's.
+_HANDS_OUT = frozenset({"numpy", "__array__", "tolist"})
 Origins = frozenset[Any]
 _NONE: Origins = frozenset()
 
@@ -39,6 +41,8 @@ class TracedTensors:
         self._alive: list[Any] = []
         #: All origins of values that were written to the model, overwritten or not.
         self.copied: set[Any] = set()
+        #: All origins of values that code outside torch got, as scipy does to interpolate.
+        self.handed_out: set[Any] = set()
 
     def hold(self, tensors: Iterable[Any]) -> None:
         """Take these for the model's tensors, of which none is written to from now on."""
@@ -98,6 +102,7 @@ class TracedTensors:
         result = func(*args, **kwargs)
         found = self._origins_in((args, kwargs))
         if found:
+            self.handed_out |= found if name in _HANDS_OUT else _NONE
             for tensor in tensors_in(result):
                 if storage_address(tensor) not in self._unwritten:
                     self._add(tensor, found)
@@ -116,6 +121,17 @@ class TracedTensors:
             self.copied |= found
         else:
             self._alive.append(target)
+
+    def came_back(self, tensor: Any, origins: Iterable[Any]) -> None:
+        """Note that a tensor has these origins by way of code outside torch."""
+        found = self.handed_out.intersection(origins)
+        self._origins[storage_address(tensor)] = frozenset(found)
+        self.copied |= found
+
+    def is_traced(self, tensor: Any) -> bool:
+        """Return whether it is known where the values of a tensor are from."""
+        address = storage_address(tensor)
+        return address in self._own or bool(self._origins.get(address))
 
     def _add(self, tensor: Any, origins: Origins) -> None:
         address = storage_address(tensor)

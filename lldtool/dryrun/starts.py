@@ -136,6 +136,8 @@ class _Loading:
         self._read: dict[Path, Checkpoint] = {}
         #: The origins of tensors of a checkpoint that the model has a tensor for.
         self._matched: set[Any] = set()
+        #: id of a tensor of the model -> the origins of what the checkpoint has for it.
+        self._offered: dict[int, frozenset[Any]] = {}
         #: Module, name of its tensor, the tensor's shape in a checkpoint that has another one.
         self._mismatched: list[tuple[Any, str, tuple[int, ...]]] = []
 
@@ -252,16 +254,27 @@ class _Loading:
 
     def _before(self, module: Any, state_dict: Any, prefix: str) -> None:
         """Note which tensors the model has a place for, whether its hooks keep them or not."""
-        for name, _ in _tensors_of(module):
-            if (offered := state_dict.get(f"{prefix}{name}")) is not None:
-                self._matched |= self._traced.origins(offered)
+        for name, tensor in _tensors_of(module):
+            offered = state_dict.get(f"{prefix}{name}")
+            if origins := self._traced.origins(offered):
+                self._offered[id(tensor)] = origins
+                self._matched |= origins
 
     def _after(self, module: Any, state_dict: Any, prefix: str) -> None:
-        """Note which of the module's own tensors have another shape in the checkpoint."""
+        """Note which of the module's own tensors have another shape in the checkpoint.
+
+        A hook may have resized one of the same shape, in code outside torch.
+        """
         for name, tensor in _tensors_of(module, recurse=False):
-            shape = getattr(state_dict.get(f"{prefix}{name}"), "shape", tensor.shape)
-            if tuple(shape) != tuple(tensor.shape):
-                self._mismatched.append((module, name, tuple(shape)))
+            offered = state_dict.get(f"{prefix}{name}")
+            if offered is None:
+                continue
+            shape = tuple(getattr(offered, "shape", tensor.shape))
+            if shape != tuple(tensor.shape):
+                self._mismatched.append((module, name, shape))
+            elif self._traced.handed_out and not self._traced.is_traced(offered):
+                whence = self._offered.get(id(tensor), self._traced.handed_out)
+                self._traced.came_back(tensor, whence)
 
     def starts(self, model: Any, *, is_resumed: bool) -> Starts:
         """Return what became of the checkpoints.

@@ -1,7 +1,9 @@
 """Where parameters start, as mmengine's own Runner loads them."""
 
-import functools
+import sys
+import types
 
+import numpy as np
 import pytest
 import torch
 from conftest import SAMPLES, TINY_VIT
@@ -66,6 +68,23 @@ def classifier(backbone, channels, classes, neck=None, init_cfg=None, **changes)
         head=dict(type="LinearClsHead", num_classes=classes, in_channels=channels),
     )
     return {**model, "init_cfg": init_cfg} if init_cfg else model
+
+
+class OldScipy:
+    """`scipy.interpolate`, of which mmpretrain calls what newer releases no longer have."""
+
+    @staticmethod
+    def interp2d(x, y, z, kind):
+        return lambda dx, dy: np.full((len(dy), len(dx)), z.mean())
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    # mmengine's checkpoints are no plain weights, which is all that torch loads since 2.6.
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    scipy = types.ModuleType("scipy")
+    scipy.interpolate = OldScipy
+    monkeypatch.setitem(sys.modules, "scipy", scipy)
 
 
 def built(model):
