@@ -304,12 +304,7 @@ class _Loading:
             elif not any(name.startswith(_joined(module, "")) for module in unknown):
                 shape = mismatched.get(name)
                 starts[name] = ("missing" if shape is None else "mismatched", shape)
-        persistent = model.state_dict().keys()
-        buffers = {
-            name: Buffer(name, tuple(b.shape), b.numel(), str(b.dtype).removeprefix("torch."))
-            for name, b in model.named_buffers()
-            if name in persistent
-        }
+        buffers = {buffer.name: buffer for buffer in _buffers_of(model)}
         placed = {*self._traced.copied, *self._matched}.union(*origins.values())
         loaded = tuple(
             Loaded(
@@ -340,6 +335,18 @@ def _unexpected(load: _Load, placed: Iterable[str]) -> Iterator[str]:
         names = [name for name in names if name.startswith(prefix)]
         left = [name for name in names if name not in placed]
         yield from [str(key)] if left and left == names else left
+
+
+def _buffers_of(model: Any) -> Iterator[Buffer]:
+    """Yield the buffers that are saved and loaded."""
+    skipped = {
+        _joined(path, name)
+        for path, module in model.named_modules()
+        for name in getattr(module, "_non_persistent_buffers_set", ())  # as mmengine saves
+    }
+    for name, b in model.named_buffers():
+        if name not in skipped:
+            yield Buffer(name, tuple(b.shape), b.numel(), str(b.dtype).removeprefix("torch."))
 
 
 def _tensors_of(module: Any, *, recurse: bool = True) -> Iterator[tuple[str, Any]]:

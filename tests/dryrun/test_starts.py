@@ -2,6 +2,7 @@
 
 import sys
 import types
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ import torch
 from conftest import SAMPLES, TINY_VIT
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner import load_checkpoint
 from runners import runner_of
 
 import lldtool
@@ -60,14 +60,13 @@ def deit3(img_size=32, classes=10, **backbone):
     )
 
 
-def classifier(backbone, channels, classes, neck=None, init_cfg=None, **changes):
-    model = dict(
+def classifier(backbone, channels, classes, neck=None, **changes):
+    return dict(
         type="ImageClassifier",
         backbone={**backbone, **changes},
         neck=neck,
         head=dict(type="LinearClsHead", num_classes=classes, in_channels=channels),
     )
-    return {**model, "init_cfg": init_cfg} if init_cfg else model
 
 
 class OldScipy:
@@ -122,7 +121,7 @@ def really_loaded(config, folder):
     runner.load_or_resume()
     return {
         name
-        for name, tensor in runner.model.state_dict().items()
+        for name, tensor in chain(runner.model.named_parameters(), runner.model.named_buffers())
         if tensor.numel() and torch.isclose(tensor.float(), torch.full_like(tensor, FILL).float()).all()
     }  # fmt: skip
 
@@ -133,6 +132,10 @@ def _load_from(config):
 
 def starts(plan):
     return {p.name: p.start for p in (*plan.every_parameter, *plan.buffers)}
+
+
+def pretrained_names(plan):
+    return {name for name, start in starts(plan).items() if start == "pretrained"}
 
 
 def wrapped(weights):
@@ -190,6 +193,32 @@ LOADED_FROM = {
 }  # fmt: skip
 
 
+def pretrained(**options):
+    return dict(type="Pretrained", checkpoint="checkpoint.pth", **options)
+
+
+def lora(init_cfg):
+    """A model that initialises a part of itself while it is built."""
+    module = dict(vit()["backbone"], init_cfg=init_cfg)
+    kind = dict(type="LoRAModel", rank=4, targets=[dict(type="qkv")], module=module)
+    return classifier(kind, 192, 10)
+
+
+TRUNCATED = dict(type="TruncNormal", layer="Linear", std=0.02)
+BY_INIT_CFG = {
+    "with prefix": (vit(init_cfg=pretrained(prefix="backbone.")), wrapped, "backbone."),
+    "without dot": (vit(init_cfg=pretrained(prefix="backbone")), bare, "backbone"),
+    "of the backbone alone": (vit(init_cfg=pretrained()), backbone_only, None),
+    "full without prefix": (vit(init_cfg=pretrained()), wrapped, None),
+    "under model": (vit(init_cfg=pretrained()), nested, None),
+    "under module": (vit(init_cfg=pretrained()), in_module, None),
+    "among others": (vit(init_cfg=[pretrained(prefix="backbone"), TRUNCATED]), wrapped, "backbone"),
+    "another image size": (vit(64, init_cfg=pretrained(prefix="backbone")), wrapped, "backbone"),
+    "of the model": (dict(vit(), init_cfg=pretrained()), wrapped, None),
+    "while it is built": (lora(pretrained(prefix="backbone")), wrapped, "backbone"),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", LOADED_FROM)
 def test_start_is_what_the_runner_loads_from_load_from(name, tmp_path):
     source, model, form = LOADED_FROM[name]
@@ -197,11 +226,89 @@ def test_start_is_what_the_runner_loads_from_load_from(name, tmp_path):
     saved(checkpoint, source, form)
     config = config_of(model, tmp_path, load_from=str(checkpoint))
     plan = lldtool.dry_run(config)
-    found = starts(plan)
-    assert {n for n, start in found.items() if start == "pretrained"} == really_loaded(
-        config, tmp_path
-    )
-    assert None not in found.values()
+    assert pretrained_names(plan) == really_loaded(config, tmp_path)
+    assert None not in starts(plan).values()
     (loaded,) = plan.loaded
-    filled = [*found.values()].count("pretrained")
+    filled = [*starts(plan).values()].count("pretrained")
     assert (loaded.by, loaded.tensors + loaded.buffers) == ("load_from", filled)
+
+
+@pytest.mark.parametrize("name", BY_INIT_CFG)
+def test_start_is_what_the_runner_loads_by_init_cfg(name, tmp_path, monkeypatch):
+    model, form, prefix = BY_INIT_CFG[name]
+    monkeypatch.chdir(tmp_path)
+    saved("checkpoint.pth", vit(), form)
+    config = config_of(model, tmp_path)
+    plan = lldtool.dry_run(config)
+    assert pretrained_names(plan) == really_loaded(config, tmp_path)
+    (loaded,) = plan.loaded
+    assert (loaded.by, loaded.prefix) == ("init_cfg", prefix)
+    modules = {"of the model": "", "while it is built": "backbone.module"}
+    assert loaded.module == modules.get(name, "backbone")
+
+
+def test_load_from_comes_after_init_cfg(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    saved("checkpoint.pth", vit(), backbone_only)
+    saved("head.pth", vit(classes=7), lambda w: {n: w[n] for n in w if "head" in n})
+    config = config_of(vit(init_cfg=pretrained()), tmp_path, load_from="head.pth")
+    plan = lldtool.dry_run(config)
+    assert pretrained_names(plan) == really_loaded(config, tmp_path)
+    assert {p.name: p.checkpoint_shape for p in plan.parameters if p.start == "mismatched"} == {
+        "head.fc.weight": (7, 192), "head.fc.bias": (7,),
+    }  # fmt: skip
+    assert [(x.by, x.tensors, x.unexpected) for x in plan.loaded] == [
+        ("init_cfg", 150, ()), ("load_from", 0, ()),
+    ]  # fmt: skip
+
+
+def test_keys_that_nothing_took_are_listed(tmp_path):
+    saved(tmp_path / "a.pth", vit(), lambda w: {"model": w, "epoch": 3})
+    saved(tmp_path / "b.pth", resnet(), lambda w: {n: w[n] for n in [*w][:2]})
+    for name, keys in (
+        ("a.pth", ("model",)),
+        ("b.pth", ("backbone.conv1.weight", "backbone.bn1.weight")),
+    ):
+        config = config_of(vit(), tmp_path, load_from=str(tmp_path / name))
+        assert lldtool.dry_run(config).loaded[0].unexpected == keys
+
+
+def test_prefix_that_no_tensor_has_is_the_error_that_training_raises(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    saved("checkpoint.pth", vit(), backbone_only)
+    config = config_of(vit(init_cfg=pretrained(prefix="backbone.")), tmp_path)
+    with pytest.raises(AssertionError, match="backbone. is not in the pretrained model"):
+        really_loaded(config, tmp_path)
+    with pytest.raises(lldtool.LldtoolError) as raised:
+        lldtool.dry_run(config)
+    assert "AssertionError: backbone. is not in the pretrained model" in str(raised.value)
+    assert "first tensor is cls_token" in str(raised.value)
+
+
+def test_start_is_unknown_for_what_is_not_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    url = "https://download.openmmlab.com/mae.pth"
+    model = vit(init_cfg=dict(type="Pretrained", checkpoint=url, prefix="backbone."))
+    plan = lldtool.dry_run(config_of(model, tmp_path))
+    assert set(starts(plan).values()) == {None}
+    assert plan.loaded is None
+    assert [url in note for note in plan.notes].count(True) == 1
+    saved("head.pth", vit(), lambda w: {"head.fc.weight": w["head.fc.weight"]})
+    plan = lldtool.dry_run(config_of(model, tmp_path, load_from="head.pth"))
+    found = starts(plan)
+    assert {n: s for n, s in found.items() if "head" in n} == {
+        "head.fc.weight": "pretrained", "head.fc.bias": "missing",
+    }  # fmt: skip
+    assert {s for n, s in found.items() if "backbone" in n} == {None}
+
+
+def test_nothing_is_loaded_where_no_checkpoint_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("lldtool.dryrun.starts._Loading", None)
+    plan = lldtool.dry_run(config_of(vit(), tmp_path))
+    assert (plan.loaded, plan.buffers, set(starts(plan).values())) == ((), (), {None})
+
+
+def test_resumed_weights_are_told_apart(tmp_path):
+    saved(tmp_path / "a.pth", vit(), wrapped)
+    config = config_of(vit(), tmp_path, load_from=str(tmp_path / "a.pth"), resume=True)
+    assert set(starts(lldtool.dry_run(config)).values()) == {"resumed"}
