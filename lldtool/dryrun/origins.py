@@ -39,8 +39,8 @@ class TracedTensors:
         self._origins: dict[int, Origins] = {}
         #: Keeps storages alive, so that no other tensor gets their address.
         self._alive: list[Any] = []
-        #: All origins of values that were written to the model, overwritten or not.
-        self.copied: set[Any] = set()
+        #: Address of a storage of the model -> all origins of what was written to it.
+        self._written: dict[int, Origins] = {}
         #: All origins of values that code outside torch got, as scipy does to interpolate.
         self.handed_out: set[Any] = set()
 
@@ -63,6 +63,10 @@ class TracedTensors:
     def origins(self, tensor: Any) -> Origins:
         """Return the origins of the values of a tensor."""
         return self._origins.get(storage_address(tensor), _NONE)
+
+    def written(self, tensor: Any) -> Origins:
+        """Return the origins of all that was written to a tensor that is held, kept or not."""
+        return self._written.get(storage_address(tensor), _NONE)
 
     @contextlib.contextmanager
     def tracing(self) -> Iterator[None]:
@@ -118,15 +122,13 @@ class TracedTensors:
             found |= self._origins.get(address, _NONE)
         self._origins[address] = found
         if address in self._own:
-            self.copied |= found
+            self._written[address] = self._written.get(address, _NONE) | found
         else:
             self._alive.append(target)
 
     def came_back(self, tensor: Any, origins: Iterable[Any]) -> None:
         """Note that a tensor has these origins by way of code outside torch."""
-        found = self.handed_out.intersection(origins)
-        self._origins[storage_address(tensor)] = frozenset(found)
-        self.copied |= found
+        self._origins[storage_address(tensor)] = frozenset(self.handed_out.intersection(origins))
 
     def is_traced(self, tensor: Any) -> bool:
         """Return whether it is known where the values of a tensor are from."""

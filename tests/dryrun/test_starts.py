@@ -303,7 +303,7 @@ def test_start_is_unknown_for_what_is_not_here(tmp_path, monkeypatch):
 
 
 def test_nothing_is_loaded_where_no_checkpoint_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("lldtool.dryrun.starts._Loading", None)
+    monkeypatch.setattr("lldtool.dryrun.starts.Loading", None)
     plan = lldtool.dry_run(config_of(vit(), tmp_path))
     assert (plan.loaded, plan.buffers, set(starts(plan).values())) == ((), (), {None})
 
