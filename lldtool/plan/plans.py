@@ -11,7 +11,7 @@ from typing import Any, cast
 from lldtool.errors import LldtoolError
 from lldtool.plan.parameters import LayerId, Parameter, UntrainedParameter
 from lldtool.plan.schedule import Schedule
-from lldtool.plan.starts import Buffer, Loaded
+from lldtool.plan.starts import Buffer, Loaded, Start
 
 SCHEMA_VERSION = 1
 
@@ -263,6 +263,13 @@ class Plan:
         yield from self.parameters
         yield from self.frozen
         yield from self.left_out
+
+    def start_of(self, p: Parameter | UntrainedParameter) -> Start | None:
+        """Return from where a parameter starts; None where that is not known.
+
+        Where no checkpoint is loaded, all start from their initialisation.
+        """
+        return "missing" if self.loaded == () else p.start
 
     def end_lr(self, layer: Layer) -> float | None:
         """Return the lr that a layer has in the last step; None where that is not known."""
