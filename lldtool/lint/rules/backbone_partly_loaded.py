@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lldtool.lint.rules._blocks import Backbone, backbone_names
 from lldtool.lint.rules._starts import entry_of, from_scratch, inside, meant_for
-from lldtool.lint.rules.base import Diagnostic, Rule, Subject, count
+from lldtool.lint.rules.base import Diagnostic, Rule, Subject
 from lldtool.lint.rules.examples import RECIPE, Example
 from lldtool.plan import Parameter
 from lldtool.text import quoted, shortened
@@ -45,10 +45,9 @@ class BackbonePartlyLoaded(Rule):
             }
             if new and len(new) < len(blocks):
                 names = shortened([f"{sequence}.{number}" for sequence, number in new], 4)
-                blocks_are = count(len(new), "block of", "blocks of")
                 yield self.diagnostic(
-                    f"{blocks_are} {len(blocks)} of {module or 'the model'} are not loaded from "
-                    f"{quoted(loaded.checkpoint)}: {', '.join(names)}",
+                    f"{len(new)} of {len(blocks)} blocks of {module or 'the model'} are not "
+                    f"loaded from {quoted(loaded.checkpoint)}: {', '.join(names)}",
                     entry_of(loaded),
                     [p for members in new.values() for p in members],
                 )
