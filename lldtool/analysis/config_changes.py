@@ -42,7 +42,7 @@ _BASE_SETTINGS = {"lr", "weight_decay"}
 
 
 def config_changes(
-    a: Plan, b: Plan, rtol: float, schedule: ScheduleDiff | None
+    a: Plan, b: Plan, rtol: float, schedule: ScheduleDiff | None, *, starts: bool = True
 ) -> Iterator[ConfigChange]:
     """Yield the entries that differ, those of the schedules last.
 
@@ -51,8 +51,13 @@ def config_changes(
         b: the other.
         rtol: the relative tolerance of numbers.
         schedule: what differs in the schedules.
+        starts: with the checkpoints that training starts from.
     """
-    in_a, in_b = dict(_flat(_entries(a, b))), dict(_flat(_entries(b, a)))
+    entries_a, entries_b = _entries(a, b), _entries(b, a)
+    if starts and a.loaded is not None and b.loaded is not None:
+        entries_a |= _checkpoints(a)
+        entries_b |= _checkpoints(b)
+    in_a, in_b = dict(_flat(entries_a)), dict(_flat(entries_b))
     paths = list({**in_a, **in_b})
     parts = list(dict.fromkeys(path[:2] for path in paths))
     for path in sorted(paths, key=lambda path: parts.index(path[:2])):
@@ -87,6 +92,20 @@ def _entries(plan: Plan, other: Plan) -> dict[str, Any]:
         },
         "auto_scale_lr": plan.auto_scale_lr,
     }
+
+
+def _checkpoints(plan: Plan) -> dict[str, Any]:
+    """Return the checkpoints that training starts from, by the entry that names them."""
+    entries: dict[str, Any] = {}
+    for loaded in plan.loaded or ():
+        if loaded.by == "load_from":
+            entries["load_from"] = loaded.checkpoint
+        else:
+            where = entries.setdefault("init_cfg", {})
+            where[loaded.module or "model"] = {
+                "checkpoint": loaded.checkpoint, "prefix": loaded.prefix
+            }  # fmt: skip
+    return entries
 
 
 def _comparable(

@@ -15,7 +15,7 @@ from lldtool.plan import Layer, Parameter, Plan, UntrainedParameter
 
 #: What can differ for a parameter that both plans train. Of `extras`, the other entries of its
 #: group, only those that the optimizer reads are compared: `momentum`, not a stray `lr_mult`.
-SETTINGS = ("optimizer", "lr", "lr_scale", "weight_decay", "layer_id", "extras")
+SETTINGS = ("optimizer", "lr", "lr_scale", "weight_decay", "layer_id", "extras", "start")
 #: What a comparison can leave out.
 IGNORABLE = (*SETTINGS, "schedule")
 #: Tells whether the parameter of a name is to be compared; None for all of them.
@@ -35,7 +35,8 @@ class StatusChange(NamedTuple):
 
     `a` and `b` are states as in `plan.State`; `frozen` also where the parameter is in no param
     group, and `left out` where it is in none though it requires a gradient; `not in` and the name
-    of an optimizer where only the other side has the parameter in that one.
+    of an optimizer where only the other side has the parameter in that one. The start follows
+    where only that differs of one that neither side trains: `frozen, missing`.
     """
 
     name: str
@@ -147,10 +148,8 @@ def diff_plans(
     in_a, in_b = _states(a, only, listed_twice), _states(b, only, listed_twice)
     names_a, names_b = ({name for name, _ in side} for side in (in_a, in_b))
     compare_optimizers = bool(a.optimizers and b.optimizers)
-    looked_at = tuple(
-        name for name in SETTINGS
-        if name not in ignore and (name != "optimizer" or compare_optimizers)
-    )  # fmt: skip
+    compare = {"optimizer": compare_optimizers, "start": bool(a.loaded or b.loaded)}
+    looked_at = tuple(x for x in SETTINGS if x not in ignore and compare.get(x, True))
     read = _read_by_optimizer(a, b)
     changed, status, reshaped = list[ParameterChange](), list[StatusChange](), list[Reshaped]()
     compared = 0
@@ -164,10 +163,18 @@ def diff_plans(
             reshaped.append(Reshaped(name, p.shape, q.shape))
         if status_a != status_b:
             status.append(StatusChange(name, status_a, status_b))
-        elif status_a == "trained" and isinstance(p, Parameter) and isinstance(q, Parameter):
+            continue
+        starts = a.start_of(p), b.start_of(q)
+        start_differs = "start" in looked_at and None not in starts and starts[0] != starts[1]
+        if status_a == "trained" and isinstance(p, Parameter) and isinstance(q, Parameter):
             compared += 1
-            if settings := _differing(p, q, looked_at, rtol, read):
+            settings = _differing(p, q, looked_at, rtol, read)
+            settings += ("start",) if start_differs else ()
+            if settings:
                 changed.append(ParameterChange(p, q, settings))
+        elif start_differs:
+            state_a, state_b = (f"{status_a}, {start}" for start in starts)
+            status.append(StatusChange(name, state_a, state_b))
     for (name, optimizer), (_, status_b) in in_b.items():
         if optimizer is not None and name in names_a and (name, optimizer) not in in_a:
             status.append(StatusChange(name, _not_in(optimizer), status_b))
@@ -175,7 +182,7 @@ def diff_plans(
     return PlanDiff(
         a=a,
         b=b,
-        config=tuple(config_changes(a, b, rtol, schedule)),
+        config=tuple(config_changes(a, b, rtol, schedule, starts="start" in looked_at)),
         changed=tuple(changed),
         added=tuple(p for p, _ in in_b.values() if p.name not in names_a),
         removed=tuple(p for p, _ in in_a.values() if p.name not in names_b),
@@ -229,6 +236,8 @@ def _differing(
 ) -> tuple[str, ...]:
     settings = []
     for name in looked_at:
+        if name == "start":
+            continue
         x, y = getattr(p, name), getattr(q, name)
         if name == "extras" and read is not None:
             x, y = ({k: v for k, v in extras.items() if k in read} for extras in (x, y))

@@ -32,7 +32,8 @@ def load_plans(requests: Sequence[Request]) -> list[Plan]:
     live = [i for i in range(len(requests)) if i not in plans]
     for number in plans:
         request = requests[number]
-        changed = request.cfg_options or request.auto_scale_lr or request.world_size
+        options = (request.cfg_options, request.auto_scale_lr, request.world_size)
+        changed = any((*options, request.load_from))
         if request.edits or (changed and not live):
             raise LldtoolError(
                 "a saved plan can't be overridden or scaled", config=request.name,

@@ -87,6 +87,10 @@ class DryRunOptions:
         "--world-size", metavar="N", min=1,
         help="Number of GPUs; the total batch size is this times the config's batch size.",
     )] = None
+    load_from: Annotated[str | None, option(
+        "--load-from", metavar="CHECKPOINT",
+        help="Show what this checkpoint fills; replaces load_from of the config.",
+    )] = None
     allow_network: Annotated[bool, option(
         "--allow-network", help="Allow downloads while the model is built.",
     )] = False
@@ -112,11 +116,22 @@ class DryRunOptions:
             device=self.device,
             auto_scale_lr=self.auto_scale_lr,
             world_size=self.world_size,
+            load_from=self._checkpoint(),
             length=length or Length(),
             curves=curves,
             allow_network=self.allow_network,
             own_process=True,
         ))  # fmt: skip
+
+    def _checkpoint(self) -> str | None:
+        """Return `--load-from`.
+
+        Raises:
+            LldtoolError: there is no such file.
+        """
+        if self.load_from is not None and not Path(self.load_from).expanduser().is_file():
+            raise LldtoolError(f"--load-from {self.load_from}: there is no such file")
+        return self.load_from
 
 
 def _with_dataset_size(request: Request) -> Request:

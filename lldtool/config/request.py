@@ -49,7 +49,8 @@ class Request:
     param group with the highest lr, the `main` one, or of all. `own_process` says that
     nothing but dry runs happens in this process, so that stubs that save time may
     replace packages that a notebook or a test suite would miss. `initialised` says that the model
-    is built with the values that its parameters have in training. `missing_modules` are
+    is built with the values that its parameters have in training. `load_from` replaces the
+    config's entry of that name. `missing_modules` are
     replaced by stubs from the start.
     """
 
@@ -61,6 +62,7 @@ class Request:
     device: str = "cpu"
     auto_scale_lr: bool = False
     world_size: int | None = None
+    load_from: str | None = None
     length: Length = Length()
     curves: Curves = "none"
     allow_network: bool = False

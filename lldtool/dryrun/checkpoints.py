@@ -7,6 +7,7 @@ import io
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from lldtool.dryrun.isolation import NetworkBlockedError, blocked_hosts, silenced
@@ -32,8 +33,16 @@ class _Mute:
         return getattr(sys, name)
 
 
+@dataclass(frozen=True)
+class Checkpoints:
+    """The names of the checkpoints that a model loads while it is built."""
+
+    found: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
 @contextlib.contextmanager
-def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
+def missing_allowed(*, allow_network: bool) -> Iterator[Checkpoints]:
     """Let a model be built without the checkpoints that are not here, and list their names.
 
     No setting of an optimizer depends on a weight. A checkpoint that is here is loaded, as code may
@@ -45,6 +54,7 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
     import torch
     from mmengine.runner import checkpoint as module
 
+    asked = Checkpoints()
     missing: dict[str, Exception] = {}
     quietly = contextlib.nullcontext if allow_network else silenced
     load = module.CheckpointLoader.load_checkpoint
@@ -56,7 +66,9 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
         hosts = len(blocked_hosts())
         try:
             with quietly():
-                return load(filename, *args, **kwargs)
+                content = load(filename, *args, **kwargs)
+            asked.found.append(str(filename))
+            return content
         except Exception as error:
             if not any(
                 isinstance(e, (FileNotFoundError, NetworkBlockedError)) for e in chain(error)
@@ -91,16 +103,15 @@ def missing_allowed(*, allow_network: bool) -> Iterator[list[str]]:
         # It says "Downloading" before it tries to.
         patched(torch.hub, sys=sys if allow_network else _Mute()),
     ):
-        names: list[str] = []
         try:
-            yield names
+            yield asked
         except Exception as error:
             cause = next(iter(missing.values()), None)
             *_, first = chain(error)
             if cause is not None and first not in chain(cause):
                 first.__cause__ = cause
             raise
-        names += missing
+        asked.missing.extend(missing)
 
 
 def missing_note(checkpoint: str) -> str:

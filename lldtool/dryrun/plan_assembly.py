@@ -24,6 +24,7 @@ from lldtool.dryrun.reason_checks import with_checked_reasons
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.runners import unfollowed
 from lldtool.dryrun.schedules import schedule_of
+from lldtool.dryrun.starts import starts_of
 from lldtool.dryrun.stubs import current_stubs
 from lldtool.dryrun.tracing import with_reasons
 from lldtool.errors import LldtoolError, translated
@@ -49,22 +50,24 @@ def plan_of(training: Training, *, explained: bool) -> Plan:
         parameters = with_reasons(parameters, made.traces)
         if not (is_trusted or _gives_base_settings(wrapper, kind)):
             parameters = with_checked_reasons(parameters, training, reads or ())
+    starts = starts_of(training)
     optimizer = configs.optimizer_header(wrapper)
     ratio, scale_note = auto_scale(config, request)
-    scaled_parameters = tuple(scaled(p, ratio) for p in parameters)
+    scaled_parameters = tuple(starts.of(scaled(p, ratio)) for p in parameters)
     name = type_name(wrapper.get("constructor", None) or "DefaultOptimWrapperConstructor")
     bases = tuple(cls.__name__ for cls in kind.__mro__[1:-1])
     options = plain(wrapper.get("paramwise_cfg", None) or {})
     header = Constructor(name, options, bases, reads)
     notes: list[str | None] = [
         *training.notes,
-        *map(missing_note, training.missing_checkpoints),
+        *map(missing_note, training.checkpoints.missing),
         *current_stubs().notes(_packages(training.model, kind)),
         package_lookup.note(),
         *made.notes,
         *unfollowed(config),
         *unfollowed_hooks(config),
         scale_note,
+        *starts.notes,
         _values_note(config, request),
         _no_effect_note(header, parameters, optimizer),
         _network_note(),
@@ -81,13 +84,15 @@ def plan_of(training: Training, *, explained: bool) -> Plan:
         ),
         constructor=header,
         parameters=scaled_parameters,
-        frozen=frozen,
-        left_out=made.left_out,
+        frozen=tuple(map(starts.of, frozen)),
+        left_out=tuple(map(starts.of, made.left_out)),
         notes=tuple(n for n in notes if n),
         param_scheduler=_schedulers(config.get("param_scheduler", None)),
         auto_scale_lr=ratio,
         schedule=schedule_of(training, scaled_parameters),
         legacy_options=legacy_options(config, request),
+        buffers=starts.buffers,
+        loaded=starts.loaded,
         versions=package_versions(),
         lldtool_version=lldtool_version(),
     )

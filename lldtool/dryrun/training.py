@@ -14,7 +14,7 @@ from lldtool.config.request import Request
 from lldtool.dryrun import config_loading as configs
 from lldtool.dryrun import model_building as models
 from lldtool.dryrun.auto_scaling import auto_scale, scaled
-from lldtool.dryrun.checkpoints import missing_allowed
+from lldtool.dryrun.checkpoints import Checkpoints, missing_allowed
 from lldtool.dryrun.construction import Construction, construct, has_user_code, is_repeatable
 from lldtool.dryrun.edits import apply_edits, apply_overrides, overrides
 from lldtool.dryrun.isolation import blocked_hosts, in_checkout, silenced
@@ -35,9 +35,9 @@ Result = TypeVar("Result")
 class Training:
     """A loaded config and the model built from it, about to be given an optimizer.
 
-    `uninitialised` knows which of its values are not initialised. `missing_checkpoints` are those
-    that the model would have loaded while it was built. Of a trial,
-    of a config that is not the user's own, nothing that its constructor prints is shown.
+    `uninitialised` knows which of its values are not initialised. `checkpoints` are those that the
+    model asked for while it was built. Of a trial, of a config that is not the user's own, nothing
+    that its constructor prints is shown.
     """
 
     request: Request
@@ -45,7 +45,7 @@ class Training:
     model: Any
     notes: Sequence[str]
     uninitialised: UninitialisedReads = field(default_factory=UninitialisedReads)
-    missing_checkpoints: Sequence[str] = ()
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
     is_trial: bool = False
 
     @functools.cached_property
@@ -200,19 +200,19 @@ def building(
             import_scope(scope, " of default_scope")
             stack.enter_context(DefaultScope.overwrite_default_scope(scope))
             if built is None:
-                with missing_allowed(allow_network=request.allow_network) as missing:
+                with missing_allowed(allow_network=request.allow_network) as checkpoints:
                     model, uninitialised = models.build_model(config, request)
             else:
-                model, missing = built.model, list(built.missing_checkpoints)
+                model, checkpoints = built.model, built.checkpoints
                 uninitialised = built.uninitialised
             models.require_compiled_operators(model, name)
-        if request.initialised and missing:
+        if request.initialised and checkpoints.missing:
             raise LldtoolError(
                 f"the constructor reads the parameters' values, and the model loads them from "
-                f"{quoted(missing[0])}, which is not here"
+                f"{quoted(checkpoints.missing[0])}, which is not here"
             )
         notes = (*notes, *filter(None, [scope_note]))
-        yield Training(request, config, model, notes, uninitialised, missing)
+        yield Training(request, config, model, notes, uninitialised, checkpoints)
 
 
 @contextlib.contextmanager

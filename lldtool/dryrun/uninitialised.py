@@ -51,7 +51,7 @@ class UninitialisedReads:
     def add(self, tensors: Iterable[Any]) -> None:
         """Take these for uninitialised."""
         for tensor in tensors:
-            address = _address(tensor)
+            address = storage_address(tensor)
             if address:
                 self._uninitialised[address] = tensor
 
@@ -101,18 +101,18 @@ class UninitialisedReads:
 
     def _called(self, func: Any, args: Any) -> None:
         name = getattr(func, "__name__", "")
-        if name in _HANDING_OUT and args and _address(args[0]) in self._uninitialised:
+        if name in _HANDING_OUT and args and storage_address(args[0]) in self._uninitialised:
             self.first = self.first or f"Tensor.{name}"
 
     def _dispatched(self, func: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         is_uninitialised = any(
-            _address(tensor) in self._uninitialised for tensor in _tensors((args, kwargs))
+            storage_address(tensor) in self._uninitialised for tensor in tensors_in((args, kwargs))
         )
         result = func(*args, **kwargs)
         if is_uninitialised:
             if _hands_out(func, result):
                 self.first = self.first or str(func)
-            self.add(_tensors(result))
+            self.add(tensors_in(result))
         return result
 
 
@@ -124,7 +124,7 @@ def _hands_out(func: Any, result: Any) -> bool:
     return isinstance(result, (bool, int, float, complex)) or not values.isdisjoint(func.tags)
 
 
-def _tensors(value: Any) -> Iterator[Any]:
+def tensors_in(value: Any) -> Iterator[Any]:
     """The tensors in the arguments or the result of an operator."""
     import torch
 
@@ -132,12 +132,12 @@ def _tensors(value: Any) -> Iterator[Any]:
         yield value
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _tensors(item)
+            yield from tensors_in(item)
     elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
+        yield from tensors_in(list(value.values()))
 
 
-def _address(tensor: Any) -> int:
+def storage_address(tensor: Any) -> int:
     """Where the memory of a tensor begins; 0 where it has none."""
     import torch
 

@@ -14,7 +14,7 @@ from lldtool.text import printable
 
 _COLUMNS = (
     "name", "shape", "numel", "dtype", "module_type", "layer_id",
-    "lr", "lr_scale", "weight_decay", "group", "state", "optimizer",
+    "lr", "lr_scale", "weight_decay", "group", "state", "optimizer", "start",
 )  # fmt: skip
 
 #: What a spreadsheet takes for the start of a formula, and a full-width form of each.

@@ -14,6 +14,7 @@ from lldtool.analysis.config_changes import ConfigChange
 from lldtool.analysis.diff import LayerPair, ParameterChange
 from lldtool.output.document import Cell, Pair, Row, styled
 from lldtool.output.schedule_words import scheduler_words
+from lldtool.output.starts import layer_start
 from lldtool.output.states import state_word
 from lldtool.plan import Layer, LayerId
 from lldtool.text import layer_name, lr, setting, significant, value
@@ -111,7 +112,7 @@ class PairOfLayers:
         scales = a and b and a.lr_scale == b.lr_scale
         shift = _shift(a.layer_id if a else None, b.layer_id if b else None)
         row = (self.marker, self.pair.elsewhere, names, tensors, shift, ratio, scales)
-        return (*row, self.weight_decay)
+        return (*row, self.weight_decay, self.start)
 
     @cached_property
     def weight_decay(self) -> Cell:
@@ -124,6 +125,14 @@ class PairOfLayers:
         layer = None if a and b and a.weight_decays != b.weight_decays else a or b
         counts = layer.weight_decays.most_common() if layer else []
         return " · ".join(f"{setting(decay)} ×{number}" for decay, number in counts)
+
+    @cached_property
+    def start(self) -> Cell:
+        """`missing → pretrained`; nothing where it does not differ."""
+        a, b = self.pair.a, self.pair.b
+        if not a or not b or not differs(self.pair, "start"):
+            return ""
+        return Pair(layer_start(a), layer_start(b))
 
     @cached_property
     def lr_ratio(self) -> float | None:

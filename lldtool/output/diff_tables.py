@@ -54,7 +54,7 @@ def tables(diff: PlanDiff, *, every_layer: bool, every_parameter: bool) -> list[
         found += [_parameters(diff), _entries(_NOT_ON_BOTH_SIDES, [""], one_sided)]
     else:
         found += [moved_between_optimizers(diff), _weight_decay(diff)]
-        found += [moved_between_layers(diff), not_on_both_sides(diff)]
+        found += [moved_between_layers(diff), starts(diff), not_on_both_sides(diff)]
     found += [optimizer_settings(diff), _shapes(diff)]
     return [section for section in found if rows_of(section)]
 
@@ -85,12 +85,14 @@ def _layers(diff: PlanDiff, everything: bool) -> Section:
         Column("×"): [_ratio(run[0]) for run in runs],
         Column("lr_scale", "arrow", drop=1): [setting_cell(run, "lr_scale") for run in runs],
         Column("weight decay", drop=2): [run[0].weight_decay for run in runs],
+        Column("start"): [run[0].start for run in runs],
     }
     differing = {name for line in lines for change in line.pair.changes for name in change.settings}
     is_shown = {
         "layer": diff.has_layers,
         "×": any(run[0].lr_ratio is not None for run in runs),
         "lr_scale": everything or "lr_scale" in differing,
+        "start": "start" in differing,
         "weight decay": everything or "weight_decay" in differing,
     }
     columns = {c: cells for c, cells in columns.items() if is_shown.get(c.title, True)}
@@ -208,6 +210,11 @@ def moved_between_layers(diff: PlanDiff) -> Section:
     return _by_change(diff, "moved between layers", name, _modules)
 
 
+def starts(diff: PlanDiff) -> Section:
+    """Return the trained parameters that start from a checkpoint on one side only."""
+    return _by_change(diff, "start", "start", _layers_and_modules)
+
+
 def optimizer_settings(diff: PlanDiff) -> Section:
     """Return the parameters whose group sets something else of the optimizer, say betas."""
     return _by_change(diff, "other optimizer settings", "extras", _patterns)
@@ -221,7 +228,7 @@ def _shapes(diff: PlanDiff) -> Section:
 
 
 #: Names parameters for a reader.
-_Naming = Callable[[PlanDiff, Collection[str]], list[str]]
+_Naming = Callable[[PlanDiff, Sequence[str]], list[str]]
 
 
 def _by_change(
@@ -293,7 +300,7 @@ def _parameter_states(diff: PlanDiff) -> Section:
 
 def _parameters(diff: PlanDiff) -> Section:
     """Return a row for each parameter of which a setting differs."""
-    names = ("optimizer", "lr", "lr_scale", "weight_decay", "layer_id")
+    names = ("optimizer", "lr", "lr_scale", "weight_decay", "layer_id", "start")
     shown = [name for name in names if diff.with_changed(name)]
     known: dict[tuple[str, str, str], Cell] = {}  # many parameters share theirs
 

@@ -28,6 +28,7 @@ from lldtool.output.diff_tables import (
     not_on_both_sides,
     optimizer_settings,
     rows_of,
+    starts,
     states,
 )
 from lldtool.output.document import Cell, Pair, Section
@@ -44,6 +45,7 @@ _WORDS = {
     "weight_decay": "weight decay differs",
     "layer_id": "layer differs",
     "extras": "other optimizer settings differ",
+    "start": "start differs",
 }
 
 
@@ -141,7 +143,7 @@ def in_words(diff: PlanDiff) -> list[str]:
     sentences = [f"{x[1]}: {x[2]} tensors, {x[3]}" for x in _cells(states(diff))]
     sentences += [*entries, *_lr_in_words(diff), *_weight_decay_in_words(diff)]
     sentences += [f"{x[1]}: {x[3]}" for x in _cells(not_on_both_sides(diff))]
-    moved = (moved_between_optimizers(diff), moved_between_layers(diff))
+    moved = (moved_between_optimizers(diff), moved_between_layers(diff), starts(diff))
     for section in (*moved, optimizer_settings(diff)):
         sentences += [f"{section.title}, {x[1]}: {x[3]}" for x in _cells(section)]
     return sentences

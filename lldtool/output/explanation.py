@@ -24,6 +24,7 @@ from lldtool.output.reasons import (
     unmatched,
     weight_decay_formula,
 )
+from lldtool.output.starts import start_text
 from lldtool.output.states import group_text, state_text, untrained
 from lldtool.plan import Parameter, Plan, UntrainedParameter
 from lldtool.text import layer_name, plural, shape, value
@@ -45,6 +46,7 @@ def explanation(
 def trail(plan: Plan, p: Parameter | UntrainedParameter) -> list[tuple[str, str]]:
     """Return label and text of each step from the state of a parameter to its settings."""
     steps = [("state", state_text(plan, p))]
+    steps += [("start", start_text(p))] if p.start else []
     if isinstance(p, UntrainedParameter):
         layer = [("layer", layer_name(p.layer_id))] if p.layer_id is not None else []
         return [*steps, ("parameter", shape(p.shape)), *layer]

@@ -57,7 +57,7 @@ def _schedule_diff_json(diff: PlanDiff) -> dict[str, Any] | None:
 
 def _changed_json(diff: PlanDiff) -> list[dict[str, Any]]:
     """The parameters that differ, those of another state first; null for what a side lacks."""
-    in_a, in_b = ({p.name: p for p in plan.parameters} for plan in (diff.a, diff.b))
+    in_a, in_b = ({p.name: p for p in plan.every_parameter} for plan in (diff.a, diff.b))
     trained = {"a": "trained", "b": "trained"}
     rows = [
         _change_json(x.name, {"a": x.a, "b": x.b}, in_a.get(x.name), in_b.get(x.name), ("state",))
@@ -69,8 +69,8 @@ def _changed_json(diff: PlanDiff) -> list[dict[str, Any]]:
 def _change_json(
     name: str,
     state: dict[str, str],
-    a: Parameter | None,
-    b: Parameter | None,
+    a: Parameter | UntrainedParameter | None,
+    b: Parameter | UntrainedParameter | None,
     differs: Sequence[str],
 ) -> dict[str, Any]:
     settings = {key: {"a": getattr(a, key, None), "b": getattr(b, key, None)} for key in SETTINGS}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from lldtool.output.contents import NUMBER, common_module, layer_contents
 from lldtool.output.document import Block, Cell, Column, Number, Paragraph, Row, Table, styled
 from lldtool.output.reasons import rule_text, short_rule
+from lldtool.output.starts import start_text
 from lldtool.output.states import state_word
 from lldtool.plan import Layer, Parameter, Plan, UntrainedParameter
 from lldtool.text import layer_name, lr, setting, shape
@@ -49,14 +50,15 @@ def folded_parameters(plan: Plan, whole: Plan) -> Iterator[Block]:
         yield _listed(rows, layer, header="dim" if len(seen) == 1 else "")
 
 
-def _listed(rows: Iterable[tuple[str, ...]], layer: Layer, *, header: str) -> Table:
-    columns = (
+def _listed(rows: Sequence[tuple[str, ...]], layer: Layer, *, header: str) -> Table:
+    columns = [
         Column("name", least=_NAMES),
         Column("shape", "right", "dim"),
         Column("lr", "right", "green"),
         Column("weight decay", "right"),
+        Column("start"),
         Column("reason", style="dim", from_width=_FOR_REASONS),
-    )
+    ]
     shown = [
         Row(
             [
@@ -64,24 +66,33 @@ def _listed(rows: Iterable[tuple[str, ...]], layer: Layer, *, header: str) -> Ta
                 sizes,
                 state or setting(layer.lr, 3),
                 styled((decay, "dim" * (decay == "0"))),
+                start,
                 reason,
             ],
             "dim" if state else None,
         )
-        for name, sizes, state, decay, reason in rows
+        for name, sizes, state, decay, reason, start in rows
     ]
+    if not any(row[-1] for row in rows):
+        del columns[-2]
+        shown = [Row([*row.cells[:-2], row.cells[-1]], row.style) for row in shown]
     return Table(columns, shown, header=header, gap=2, indent=2)
 
 
 def _alike(layer: Layer, prefix: str) -> tuple[tuple[str, ...], ...]:
     """Return a row for each parameter; names that differ in numbers only are one.
 
-    Name, shape, the state of what is not trained, weight decay and its rule of what is.
+    Name, shape, the state of what is not trained, weight decay and its rule of what is, the start.
     """
     rows: dict[tuple[str, ...], list[str]] = {}
     for p in layer.everything:
         name = p.name.removeprefix(f"{prefix}.") if prefix else p.name
-        key = (NUMBER.sub("*", name), shape(p.shape), *_settings(p))
+        key = (
+            NUMBER.sub("*", name),
+            shape(p.shape),
+            *_settings(p),
+            start_text(p) if p.start else "",
+        )
         rows.setdefault(key, []).append(name)
     return tuple(
         (names[0] if len(names) == 1 else f"{pattern} ×{len(names)}", *rest)
@@ -115,6 +126,12 @@ def parameter_table(plan: Plan) -> Table:
         _in_no_group(p, f"{state_word('frozen')}, {state_word('left out')}") for p in plan.frozen
     ]
     rows += [_in_no_group(p, state_word("left out")) for p in plan.left_out]
+    if plan.loaded:
+        columns.append(Column("start", filter=True))
+        starts = map(start_text, plan.every_parameter)
+        rows = [
+            Row([*row.cells, start], row.style) for row, start in zip(rows, starts, strict=True)
+        ]
     if plan.optimizers:
         columns.append(Column("optimizer", filter=True))
         keys = [p.optimizer or "" for p in plan.parameters] + ["–"] * len(rows)

@@ -26,6 +26,7 @@ from lldtool.output.document import (
 )
 from lldtool.output.parameter_tables import folded_parameters, parameter_table
 from lldtool.output.schedule_words import schedule_facts
+from lldtool.output.starts import layer_start, start_facts, start_lines
 from lldtool.output.states import counted_word, state_word, untrained_word
 from lldtool.plan import Layer, Optimizer, Parameter, Plan, UntrainedParameter
 from lldtool.text import count, layer_name, lr, plural, setting, value
@@ -83,6 +84,7 @@ def header(plan: Plan) -> Facts:
         ("constructor", plan.constructor.type),
         *_paramwise(plan),
         *schedule_facts(plan),
+        *start_facts(plan),
     ])  # fmt: skip
 
 
@@ -157,6 +159,8 @@ def layer_table(plan: Plan, whole: Plan) -> Table:
             (Column("", style="cyan", least=_BARS[0], most=_BARS[1], drop=1), _bars(plan))
         )
     columns.append((Column("weight decay"), _weight_decays(layers)))
+    if plan.loaded:
+        columns.append((Column("start"), [layer_start(layer) for layer in layers]))
     if any(len(layer.trained) < len(layer.names) for layer in layers):
         states = [_states(layer) for layer in layers]
         columns.append((Column("state", from_width=_FOR_STATES), states))
@@ -287,7 +291,7 @@ def totals(plan: Plan) -> list[str]:
             f"{plural(len(settings), 'distinct setting')} of lr and weight decay "
             f"in {plural(len(groups), 'param group')}"
         )
-    return lines
+    return [*lines, *start_lines(plan)]
 
 
 def _not_in_the_optimizer(state: str, tensors: Sequence[UntrainedParameter]) -> str:

@@ -57,4 +57,4 @@ def rule_markdown(rule: Rule, *, level: int) -> str:
 def _example(example: Example) -> str:
     module = f"```python\n# my_code.py\n{example.module}```\n\n" if example.module else ""
     settings = f"```toml\n[tool.lldtool]\n{example.settings}```\n\n" if example.settings else ""
-    return f"{settings}{module}```python\n{example.text}```\n"
+    return f"{settings}{module}```python\n{example.about_checkpoint}{example.text}```\n"

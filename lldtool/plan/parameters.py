@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
+from lldtool.plan.starts import Start
+
 #: Traits of a parameter. It belongs to a normalization layer;
 NORM = "norm"
 #: the model's `no_weight_decay()` or `no_weight_decay_keywords()` names it;
@@ -75,7 +77,9 @@ class Parameter(_Named):
     settings nor the optimizer's defaults, `traits` the constants above, from `NORM` on. `state` is
     derived from traits and lr where it is not given, as in a plan that lldtool 0.1 saved.
     `optimizer` is the key of its optimizer in an OptimWrapperDict, None where there is one
-    optimizer; a parameter of two optimizers is listed twice.
+    optimizer; a parameter of two optimizers is listed twice. `start` is None where no checkpoint is
+    loaded, or where it is not known; `checkpoint_shape` is the shape in the checkpoint of one that
+    is `mismatched`.
     """
 
     name: str
@@ -93,6 +97,8 @@ class Parameter(_Named):
     traits: tuple[str, ...] = ()
     state: State = None  # type: ignore[assignment]  # __post_init__ replaces None
     optimizer: str | None = None
+    start: Start | None = None
+    checkpoint_shape: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         """Derive the state where it is not given."""
@@ -118,7 +124,7 @@ class UntrainedParameter(_Named):
     """A parameter that is in no param group.
 
     `layer_id` is the layer that the constructor would put a frozen one in if it were trained;
-    None where that is not known. `traits` are as in `Parameter`.
+    None where that is not known. `traits`, `start` and `checkpoint_shape` are as in `Parameter`.
     """
 
     name: str
@@ -126,3 +132,5 @@ class UntrainedParameter(_Named):
     numel: int
     layer_id: LayerId | None = None
     traits: tuple[str, ...] = ()
+    start: Start | None = None
+    checkpoint_shape: tuple[int, ...] | None = None

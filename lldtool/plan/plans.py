@@ -11,6 +11,7 @@ from typing import Any, cast
 from lldtool.errors import LldtoolError
 from lldtool.plan.parameters import LayerId, Parameter, UntrainedParameter
 from lldtool.plan.schedule import Schedule
+from lldtool.plan.starts import Buffer, Loaded, Start
 
 SCHEMA_VERSION = 1
 
@@ -161,7 +162,9 @@ class Plan:
     how it does that, None in a plan of lldtool 0.1 and where the length of training is not known.
     `auto_scale_lr` is the factor on every lr after the constructor, as in `Runner.scale_lr`.
     `left_out` require a gradient and are in no param group. `legacy_options` are those of OpenMMLab
-    0.x at the top level of the config, which mmengine ignores.
+    0.x at the top level of the config, which mmengine ignores. `loaded` are the checkpoints that
+    training starts from, in the order in which it loads them; None where that is not known.
+    `buffers` are the model's where there are such checkpoints.
     """
 
     config: str
@@ -177,6 +180,8 @@ class Plan:
     auto_scale_lr: float = 1.0
     schedule: Schedule | None = None
     legacy_options: tuple[str, ...] = ()
+    buffers: tuple[Buffer, ...] = ()
+    loaded: tuple[Loaded, ...] | None = None
     versions: dict[str, str | None] = field(default_factory=dict)
     lldtool_version: str = ""
     schema_version: int = SCHEMA_VERSION
@@ -258,6 +263,13 @@ class Plan:
         yield from self.parameters
         yield from self.frozen
         yield from self.left_out
+
+    def start_of(self, p: Parameter | UntrainedParameter) -> Start | None:
+        """Return from where a parameter starts; None where that is not known.
+
+        Where no checkpoint is loaded, all start from their initialisation.
+        """
+        return "missing" if self.loaded == () else p.start
 
     def end_lr(self, layer: Layer) -> float | None:
         """Return the lr that a layer has in the last step; None where that is not known."""

@@ -30,7 +30,7 @@ def plan_to_json(plan: Plan) -> str:
     """
     content = {"schema_version": plan.schema_version, **plan_header(plan)}
     content |= {"schedule": plan.schedule, "layers": [_layer_row(layer) for layer in plan.layers]}
-    lists = ("parameters", "frozen", "left_out", "notes", "legacy_options")
+    lists = ("parameters", "frozen", "left_out", "buffers", "loaded", "notes", "legacy_options")
     content |= {key: getattr(plan, key) for key in lists}
     return dump_by_line(content)
 

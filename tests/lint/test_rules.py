@@ -2,17 +2,21 @@
 
 import os
 import re
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import tomllib
+import torch
 from conftest import ROOT
 from pasting import pasted
 
 from lldtool.config.request import Request
+from lldtool.dryrun import dry_run
 from lldtool.lint.engine import check_config
 from lldtool.lint.policy import load_policy
 from lldtool.lint.rules import all_rules
+from lldtool.lint.rules.examples import CHECKPOINT
 from lldtool.output.rule_pages import rules_markdown
 from lldtool.workers.pool import Fleet
 
@@ -48,6 +52,8 @@ def check(request, tmp_path):
         path = tmp_path / "config.py"
         path.write_text(example.text if text is None else text)
         (tmp_path / "my_code.py").write_text(example.module)
+        if example.weights is not None:
+            save_weights(example, tmp_path)
         settings = tmp_path / "lldtool.toml"
         settings.write_text(example.settings)
         policy = load_policy(tmp_path, settings).overridden(select=[rule.code])
@@ -60,9 +66,21 @@ def check(request, tmp_path):
     return checked
 
 
+def save_weights(example, folder):
+    """Write the checkpoint of an example, with zeros."""
+    plain = replace(example, weights=None, config={**example.config, **example.weights_of})
+    path = folder / "source.py"
+    path.write_text(plain.text)
+    plan = dry_run(Request(path, "source.py"))
+    shapes = {example.renamed(p.name): p.shape for p in plan.every_parameter}
+    weights = {name: torch.zeros(()).expand(shape) for name, shape in shapes.items() if name}
+    torch.save({"state_dict": weights}, folder / CHECKPOINT)
+
+
 @pytest.fixture(autouse=True)
 def _own_modules(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(("rule", "example"), examples("passes"))

@@ -36,6 +36,7 @@ class Setting(str, Enum):
     lr_scale = "lr_scale"
     weight_decay = "weight_decay"
     layer_id = "layer_id"
+    start = "start"
     schedule = "schedule"
 
 
@@ -61,7 +62,7 @@ def diff(
     match: Match = None,
     ignore: Annotated[list[Setting] | None, option(
         "--ignore", metavar="SETTING",
-        help="Do not compare lr, lr_scale, weight_decay, layer_id or schedule. Repeatable.",
+        help="Do not compare lr, lr_scale, weight_decay, layer_id, start or schedule. Repeatable.",
     )] = None,
     rtol: Annotated[
         float, typer.Option("--rtol", metavar="X", help="Relative tolerance for numbers.")
@@ -74,7 +75,7 @@ def diff(
 ) -> None:  # fmt: skip
     """Show how two configs differ in the settings of each parameter.
 
-    Compares the lr, lr_scale, weight decay and layer of every parameter, the options of the
+    Compares the lr, lr_scale, weight decay, layer and start of every parameter, the options of the
     optimizer, and the schedule. Give a second config as OTHER, or compare CONFIG with a variant of
     itself using --with or --against. Exit code 0: no differences, 1: differences, 2: error.
     """

@@ -11,6 +11,8 @@ from typing import Any
 from lldtool.text import literal
 
 Config = Mapping[str, Any]
+#: The file with the weights of an example.
+CHECKPOINT = "checkpoint.pth"
 #: Name -> where the code of an example imports it from.
 _IMPORTS = {
     "Hook": "mmengine.hooks",
@@ -42,6 +44,10 @@ class Example:
     merges a config into its `_base_`, `_delete_` included. `model` replaces the base's model.
     `code` is the source of a module `my_code` that the config imports, without its imports;
     `settings` are lldtool's settings, in TOML.
+
+    With `weights`, the config loads `checkpoint.pth`. It has the weights of the model, with these
+    regular expressions replaced in their names; those that are left without a name are not in it.
+    `weights_of` are entries of the config in which that model differs.
     """
 
     base: Base
@@ -51,6 +57,8 @@ class Example:
     config: Config = field(default_factory=dict)
     code: str = ""
     settings: str = ""
+    weights: Mapping[str, str] | None = None
+    weights_of: Config = field(default_factory=dict)
 
     @property
     def module(self) -> str:
@@ -60,6 +68,21 @@ class Example:
         lines = [f"from {source} import {', '.join(used)}\n" for source, used in sources]
         return f"{''.join(lines)}\n\n{self.code}" if self.code else ""
 
+    def renamed(self, name: str) -> str:
+        """Return the name of a weight in the checkpoint; empty where it is not in it."""
+        for pattern, replacement in (self.weights or {}).items():
+            name = re.sub(pattern, replacement, name)
+        return name
+
+    @property
+    def about_checkpoint(self) -> str:
+        """What is in the checkpoint, as a comment; empty where there is none."""
+        if self.weights is None:
+            return ""
+        changes = [f"{k} = {literal(v)}" for k, v in self.weights_of.items()]
+        changes += [f"{k!r} → {v!r} in their names" for k, v in self.weights.items()]
+        return f"# {CHECKPOINT} has the weights of this model{'; '.join(['', *changes])}.\n"
+
     @property
     def text(self) -> str:
         """The whole config."""
@@ -68,6 +91,7 @@ class Example:
             "default_scope": "mmpretrain",
             "model": MODELS[self.model or self.base.model],
             "optim_wrapper": self.base.optim_wrapper,
+            **({} if self.weights is None else {"load_from": CHECKPOINT}),
         }
         for path, value in self.config.items():
             config = _merged(config, _nested(path, value))

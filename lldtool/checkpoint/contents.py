@@ -1,0 +1,64 @@
+"""What a checkpoint holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+#: How a checkpoint is stored.
+Format = Literal["zip", "legacy", "tar", "safetensors"]
+#: The keys that the weights of a model may be under, in the order in which they are looked for.
+NESTINGS = ("state_dict", "model", "module", "ema_state_dict")
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """A tensor without its values. `dtype` is named as in a plan: `float32`."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    requires_grad: bool = False
+
+
+@dataclass(frozen=True)
+class OpaqueValue:
+    """An object of a class that is not read; `name` is the class's full name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The content of a checkpoint: plain data, `TensorInfo` and `OpaqueValue`.
+
+    `name` is the file as the user named it.
+    """
+
+    path: Path
+    name: str
+    format: Format
+    content: Any
+
+    def entry(self, key: str) -> Any:
+        """Return an entry at the top level; None where there is none."""
+        return self.content.get(key) if isinstance(self.content, Mapping) else None
+
+    @property
+    def nesting(self) -> str | None:
+        """The key that the weights are under; None where they are at the top level."""
+        return next((key for key in NESTINGS if isinstance(self.entry(key), Mapping)), None)
+
+    @property
+    def state_dict(self) -> dict[str, TensorInfo]:
+        """The tensors of the model by name, unwrapped from whatever they are nested in."""
+        found = self.content if self.nesting is None else self.entry(self.nesting)
+        items = found.items() if isinstance(found, Mapping) else ()
+        return {str(name): value for name, value in items if isinstance(value, TensorInfo)}
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What mmengine notes about the training: `epoch`, `iter`, `cfg` (text), versions."""
+        found = self.entry("meta")
+        return found if isinstance(found, Mapping) else {}

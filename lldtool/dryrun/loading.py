@@ -1,0 +1,248 @@
+"""Load the checkpoints of a config as training does, into a model whose tensors stay unwritten."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal
+
+from lldtool.checkpoint import Checkpoint, TensorInfo, read_checkpoint
+from lldtool.config.request import Checkout
+from lldtool.dryrun.checkpoints import missing_allowed
+from lldtool.dryrun.model_building import build_model
+from lldtool.dryrun.origins import TracedTensors
+from lldtool.dryrun.patching import patched
+from lldtool.dryrun.registries import describe
+from lldtool.dryrun.weights_only import refusal_note
+from lldtool.errors import LldtoolError
+from lldtool.text import quoted
+
+if TYPE_CHECKING:
+    from lldtool.dryrun.training import Training
+
+#: Entries of a checkpoint that no code takes for weights.
+_NO_WEIGHTS = {"meta", "optimizer", "param_schedulers", "message_hub"}
+
+
+@dataclass(frozen=True)
+class Load:
+    """A checkpoint that code asked for, and for which module; None where it did not say.
+
+    `state_dict` are its weights, None where there is no such file.
+    """
+
+    checkpoint: str
+    by: Literal["load_from", "init_cfg"] = "init_cfg"
+    module: Any = None
+    prefix: str | None = None
+    state_dict: Mapping[str, Any] | None = None
+
+
+class Loading:
+    """Answers the loading code's requests for checkpoints, and sees what becomes of them."""
+
+    def __init__(self, checkout: Checkout | None) -> None:
+        #: What is being done, for an error.
+        self.step = "building the model"
+        self.notes: list[str] = []
+        self._checkout = checkout
+        self.traced = TracedTensors()
+        self._asked: Load | None = None
+        self.loads: list[Load] = []
+        self._read: dict[Path, Checkpoint] = {}
+        #: The origins of tensors of a checkpoint that the model has a tensor for.
+        self.matched: set[Any] = set()
+        #: id of a tensor of the model -> the origins of what the checkpoint has for it.
+        self._offered: dict[int, frozenset[Any]] = {}
+        #: Module, name of its tensor, the tensor's shape in a checkpoint that has another one.
+        self.mismatched: list[tuple[Any, str, tuple[int, ...]]] = []
+
+    def load(self, training: Training, load_from: str | None) -> Any:
+        """Build and initialise a model and load `load_from`, as `Runner.train` does; return it."""
+        from mmengine.runner import Runner
+
+        with self._observed():
+            # What the model loads while it is built is overwritten by what comes later.
+            model, _ = build_model(training.config, replace(training.request, initialised=False))
+            self.traced.hold(tensor for _, tensor in tensors_of(model))
+            if hasattr(model, "init_weights") and any(declared(model)):
+                self.step = "init_weights"
+                model.init_weights()
+            if load_from:
+                self.step = f"loading {quoted(load_from)}"
+                self._asked = Load(load_from, "load_from", model)
+                if find_file(load_from, self._checkout) is None:
+                    self.loads.append(self._asked)
+                    return model
+                runner: Any = SimpleNamespace(
+                    model=model,
+                    call_hook=lambda *_, **__: None,
+                    logger=SimpleNamespace(info=lambda *_: None),
+                )
+                Runner.load_checkpoint(runner, load_from)
+        return model
+
+    @contextlib.contextmanager
+    def _observed(self) -> Iterator[None]:
+        """Give the code inside zeros for checkpoints, and trace them."""
+        import torch
+        from mmengine.model import PretrainedInit
+        from mmengine.runner.checkpoint import CheckpointLoader
+        from torch import nn
+
+        initialise = PretrainedInit.__call__
+        # mmengine calls it as well, so that it is there.
+        load_own: Callable[..., Any] = nn.Module._load_from_state_dict
+
+        def pretrained(this: Any, module: Any) -> None:
+            self._asked = Load(this.checkpoint, "init_cfg", module, this.prefix)
+            try:
+                initialise(this, module)
+            except AssertionError as error:  # mmengine's, of a prefix that no tensor has
+                raise self._prefix_error(this, module, error) from error
+            self._asked = None
+
+        def into_module(module: Any, state_dict: Any, prefix: str, *args: Any, **kw: Any) -> None:
+            self._before(module, state_dict, prefix)
+            load_own(module, state_dict, prefix, *args, **kw)
+            self._after(module, state_dict, prefix)
+
+        def load(filename: Any, *_: Any, **__: Any) -> Any:
+            return self._answer(os.fspath(filename))
+
+        with (
+            patched(CheckpointLoader, load_checkpoint=load),
+            patched(torch, load=load),
+            missing_allowed(allow_network=False),
+            patched(PretrainedInit, __call__=pretrained),
+            patched(nn.Module, _load_from_state_dict=into_module),
+            self.traced.tracing(),
+        ):
+            yield
+
+    def _answer(self, name: str) -> Any:
+        """Return the content of a checkpoint, with traced tensors.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        asked = self._asked or Load(name)
+        path = find_file(name, self._checkout)
+        if path is None:
+            self.loads.append(asked)
+            raise FileNotFoundError(name)
+        if path not in self._read:
+            self._read[path] = self._read_file(path, name)
+        content = self._traceable(self._read[path].content, len(self.loads))
+        weights = content.get("state_dict", content) if isinstance(content, dict) else {}
+        self.loads.append(
+            replace(asked, state_dict=weights if isinstance(weights, Mapping) else {})
+        )
+        return content
+
+    def _read_file(self, path: Path, name: str) -> Checkpoint:
+        """Read a checkpoint, and note where torch would not.
+
+        Raises:
+            LldtoolError: it can't be read, here or by torch.
+        """
+        checkpoint = read_checkpoint(path, name)
+        if checkpoint.format == "safetensors":
+            raise LldtoolError(
+                f"training fails at startup: mmengine loads {quoted(name)} with torch.load, "
+                "which can't read safetensors"
+            )
+        if note := refusal_note(checkpoint):
+            self.notes.append(note)
+        return checkpoint
+
+    def _traceable(self, content: Any, load: int, key: str = "") -> Any:
+        """Return an entry of a checkpoint with traced tensors in the place of its own."""
+        import torch
+
+        if isinstance(content, TensorInfo):
+            dtype = getattr(torch, content.dtype, None)
+            dtype = dtype if isinstance(dtype, torch.dtype) else torch.float32
+            return self.traced.source(content.shape, dtype, (load, key))
+        if not isinstance(content, dict):
+            return content
+        copy = type(content)(
+            (k, v if k in _NO_WEIGHTS else self._traceable(v, load, str(k)))
+            for k, v in content.items()
+        )
+        for name, value in getattr(content, "__dict__", {}).items():  # `_metadata`: versions
+            setattr(copy, name, value)
+        return copy
+
+    def _prefix_error(self, init: Any, module: Any, error: Exception) -> LldtoolError:
+        keys = (self.loads[-1].state_dict or {}) if self.loads else {}
+        first = next(iter(keys), None)
+        return LldtoolError(
+            f"init_cfg of {type(module).__name__}: training fails at startup with "
+            f"{describe(error)}: no tensor of {quoted(init.checkpoint)} has the prefix "
+            f"{quoted(init.prefix)}",
+            hint=None if first is None else f"its first tensor is {first}",
+        )
+
+    def _before(self, module: Any, state_dict: Any, prefix: str) -> None:
+        """Note which tensors the model has a place for, whether its hooks keep them or not."""
+        for name, tensor in tensors_of(module):
+            offered = state_dict.get(f"{prefix}{name}")
+            if origins := self.traced.origins(offered):
+                self._offered[id(tensor)] = origins
+                self.matched |= origins
+
+    def _after(self, module: Any, state_dict: Any, prefix: str) -> None:
+        """Note which of the module's own tensors have another shape in the checkpoint.
+
+        A hook may have resized one of the same shape, in code outside torch.
+        """
+        for name, tensor in tensors_of(module, recurse=False):
+            offered = state_dict.get(f"{prefix}{name}")
+            if offered is None:
+                continue
+            shape = tuple(getattr(offered, "shape", tensor.shape))
+            if shape != tuple(tensor.shape):
+                self.mismatched.append((module, name, shape))
+            elif self.traced.handed_out and not self.traced.is_traced(offered):
+                whence = self._offered.get(id(tensor), self.traced.handed_out)
+                self.traced.came_back(tensor, whence)
+
+
+def find_file(name: str, checkout: Checkout | None) -> Path | None:
+    """Return the file of this name, relative to the working directory; None where there is none.
+
+    Args:
+        name: as mmengine takes it.
+        checkout: where the working directory is that of a revision; a checkpoint that the
+            repository ignores is only in the user's own.
+    """
+    path = Path(os.path.expanduser(name))  # noqa: PTH111  # Path.expanduser raises for ~nobody
+    here = Path.cwd()
+    places = [here / path]
+    if checkout is not None and here.is_relative_to(checkout.tree):
+        places.append(checkout.top / here.relative_to(checkout.tree) / path)
+    with contextlib.suppress(OSError, ValueError):
+        return next((place for place in places if place.is_file()), None)
+    return None
+
+
+def declared(model: Any) -> Iterator[tuple[str, str]]:
+    """Yield module name -> checkpoint of every `init_cfg` of type `Pretrained`."""
+    from mmengine.model import PretrainedInit
+
+    for name, module in model.named_modules():
+        init_cfg = getattr(module, "init_cfg", None)
+        for one in init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]:
+            if isinstance(one, dict) and one.get("type") in ("Pretrained", PretrainedInit):
+                yield name, str(one.get("checkpoint"))
+
+
+def tensors_of(module: Any, *, recurse: bool = True) -> Iterator[tuple[str, Any]]:
+    """Yield the names and tensors of the parameters and buffers of a module."""
+    yield from module.named_parameters(recurse=recurse)
+    yield from module.named_buffers(recurse=recurse)

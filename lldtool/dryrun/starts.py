@@ -1,0 +1,168 @@
+"""Which parameters and buffers the checkpoints of a config fill, by training's own loading code.
+
+The code runs on zeros in the shapes of the checkpoint's tensors, and loads them into another model
+of the config: hooks and overrides that rename, resize or drop weights do what they do in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lldtool.dryrun.isolation import silenced
+from lldtool.dryrun.loading import Load, Loading, declared, find_file, tensors_of
+from lldtool.dryrun.origins import Origins
+from lldtool.dryrun.registries import describe
+from lldtool.errors import LldtoolError
+from lldtool.plan import Buffer, Loaded, Parameter, Start, UntrainedParameter
+from lldtool.text import quoted
+
+if TYPE_CHECKING:
+    from lldtool.dryrun.training import Training
+
+_Tensor = TypeVar("_Tensor", Parameter, UntrainedParameter, Buffer)
+
+
+@dataclass(frozen=True)
+class Starts:
+    """From where each tensor of a model starts.
+
+    `starts` has name -> start, and the shape in the checkpoint of those that are mismatched; names
+    that are not there have an unknown start. `loaded` is None where none is known.
+    """
+
+    starts: Mapping[str, tuple[Start, tuple[int, ...] | None]] = field(default_factory=dict)
+    buffers: tuple[Buffer, ...] = ()
+    loaded: tuple[Loaded, ...] | None = ()
+    notes: tuple[str, ...] = ()
+
+    def of(self, tensor: _Tensor) -> _Tensor:
+        """Return a parameter or buffer of a plan with its start."""
+        start, shape = self.starts.get(tensor.name, (None, None))
+        return replace(tensor, start=start, checkpoint_shape=shape) if start else tensor
+
+
+def starts_of(training: Training) -> Starts:
+    """Load the checkpoints that a training starts from, in training's order.
+
+    Raises:
+        LldtoolError: a checkpoint can't be read, or training fails when it loads one.
+    """
+    checkout = training.request.checkout
+    load_from = training.request.load_from or training.config.get("load_from", None)
+    named = [*training.checkpoints.found, *training.checkpoints.missing]
+    named += [checkpoint for _, checkpoint in declared(training.model)]
+    named += [str(load_from)] if load_from else []
+    absent = [name for name in dict.fromkeys(named) if find_file(name, checkout) is None]
+    notes = tuple(map(_absent_note, absent))
+    if len(absent) == len(set(named)):
+        return Starts(loaded=None if named else (), notes=notes)
+    loading = Loading(checkout)
+    try:
+        with silenced():
+            model = loading.load(training, str(load_from) if load_from else None)
+    except LldtoolError:
+        raise
+    except Exception as error:
+        why = f"{loading.step} raised {describe(error)}, so where parameters start is not known"
+        return Starts(loaded=None, notes=(*notes, *loading.notes, why))
+    found = _result(loading, model, is_resumed=bool(training.config.get("resume", False)))
+    return replace(found, notes=(*notes, *loading.notes))
+
+
+def _result(loading: Loading, model: Any, *, is_resumed: bool) -> Starts:
+    """Return what became of the checkpoints.
+
+    Args:
+        loading: the checkpoints.
+        model: that they were loaded into.
+        is_resumed: `load_from` is resumed from.
+    """
+    paths = {id(module): name for name, module in model.named_modules()}
+    first = {checkpoint: name for name, checkpoint in reversed(list(declared(model)))}
+    modules = [
+        first.get(load.checkpoint, "") if load.module is None else paths.get(id(load.module), "")
+        for load in loading.loads
+    ]
+    origins = {name: loading.traced.origins(tensor) for name, tensor in tensors_of(model)}
+    starts: dict[str, tuple[Start, tuple[int, ...] | None]] = {}
+    for name, own in origins.items():
+        if own:
+            last = loading.loads[max(number for number, _ in own)]
+            is_pretrained = not is_resumed or last.by == "init_cfg"
+            starts[name] = ("pretrained" if is_pretrained else "resumed", None)
+        elif not any(
+            name.startswith(_joined(module, ""))
+            for module, load in zip(modules, loading.loads, strict=True)
+            if load.state_dict is None
+        ):
+            starts[name] = ("missing", None)
+    for module, own_name, shape in loading.mismatched:
+        name = _joined(paths.get(id(module), ""), own_name)
+        if starts.get(name, ("", None))[0] in ("missing", "mismatched"):
+            starts[name] = ("mismatched", shape)
+    found = Starts(starts, (), tuple(_loaded(loading, modules, model, origins)))
+    return replace(found, buffers=tuple(map(found.of, _buffers_of(model))))
+
+
+def _loaded(
+    loading: Loading, modules: list[str], model: Any, origins: Mapping[str, Origins]
+) -> Iterator[Loaded]:
+    """Yield what became of each checkpoint, in the order in which they are loaded."""
+    buffers = {buffer.name for buffer in _buffers_of(model)}
+    written = [{*loading.traced.written(t), *origins[name]} for name, t in tensors_of(model)]
+    placed = loading.matched.union(*written)
+    for number, (module, load) in enumerate(zip(modules, loading.loads, strict=True)):
+        if load.state_dict is None:
+            continue
+        filled = [
+            name
+            for name, own in zip(origins, written, strict=True)
+            if any(n == number for n, _ in own)
+        ]
+        yield Loaded(
+            load.checkpoint,
+            load.by,
+            module,
+            load.prefix,
+            tensors=sum(name not in buffers for name in filled),
+            buffers=sum(name in buffers for name in filled),
+            unexpected=tuple(_unexpected(load, {key for n, key in placed if n == number})),
+        )
+
+
+def _unexpected(load: Load, placed: Collection[str]) -> Iterator[str]:
+    """Yield the keys of tensors without a place; one key for a dict of which none has any."""
+    import torch
+
+    prefix = "" if load.prefix is None else f"{load.prefix.removesuffix('.')}."
+    for key, value in (load.state_dict or {}).items():
+        inner = value if isinstance(value, Mapping) else {key: value}
+        names = [str(name) for name, one in inner.items() if isinstance(one, torch.Tensor)]
+        names = [name for name in names if name.startswith(prefix)]
+        left = [name for name in names if name not in placed]
+        yield from [str(key)] if left and left == names else left
+
+
+def _buffers_of(model: Any) -> Iterator[Buffer]:
+    """Yield the buffers that are saved and loaded."""
+    skipped = {
+        _joined(path, name)
+        for path, module in model.named_modules()
+        for name in getattr(module, "_non_persistent_buffers_set", ())  # as mmengine saves
+    }
+    for name, b in model.named_buffers():
+        if name not in skipped:
+            yield Buffer(name, tuple(b.shape), b.numel(), str(b.dtype).removeprefix("torch."))
+
+
+def _joined(module: str, name: str) -> str:
+    return f"{module}.{name}" if module else name
+
+
+def _absent_note(name: str) -> str:
+    return (
+        f"training starts from {quoted(name)}, which is not a file here: where the parameters "
+        "that it may fill start is not known"
+    )

@@ -1,0 +1,86 @@
+"""LLD601 backbone-not-loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lldtool.config.edit import Edit
+from lldtool.lint.diagnostics import Fix
+from lldtool.lint.rules._blocks import backbone_names
+from lldtool.lint.rules._starts import entry_of, from_scratch, inside, meant_for, prefixes
+from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
+from lldtool.lint.rules.examples import RECIPE, Example
+from lldtool.plan import Loaded
+from lldtool.text import quoted
+
+
+class BackboneNotLoaded(Rule):
+    """A checkpoint is loaded, and gives no value to any tensor of the backbone.
+
+    Tensors are loaded by their names. mmengine logs those that do not match and trains on: the
+    backbone starts from its initialisation. With layer-wise decay it then trains at a fraction of
+    the lr. Mostly the names in the file begin with something else:
+
+    - `load_from` needs the names of the whole model, `backbone.layers.0…`. Load the weights of a
+      backbone alone by `model.backbone.init_cfg`.
+    - `init_cfg` of the backbone needs its own names, `layers.0…`. For the checkpoint of a whole
+      model it has the option `prefix='backbone.'`.
+    - The weights are nested in the file, under `model` for instance: mmengine looks only for
+      `state_dict`.
+
+    lldtool suggests the `init_cfg` that loads the backbone, if it has tried it.
+    """
+
+    severity = Severity.error
+    passes = (Example(RECIPE, weights={}),)
+    finds = (
+        Example(RECIPE, weights={r"^backbone\.": ""}),
+        Example(RECIPE, weights={"^": "model."}),
+        Example(
+            RECIPE,
+            weights={},
+            config={
+                "model.backbone.init_cfg": {
+                    "type": "Pretrained",
+                    "checkpoint": "checkpoint.pth",
+                },
+                "load_from": None,
+            },
+        ),
+    )
+
+    def check(self, subject: Subject) -> Iterator[Diagnostic]:
+        """Yield a finding for each backbone of which nothing is loaded."""
+        plan = subject.plan
+        for module in backbone_names(plan):
+            own, loaded = inside(plan, module), meant_for(plan, module)
+            if loaded is None or not own or not all(map(from_scratch, own)):
+                continue
+            names = [p.name.removeprefix(f"{module}.") for p in own] if module else [
+                p.name for p in own
+            ]  # fmt: skip
+            found = next(prefixes(loaded, names), None)
+            yield self.diagnostic(
+                f"no tensor of {module or 'the model'} is loaded from "
+                f"{quoted(loaded.checkpoint)}{_why(loaded, module, found)}",
+                entry_of(loaded),
+                own,
+                [] if found is None else [_fix(loaded, module, found)],
+            )
+
+
+def _why(loaded: Loaded, module: str, prefix: str | None) -> str:
+    """Return what the names in the file begin with, where that is the cause."""
+    if prefix is None:
+        return f": its keys are like {quoted(loaded.unexpected[0])}" if loaded.unexpected else ""
+    begins = f"begin with {quoted(prefix)}" if prefix else "have no prefix"
+    expected = "" if loaded.module else f"{module}." * bool(module)
+    needed = f"not with {quoted(expected)}" if prefix and expected else ""
+    missing = f", and {loaded.by} needs {quoted(expected)}" if expected and not prefix else ""
+    return f": the names in it {begins}{f', {needed}' if needed else ''}{missing}"
+
+
+def _fix(loaded: Loaded, module: str, prefix: str) -> Fix:
+    value = {"type": "Pretrained", "checkpoint": loaded.checkpoint}
+    value |= {"prefix": prefix} if prefix else {}
+    return Fix([Edit(("model", *filter(None, module.split(".")), "init_cfg"), value)])
