@@ -162,7 +162,4 @@ def _joined(module: str, name: str) -> str:
 
 
 def _absent_note(name: str) -> str:
-    return (
-        f"training starts from {quoted(name)}, which is not a file here: where the parameters "
-        "that it may fill start is not known"
-    )
+    return f"which parameters {quoted(name)} fills is not known: it is not a file here"
