@@ -162,4 +162,6 @@ def _joined(module: str, name: str) -> str:
 
 
 def _absent_note(name: str) -> str:
+    if not name:  # as mmpretrain's configs have it for the user to replace
+        return "an init_cfg has checkpoint '': which parameters it fills is not known"
     return f"which parameters {quoted(name)} fills is not known: it is not a file here"
