@@ -7,7 +7,9 @@ from typing import get_args
 from hypothesis import strategies as st
 
 from lldtool.plan import (
+    Buffer,
     Constructor,
+    Loaded,
     Model,
     Optimizer,
     OptimWrapper,
@@ -15,6 +17,7 @@ from lldtool.plan import (
     Plan,
     Reason,
     Reasons,
+    Start,
     State,
     UntrainedParameter,
 )
@@ -63,6 +66,8 @@ parameters = st.builds(
     extras=st.dictionaries(text, json_values, max_size=3),
     reason=st.builds(Reasons, lr=reasons, weight_decay=reasons),
     state=st.sampled_from(get_args(State)),
+    start=st.none() | st.sampled_from(get_args(Start)),
+    checkpoint_shape=st.none() | shapes,
 )
 untrained = st.builds(
     UntrainedParameter,
@@ -70,6 +75,14 @@ untrained = st.builds(
     shape=shapes,
     numel=st.integers(0, 10**12),
     layer_id=layer_ids,
+)
+loaded = st.builds(
+    Loaded,
+    checkpoint=text,
+    by=st.sampled_from(["load_from", "init_cfg"]),
+    module=text,
+    prefix=st.none() | text,
+    unexpected=st.lists(text, max_size=4).map(tuple),
 )
 plans = st.builds(
     Plan,
@@ -84,6 +97,8 @@ plans = st.builds(
     frozen=st.lists(untrained, max_size=2).map(tuple),
     left_out=st.lists(untrained, max_size=2).map(tuple),
     notes=st.lists(text, max_size=2).map(tuple),
+    buffers=st.lists(st.builds(Buffer, text, shapes, st.integers(0), text), max_size=2).map(tuple),
+    loaded=st.none() | st.lists(loaded, max_size=2).map(tuple),
     versions=st.dictionaries(text, st.none() | text, max_size=3),
     lldtool_version=text,
 )

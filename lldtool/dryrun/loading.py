@@ -16,8 +16,8 @@ from lldtool.dryrun.checkpoints import missing_allowed
 from lldtool.dryrun.model_building import build_model
 from lldtool.dryrun.origins import TracedTensors
 from lldtool.dryrun.patching import patched
+from lldtool.dryrun.refusals import refusal_note
 from lldtool.dryrun.registries import describe
-from lldtool.dryrun.weights_only import refusal_note
 from lldtool.errors import LldtoolError
 from lldtool.text import quoted
 
@@ -139,23 +139,19 @@ class Loading:
             self._read[path] = self._read_file(path, name)
         content = self._traceable(self._read[path].content, len(self.loads))
         weights = content.get("state_dict", content) if isinstance(content, dict) else {}
-        self.loads.append(
-            replace(asked, state_dict=weights if isinstance(weights, Mapping) else {})
-        )
+        weights = weights if isinstance(weights, Mapping) else {}
+        # Its own dicts: the code that gets them may rename keys in its.
+        kept = {k: dict(v) if isinstance(v, Mapping) else v for k, v in weights.items()}
+        self.loads.append(replace(asked, state_dict=kept))
         return content
 
     def _read_file(self, path: Path, name: str) -> Checkpoint:
         """Read a checkpoint, and note where torch would not.
 
         Raises:
-            LldtoolError: it can't be read, here or by torch.
+            LldtoolError: it can't be read.
         """
         checkpoint = read_checkpoint(path, name)
-        if checkpoint.format == "safetensors":
-            raise LldtoolError(
-                f"training fails at startup: mmengine loads {quoted(name)} with torch.load, "
-                "which can't read safetensors"
-            )
         if note := refusal_note(checkpoint):
             self.notes.append(note)
         return checkpoint

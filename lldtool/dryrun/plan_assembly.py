@@ -24,7 +24,6 @@ from lldtool.dryrun.reason_checks import with_checked_reasons
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.runners import unfollowed
 from lldtool.dryrun.schedules import schedule_of
-from lldtool.dryrun.starts import starts_of
 from lldtool.dryrun.stubs import current_stubs
 from lldtool.dryrun.tracing import with_reasons
 from lldtool.errors import LldtoolError, translated
@@ -50,7 +49,7 @@ def plan_of(training: Training, *, explained: bool) -> Plan:
         parameters = with_reasons(parameters, made.traces)
         if not (is_trusted or _gives_base_settings(wrapper, kind)):
             parameters = with_checked_reasons(parameters, training, reads or ())
-    starts = starts_of(training)
+    starts = training.starts
     optimizer = configs.optimizer_header(wrapper)
     ratio, scale_note = auto_scale(config, request)
     scaled_parameters = tuple(starts.of(scaled(p, ratio)) for p in parameters)

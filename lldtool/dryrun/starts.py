@@ -162,7 +162,6 @@ def _joined(module: str, name: str) -> str:
 
 
 def _absent_note(name: str) -> str:
-    return (
-        f"training starts from {quoted(name)}, which is not a file here: where the parameters "
-        "that it may fill start is not known"
-    )
+    if not name:  # as mmpretrain's configs have it for the user to replace
+        return "an init_cfg has checkpoint '': which parameters it fills is not known"
+    return f"which parameters {quoted(name)} fills is not known: it is not a file here"

@@ -23,6 +23,7 @@ from lldtool.dryrun.parameter_traits import traits_of
 from lldtool.dryrun.plan_assembly import plan_of
 from lldtool.dryrun.process_copy import CopyFailedError, can_copy, in_copy
 from lldtool.dryrun.registries import import_scope
+from lldtool.dryrun.starts import Starts, starts_of
 from lldtool.dryrun.uninitialised import UninitialisedReads, ValuesNeeded
 from lldtool.errors import LldtoolError, RemoteError, translated
 from lldtool.plan import Model, Parameter, Plan
@@ -37,7 +38,7 @@ class Training:
 
     `uninitialised` knows which of its values are not initialised. `checkpoints` are those that the
     model asked for while it was built. Of a trial, of a config that is not the user's own, nothing
-    that its constructor prints is shown.
+    that its constructor prints is shown. `known_starts` is shared by all trials of one model.
     """
 
     request: Request
@@ -47,11 +48,22 @@ class Training:
     uninitialised: UninitialisedReads = field(default_factory=UninitialisedReads)
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     is_trial: bool = False
+    known_starts: list[Starts] = field(default_factory=list)
 
     @functools.cached_property
     def traits(self) -> Mapping[str, tuple[str, ...]]:
         """Parameter name -> traits."""
         return traits_of(self.model)
+
+    @property
+    def starts(self) -> Starts:
+        """From where each tensor of the model starts.
+
+        Raises: as `starts_of`.
+        """
+        if not self.known_starts:
+            self.known_starts.append(starts_of(self))
+        return self.known_starts[0]
 
     @functools.cached_property
     def header(self) -> Model:
@@ -68,7 +80,9 @@ class Training:
         config.model = description
         with translated(lambda error: models.model_error(error, self.request.name)):
             model, uninitialised = models.build_model(config, self.request)
-        return replace(self, config=config, model=model, uninitialised=uninitialised)
+        return replace(
+            self, config=config, model=model, uninitialised=uninitialised, known_starts=[]
+        )
 
     def plan(self, *, explained: bool = True) -> Plan:
         """Run the constructor and read what came out.

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PLANS, SAMPLES
+from conftest import PLANS, SAMPLES, TINY_VIT
 
 from lldtool.plan import load_plan
 
@@ -202,3 +202,35 @@ def test_match_knows_the_names_of_frozen_parameters(cli):
     result = cli("inspect", plan, "--match", "backbone.conv1.weight")
     assert (result.code, result.err) == (0, "")
     assert "backbone.conv1.weight" in result.out
+
+
+def test_load_from_says_what_a_checkpoint_fills(cli, tmp_path):
+    import torch
+
+    config, checkpoint = tmp_path / "config.py", tmp_path / "head.pth"
+    config.write_text(TINY_VIT)
+    torch.save({"head.fc.bias": torch.zeros(10), "fc.bias": torch.zeros(10)}, checkpoint)
+    result = cli("inspect", config, "--load-from", checkpoint, "--format", "json")
+    plan = json.loads(result.out)
+    assert [p["name"] for p in plan["parameters"] if p["start"] == "pretrained"] == ["head.fc.bias"]
+    assert plan["loaded"] == [
+        {"checkpoint": str(checkpoint), "by": "load_from", "module": "", "prefix": None,
+         "tensors": 1, "buffers": 0, "unexpected": ["fc.bias"]}
+    ]  # fmt: skip
+    saved = tmp_path / "plan.json"
+    saved.write_text(result.out)
+    assert cli("inspect", saved, "--load-from", checkpoint).code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "there is no such file"), (b"not a checkpoint", "checkpoint")],
+)
+def test_load_from_needs_a_checkpoint(cli, tmp_path, content, message):
+    config, checkpoint = tmp_path / "config.py", tmp_path / "a.pth"
+    config.write_text(TINY_VIT)
+    if content is not None:
+        checkpoint.write_bytes(content)
+    result = cli("inspect", config, "--load-from", checkpoint)
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert message in result.err

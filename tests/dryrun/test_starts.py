@@ -2,71 +2,36 @@
 
 import sys
 import types
-from itertools import chain
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import SAMPLES, TINY_VIT
-from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
-from runners import runner_of
+from loading import (
+    FILL,
+    backbone_only,
+    bare,
+    beit,
+    classifier,
+    config_of,
+    deit3,
+    halved,
+    in_module,
+    nested,
+    pretrained_names,
+    really_loaded,
+    resnet,
+    saved,
+    starts,
+    swin,
+    swin_v2,
+    vit,
+    wrapped,
+)
 
 import lldtool
-
-#: What all tensors of a checkpoint are filled with; no initialisation gives it.
-FILL = 7.25
-
-
-def vit(img_size=32, classes=10, **backbone):
-    return classifier(
-        dict(type="VisionTransformer", arch="deit-tiny", img_size=img_size, patch_size=16), 192,
-        classes, **backbone,
-    )  # fmt: skip
-
-
-def resnet(depth=18, classes=10, **backbone):
-    stem = dict(type="ResNet", depth=depth, stem_channels=8, base_channels=8)
-    return classifier(stem, 64, classes, neck=dict(type="GlobalAveragePooling"), **backbone)
-
-
-def swin(img_size=32, window_size=4, classes=10, **backbone):
-    arch = dict(embed_dims=8, depths=[1, 2], num_heads=[2, 2])
-    return classifier(
-        dict(type="SwinTransformer", arch=arch, img_size=img_size, window_size=window_size,
-             out_indices=[1]),
-        16, classes, neck=dict(type="GlobalAveragePooling"), **backbone,
-    )  # fmt: skip
-
-
-def swin_v2(img_size=32, window_size=4, classes=10, **backbone):
-    arch = dict(embed_dims=8, depths=[1, 2], num_heads=[2, 2], extra_norm_every_n_blocks=0)
-    kind = dict(type="SwinTransformerV2", arch=arch, img_size=img_size, window_size=window_size)
-    kind["out_indices"] = [1]
-    neck = dict(type="GlobalAveragePooling")
-    return classifier(kind, 16, classes, neck=neck, **backbone)
-
-
-def beit(img_size=32, classes=10, **backbone):
-    arch = dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32)
-    kind = dict(type="BEiTViT", arch=arch, img_size=img_size, patch_size=8)
-    return classifier(kind, 16, classes, **backbone)
-
-
-def deit3(img_size=32, classes=10, **backbone):
-    arch = dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32)
-    return classifier(
-        dict(type="DeiT3", arch=arch, img_size=img_size, patch_size=8), 16, classes, **backbone
-    )
-
-
-def classifier(backbone, channels, classes, neck=None, **changes):
-    return dict(
-        type="ImageClassifier",
-        backbone={**backbone, **changes},
-        neck=neck,
-        head=dict(type="LinearClsHead", num_classes=classes, in_channels=channels),
-    )
+from lldtool.checkpoint import read_checkpoint
 
 
 class OldScipy:
@@ -84,86 +49,6 @@ def _environment(monkeypatch):
     scipy = types.ModuleType("scipy")
     scipy.interpolate = OldScipy
     monkeypatch.setitem(sys.modules, "scipy", scipy)
-
-
-def built(model):
-    if not MODELS.children.get("mmpretrain"):
-        lldtool.dry_run(SAMPLES / "vit-small_pure-python.py")
-    with DefaultScope.overwrite_default_scope("mmpretrain"):
-        return MODELS.build(dict(model, _scope_="mmpretrain"))
-
-
-def saved(path, model, form):
-    """Save a checkpoint of a model in which all values are the same."""
-    weights = {
-        name: torch.full_like(tensor, FILL) for name, tensor in built(model).state_dict().items()
-    }
-    torch.save(form(weights), path)
-
-
-def config_of(model, folder, **entries):
-    optimizer = dict(type="AdamW", lr=1e-3, weight_decay=0.05)
-    Config(
-        dict(
-            default_scope="mmpretrain",
-            model=model,
-            optim_wrapper=dict(optimizer=optimizer),
-            **entries,
-        )
-    ).dump(folder / "config.py")
-    return folder / "config.py"
-
-
-def really_loaded(config, folder):
-    """The names of the tensors that the real Runner fills from the checkpoint."""
-    runner = runner_of(Config.fromfile(config), folder / "work", load_from=_load_from(config))
-    runner.model.init_weights()
-    runner.load_or_resume()
-    return {
-        name
-        for name, tensor in chain(runner.model.named_parameters(), runner.model.named_buffers())
-        if tensor.numel() and torch.isclose(tensor.float(), torch.full_like(tensor, FILL).float()).all()
-    }  # fmt: skip
-
-
-def _load_from(config):
-    return Config.fromfile(config).get("load_from", None)
-
-
-def starts(plan):
-    return {p.name: p.start for p in (*plan.every_parameter, *plan.buffers)}
-
-
-def pretrained_names(plan):
-    return {name for name, start in starts(plan).items() if start == "pretrained"}
-
-
-def wrapped(weights):
-    return {"state_dict": weights, "meta": {"epoch": 3}}
-
-
-def bare(weights):
-    return weights
-
-
-def backbone_only(weights):
-    return {n.removeprefix("backbone."): w for n, w in weights.items() if "backbone." in n}
-
-
-def nested(weights):
-    return {"model": weights}
-
-
-def in_module(weights):
-    return {"state_dict": {f"module.{name}": weight for name, weight in weights.items()}}
-
-
-def halved(weights):
-    return {
-        "state_dict": {
-            n: w for i, (n, w) in enumerate(weights.items()) if i % 2 or "running" in n
-        } | {"extra.weight": torch.ones(2)}
-    }  # fmt: skip
 
 
 LOADED_FROM = {
@@ -199,12 +84,11 @@ def pretrained(**options):
 
 def lora(init_cfg):
     """A model that initialises a part of itself while it is built."""
-    module = dict(vit()["backbone"], init_cfg=init_cfg)
-    kind = dict(type="LoRAModel", rank=4, targets=[dict(type="qkv")], module=module)
-    return classifier(kind, 192, 10)
+    module = {**vit()["backbone"], "init_cfg": init_cfg}
+    return classifier("LoRAModel", 192, rank=4, targets=[{"type": "qkv"}], module=module)
 
 
-TRUNCATED = dict(type="TruncNormal", layer="Linear", std=0.02)
+TRUNCATED = {"type": "TruncNormal", "layer": "Linear", "std": 0.02}
 BY_INIT_CFG = {
     "with prefix": (vit(init_cfg=pretrained(prefix="backbone.")), wrapped, "backbone."),
     "without dot": (vit(init_cfg=pretrained(prefix="backbone")), bare, "backbone"),
@@ -277,7 +161,7 @@ def test_prefix_that_no_tensor_has_is_the_error_that_training_raises(tmp_path, m
     monkeypatch.chdir(tmp_path)
     saved("checkpoint.pth", vit(), backbone_only)
     config = config_of(vit(init_cfg=pretrained(prefix="backbone.")), tmp_path)
-    with pytest.raises(AssertionError, match="backbone. is not in the pretrained model"):
+    with pytest.raises(AssertionError, match="is not in the pretrained model"):
         really_loaded(config, tmp_path)
     with pytest.raises(lldtool.LldtoolError) as raised:
         lldtool.dry_run(config)
@@ -288,7 +172,7 @@ def test_prefix_that_no_tensor_has_is_the_error_that_training_raises(tmp_path, m
 def test_start_is_unknown_for_what_is_not_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     url = "https://download.openmmlab.com/mae.pth"
-    model = vit(init_cfg=dict(type="Pretrained", checkpoint=url, prefix="backbone."))
+    model = vit(init_cfg={"type": "Pretrained", "checkpoint": url, "prefix": "backbone."})
     plan = lldtool.dry_run(config_of(model, tmp_path))
     assert set(starts(plan).values()) == {None}
     assert plan.loaded is None
@@ -312,3 +196,73 @@ def test_resumed_weights_are_told_apart(tmp_path):
     saved(tmp_path / "a.pth", vit(), wrapped)
     config = config_of(vit(), tmp_path, load_from=str(tmp_path / "a.pth"), resume=True)
     assert set(starts(lldtool.dry_run(config)).values()) == {"resumed"}
+
+
+OWN = """
+import torch
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import nn
+
+@MODELS.register_module(force=True)
+class OwnLoader(BaseModel):
+    def __init__(self, init_cfg=None, data_preprocessor=None):
+        super().__init__(init_cfg=init_cfg)
+        names = ('student', 'teacher', 'filled', 'scaled', 'assigned', 'head')
+        for name in names:
+            setattr(self, name, nn.Linear(40, 40))
+        self.register_buffer('kept', torch.zeros(3))
+
+    def init_weights(self):
+        weights = CheckpointLoader.load_checkpoint(self.init_cfg['checkpoint'])['model']
+        weights['assigned.weight'] = weights.pop('other.weight').float()
+        self.load_state_dict(weights, strict=False)
+        self.assigned.bias = nn.Parameter(weights['assigned.bias'].clone())
+        self.teacher.load_state_dict(self.student.state_dict())
+        nn.init.trunc_normal_(self.filled.weight, std=0.02)
+        self.filled.bias.data.zero_()
+        self.scaled.weight.data.mul_(1.0)
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return inputs
+"""
+
+
+def test_start_follows_what_the_models_own_code_loads_copies_and_fills(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_loader.py").write_text(OWN)
+    square, bias = torch.full((40, 40), FILL).half(), torch.full((40,), FILL).half()
+    weights = {"kept": torch.full((3,), FILL), "other.weight": square, "assigned.bias": bias}
+    for name in ("student", "filled", "scaled", "extra"):
+        weights |= {f"{name}.weight": square, f"{name}.bias": bias}
+    torch.save({"model": weights}, "checkpoint.pth")
+    model = {"type": "OwnLoader", "init_cfg": pretrained()}
+    config = config_of(model, tmp_path, custom_imports={"imports": ["own_loader"]})
+    plan = lldtool.dry_run(config)
+    missing = {name for name, start in starts(plan).items() if start == "missing"}
+    assert missing == {"filled.weight", "filled.bias", "head.weight", "head.bias"}
+    assert pretrained_names(plan) == really_loaded(config, tmp_path)
+    assert plan.loaded[0].unexpected == ("extra.weight", "extra.bias")
+
+
+@pytest.mark.parametrize("version", ["0.5.3", None])
+def test_safetensors_are_loaded_by_a_torch_that_can(tmp_path, monkeypatch, version):
+    path = tmp_path / "a.safetensors"
+    saved(path, vit(), bare)
+    found = replace(read_checkpoint(path), format="safetensors")
+    monkeypatch.setattr("lldtool.dryrun.loading.read_checkpoint", lambda *_: found)
+    monkeypatch.setattr("lldtool.dryrun.refusals.installed_version", lambda _: version)
+    plan = lldtool.dry_run(config_of(vit(), tmp_path, load_from=str(path)))
+    assert set(starts(plan).values()) == {"pretrained"}
+    assert any("pip install safetensors" in note for note in plan.notes) is (version is None)
+
+
+@pytest.mark.parametrize("forced", [True, False])
+def test_checkpoint_that_torch_refuses_is_a_note(tmp_path, monkeypatch, forced):
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1" if forced else "0")
+    saved(tmp_path / "a.pth", vit(), lambda w: {"state_dict": w, "meta": Path("x")})
+    plan = lldtool.dry_run(config_of(vit(), tmp_path, load_from=str(tmp_path / "a.pth")))
+    assert set(starts(plan).values()) == {"pretrained"}
+    assert any("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1" in note for note in plan.notes) is not forced

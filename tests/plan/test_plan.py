@@ -92,7 +92,7 @@ def test_json_has_the_field_names_that_scripts_rely_on():
     assert set(content) == {
         "schema_version", "config", "lldtool_version", "versions", "model", "optim_wrapper",
         "optimizer", "constructor", "layers", "auto_scale_lr", "parameters", "frozen",
-        "left_out", "notes", "param_scheduler", "schedule", "legacy_options",
+        "left_out", "notes", "param_scheduler", "schedule", "legacy_options", "buffers", "loaded",
     }  # fmt: skip
     assert content["layers"] == [
         {"layer_id": 1, "optimizer": None, "lr": 1e-3, "lr_scale": 0.5, "weight_decays": [0.05],
@@ -100,7 +100,8 @@ def test_json_has_the_field_names_that_scripts_rely_on():
     ]  # fmt: skip
     assert set(content["parameters"][0]) == {
         "name", "shape", "numel", "dtype", "module_type", "layer_id", "lr", "lr_scale",
-        "weight_decay", "group", "extras", "reason", "traits", "state", "optimizer",
+        "weight_decay", "group", "extras", "reason", "traits", "state", "optimizer", "start",
+        "checkpoint_shape",
     }  # fmt: skip
     assert set(content["parameters"][0]["reason"]) == {"lr", "weight_decay"}
 

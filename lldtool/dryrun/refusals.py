@@ -1,4 +1,4 @@
-"""Checkpoints that torch refuses to load, as it takes plain weights only."""
+"""Checkpoints that lldtool reads and training's `torch.load` refuses."""
 
 from __future__ import annotations
 
@@ -7,28 +7,33 @@ from collections.abc import Iterator, Mapping
 
 from lldtool.checkpoint import Checkpoint, OpaqueValue
 from lldtool.text import quoted
+from lldtool.versions import installed_version
 
 #: What makes torch load whatever a checkpoint holds.
 _VARIABLE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 
 def refusal_note(checkpoint: Checkpoint) -> str | None:
-    """Return a note where training's `torch.load` refuses a checkpoint; None where it does not.
+    """Return a note where `torch.load` refuses a checkpoint; None where it does not.
 
-    Source: `torch.load`, whose `weights_only` is True by default since torch 2.6. mmengine's own
-    checkpoints hold a `HistoryBuffer`.
+    Since torch 2.6 it takes plain weights only, and mmengine's own checkpoints hold a
+    `HistoryBuffer`. A recent torch reads safetensors, with the package of that name.
     """
     import torch
 
+    refuses = f"torch {torch.__version__} refuses to load {quoted(checkpoint.name)}"
+    if checkpoint.format == "safetensors":
+        if ".safetensors" not in torch.serialization.load.__code__.co_consts:
+            return f"{refuses}: it can't read safetensors"
+        is_installed = installed_version("safetensors") is not None
+        return None if is_installed else f"{refuses}: pip install safetensors"
     version = tuple(int(part) for part in torch.__version__.split(".")[:2])
     is_allowed = os.environ.get(_VARIABLE, "").lower() in ("1", "y", "yes", "true")
     refused = next(_opaque(checkpoint.content), None)
     if refused is None or is_allowed or version < (2, 6):
         return None
-    return (
-        f"torch {torch.__version__} refuses to load {quoted(checkpoint.name)}, which holds a "
-        f"{refused.rpartition('.')[2]}: set {_VARIABLE}=1 if you trust the file"
-    )
+    kind = refused.rpartition(".")[2]
+    return f"{refuses}, which holds a {kind}: set {_VARIABLE}=1 if you trust the file"
 
 
 def _opaque(content: object) -> Iterator[str]:
