@@ -40,13 +40,15 @@ class OpaqueValue:
 class Checkpoint:
     """The content of a checkpoint: plain data, `TensorInfo` and `OpaqueValue`.
 
-    `name` is the file as the user named it.
+    `name` is the file as the user named it. `globals` are the full names of the classes and
+    functions that the file refers to, which `torch.load` would import.
     """
 
     path: Path
     name: str
     format: Format
     content: Any
+    globals: tuple[str, ...] = ()
 
     def entry(self, key: str) -> Any:
         """Return an entry at the top level; None where there is none."""
