@@ -12,8 +12,8 @@ from lldtool.checkpoint.rebuilding import call_global, find_global
 
 #: Longer texts and bytes are opaque: the logs of long trainings.
 _LONGEST_TEXT = 1 << 18
-#: The most bytes of a line, as pickles of protocol 0 have them.
-_LONGEST_LINE = 1 << 16
+#: The most bytes of a line: the name of a global.
+_LONGEST_LINE = 1 << 13
 #: The most bytes of all texts, and of what calls copy.
 _MOST_BYTES = 1 << 27
 #: What an item of a list takes.

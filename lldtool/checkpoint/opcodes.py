@@ -1,8 +1,10 @@
-"""What each opcode of a pickle does. Source: `pickletools` of the standard library."""
+"""What each opcode of a pickle does. Source: `pickletools` of the standard library.
+
+Those that only protocol 0 has are not known: torch doesn't load a checkpoint of it either.
+"""
 
 from __future__ import annotations
 
-import codecs
 import pickle
 import struct
 from collections import OrderedDict
@@ -56,13 +58,6 @@ def _python2(data: Any) -> Any:
         return data.decode() if isinstance(data, bytes) else data
     except UnicodeDecodeError:
         return data
-
-
-def _string_line(u: Machine) -> None:
-    line = u.line().strip()
-    if len(line) < 2 or line[0] != line[-1] or line[0] not in "\"'":
-        raise ValueError
-    u.stack.append(_python2(codecs.escape_decode(line[1:-1])[0]))
 
 
 def _integer(size: struct.Struct) -> _Opcode:
@@ -124,12 +119,6 @@ def _new_set(u: Machine) -> None:
 
 def _frozen(items: list[Any]) -> frozenset[Any]:
     return frozenset(map(checked_key, items))
-
-
-def _dict_of(items: list[Any]) -> dict[Any, Any]:
-    made: dict[Any, Any] = {}
-    _set_items(made, items)
-    return made
 
 
 def _set_items(target: Any, items: list[Any]) -> None:
@@ -196,10 +185,6 @@ def _index(u: Machine) -> int:
     return int.from_bytes(u.file.read(4), "little")
 
 
-def _index_line(u: Machine) -> int:
-    return int(u.line()[:20])
-
-
 def _global(u: Machine) -> None:
     u.push_global(u.line(), u.line())
 
@@ -220,18 +205,6 @@ def _reduce(u: Machine) -> None:
 def _new_with_options(u: Machine) -> None:
     u.stack.pop()
     _reduce(u)
-
-
-def _instance(u: Machine) -> None:
-    module, name = u.line(), u.line()
-    arguments = u.to_mark()
-    u.push_global(module, name)
-    u.call(u.stack.pop(), arguments)
-
-
-def _object(u: Machine) -> None:
-    function, *arguments = u.to_mark()
-    u.call(function, arguments)
 
 
 def _build(u: Machine) -> None:
@@ -269,12 +242,9 @@ OPCODES: dict[bytes, _Opcode] = {
     pickle.BININT: _push_number(_INT4),
     pickle.BININT1: _push_number(_UINT1),
     pickle.BININT2: _push_number(_UINT2),
-    pickle.FLOAT: lambda u: u.stack.append(float(u.line())),
     pickle.BINFLOAT: _push_number(_FLOAT8),
-    pickle.STRING: _string_line,
     pickle.BINSTRING: _push_string(_UINT4),
     pickle.SHORT_BINSTRING: _push_string(_UINT1),
-    pickle.UNICODE: lambda u: u.stack.append(u.line().encode().decode("raw-unicode-escape")),
     pickle.BINUNICODE: _push_text(_UINT4),
     pickle.SHORT_BINUNICODE: _push_text(_UINT1),
     pickle.BINUNICODE8: _push_text(_UINT8),
@@ -288,21 +258,17 @@ OPCODES: dict[bytes, _Opcode] = {
     pickle.TUPLE2: _tuple_of(2),
     pickle.TUPLE3: _tuple_of(3),
     pickle.EMPTY_LIST: lambda u: u.stack.append([]),
-    pickle.LIST: _from_items(list),
     pickle.APPEND: _append,
     pickle.APPENDS: _put_in(_append_items),
     pickle.EMPTY_DICT: lambda u: u.stack.append({}),
-    pickle.DICT: _from_items(_dict_of),
     pickle.SETITEM: _set_item,
     pickle.SETITEMS: _put_in(_set_items),
     pickle.EMPTY_SET: _new_set,
     pickle.ADDITEMS: _put_in(_add_items),
     pickle.FROZENSET: _from_items(_frozen),
-    pickle.PUT: _put(_index_line),
     pickle.BINPUT: _put(_short_index),
     pickle.LONG_BINPUT: _put(_index),
     pickle.MEMOIZE: _put(lambda u: len(u.memo)),
-    pickle.GET: _get(_index_line),
     pickle.BINGET: _get(_short_index),
     pickle.LONG_BINGET: _get(_index),
     pickle.GLOBAL: _global,
@@ -310,10 +276,7 @@ OPCODES: dict[bytes, _Opcode] = {
     pickle.REDUCE: _reduce,
     pickle.NEWOBJ: _reduce,
     pickle.NEWOBJ_EX: _new_with_options,
-    pickle.INST: _instance,
-    pickle.OBJ: _object,
     pickle.BUILD: _build,
-    pickle.PERSID: lambda u: _persistent(u, u.line()),
     pickle.BINPERSID: lambda u: _persistent(u, u.stack.pop()),
     pickle.EXT1: _refused,
     pickle.EXT2: _refused,
