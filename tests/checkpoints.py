@@ -3,10 +3,12 @@
 import collections
 import datetime
 import io
+import json
 import pathlib
 import pickle
 import struct
 import tarfile
+import zipfile
 
 import numpy as np
 import torch
@@ -206,3 +208,18 @@ def as_read(value):
         return value
     kind = value if isinstance(value, type) else type(value)
     return OpaqueValue(f"{kind.__module__}.{kind.__qualname__}")
+
+
+def zipped(data, name="archive/data.pkl", **how):
+    """The bytes of a zip archive as `torch.save` writes it, with this pickle."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", **how) as archive:
+        archive.writestr(name, data)
+        archive.writestr("archive/byteorder", "little")
+    return file.getvalue()
+
+
+def safetensors(header, data=b""):
+    """The bytes of a safetensors file."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data

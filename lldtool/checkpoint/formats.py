@@ -80,8 +80,9 @@ def read_legacy(file: io.BufferedReader) -> Content:
             item_sizes[persistent_id[2]] = _item_size(found.dtype)
         return found
 
-    if [unpickle(file)[0] for _ in range(2)] != [_MAGIC, _PROTOCOL]:
-        raise pickle.UnpicklingError("torch.save has not written it")
+    for expected in (_MAGIC, _PROTOCOL):
+        if unpickle(file)[0] != expected:
+            raise pickle.UnpicklingError("torch.save has not written it")
     unpickle(file)  # the sizes of C's numbers
     content = unpickle(file, storage)
     for key in unpickle(file)[0]:

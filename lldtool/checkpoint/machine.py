@@ -14,7 +14,7 @@ from lldtool.checkpoint.rebuilding import call_global, find_global
 _LONGEST_TEXT = 1 << 18
 #: The most bytes of a line: the name of a global.
 _LONGEST_LINE = 1 << 13
-#: The most bytes of all texts, and of what calls copy.
+#: The most bytes of all texts, of sets, and of what calls copy.
 _MOST_BYTES = 1 << 27
 #: What an item of a list takes.
 _ITEM_SIZE = 8
@@ -71,7 +71,7 @@ class Machine:
         """Count so many bytes of memory."""
         self._room -= size
         if self._room < 0:
-            raise pickle.UnpicklingError(f"its pickle has over {_MOST_BYTES >> 20} MiB of texts")
+            raise pickle.UnpicklingError(f"its pickle has over {_MOST_BYTES >> 20} MiB of memory")
 
     def to_mark(self) -> list[Any]:
         """Pop all that is above the last mark."""
