@@ -14,6 +14,11 @@ def read_bytes(path: Path) -> bytes:
         OSError: it can't be read, or is a named pipe, which may never be written to. What a shell
             puts in the place of `<(command)` has no name and is read.
     """
+    refuse_pipe(path)
+    return path.read_bytes()
+
+
+def refuse_pipe(path: Path) -> None:
+    """Raise an OSError for a named pipe."""
     if Path(os.path.realpath(path)).is_fifo():
         raise OSError(errno.EINVAL, "it is a named pipe", str(path))
-    return path.read_bytes()

@@ -9,8 +9,7 @@ from pathlib import Path
 from configs import VIT_H, path_of
 from measure import IMPORT_TORCH, Benchmark, Sample, lldtool
 
-from lldtool.analysis.lr_curves import Length
-from lldtool.config.request import Request
+from lldtool.config.request import Length, Request
 from lldtool.dryrun import Want, capture
 
 #: Iterations per epoch of ImageNet with the config's batch size on 8 GPUs.
@@ -41,8 +40,9 @@ def _cases():
 
 def _step(epoch_length, *, all_groups):
     """Step the whole training, and return the sample and the lrs."""
-    request = Request(Path(path_of(VIT_H)), VIT_H, own_process=True)
-    want = Want(length=Length(epoch_length=epoch_length), reasons=False, all_groups=all_groups)
+    length = Length(epoch_length=epoch_length)
+    request = Request(Path(path_of(VIT_H)), VIT_H, length=length, own_process=True)
+    want = Want(steps=True, reasons=False, all_groups=all_groups)
     began = time.perf_counter()
     schedule = capture(request, want).required_schedule
     sample = Sample(time.perf_counter() - began)

@@ -11,6 +11,13 @@ from typing import Any, Literal
 Format = Literal["zip", "legacy", "tar", "safetensors"]
 #: The keys that the weights of a model may be under, in the order in which they are looked for.
 NESTINGS = ("state_dict", "model", "module", "ema_state_dict")
+#: The file names that are taken for checkpoints end with one of these.
+CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file is a checkpoint, by its suffix."""
+    return path.suffix.lower() in CHECKPOINT_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -33,13 +40,15 @@ class OpaqueValue:
 class Checkpoint:
     """The content of a checkpoint: plain data, `TensorInfo` and `OpaqueValue`.
 
-    `name` is the file as the user named it.
+    `name` is the file as the user named it. `globals` are the full names of the classes and
+    functions that the file refers to, which `torch.load` would import.
     """
 
     path: Path
     name: str
     format: Format
     content: Any
+    globals: tuple[str, ...] = ()
 
     def entry(self, key: str) -> Any:
         """Return an entry at the top level; None where there is none."""

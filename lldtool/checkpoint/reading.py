@@ -1,33 +1,49 @@
-"""Read a checkpoint with an unpickler that knows tensors and plain data, and nothing else."""
+"""Read a checkpoint, of any format that torch or safetensors writes, without its tensors."""
 
 from __future__ import annotations
 
-import collections
 import io
 import pickle
-import zipfile
+import struct
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-from lldtool.checkpoint.contents import Checkpoint, OpaqueValue, TensorInfo
+from lldtool.checkpoint.contents import Checkpoint, Format, OpaqueValue
+from lldtool.checkpoint.formats import (
+    Content,
+    read_legacy,
+    read_safetensors,
+    read_tar,
+    read_zip,
+)
 from lldtool.errors import LldtoolError
+from lldtool.files import refuse_pipe
 
-_DTYPES = {
-    "FloatStorage": "float32",
-    "DoubleStorage": "float64",
-    "HalfStorage": "float16",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "int64",
-    "IntStorage": "int32",
-    "ShortStorage": "int16",
-    "CharStorage": "int8",
-    "ByteStorage": "uint8",
-    "BoolStorage": "bool",
+#: The most bytes that are read at once: a larger directory of an archive is no checkpoint's.
+_MOST_BYTES = 1 << 24
+_READERS: Mapping[Format, Callable[[io.BufferedReader], Content]] = {
+    "zip": read_zip,
+    "tar": read_tar,
+    "safetensors": read_safetensors,
+    "legacy": read_legacy,
 }
+#: What the readers raise for files that are damaged.
+_DAMAGES = (
+    ArithmeticError, EOFError, LookupError, RecursionError, TypeError, ValueError, struct.error
+)  # fmt: skip
+
+
+class _Reader(io.BufferedReader):
+    """A file of which little is read at once, whatever the file says."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _MOST_BYTES:
+            raise pickle.UnpicklingError("it is damaged, or not of torch")
+        return super().read(_MOST_BYTES if size is None or size < 0 else size)
 
 
 def read_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
-    """Read a checkpoint.
+    """Read a checkpoint: nothing is executed, and no tensor is read.
 
     Args:
         path: the file.
@@ -38,27 +54,43 @@ def read_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
     """
     name = name or str(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            entry = next(e for e in archive.namelist() if e.endswith("/data.pkl"))
-            content = _Unpickler(io.BytesIO(archive.read(entry))).load()
-    except (OSError, zipfile.BadZipFile, StopIteration, pickle.UnpicklingError) as error:
+        refuse_pipe(path)
+        with _Reader(io.FileIO(path)) as file:
+            stored_as = _format(file.read(512))
+            file.seek(0)
+            content, names = _READERS[stored_as](file)
+    except pickle.UnpicklingError as error:
         raise LldtoolError(f"not a checkpoint: {error}", config=name) from error
-    return Checkpoint(path, name, "zip", content)
+    except OSError as error:
+        reason = error.strerror or error
+        raise LldtoolError(f"can't read the checkpoint: {reason}", config=name) from error
+    except MemoryError as error:
+        raise LldtoolError("can't read the checkpoint: out of memory", config=name) from error
+    except _DAMAGES as error:
+        raise LldtoolError("not a checkpoint: it is damaged or cut off", config=name) from error
+    if isinstance(content, OpaqueValue):
+        raise LldtoolError(
+            f"holds a {content.name!r:.200} instead of tensors",
+            config=name,
+            hint="save the state_dict() of a model, not the model",
+        )
+    return Checkpoint(path, name, stored_as, content, tuple(names))
 
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return collections.OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _tensor
-        if module == "torch" and name in _DTYPES:
-            return _DTYPES[name]
-        return lambda *_: OpaqueValue(f"{module}.{name}")
+def _format(head: bytes) -> Format:
+    """Return the format of a file by its first bytes.
 
-    def persistent_load(self, pid: Any) -> Any:
-        return pid[1]
-
-
-def _tensor(storage: Any, _offset: int, size: Any, *_others: Any) -> TensorInfo:
-    return TensorInfo(tuple(size), str(storage))
+    Raises:
+        UnpicklingError: it has none.
+    """
+    if head.startswith(b"PK\x03\x04"):
+        return "zip"
+    if head[257:262] == b"ustar":
+        return "tar"
+    if head[8:9] == b"{":
+        return "safetensors"
+    if head.startswith(b"version https://git-lfs"):
+        raise pickle.UnpicklingError("it is stored by Git LFS; run git lfs pull")
+    if head.startswith((b"\x80", b"L")):
+        return "legacy"
+    raise pickle.UnpicklingError("it is empty" if not head else "torch.save has not written it")

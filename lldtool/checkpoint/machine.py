@@ -1,0 +1,100 @@
+"""The state of a pickle while its opcodes are interpreted, within bounds of memory."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from lldtool.checkpoint.contents import OpaqueValue
+from lldtool.checkpoint.rebuilding import call_global, find_global
+
+#: Longer texts and bytes are opaque: the logs of long trainings.
+_LONGEST_TEXT = 1 << 18
+#: The most bytes of a line: the name of a global.
+_LONGEST_LINE = 1 << 13
+#: The most bytes of all texts, of sets, and of what calls copy.
+_MOST_BYTES = 1 << 27
+#: What an item of a list takes.
+_ITEM_SIZE = 8
+_CHUNK = 1 << 16
+
+
+class Machine:
+    """A stack, its marks and the memo.
+
+    Args:
+        file: a buffered file.
+        persistent: returns what a persistent id refers to.
+    """
+
+    def __init__(self, file: BinaryIO, persistent: Callable[[Any], Any] | None) -> None:
+        self.file = file
+        self.persistent = persistent
+        self.stack: list[Any] = []
+        self.marked: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+        #: The full names of the globals that the pickle refers to.
+        self.globals: dict[str, None] = {}
+        self._room = _MOST_BYTES
+
+    def take(self, size: int) -> bytes:
+        """Return the next bytes, of which there are not many."""
+        data = self.file.read(size)
+        if len(data) < size:
+            raise pickle.UnpicklingError("its pickle is cut off")
+        return data
+
+    def number(self, structure: struct.Struct) -> Any:
+        """Return the next number."""
+        return structure.unpack(self.take(structure.size))[0]
+
+    def data(self, size: int, kind: str) -> bytes | OpaqueValue:
+        """Return the next bytes; an opaque value of this kind where they are many."""
+        if size <= _LONGEST_TEXT:
+            self.spend(size)
+            return self.take(size)
+        while size > 0:
+            size -= len(self.take(min(size, _CHUNK)))
+        return OpaqueValue(f"builtins.{kind}")
+
+    def line(self) -> str:
+        """Return the next line."""
+        line = self.file.readline(_LONGEST_LINE)
+        if not line.endswith(b"\n"):
+            raise pickle.UnpicklingError("its pickle is cut off, or has a line that is too long")
+        self.spend(len(line))
+        return line[:-1].decode()
+
+    def spend(self, size: int) -> None:
+        """Count so many bytes of memory."""
+        self._room -= size
+        if self._room < 0:
+            raise pickle.UnpicklingError(f"its pickle has over {_MOST_BYTES >> 20} MiB of memory")
+
+    def to_mark(self) -> list[Any]:
+        """Pop all that is above the last mark."""
+        items, self.stack = self.stack, self.marked.pop()
+        return items
+
+    def push_global(self, module: str, name: str) -> None:
+        """Push what stands for a class or a function."""
+        value = find_global(module, name)
+        self.globals[value.name if isinstance(value, OpaqueValue) else f"{module}.{name}"] = None
+        self.stack.append(value)
+
+    def call(self, function: Any, arguments: Any) -> None:
+        """Push what a class or function makes of the arguments."""
+        if not isinstance(function, OpaqueValue) or not isinstance(arguments, (list, tuple)):
+            raise TypeError
+        self.spend_copies(arguments)
+        self.stack.append(call_global(function, arguments))
+
+    def spend_copies(self, values: Any) -> None:
+        """Count what copies of the values take."""
+        for value in values:
+            if isinstance(value, (str, bytes)):
+                self.spend(len(value))
+            elif isinstance(value, (list, tuple)):
+                self.spend(_ITEM_SIZE * len(value))
