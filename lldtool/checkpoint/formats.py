@@ -157,7 +157,7 @@ def read_safetensors(file: io.BufferedReader) -> Content:
     size = int.from_bytes(file.read(8), "little")
     if size > _LARGEST_HEADER:
         raise pickle.UnpicklingError("its header is too long")
-    header = json.loads(file.read(size))
+    header = json.loads(file.read(size).decode())
     content: dict[str, Any] = {}
     end = 0
     for name, entry in header.items():

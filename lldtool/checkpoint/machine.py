@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from lldtool.checkpoint.contents import OpaqueValue
+from lldtool.checkpoint.numpy_values import LARGEST_ARRAY
 from lldtool.checkpoint.rebuilding import call_global, find_global
 
 #: Longer texts and bytes are opaque: the logs of long trainings.
@@ -16,8 +17,10 @@ _LONGEST_TEXT = 1 << 18
 _LONGEST_LINE = 1 << 13
 #: The most bytes of all texts, of sets, and of what calls copy.
 _MOST_BYTES = 1 << 27
-#: What an item of a list takes.
-_ITEM_SIZE = 8
+#: What an item of a list takes in a set or a dict of them.
+_ITEM_SIZE = 32
+#: What a byte of an array takes as a number: a half of a float16.
+_NUMBER_SIZE = 16
 _CHUNK = 1 << 16
 
 
@@ -95,6 +98,6 @@ class Machine:
         """Count what copies of the values take."""
         for value in values:
             if isinstance(value, (str, bytes)):
-                self.spend(len(value))
+                self.spend(len(value) * (_NUMBER_SIZE if len(value) <= LARGEST_ARRAY else 1))
             elif isinstance(value, (list, tuple)):
                 self.spend(_ITEM_SIZE * len(value))

@@ -99,4 +99,6 @@ def _items(dtype: Any, data: Any) -> list[Any] | None:
 def _nested(items: list[Any], shape: Sequence[int], steps: Sequence[int], start: int) -> Any:
     if not shape:
         return items[start]
+    if len(shape) == 1:
+        return items[start : start + shape[0] * steps[0] : steps[0]]
     return [_nested(items, shape[1:], steps[1:], start + i * steps[0]) for i in range(shape[0])]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import pickle
 import struct
 from collections.abc import Callable, Mapping
@@ -34,12 +36,20 @@ _DAMAGES = (
 
 
 class _Reader(io.BufferedReader):
-    """A file of which little is read at once, whatever the file says."""
+    """A file of which little is read at once, and nothing before its start, whatever it says."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > _MOST_BYTES:
             raise pickle.UnpicklingError("it is damaged, or not of torch")
         return super().read(_MOST_BYTES if size is None or size < 0 else size)
+
+    def seek(self, target: int, whence: int = os.SEEK_SET, /) -> int:
+        try:
+            return super().seek(target, whence)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise pickle.UnpicklingError("it is damaged or cut off") from error
 
 
 def read_checkpoint(path: Path, name: str | None = None) -> Checkpoint:

@@ -166,7 +166,8 @@ def _quantized_tensor(
 def _sparse_tensor(_layout: Any, data: Any) -> TensorInfo:
     """Return the shape, which follows the tensors, and the dtype of the last of them."""
     values = [item for item in data if isinstance(item, TensorInfo)][-1]
-    return _info(next(item for item in data if isinstance(item, tuple)), values.dtype)
+    size = [item for item in data if isinstance(item, tuple)][-1]
+    return _info(size, values.dtype)
 
 
 def _meta_tensor(dtype: Any, size: Any, _stride: Any, grad: Any = False) -> TensorInfo:

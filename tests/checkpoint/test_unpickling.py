@@ -9,7 +9,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 import pytest
-from checkpoints import zipped
+from checkpoints import nothing_runs, zipped
 
 from lldtool.checkpoint import OpaqueValue, TensorInfo, read_checkpoint
 from lldtool.errors import LldtoolError
@@ -102,7 +102,9 @@ def read(data, folder):
 def test_what_is_called_stays_opaque(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     value, expected = HOSTILE[name]
-    assert repr(read(in_a_dict(value), tmp_path).content) == repr({"x": expected})
+    with nothing_runs():
+        content = read(in_a_dict(value), tmp_path).content
+    assert repr(content) == repr({"x": expected})
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pth"]
     assert "antigravity" not in sys.modules
 
@@ -158,7 +160,7 @@ REPEATS = "its content has over 100 levels, or repeats itself"
 OPCODES = "its pickle has over 4,000,000 opcodes"
 CUT = "its pickle is cut off"
 INTEGER = "its pickle has an integer that is too long"
-TEXTS = "its pickle has over 128 MiB of memory"
+MEMORY = "its pickle has over 128 MiB of memory"
 #: Pickles that would take much memory or time, and what comes of them.
 BOMBS = {
     "long text": (text(2**32 - 1), CUT),
@@ -169,9 +171,9 @@ BOMBS = {
     "long integer of digits": (b"L" + b"9" * 5000 + b"L\n", INTEGER),
     "long line": (b"c" + b"a" * 10**6, "its pickle is cut off, or has a line that is too long"),
     "high memo": (b"Nr\xff\xff\xff\xff", None),
-    "marks": (b"(" * 250_000, "its pickle is damaged at the opcode b's'"),
-    "nested lists": (b"]" * 250_000 + b"a" * 249_999, LEVELS),
-    "nested tuples": (b")" + b"\x85" * 250_000, LEVELS),
+    "marks": (b"(" * 50_000, "its pickle is damaged at the opcode b's'"),
+    "nested lists": (b"]" * 50_000 + b"a" * 49_999, LEVELS),
+    "nested tuples": (b")" + b"\x85" * 50_000, LEVELS),
     "nested from within": (b"]q\x00" + b"\x85" * 60 + b"0h\x00]" + b"\x85" * 101 + b"a", LEVELS),
     "doubled tuples": (b")" + b"2\x86" * 90, REPEATS),
     "doubled lists": (
@@ -184,17 +186,21 @@ BOMBS = {
     "tuples of one hash": (
         b"}(" + tuples_of_one_hash(16) + b"u", "a key of the type tuple is not read"
     ),
-    "sets": (b"(" + b"\x8f" * 10**6 + b"t", TEXTS),
+    "sets": (b"(" + b"\x8f" * 10**6 + b"t", MEMORY),
     "copied texts": (
         text(200_000) + b"x" * 200_000 + b"q\x00("
-        + b"c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R" * 1000 + b"t", TEXTS,
+        + b"c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R" * 1000 + b"t", MEMORY,
     ),
     "copied lists": (
         b"](" + b"K\x01" * 10**5 + b"eq\x00(" + b"ccollections\nOrderedDict\nh\x00\x85R" + b"t",
         "its pickle is damaged at the opcode b'R'",
     ),
     "copied sets": (
-        b"](" + b"K\x01" * 10**5 + b"eq\x00(" + b"cbuiltins\nset\nh\x00\x85R" * 1000 + b"t", TEXTS
+        b"](" + b"K\x01" * 10**5 + b"eq\x00(" + b"cbuiltins\nset\nh\x00\x85R" * 1000 + b"t", MEMORY
+    ),
+    "copied arrays": (
+        b"B\x00\x20\x00\x00" + bytes(8192) + b"q\x00cnumpy\ndtype\nX\x02\x00\x00\x00f2\x85Rq\x01("
+        + b"cnumpy.core.numeric\n_frombuffer\n(h\x00h\x01M\x00\x10\x85tR" * 20_000 + b"t", MEMORY,
     ),
     "empty array": (
         b"cnumpy._core.multiarray\n_reconstruct\n)R(K\x01J\xff\xff\xff\x7fK\x00\x86cnumpy\ndtype\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lldtool.checkpoint.contents import NESTINGS
 from lldtool.config.edit import Edit
 from lldtool.lint.diagnostics import Fix
 from lldtool.lint.rules._blocks import backbone_names
@@ -56,9 +57,7 @@ class BackboneNotLoaded(Rule):
             own, loaded = inside(plan, module), meant_for(plan, module)
             if loaded is None or not own or not all(map(from_scratch, own)):
                 continue
-            names = [p.name.removeprefix(f"{module}.") for p in own] if module else [
-                p.name for p in own
-            ]  # fmt: skip
+            names = [p.name.removeprefix(f"{module}." if module else "") for p in own]
             found = next(prefixes(loaded, names), None)
             yield self.diagnostic(
                 f"no tensor of {module or 'the model'} is loaded from "
@@ -70,14 +69,17 @@ class BackboneNotLoaded(Rule):
 
 
 def _why(loaded: Loaded, module: str, prefix: str | None) -> str:
-    """Return what the names in the file begin with, where that is the cause."""
+    """Return why the names in the file do not match, as far as they tell."""
     if prefix is None:
-        return f": its keys are like {quoted(loaded.unexpected[0])}" if loaded.unexpected else ""
-    begins = f"begin with {quoted(prefix)}" if prefix else "have no prefix"
-    expected = "" if loaded.module else f"{module}." * bool(module)
-    needed = f"not with {quoted(expected)}" if prefix and expected else ""
-    missing = f", and {loaded.by} needs {quoted(expected)}" if expected and not prefix else ""
-    return f": the names in it {begins}{f', {needed}' if needed else ''}{missing}"
+        keys = loaded.unexpected
+        if len(keys) == 1 and keys[0] in NESTINGS:
+            return f": its weights are under {quoted(keys[0])}, where mmengine does not look"
+        return f": its keys are like {quoted(keys[0])}" if keys else ""
+    needed = "" if loaded.module or not module else f"{module}."
+    if prefix:
+        instead = f", not with {quoted(needed)}" if needed else ""
+        return f": the names in it begin with {quoted(prefix)}{instead}"
+    return f": the names in it have no prefix, and {loaded.by} needs {quoted(needed)}"
 
 
 def _fix(loaded: Loaded, module: str, prefix: str) -> Fix:
