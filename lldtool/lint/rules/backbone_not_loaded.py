@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lldtool.checkpoint.contents import NESTINGS
 from lldtool.config.edit import Edit
 from lldtool.lint.diagnostics import Fix
 from lldtool.lint.rules._blocks import backbone_names
-from lldtool.lint.rules._starts import entry_of, from_scratch, inside, meant_for, prefixes
-from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
+from lldtool.lint.rules._starts import Tensor, entry_of, from_scratch, inside, meant_for, prefixes
+from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject, count
 from lldtool.lint.rules.examples import RECIPE, Example
 from lldtool.plan import Loaded
 from lldtool.text import quoted
@@ -61,25 +61,28 @@ class BackboneNotLoaded(Rule):
             found = next(prefixes(loaded, names), None)
             yield self.diagnostic(
                 f"no tensor of {module or 'the model'} is loaded from "
-                f"{quoted(loaded.checkpoint)}{_why(loaded, module, found)}",
+                f"{quoted(loaded.checkpoint)}: {_why(loaded, own, module, found)}",
                 entry_of(loaded),
                 own,
                 [] if found is None else [_fix(loaded, module, found)],
             )
 
 
-def _why(loaded: Loaded, module: str, prefix: str | None) -> str:
-    """Return why the names in the file do not match, as far as they tell."""
+def _why(loaded: Loaded, own: Sequence[Tensor], module: str, prefix: str | None) -> str:
+    """Return why the file does not fit, as far as its keys tell."""
     if prefix is None:
+        reshaped = [p for p in own if p.start == "mismatched"]
         keys = loaded.unexpected
+        if reshaped or not keys:
+            return f"{count(reshaped, 'has', 'have')} another shape in it"
         if len(keys) == 1 and keys[0] in NESTINGS:
-            return f": its weights are under {quoted(keys[0])}, where mmengine does not look"
-        return f": its keys are like {quoted(keys[0])}" if keys else ""
+            return f"its weights are under {quoted(keys[0])}, where mmengine does not look"
+        return f"its keys are like {quoted(keys[0])}"
     needed = "" if loaded.module or not module else f"{module}."
     if prefix:
         instead = f", not with {quoted(needed)}" if needed else ""
-        return f": the names in it begin with {quoted(prefix)}{instead}"
-    return f": the names in it have no prefix, and {loaded.by} needs {quoted(needed)}"
+        return f"the names in it begin with {quoted(prefix)}{instead}"
+    return f"the names in it have no prefix, and {loaded.by} needs {quoted(needed)}"
 
 
 def _fix(loaded: Loaded, module: str, prefix: str) -> Fix:
