@@ -106,6 +106,7 @@ def plain_values():
         "objects": [
             Anything(), Table(a=1), pathlib.PurePosixPath("a/b"), datetime.date(2024, 1, 2),
             Anything, np.datetime64("2024-01-02"), slice(3),
+            np.array([(1, 2.0)], dtype="i4,f8"), np.zeros(2, dtype="M8[s]"),
         ],
     }  # fmt: skip
 
@@ -201,7 +202,7 @@ def as_read(value):
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
-        small = value.nbytes <= 8192
+        small = value.nbytes <= 8192 and value.dtype.kind not in "VM"
         return (
             (value.tolist() if value.shape else [value.item()])
             if small

@@ -15,7 +15,12 @@ from collections.abc import Iterable
 from typing import Any, BinaryIO, cast
 
 from lldtool.checkpoint.contents import OpaqueValue, TensorInfo
-from lldtool.checkpoint.rebuilding import dtype_of_storage, sizes_of, storage_of
+from lldtool.checkpoint.rebuilding import (
+    MOST_DIMENSIONS,
+    dtype_of_storage,
+    sizes_of,
+    storage_of,
+)
 from lldtool.checkpoint.unpickling import unpickle
 
 #: The content, and the names of the globals.
@@ -129,6 +134,8 @@ def _tar_tensors(file: BinaryIO, dtypes: dict[int, str]) -> dict[int, TensorInfo
     for _ in range(unpickle(file)[0]):
         key, storage, _ = unpickle(file)[0]
         (dimensions,) = struct.unpack("<i4x", file.read(8))
+        if not 0 <= dimensions <= MOST_DIMENSIONS:  # it could lead back, and never to an end
+            raise pickle.UnpicklingError(f"a tensor has {dimensions} dimensions")
         sizes = [_int64(file) for _ in range(dimensions)]
         file.seek(8 * (dimensions + 1), os.SEEK_CUR)  # the strides and the offset
         tensors[int(key)] = TensorInfo(sizes_of(sizes), dtypes[int(storage)])

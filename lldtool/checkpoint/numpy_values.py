@@ -80,7 +80,7 @@ def _items(dtype: Any, data: Any) -> list[Any] | None:
     if not isinstance(data, bytes) or len(data) > LARGEST_ARRAY or not code:
         return None
     order = dtype.order[0].replace("|", "=")
-    kind, size = code[0], int(code[1:] or 0)
+    kind, size = code[0], int(code[1:]) if code[1:].isdecimal() else 0
     if code in _FORMATS:
         return list(struct.unpack(f"{order}{len(data) // size}{_FORMATS[code]}", data))
     if code in ("c8", "c16"):

@@ -26,30 +26,30 @@ _Opcode = Callable[[Machine], object]
 
 
 def _push(value: object) -> _Opcode:
-    return lambda u: u.stack.append(value)
+    return lambda machine: machine.stack.append(value)
 
 
 def _push_number(structure: struct.Struct) -> _Opcode:
-    def run(u: Machine) -> None:
-        u.stack.append(structure.unpack(u.file.read(structure.size))[0])
+    def run(machine: Machine) -> None:
+        machine.stack.append(structure.unpack(machine.file.read(structure.size))[0])
 
     return run
 
 
 def _push_text(size: struct.Struct) -> _Opcode:
-    def run(u: Machine) -> None:
-        data = u.data(u.number(size), "str")
-        u.stack.append(data.decode("utf-8", "surrogatepass") if type(data) is bytes else data)
+    def run(machine: Machine) -> None:
+        data = machine.data(machine.number(size), "str")
+        machine.stack.append(data.decode("utf-8", "surrogatepass") if type(data) is bytes else data)
 
     return run
 
 
 def _push_bytes(size: struct.Struct) -> _Opcode:
-    return lambda u: u.stack.append(u.data(u.number(size), "bytes"))
+    return lambda machine: machine.stack.append(machine.data(machine.number(size), "bytes"))
 
 
 def _push_string(size: struct.Struct) -> _Opcode:
-    return lambda u: u.stack.append(_python2(u.data(u.number(size), "str")))
+    return lambda machine: machine.stack.append(_python2(machine.data(machine.number(size), "str")))
 
 
 def _python2(data: Any) -> Any:
@@ -61,60 +61,60 @@ def _python2(data: Any) -> Any:
 
 
 def _integer(size: struct.Struct) -> _Opcode:
-    def run(u: Machine) -> None:
-        length = u.number(size)
+    def run(machine: Machine) -> None:
+        length = machine.number(size)
         if length > _LONGEST_INTEGER:
             raise pickle.UnpicklingError("its pickle has an integer that is too long")
-        u.stack.append(int.from_bytes(u.take(length), "little", signed=True))
+        machine.stack.append(int.from_bytes(machine.take(length), "little", signed=True))
 
     return run
 
 
-def _integer_line(u: Machine) -> None:
-    line = u.line().removesuffix("L")
+def _integer_line(machine: Machine) -> None:
+    line = machine.line().removesuffix("L")
     if len(line) > _LONGEST_INTEGER:
         raise pickle.UnpicklingError("its pickle has an integer that is too long")
-    u.stack.append(int(line) if line not in ("00", "01") else line == "01")
+    machine.stack.append(int(line) if line not in ("00", "01") else line == "01")
 
 
-def _protocol(u: Machine) -> None:
-    if (protocol := u.number(_UINT1)) > pickle.HIGHEST_PROTOCOL:
+def _protocol(machine: Machine) -> None:
+    if (protocol := machine.number(_UINT1)) > pickle.HIGHEST_PROTOCOL:
         raise pickle.UnpicklingError(f"its pickle has protocol {protocol}")
 
 
-def _mark(u: Machine) -> None:
-    u.marked.append(u.stack)
-    u.stack = []
+def _mark(machine: Machine) -> None:
+    machine.marked.append(machine.stack)
+    machine.stack = []
 
 
-def _pop(u: Machine) -> None:
-    if u.stack:
-        u.stack.pop()
+def _pop(machine: Machine) -> None:
+    if machine.stack:
+        machine.stack.pop()
     else:
-        u.to_mark()
+        machine.to_mark()
 
 
 def _tuple_of(length: int) -> _Opcode:
-    def run(u: Machine) -> None:
-        items = u.stack[-length:]
+    def run(machine: Machine) -> None:
+        items = machine.stack[-length:]
         if len(items) < length:
             raise IndexError
-        u.stack[-length:] = [tuple(items)]
+        machine.stack[-length:] = [tuple(items)]
 
     return run
 
 
 def _from_items(make: Callable[[list[Any]], Any]) -> _Opcode:
-    def run(u: Machine) -> None:
-        items = u.to_mark()
-        u.stack.append(make(items))
+    def run(machine: Machine) -> None:
+        items = machine.to_mark()
+        machine.stack.append(make(items))
 
     return run
 
 
-def _new_set(u: Machine) -> None:
-    u.spend(_SET_SIZE)
-    u.stack.append(set())
+def _new_set(machine: Machine) -> None:
+    machine.spend(_SET_SIZE)
+    machine.stack.append(set())
 
 
 def _frozen(items: list[Any]) -> frozenset[Any]:
@@ -149,89 +149,89 @@ def _add_items(target: Any, items: list[Any]) -> None:
 def _put_in(put: Callable[[Any, list[Any]], None]) -> _Opcode:
     """Put all above the last mark into what is below it."""
 
-    def run(u: Machine) -> None:
-        items = u.to_mark()
-        put(u.stack[-1], items)
+    def run(machine: Machine) -> None:
+        items = machine.to_mark()
+        put(machine.stack[-1], items)
 
     return run
 
 
-def _append(u: Machine) -> None:
-    item = u.stack.pop()
-    _append_items(u.stack[-1], [item])
+def _append(machine: Machine) -> None:
+    item = machine.stack.pop()
+    _append_items(machine.stack[-1], [item])
 
 
-def _set_item(u: Machine) -> None:
-    value, key = u.stack.pop(), u.stack.pop()
-    _set_items(u.stack[-1], [key, value])
+def _set_item(machine: Machine) -> None:
+    value, key = machine.stack.pop(), machine.stack.pop()
+    _set_items(machine.stack[-1], [key, value])
 
 
 def _put(index: Callable[[Machine], int]) -> _Opcode:
-    def run(u: Machine) -> None:
-        u.memo[index(u)] = u.stack[-1]
+    def run(machine: Machine) -> None:
+        machine.memo[index(machine)] = machine.stack[-1]
 
     return run
 
 
 def _get(index: Callable[[Machine], int]) -> _Opcode:
-    return lambda u: u.stack.append(u.memo[index(u)])
+    return lambda machine: machine.stack.append(machine.memo[index(machine)])
 
 
-def _short_index(u: Machine) -> int:
-    return u.file.read(1)[0]
+def _short_index(machine: Machine) -> int:
+    return machine.file.read(1)[0]
 
 
-def _index(u: Machine) -> int:
-    return int.from_bytes(u.file.read(4), "little")
+def _index(machine: Machine) -> int:
+    return int.from_bytes(machine.file.read(4), "little")
 
 
-def _global(u: Machine) -> None:
-    u.push_global(u.line(), u.line())
+def _global(machine: Machine) -> None:
+    machine.push_global(machine.line(), machine.line())
 
 
-def _stack_global(u: Machine) -> None:
-    name, module = u.stack.pop(), u.stack.pop()
+def _stack_global(machine: Machine) -> None:
+    name, module = machine.stack.pop(), machine.stack.pop()
     if type(name) is not str or type(module) is not str:
         raise TypeError
-    u.spend(len(module) + len(name))
-    u.push_global(module, name)
+    machine.spend(len(module) + len(name))
+    machine.push_global(module, name)
 
 
-def _reduce(u: Machine) -> None:
-    arguments, function = u.stack.pop(), u.stack.pop()
-    u.call(function, arguments)
+def _reduce(machine: Machine) -> None:
+    arguments, function = machine.stack.pop(), machine.stack.pop()
+    machine.call(function, arguments)
 
 
-def _new_with_options(u: Machine) -> None:
-    u.stack.pop()
-    _reduce(u)
+def _new_with_options(machine: Machine) -> None:
+    machine.stack.pop()
+    _reduce(machine)
 
 
-def _build(u: Machine) -> None:
-    state = u.stack.pop()
+def _build(machine: Machine) -> None:
+    state = machine.stack.pop()
     if isinstance(state, tuple):
-        u.spend_copies(state)
-    set_state(u.stack[-1], state)
+        machine.spend_copies(state)
+    set_state(machine.stack[-1], state)
 
 
-def _persistent(u: Machine, persistent_id: Any) -> None:
-    if u.persistent is None:
+def _persistent(machine: Machine, persistent_id: Any) -> None:
+    if machine.persistent is None:
         raise pickle.UnpicklingError("its pickle refers to a storage before there are any")
-    u.stack.append(u.persistent(persistent_id))
+    machine.stack.append(machine.persistent(persistent_id))
 
 
-def _refused(u: Machine) -> None:
+def _refused(machine: Machine) -> None:
     raise pickle.UnpicklingError("its pickle refers to objects outside it")
 
 
 #: What each opcode does, by its byte.
 OPCODES: dict[bytes, _Opcode] = {
     pickle.PROTO: _protocol,
-    pickle.FRAME: lambda u: u.take(8),
+    pickle.FRAME: lambda machine: machine.take(8),
     pickle.MARK: _mark,
     pickle.POP: _pop,
-    pickle.POP_MARK: lambda u: u.to_mark(),
-    pickle.DUP: lambda u: u.stack.append(u.stack[-1]),
+    pickle.POP_MARK: lambda machine: machine.to_mark(),
+    pickle.DUP: lambda machine: machine.stack.append(machine.stack[-1]),
     pickle.NONE: _push(None),
     pickle.NEWTRUE: _push(True),
     pickle.NEWFALSE: _push(False),
@@ -257,10 +257,10 @@ OPCODES: dict[bytes, _Opcode] = {
     pickle.TUPLE1: _tuple_of(1),
     pickle.TUPLE2: _tuple_of(2),
     pickle.TUPLE3: _tuple_of(3),
-    pickle.EMPTY_LIST: lambda u: u.stack.append([]),
+    pickle.EMPTY_LIST: lambda machine: machine.stack.append([]),
     pickle.APPEND: _append,
     pickle.APPENDS: _put_in(_append_items),
-    pickle.EMPTY_DICT: lambda u: u.stack.append({}),
+    pickle.EMPTY_DICT: lambda machine: machine.stack.append({}),
     pickle.SETITEM: _set_item,
     pickle.SETITEMS: _put_in(_set_items),
     pickle.EMPTY_SET: _new_set,
@@ -268,7 +268,7 @@ OPCODES: dict[bytes, _Opcode] = {
     pickle.FROZENSET: _from_items(_frozen),
     pickle.BINPUT: _put(_short_index),
     pickle.LONG_BINPUT: _put(_index),
-    pickle.MEMOIZE: _put(lambda u: len(u.memo)),
+    pickle.MEMOIZE: _put(lambda machine: len(machine.memo)),
     pickle.BINGET: _get(_short_index),
     pickle.LONG_BINGET: _get(_index),
     pickle.GLOBAL: _global,
@@ -277,7 +277,7 @@ OPCODES: dict[bytes, _Opcode] = {
     pickle.NEWOBJ: _reduce,
     pickle.NEWOBJ_EX: _new_with_options,
     pickle.BUILD: _build,
-    pickle.BINPERSID: lambda u: _persistent(u, u.stack.pop()),
+    pickle.BINPERSID: lambda machine: _persistent(machine, machine.stack.pop()),
     pickle.EXT1: _refused,
     pickle.EXT2: _refused,
     pickle.EXT4: _refused,

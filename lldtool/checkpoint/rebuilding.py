@@ -41,7 +41,8 @@ _TORCH_DTYPE = re.compile(r"bool|(b?float|complex|q?u?int|bits)\d\w*")
 _RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 #: The largest size of a dimension.
 _LARGEST = 1 << 63
-_MOST_DIMENSIONS = 64
+#: More than any torch allows.
+MOST_DIMENSIONS = 64
 #: Equal hashes can be had for larger numbers and longer tuples, which makes a dict of them slow.
 _LARGEST_KEY = 1 << 60
 _LONGEST_KEY = 8
@@ -98,7 +99,7 @@ def sizes_of(value: Any) -> tuple[int, ...]:
     Raises:
         UnpicklingError: they are none.
     """
-    if not isinstance(value, (list, tuple)) or len(value) > _MOST_DIMENSIONS:
+    if not isinstance(value, (list, tuple)) or len(value) > MOST_DIMENSIONS:
         raise pickle.UnpicklingError("a tensor has a shape that is none")
     if not all(type(size) is int and 0 <= size < _LARGEST for size in value):
         raise pickle.UnpicklingError("a tensor has a shape that is none")
@@ -112,11 +113,12 @@ def storage_of(persistent_id: Any) -> Any:
         UnpicklingError: it is another kind of reference.
     """
     if isinstance(persistent_id, tuple) and len(persistent_id) >= 4:
-        kind, storage_class, *others = persistent_id
+        kind, storage_class, key, *others = persistent_id
         if kind == "module":  # of a pickled model, with its source code
             return storage_class
-        if kind == "storage" and isinstance(storage_class, OpaqueValue) and len(others) >= 3:
-            return TensorInfo(sizes_of(others[2:3]), dtype_of_storage(storage_class))
+        is_class = isinstance(storage_class, OpaqueValue)
+        if kind == "storage" and is_class and isinstance(key, str) and len(others) >= 2:
+            return TensorInfo(sizes_of(others[1:2]), dtype_of_storage(storage_class))
     raise pickle.UnpicklingError("a tensor's storage is not as torch.save writes it")
 
 
@@ -212,6 +214,21 @@ def _ordered_dict(pairs: Any = ()) -> Any:
     return OrderedDict((checked_key(key), value) for key, value in pairs)
 
 
+def _numpy_dtype(code: Any, *_: Any) -> Any:
+    return NumpyDtype("numpy.dtype", _text(code))
+
+
+def _device(kind: Any, index: Any = None) -> Any:
+    return _text(kind) if type(index) is not int else f"{_text(kind)}:{index}"
+
+
+def _text(value: Any) -> str:
+    """Return a value that is a text; another may take forever to write."""
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 def _items(values: Any = ()) -> Any:
     return map(checked_key, values)
 
@@ -226,7 +243,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "builtins.set": lambda values=(): set(_items(values)),
     "collections.OrderedDict": _ordered_dict,
     "collections.defaultdict": lambda *_: {},
-    "numpy.dtype": lambda code, *_: NumpyDtype("numpy.dtype", str(code).lstrip("<>=|")),
+    "numpy.dtype": _numpy_dtype,
     "torch.Size": lambda sizes=(): sizes_of(sizes),
     "torch._tensor._rebuild_from_type": _tensor_of_a_type,
     "torch._tensor._rebuild_from_type_v2": _tensor_of_a_type,
@@ -242,7 +259,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v3": _tensor_v3,
     "torch._utils._rebuild_wrapper_subclass": _wrapper,
     "torch._utils._rebuild_xla_tensor": _of_a_device,
-    "torch.device": lambda kind, index=None: kind if index is None else f"{kind}:{index}",
+    "torch.device": _device,
     "torch.nn.parameter.Parameter": _parameter,
     "torch.serialization._get_layout": lambda name: name,
     "torch.tensor._rebuild_from_type": _tensor_of_a_type,

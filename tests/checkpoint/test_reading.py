@@ -2,6 +2,8 @@
 
 import io
 import os
+import pickle
+import struct
 import subprocess
 import sys
 import zipfile
@@ -197,6 +199,15 @@ BROKEN = {
     "legacy, no storages": (LEGACY[:-4], "not a checkpoint: it is cut off"),
     "legacy, cut off": (LEGACY[:200], "not a checkpoint: its pickle is cut off"),
     "tar": (saved_as_tar({})[:1024], DAMAGED),
+    "tar, dimensions": (
+        changed(saved_as_tar(WEIGHTS), struct.pack("<i4xq", 2, 3), struct.pack("<i4xq", -9, 3)),
+        "not a checkpoint: a tensor has -9 dimensions",
+    ),
+    "legacy, key": (
+        b"".join(pickle.dumps(x, 2) for x in (0x1950A86A20F9469CFC6C, 1001, {}))
+        + b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\n)" + b"2\x86" * 90 + b"NK\x01tQ.",
+        "not a checkpoint: a tensor's storage is not as torch.save writes it",
+    ),
     "safetensors, no end": (safetensors(TENSOR), "not a checkpoint: it is cut off, or longer than "
                             "its header says"),
     "safetensors, huge": (

@@ -75,7 +75,7 @@ REFUSED = {
     "no mark": (b"Nt", "its pickle is damaged at the opcode b't'"),
     "persistent text": (b"X\x01\x00\x00\x00aQ", STORAGES),
     "persistent call": (
-        b"(X\x07\x00\x00\x00storage" + SYSTEM + ATTACK + b"\x85RNNK\x01tQ",
+        b"(X\x07\x00\x00\x00storage" + SYSTEM + ATTACK + b"\x85RX\x01\x00\x00\x000NK\x01tQ",
         "'posix.system' is no storage of tensors",
     ),
     "nested persistent ids": (STORAGE + b"Q", STORAGES),
@@ -180,6 +180,12 @@ BOMBS = {
         b"]q\x00" + b"".join(b"0]q%c(h%ch%ce" % (i, i - 1, i - 1) for i in range(1, 90)), REPEATS
     ),
     "tuples as keys": (b"})" + b"2\x86" * 90 + b"Ns", "a key of the type tuple is not read"),
+    "tuples as a device": (
+        b"ctorch\ndevice\n)" + b"2\x86" * 90 + b"\x85R", "its pickle is damaged at the opcode b'R'"
+    ),
+    "tuples as a dtype": (
+        b"cnumpy\ndtype\n)" + b"2\x86" * 90 + b"\x85R", "its pickle is damaged at the opcode b'R'"
+    ),
     "integers as keys": (
         b"}(" + numbers_of_one_hash(10**5) + b"u", "a key of the type int is not read"
     ),
