@@ -23,7 +23,8 @@ def refusal_note(checkpoint: Checkpoint) -> str | None:
 
     refuses = f"torch {torch.__version__} refuses to load {quoted(checkpoint.name)}"
     if checkpoint.format == "safetensors":
-        if ".safetensors" not in torch.serialization.load.__code__.co_consts:
+        code = getattr(torch.load, "__code__", None)  # which torch reads them can't be asked
+        if code is not None and ".safetensors" not in code.co_consts:
             return f"{refuses}: it can't read safetensors"
         is_installed = installed_version("safetensors") is not None
         return None if is_installed else f"{refuses}: pip install safetensors"
