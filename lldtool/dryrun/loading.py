@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 _NO_WEIGHTS = {"meta", "optimizer", "param_schedulers", "message_hub"}
 
 
+class UnreadableError(Exception):
+    """A checkpoint that the config names can't be read; its cause says why."""
+
+
 @dataclass(frozen=True)
 class Load:
     """A checkpoint that code asked for, and for which module; None where it did not say.
@@ -129,6 +133,7 @@ class Loading:
 
         Raises:
             FileNotFoundError: there is no such file.
+            UnreadableError: it can't be read.
         """
         asked = self._asked or Load(name)
         path = find_file(name, self._checkout)
@@ -149,9 +154,12 @@ class Loading:
         """Read a checkpoint, and note where torch would not.
 
         Raises:
-            LldtoolError: it can't be read.
+            UnreadableError: it can't be read.
         """
-        checkpoint = read_checkpoint(path, name)
+        try:
+            checkpoint = read_checkpoint(path, name)
+        except LldtoolError as error:
+            raise UnreadableError from error
         if note := refusal_note(checkpoint):
             self.notes.append(note)
         return checkpoint

@@ -23,7 +23,8 @@ def refusal_note(checkpoint: Checkpoint) -> str | None:
 
     refuses = f"torch {torch.__version__} refuses to load {quoted(checkpoint.name)}"
     if checkpoint.format == "safetensors":
-        code = getattr(torch.load, "__code__", None)  # which torch reads them can't be asked
+        # Which torch reads them can't be asked. `torch.load` itself may be replaced here.
+        code = getattr(torch.serialization.load, "__code__", None)
         if code is not None and ".safetensors" not in code.co_consts:
             return f"{refuses}: it can't read safetensors"
         is_installed = installed_version("safetensors") is not None

@@ -11,9 +11,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lldtool.dryrun.isolation import silenced
-from lldtool.dryrun.loading import Load, Loading, declared, find_file, tensors_of
+from lldtool.dryrun.loading import (
+    Load,
+    Loading,
+    UnreadableError,
+    declared,
+    find_file,
+    tensors_of,
+)  # fmt: skip
 from lldtool.dryrun.origins import Origins
-from lldtool.dryrun.registries import describe
+from lldtool.dryrun.registries import chain, describe
 from lldtool.errors import LldtoolError
 from lldtool.plan import Buffer, Loaded, Parameter, Start, UntrainedParameter
 from lldtool.text import quoted
@@ -47,7 +54,8 @@ def starts_of(training: Training) -> Starts:
     """Load the checkpoints that a training starts from, in training's order.
 
     Raises:
-        LldtoolError: a checkpoint can't be read, or training fails when it loads one.
+        LldtoolError: the checkpoint of `--load-from` can't be read, or training fails when it loads
+            one.
     """
     checkout = training.request.checkout
     load_from = training.request.load_from or training.config.get("load_from", None)
@@ -65,6 +73,14 @@ def starts_of(training: Training) -> Starts:
     except LldtoolError:
         raise
     except Exception as error:
+        unreadable = next(
+            (e.__cause__ for e in chain(error) if isinstance(e, UnreadableError)), None
+        )
+        if isinstance(unreadable, LldtoolError):
+            if training.request.load_from is not None:
+                raise unreadable from None
+            why = f"{unreadable}, so where parameters start is not known"
+            return Starts(loaded=None, notes=(*notes, *loading.notes, why))
         why = f"{loading.step} raised {describe(error)}, so where parameters start is not known"
         return Starts(loaded=None, notes=(*notes, *loading.notes, why))
     found = _result(loading, model, is_resumed=bool(training.config.get("resume", False)))

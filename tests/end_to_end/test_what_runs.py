@@ -5,6 +5,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import PLANS, ROOT, TINY_VIT, commit, git, lldtool_process
 
 PLAN = PLANS / "resnet50_lr-mult.json"
@@ -147,17 +148,22 @@ def _not_built(inputs):
     assert inputs.ran == {"model", "optimizer", "optimizer wrapper constructor"}
 
 
-@runs_of("checkpoints (`load_from`, `init_cfg`)")
+@runs_of("checkpoints (`load_from`, `init_cfg`, `--load-from`)")
 def _checkpoints(inputs):
-    inputs.write("model.pth", pickle.dumps(Opened(inputs.folder / "ran-checkpoint")))
-    named = f"""
-load_from = {str(inputs.folder / "model.pth")!r}
+    opened = {"state_dict": {}, "opened": Opened(inputs.folder / "ran-checkpoint")}
+    inputs.write("pickle.pth", pickle.dumps(opened))
+    torch.save(opened, inputs.folder / "zip.pth")
+    for name in ("pickle.pth", "zip.pth"):
+        named = f"""
+load_from = {str(inputs.folder / name)!r}
 model['init_cfg'] = dict(type='Pretrained', checkpoint=load_from)
 model['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint=load_from)
 """
-    inputs.write("config.py", TINY_VIT + named)
-    inputs.run("inspect", "config.py")
-    inputs.run("check", "config.py", code=1)
+        inputs.write("config.py", TINY_VIT + named)
+        inputs.run("inspect", "config.py")
+        inputs.run("check", "config.py", code=1)
+    inputs.run("inspect", "config.py", "--load-from", inputs.folder / "zip.pth")
+    inputs.run("inspect", "config.py", "--load-from", inputs.folder / "pickle.pth", code=2)
     assert inputs.ran == set()
 
 
