@@ -35,13 +35,13 @@ from lldtool.plan.saved import (
     plan_header,
     plan_to_json,
 )
-from lldtool.plan.schedule import LENGTH_ASSUMED, Curve, Schedule
+from lldtool.plan.schedule import LENGTH_ASSUMED, Curve, Schedule, Step
 from lldtool.plan.starts import Buffer, Loaded, Start
 
 __all__ = [
     "FROZEN", "FROZEN_BY_INIT_WEIGHTS", "FROZEN_BY_TRAIN", "LENGTH_ASSUMED", "NORM",
     "NO_WEIGHT_DECAY", "SCHEMA_VERSION", "UPDATES_STATISTICS", "Buffer", "Constructor", "Curve",
     "Layer", "LayerId", "Loaded", "Model", "OptimWrapper", "Optimizer", "Parameter", "Plan",
-    "Reason", "Reasons", "Schedule", "Start", "State", "UntrainedParameter", "dump_by_line",
+    "Reason", "Reasons", "Schedule", "Start", "State", "Step", "UntrainedParameter", "dump_by_line",
     "is_plan", "layer_order", "load_plan", "plan_from_json", "plan_header", "plan_to_json",
 ]  # fmt: skip

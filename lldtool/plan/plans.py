@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from lldtool.errors import LldtoolError
 from lldtool.plan.parameters import LayerId, Parameter, UntrainedParameter
-from lldtool.plan.schedule import Schedule
+from lldtool.plan.schedule import Schedule, Step
 from lldtool.plan.starts import Buffer, Loaded, Start
 
 SCHEMA_VERSION = 1
@@ -164,7 +164,8 @@ class Plan:
     `left_out` require a gradient and are in no param group. `legacy_options` are those of OpenMMLab
     0.x at the top level of the config, which mmengine ignores. `loaded` are the checkpoints that
     training starts from, in the order in which it loads them; None where that is not known.
-    `buffers` are the model's where there are such checkpoints.
+    `buffers` are the model's where there are such checkpoints. `step` is how far the training is
+    where the settings are those of its next step, as in a checkpoint; None before the first step.
     """
 
     config: str
@@ -182,6 +183,7 @@ class Plan:
     legacy_options: tuple[str, ...] = ()
     buffers: tuple[Buffer, ...] = ()
     loaded: tuple[Loaded, ...] | None = None
+    step: Step | None = None
     versions: dict[str, str | None] = field(default_factory=dict)
     lldtool_version: str = ""
     schema_version: int = SCHEMA_VERSION

@@ -39,7 +39,8 @@ def plan_header(plan: Plan) -> dict[str, Any]:
     """Return the part of a plan's JSON that is about the config as a whole."""
     keys = ("config", "lldtool_version", "versions", "model", "optim_wrapper", "optimizer")
     others = ("constructor", "param_scheduler", "auto_scale_lr")
-    return {key: getattr(plan, key) for key in (*keys, *others)}
+    step = {} if plan.step is None else {"step": plan.step}
+    return {key: getattr(plan, key) for key in (*keys, *others)} | step
 
 
 def _layer_row(layer: Layer) -> dict[str, Any]:

@@ -13,6 +13,14 @@ Unit = Literal["epoch", "iteration"]
 
 
 @dataclass(frozen=True)
+class Step:
+    """How far a training is: the epochs and iterations that it has finished."""
+
+    epoch: int
+    iteration: int
+
+
+@dataclass(frozen=True)
 class Curve:
     """A setting of some param groups over a training.
 
