@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import numbers
-import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -15,17 +14,8 @@ from lldtool.dryrun.skip_init import is_lazy
 from lldtool.errors import LldtoolError
 from lldtool.plan import LayerId, Model, Parameter, UntrainedParameter
 from lldtool.plan.backbones import backbones_of
+from lldtool.plan.param_groups import extra_entries, layer_id_of, lr_ratio
 
-#: The settings, and what a group holds beside them: how constructors name and number their groups.
-_NO_EXTRAS = {
-    "lr", "lr_scale", "weight_decay",
-    "params", "param_name", "param_names", "group_name", "layer_id", "initial_lr",
-}  # fmt: skip
-
-
-_LAYER_NAME = re.compile(r"layer_([0-9]{1,18})(_|$)")
-#: Of a layer id that is a number; NaN and the infinities are none that has a place in an order.
-_LARGEST = 2**63 - 1
 #: The parameters in some group, the frozen ones in none, and the rest.
 ParametersRead = tuple[
     tuple[Parameter, ...], tuple[UntrainedParameter, ...], tuple[UntrainedParameter, ...]
@@ -78,7 +68,7 @@ def read_parameters(
             key, group = groups[index]
             defaults = optimizers[key].defaults
             lr, base = _number(group, "lr"), _number(defaults, "lr") if key else base_lr
-            scale = _number(group, "lr_scale") if "lr_scale" in group else _ratio(lr, base)
+            scale = _number(group, "lr_scale") if "lr_scale" in group else lr_ratio(lr, base)
             trained.append(
                 Parameter(
                     name=name,
@@ -175,36 +165,16 @@ def _number(group: Mapping[str, Any], setting: str) -> float | None:
     return math.nan if number != number else number  # one NaN for all, which equals itself
 
 
-def _ratio(lr: float | None, base_lr: float | None) -> float | None:
-    if lr is None or base_lr is None or base_lr == 0:
-        return None
-    return lr / base_lr
-
-
 def _layer_id(group: Mapping[str, Any]) -> LayerId | None:
-    """The layer of a group, as the constructor calls it: a number, or else text.
-
-    mmpretrain's groups carry `layer_id`; the merged groups of mmdet, mmseg, mmpose and mmaction2
-    are called `layer_3_no_decay`.
-    """
+    """Return the layer of a group; its id may be a number of numpy's or a tensor."""
     if "layer_id" not in group:
-        named = _LAYER_NAME.match(str(group.get("group_name", "")))
-        return int(named[1]) if named else None
+        return layer_id_of(group)
     layer_id = group["layer_id"]
     with contextlib.suppress(TypeError, ValueError, RuntimeError):
         layer_id = layer_id.item() if hasattr(layer_id, "item") else layer_id
-    layer_id = plain(layer_id)
-    if layer_id is None or isinstance(layer_id, str):
-        return layer_id
-    is_number = isinstance(layer_id, (int, float)) and not isinstance(layer_id, bool)
-    return layer_id if is_number and abs(layer_id) <= _LARGEST else str(layer_id)
+    return layer_id_of({"layer_id": plain(layer_id)})
 
 
 def _extras(group: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The group's entries that are no setting, no bookkeeping and no default of the optimizer."""
-    return {
-        k: plain(v)
-        for k, v in group.items()
-        if k not in _NO_EXTRAS
-        if k not in defaults or (defaults[k] is not v and defaults[k] != v)
-    }
+    """Return the group's entries that are neither settings nor the optimizer's defaults."""
+    return {k: plain(v) for k, v in extra_entries(group, defaults).items()}
