@@ -71,3 +71,16 @@ class Checkpoint:
         """What mmengine notes about the training: `epoch`, `iter`, `cfg` (text), versions."""
         found = self.entry("meta")
         return found if isinstance(found, Mapping) else {}
+
+    @property
+    def epoch_length(self) -> int | None:
+        """The iterations of an epoch, as mmengine notes them; to it, iterations are one epoch."""
+        hub = self.entry("message_hub")
+        noted = hub.get("runtime_info") if isinstance(hub, Mapping) else None
+        if not isinstance(noted, Mapping):
+            return None
+        iterations, epochs = noted.get("max_iters"), noted.get("max_epochs")
+        if type(iterations) is not int or type(epochs) is not int or epochs < 2:
+            return None
+        length, rest = divmod(iterations, epochs)
+        return length if length > 0 and rest == 0 else None

@@ -7,10 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from lldtool.plan import Step
+
 #: Of which param groups the curves of the schedule are wanted.
 Curves = Literal["none", "main", "all"]
 #: Where the number of samples in an epoch may be from.
 ON_COMMAND_LINE, IN_SETTINGS = "--dataset-size", "[tool.lldtool.dataset-size]"
+#: Where the length of an epoch may be from.
+EPOCH_LENGTH_OPTION, IN_CHECKPOINT = "--epoch-length", "the checkpoint"
 
 
 @dataclass(frozen=True)
@@ -26,14 +30,16 @@ class Length:
     """The length of the training, as far as the user gives it.
 
     `epoch_length` is in iterations; `dataset_size` in samples, which the config's batch size and
-    the number of GPUs turn into iterations; `dataset_size_from` says where that is from. `epochs`
-    overrides the config's `max_epochs`, and its `max_iters` by as many iterations.
+    the number of GPUs turn into iterations; `epoch_length_from` and `dataset_size_from` say where
+    they are from. `epochs` overrides the config's `max_epochs`, and its `max_iters` by as many
+    iterations.
     """
 
     epoch_length: int | None = None
     dataset_size: int | None = None
     epochs: int | None = None
     dataset_size_from: str = ON_COMMAND_LINE
+    epoch_length_from: str = EPOCH_LENGTH_OPTION
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,8 @@ class Request:
     nothing but dry runs happens in this process, so that stubs that save time may
     replace packages that a notebook or a test suite would miss. `initialised` says that the model
     is built with the values that its parameters have in training. `load_from` replaces the
-    config's entry of that name. `missing_modules` are
-    replaced by stubs from the start.
+    config's entry of that name. `at` asks for the settings of the step that follows this one.
+    `missing_modules` are replaced by stubs from the start.
     """
 
     path: Path
@@ -63,6 +69,7 @@ class Request:
     auto_scale_lr: bool = False
     world_size: int | None = None
     load_from: str | None = None
+    at: Step | None = None
     length: Length = Length()
     curves: Curves = "none"
     allow_network: bool = False

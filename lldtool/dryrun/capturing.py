@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+from lldtool.checkpoint import is_checkpoint
 from lldtool.config.edit import Edit
 from lldtool.config.request import Request
 from lldtool.dryrun import Capture, Progress, Trial, Want
@@ -26,7 +27,11 @@ _kept: list[list[Training]] = []
 
 
 def capture(request: Request, want: Want, progress: Progress | None) -> Capture:
-    """Run a config."""
+    """Run a config, or that of a checkpoint."""
+    if is_checkpoint(request.path):
+        from lldtool.dryrun.checkpoint_plans import capture_checkpoint
+
+        return capture_checkpoint(request, want, progress)
     modules = loaded_modules() if want.files else frozenset()
     with collected_files() as files:
         try:

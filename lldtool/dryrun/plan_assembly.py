@@ -24,6 +24,7 @@ from lldtool.dryrun.reason_checks import with_checked_reasons
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.runners import unfollowed
 from lldtool.dryrun.schedules import schedule_of
+from lldtool.dryrun.settings_at_step import at_step
 from lldtool.dryrun.stubs import current_stubs
 from lldtool.dryrun.tracing import with_reasons
 from lldtool.errors import LldtoolError, translated
@@ -72,6 +73,9 @@ def plan_of(training: Training, *, explained: bool) -> Plan:
         _network_note(),
         _checkout_note(request.checkout),
     ]
+    schedule = schedule_of(training, scaled_parameters)
+    if request.at is not None:
+        scaled_parameters = at_step(training, scaled_parameters, request.at)
     return Plan(
         config=request.name,
         model=made.model,
@@ -88,10 +92,11 @@ def plan_of(training: Training, *, explained: bool) -> Plan:
         notes=tuple(n for n in notes if n),
         param_scheduler=_schedulers(config.get("param_scheduler", None)),
         auto_scale_lr=ratio,
-        schedule=schedule_of(training, scaled_parameters),
+        schedule=schedule,
         legacy_options=legacy_options(config, request),
         buffers=starts.buffers,
         loaded=starts.loaded,
+        step=request.at,
         versions=package_versions(),
         lldtool_version=lldtool_version(),
     )

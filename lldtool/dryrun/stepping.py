@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from lldtool.dryrun import Progress
@@ -77,10 +78,11 @@ def stepped(
 
 @dataclass(frozen=True)
 class Track:
-    """A setting of a param group in each step."""
+    """A setting of a param group in each step, and what the last step leaves."""
 
     setting: str
     values: array[float]
+    end: float
 
     @cached_property
     def shape(self) -> tuple[str, bytes]:
@@ -191,10 +193,13 @@ class _Stepper:
                 for i, group in zip(indices, wrapper.optimizer.param_groups, strict=True)
                 for setting in settings
             ]
-            for _ in steps:
+            for _ in chain(steps, ["after the last step"]):
                 for group, setting, column in rows:
                     column.append(float(group.get(setting) or 0.0))
-        made = {i: tuple(Track(s, columns[i, s]) for s in settings) for i in indices}
+        made = {
+            i: tuple(Track(s, columns[i, s][:-1], columns[i, s][-1]) for s in settings)
+            for i in indices
+        }
         if self.only_main:
             return [made[chosen[i]] if i == main else () for i in range(len(groups))]
         return [made[i] for i in chosen]
