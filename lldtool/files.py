@@ -6,6 +6,14 @@ import errno
 import os
 from pathlib import Path
 
+#: The file names that are taken for checkpoints end with one of these.
+CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file is a checkpoint, by its suffix."""
+    return path.suffix.lower() in CHECKPOINT_SUFFIXES
+
 
 def read_bytes(path: Path) -> bytes:
     """Return what a file holds.

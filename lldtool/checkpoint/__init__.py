@@ -1,19 +1,6 @@
 """Checkpoints, read without torch, without executing anything, and without the tensors' bytes."""
 
-from lldtool.checkpoint.contents import (
-    CHECKPOINT_SUFFIXES,
-    Checkpoint,
-    OpaqueValue,
-    TensorInfo,
-    is_checkpoint,
-)
+from lldtool.checkpoint.contents import Checkpoint, OpaqueValue, TensorInfo
 from lldtool.checkpoint.reading import read_checkpoint
 
-__all__ = [
-    "CHECKPOINT_SUFFIXES",
-    "Checkpoint",
-    "OpaqueValue",
-    "TensorInfo",
-    "is_checkpoint",
-    "read_checkpoint",
-]
+__all__ = ["Checkpoint", "OpaqueValue", "TensorInfo", "read_checkpoint"]

@@ -11,13 +11,6 @@ from typing import Any, Literal
 Format = Literal["zip", "legacy", "tar", "safetensors"]
 #: The keys that the weights of a model may be under, in the order in which they are looked for.
 NESTINGS = ("state_dict", "model", "module", "ema_state_dict")
-#: The file names that are taken for checkpoints end with one of these.
-CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
-
-
-def is_checkpoint(path: Path) -> bool:
-    """Whether a file is a checkpoint, by its suffix."""
-    return path.suffix.lower() in CHECKPOINT_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from lldtool.checkpoint.param_groups import (
     name_doubts,
     named,
 )
+from lldtool.checkpoint.schedules import schedule_in
 from lldtool.checkpoint.training_config import training_config
 from lldtool.errors import LldtoolError
 from lldtool.plan import (
@@ -59,19 +60,22 @@ def has_parameter_names(checkpoint: Checkpoint) -> bool:
     return have_names(groups_of(checkpoint))
 
 
-def plan_of_checkpoint(checkpoint: Checkpoint, built: Plan | None = None) -> Plan:
+def plan_of_checkpoint(
+    checkpoint: Checkpoint, built: Plan | None = None, *, at_start: bool = False
+) -> Plan:
     """Return the plan of a training at the step where the checkpoint was saved.
 
     Args:
         checkpoint: with or without an optimizer; without, no parameter is in a param group.
-        built: the plan of a dry run of the checkpoint's config at that step, which knows more: the
-            layers of the modules, the schedule, and the reasons for what is the same.
+        built: the plan of a dry run of the checkpoint's config, which knows more: the classes of
+            the modules, the schedule, and the reasons for what is the same in the checkpoint.
+        at_start: with the settings that the parameters had at first.
 
     Raises:
         LldtoolError: which parameters are in its param groups can't be told.
     """
     try:
-        return _plan_of(checkpoint, built)
+        return _plan_of(checkpoint, built, at_start=at_start)
     except _DAMAGES as error:
         raise LldtoolError(
             "its optimizer state is not one of torch.optim", config=checkpoint.name
@@ -86,14 +90,14 @@ def step_of(checkpoint: Checkpoint) -> Step | None:
     return Step(epoch, iteration)
 
 
-def _plan_of(checkpoint: Checkpoint, built: Plan | None) -> Plan:
+def _plan_of(checkpoint: Checkpoint, built: Plan | None, *, at_start: bool) -> Plan:
     config = training_config(checkpoint)
     weights = checkpoint.state_dict
     groups, names_from = named(checkpoint, groups_of(checkpoint), built)
     known = {p.name: p for p in built.parameters} if built is not None else {}
     optimizer = _optimizer(groups, _part(config, "optim_wrapper"), built)
     parameters = [
-        _parameter(number, place, group, weights, optimizer.lr, known)
+        _parameter(number, place, group, weights, optimizer.lr, known, at_start=at_start)
         for number, group in enumerate(groups)
         for place in range(len(group.names))
     ]
@@ -114,13 +118,16 @@ def _plan_of(checkpoint: Checkpoint, built: Plan | None) -> Plan:
         for name, tensor in others.items()
         if name not in buffers
     ]
-    made = built or _header(config, [n for n in weights if n not in buffers])
-    numel = sum(p.numel for p in parameters) + sum(p.numel for p in untrained)
+    made = built or _header(checkpoint, config, [n for n in weights if n not in buffers])
+    everything: list[Parameter | UntrainedParameter] = [*parameters, *untrained]
+    sizes = {p.name: p.numel for p in everything}
+    inside = [f"{name}." if name else "" for name in made.model.backbones or ()][:1]
+    backbone_numel = sum(n for name, n in sizes.items() if name.startswith(tuple(inside)))
     out = {p.name for p in untrained if not groups or p.name in made.left_out_names}
     return replace(
         made,
         config=checkpoint.name,
-        model=replace(made.model, numel=numel),
+        model=replace(made.model, numel=sum(sizes.values()), backbone_numel=backbone_numel or None),
         optimizer=optimizer,
         parameters=tuple(parameters),
         frozen=tuple(p for p in untrained if p.name not in out),
@@ -131,7 +138,7 @@ def _plan_of(checkpoint: Checkpoint, built: Plan | None) -> Plan:
         ),
         loaded=None,
         notes=(*_notes(checkpoint, groups, names_from, parameters), *made.notes),
-        step=step_of(checkpoint) if groups else None,
+        step=step_of(checkpoint) if groups and not at_start else None,
         versions=_versions(checkpoint),
         lldtool_version=lldtool_version(),
     )
@@ -144,16 +151,23 @@ def _parameter(
     weights: Mapping[str, TensorInfo],
     base_lr: float | None,
     known: Mapping[str, Parameter],
+    *,
+    at_start: bool,
 ) -> Parameter:
-    name = group.names[place]
-    entries = group.entries
-    lr, initial = _number(entries.get("lr")), _number(entries.get("initial_lr", entries.get("lr")))
-    weight_decay = _number(entries.get("weight_decay"))
+    name, entries = group.names[place], group.entries
+    (lr, initial), (weight_decay, initial_decay) = (
+        (_number(entries.get(key)), _number(entries.get(f"initial_{key}", entries.get(key))))
+        for key in ("lr", "weight_decay")
+    )
     scale = _number(entries["lr_scale"]) if "lr_scale" in entries else lr_ratio(initial, base_lr)
     tensor = weights.get(name) or TensorInfo(group.shapes[place] or (), "")
     built = known.get(name)
-    is_as_built = built is not None and built.weight_decay == weight_decay
-    reason = built.reason.weight_decay if built is not None and is_as_built else _REASON
+    reasons = Reasons(
+        built.reason.lr if built is not None and built.lr == initial else _REASON,
+        built.reason.weight_decay
+        if built is not None and built.weight_decay == weight_decay == initial_decay
+        else _REASON,
+    )
     return Parameter(
         name=name,
         shape=tensor.shape,
@@ -161,12 +175,12 @@ def _parameter(
         dtype=tensor.dtype,
         module_type="" if built is None else built.module_type,
         layer_id=layer_id_of(entries),
-        lr=lr,
+        lr=initial if at_start else lr,
         lr_scale=scale,
-        weight_decay=weight_decay,
+        weight_decay=initial_decay if at_start else weight_decay,
         group=number,
         extras=_extras(group),
-        reason=Reasons(_REASON, reason),
+        reason=reasons,
         traits=() if built is None else built.traits,
         state=_state(group, place, initial) if built is None else built.state,
         optimizer=group.optimizer,
@@ -206,7 +220,7 @@ def _optimizer(
     return Optimizer(str(configured.get("type", "")), lr, decay, options or None)
 
 
-def _header(config: Mapping[str, Any], names: Sequence[str]) -> Plan:
+def _header(checkpoint: Checkpoint, config: Mapping[str, Any], names: Sequence[str]) -> Plan:
     """Return a plan with what the config says, and no parameters."""
     wrapper, model = _part(config, "optim_wrapper"), _part(config, "model")
     constructor = wrapper.get("constructor", "DefaultOptimWrapperConstructor")
@@ -225,6 +239,7 @@ def _header(config: Mapping[str, Any], names: Sequence[str]) -> Plan:
         ),
         parameters=(),
         param_scheduler=tuple(schedulers) if isinstance(schedulers, list) else schedulers or None,
+        schedule=schedule_in(checkpoint, config),
     )
 
 

@@ -6,49 +6,102 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lldtool.config import saved_plan
+from lldtool.config import plan_in_file, saved_plan
 from lldtool.config.request import Request
 from lldtool.config.selectors import anywhere, matching_pattern
 from lldtool.errors import LldtoolError
+from lldtool.files import is_checkpoint
 from lldtool.plan import Parameter, Plan, UntrainedParameter
 
 
-def load_plan(request: Request) -> Plan:
-    """Return the saved plan that the request names, or that of a dry run.
+def load_plan(request: Request, *, whole: bool = False) -> Plan:
+    """Return the plan that the request names, saved or in a checkpoint, or that of a dry run.
 
-    Raises:
-        LldtoolError: there is no such config, or its dry run failed.
+    Arguments and errors as `load_plans`.
     """
-    return load_plans([request])[0]
+    return load_plans([request], whole=whole)[0]
 
 
-def load_plans(requests: Sequence[Request]) -> list[Plan]:
+def load_plans(requests: Sequence[Request], *, whole: bool = False) -> list[Plan]:
     """Return the plan of each request. `--cfg-options` and scaling only apply to dry runs.
+
+    Args:
+        requests: for configs, saved plans and checkpoints.
+        whole: also dry-run the configs of checkpoints, for reasons and lr curves.
 
     Raises:
         LldtoolError: a dry run failed, or there are such options but only saved plans.
     """
-    plans = {i: plan for i, r in enumerate(requests) if (plan := saved_plan(r.path, r.name))}
+    in_file = saved_plan if whole else plan_in_file
+    plans = {i: plan for i, r in enumerate(requests) if (plan := in_file(r.path, r.name))}
     live = [i for i in range(len(requests)) if i not in plans]
-    for number in plans:
-        request = requests[number]
-        options = (request.cfg_options, request.auto_scale_lr, request.world_size)
-        changed = any((*options, request.load_from))
-        if request.edits or (changed and not live):
-            raise LldtoolError(
-                "a saved plan can't be overridden or scaled", config=request.name,
-                hint="name the config instead",
-            )  # fmt: skip
+    for number, request in enumerate(requests):
+        if number in plans or is_checkpoint(request.path):
+            has_configs = any(not is_checkpoint(requests[i].path) for i in live)
+            _refuse_changes(request, has_configs=has_configs)
     if live:
-        from lldtool.dryrun import dry_runs
+        from lldtool.dryrun import dry_run, dry_runs
 
-        plans |= dict(zip(live, dry_runs([requests[i] for i in live]), strict=True))
+        # What a checkpoint tells of itself is not all, and torch is imported anyway.
+        checkpoints = [i for i, r in enumerate(requests) if is_checkpoint(r.path)]
+        plans |= {i: dry_run(requests[i]) for i in checkpoints}
+        configs = [i for i in live if i not in checkpoints]
+        if configs:
+            plans |= dict(zip(configs, dry_runs([requests[i] for i in configs]), strict=True))
     return [plans[i] for i in range(len(requests))]
 
 
-def load_named_plans(requests: Sequence[Request]) -> list[Plan]:
-    """Return the plan of each request, named as the user named it."""
-    plans = zip(requests, load_plans(requests), strict=True)
+def _refuse_changes(request: Request, *, has_configs: bool) -> None:
+    """Raise an LldtoolError if a saved plan or a checkpoint is to be changed.
+
+    Args:
+        request: of the plan or checkpoint.
+        has_configs: the options may be meant for the configs beside it.
+    """
+    options = (request.cfg_options, request.auto_scale_lr, request.world_size, request.load_from)
+    if request.edits or (any(options) and not has_configs):
+        kind = "checkpoint" if is_checkpoint(request.path) else "saved plan"
+        raise LldtoolError(
+            f"a {kind} can't be overridden or scaled", config=request.name,
+            hint="name the config instead",
+        )  # fmt: skip
+
+
+def load_plans_at_one_step(requests: Sequence[Request]) -> list[Plan]:
+    """Return the named plan of each request; without a step of its own, at the first checkpoint's.
+
+    Raises:
+        LldtoolError: as `load_plans`, or a training has no such step.
+    """
+    first = next((r for r in requests if is_checkpoint(r.path)), None)
+    if first is None:
+        return load_named_plans(requests)
+    from lldtool.checkpoint import read_checkpoint
+    from lldtool.checkpoint.plans import step_of
+
+    checkpoint = read_checkpoint(first.path, first.name)
+    step, epoch_length = step_of(checkpoint), checkpoint.epoch_length
+    if step is None:
+        return load_named_plans(requests)
+    plans = load_named_plans([
+        request
+        if is_checkpoint(request.path)
+        else replace(request, at=step, length=request.length.in_checkpoint(epoch_length))
+        for request in requests
+    ])  # fmt: skip
+    for plan in plans:
+        if plan.step is None:
+            raise LldtoolError(
+                "a saved plan does not have the settings of the checkpoint's step",
+                config=plan.config,
+                hint="name the config instead",
+            )
+    return plans
+
+
+def load_named_plans(requests: Sequence[Request], *, whole: bool = False) -> list[Plan]:
+    """Return the plan of each request, named as the user named it; arguments as `load_plans`."""
+    plans = zip(requests, load_plans(requests, whole=whole), strict=True)
     return [
         plan
         if plan.config == request.name

@@ -1,6 +1,7 @@
-"""What a user may name as CONFIG: a file, a config of an installed package, a saved plan.
+"""What a user may name as CONFIG: a file, a config of an installed package, a plan, a checkpoint.
 
-Each also as it was at a git revision: `configs/x.py@main`.
+Each also as it was at a git revision: `configs/x.py@main`. The directory of a training stands for
+its last checkpoint.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from pathlib import Path
 
 from lldtool.config.request import Checkout
 from lldtool.errors import LldtoolError
+from lldtool.files import CHECKPOINT_SUFFIXES, is_checkpoint
 from lldtool.plan import Plan, is_plan, plan_from_json
+from lldtool.text import quoted
 
 #: What mmengine's `Config.fromfile` reads.
 CONFIG_SUFFIXES = (".py", ".json", ".yaml", ".yml")
-
+#: Where mmengine notes the last checkpoint of a training, and the longest note that is read.
+_LAST_CHECKPOINT, _LONGEST_PATH = "last_checkpoint", 4096
 
 #: OpenMMLab's packages that ship configs.
 _PACKAGES = (
@@ -49,6 +53,8 @@ def locate(config: str) -> Located:
     """
     try:
         found = _found(config)
+        if (last := _last_checkpoint(found.path)) is not None:
+            found = Located(last, found.checkout)
         if found.path.is_dir():
             hint = _instead_of_directory(config)
             raise LldtoolError("is a directory, not a config", config=config, hint=hint)
@@ -60,10 +66,47 @@ def locate(config: str) -> Located:
             raise LldtoolError("is not a regular file", config=config)
     except (OSError, ValueError, RuntimeError) as error:  # too long, with a NUL, no such ~user
         raise LldtoolError(f"no such file: {error}", config=config) from error
-    if found.path.suffix not in CONFIG_SUFFIXES:
-        kinds = ", ".join(CONFIG_SUFFIXES)
+    if found.path.suffix not in CONFIG_SUFFIXES and not is_checkpoint(found.path):
+        kinds = ", ".join((*CONFIG_SUFFIXES, *CHECKPOINT_SUFFIXES))
         raise LldtoolError(f"not a config: its name ends in none of {kinds}", config=config)
     return found
+
+
+def _last_checkpoint(path: Path) -> Path | None:
+    """Return the last checkpoint of a training, given its directory or mmengine's note of it.
+
+    A training that was moved has it beside the note.
+
+    Raises:
+        LldtoolError: there is no such file.
+    """
+    note = path / _LAST_CHECKPOINT if path.is_dir() else path
+    if note.name != _LAST_CHECKPOINT or not note.is_file():
+        return None
+    with note.open(encoding="utf-8", errors="surrogateescape") as file:
+        named = Path(file.read(_LONGEST_PATH).strip())
+    beside = note.parent / named.name
+    found = next((p for p in (beside, named) if is_checkpoint(p) and p.is_file()), None)
+    if found is None:
+        raise LldtoolError(f"names {quoted(str(named))}, which is not there", config=str(note))
+    return found
+
+
+def plan_in_file(path: Path, config: str) -> Plan | None:
+    """The plan that a file holds, saved or in a checkpoint; None where a dry run has to tell it.
+
+    That is so for a config, and for a checkpoint without the names of its parameters.
+
+    Raises:
+        LldtoolError: it is a plan or a checkpoint that can't be read.
+    """
+    if not is_checkpoint(path):
+        return saved_plan(path, config)
+    from lldtool.checkpoint import read_checkpoint
+    from lldtool.checkpoint.plans import has_parameter_names, plan_of_checkpoint
+
+    checkpoint = read_checkpoint(path, config)
+    return plan_of_checkpoint(checkpoint) if has_parameter_names(checkpoint) else None
 
 
 def saved_plan(path: Path, config: str) -> Plan | None:

@@ -13,6 +13,8 @@ from lldtool.plan import Step
 Curves = Literal["none", "main", "all"]
 #: Where the number of samples in an epoch may be from.
 ON_COMMAND_LINE, IN_SETTINGS = "--dataset-size", "[tool.lldtool.dataset-size]"
+#: Before the first step of a training.
+START = Step(0, 0)
 #: Where the length of an epoch may be from.
 EPOCH_LENGTH_OPTION, IN_CHECKPOINT = "--epoch-length", "the checkpoint"
 
@@ -40,6 +42,12 @@ class Length:
     epochs: int | None = None
     dataset_size_from: str = ON_COMMAND_LINE
     epoch_length_from: str = EPOCH_LENGTH_OPTION
+
+    def in_checkpoint(self, epoch_length: int | None) -> Length:
+        """Return the same length, with the epochs of a checkpoint where the user gives none."""
+        if epoch_length is None or self.epoch_length is not None or self.dataset_size is not None:
+            return self
+        return replace(self, epoch_length=epoch_length, epoch_length_from=IN_CHECKPOINT)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from lldtool.checkpoint import is_checkpoint
 from lldtool.config.edit import Edit
 from lldtool.config.request import Request
 from lldtool.dryrun import Capture, Progress, Trial, Want
@@ -19,6 +18,7 @@ from lldtool.dryrun.session import in_fresh_process, run
 from lldtool.dryrun.stepping import stepped, unseen
 from lldtool.dryrun.training import Training, building, config_context, start_of_training
 from lldtool.errors import ConstructorError, LldtoolError
+from lldtool.files import is_checkpoint
 
 #: The parts of a config that a trial can change.
 _CHANGEABLE = {"model", "optim_wrapper", "param_scheduler", "train_cfg"}

@@ -11,7 +11,7 @@ from pathlib import Path
 from lldtool.checkpoint import Checkpoint, read_checkpoint
 from lldtool.checkpoint.plans import plan_of_checkpoint
 from lldtool.checkpoint.training_config import config_text
-from lldtool.config.request import IN_CHECKPOINT, Length, Request
+from lldtool.config.request import START, Request
 from lldtool.dryrun import Capture, Progress, Want, capture
 from lldtool.errors import LldtoolError
 
@@ -22,7 +22,7 @@ def capture_checkpoint(request: Request, want: Want, progress: Progress | None) 
     Where that config can't be run, the plan has what the checkpoint itself tells.
 
     Args:
-        request: of a checkpoint.
+        request: of a checkpoint; with `at` the start, the settings are those at first.
         want: as for `capture`; the schedule and the effects are those of its config.
         progress: shows the steps of a schedule.
     """
@@ -37,10 +37,12 @@ def capture_checkpoint(request: Request, want: Want, progress: Progress | None) 
         found = Capture(request, error=error)
     files = frozenset([request.path.absolute()])
     try:
-        plan = plan_of_checkpoint(checkpoint, found.plan)
+        plan = plan_of_checkpoint(checkpoint, found.plan, at_start=request.at == START)
     except LldtoolError as error:
         return Capture(request, error=found.error or error, files=files)
     why = found.error
+    if why is not None and want.effects != "none":  # of what the constructor does
+        return Capture(request, error=why, files=files)
     if why is not None:
         note = f"{why.without_config()}, so the plan is what the checkpoint itself tells"
         plan = replace(plan, notes=(*plan.notes, note))
@@ -69,11 +71,5 @@ def own_config(request: Request, checkpoint: Checkpoint) -> Iterator[Request]:
     with tempfile.TemporaryDirectory(prefix="lldtool-") as folder:
         path = Path(folder, "config.py")
         path.write_text(text, encoding="utf-8", errors="surrogateescape")
-        yield replace(request, path=path, length=length_with(request.length, checkpoint))
-
-
-def length_with(length: Length, checkpoint: Checkpoint) -> Length:
-    """Return the length of a training, with that of its epochs in a checkpoint if not given."""
-    if length.epoch_length or length.dataset_size or checkpoint.epoch_length is None:
-        return length
-    return replace(length, epoch_length=checkpoint.epoch_length, epoch_length_from=IN_CHECKPOINT)
+        length = request.length.in_checkpoint(checkpoint.epoch_length)
+        yield replace(request, path=path, at=None, length=length)

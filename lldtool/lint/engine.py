@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from lldtool.config.config_text import config_text
 from lldtool.config.locations import Sources
-from lldtool.config.request import Request
+from lldtool.config.request import START, Request
 from lldtool.config.suppressions import Suppression
 from lldtool.errors import ConstructorError, LldtoolError
+from lldtool.files import is_checkpoint
 from lldtool.lint.baseline import Baseline
 from lldtool.lint.diagnostics import CheckResult, Diagnostic, Severity
 from lldtool.lint.fixes import judge, with_fixes
@@ -47,6 +48,11 @@ def capture_and_check(
     request = policy.with_dataset_size(request)
     if request.curves == "none":
         request = replace(request, curves="main")
+    if is_checkpoint(request.path):
+        found = capture(replace(request, at=START), want)
+        if found.plan is not None:
+            return found, check_plan(policy, found.plan, request.name)
+        return found, _result(policy, request, rules, found.error, [])
     with warm():
         found = capture(request, replace(want or Want(), effects="doubtful"))
         if found.plan is not None:

@@ -83,6 +83,7 @@ def header(plan: Plan) -> Facts:
         *(("optimizer", listed([*x, plan.optim_wrapper.type], " · ")) for x in optimizers),
         ("constructor", plan.constructor.type),
         *_paramwise(plan),
+        *([] if plan.step is None else [("settings", str(plan.step))]),
         *schedule_facts(plan),
         *start_facts(plan),
     ])  # fmt: skip

@@ -37,10 +37,21 @@ def lr_formula(plan: Plan, parameters: Sequence[Parameter]) -> str:
             *(factors or [setting(unscaled)]),
             f"{setting(plan.auto_scale_lr)} (auto_scale_lr)",
         ]
-    lrs = sorted({p.lr for p in parameters if p.lr is not None})
-    ends = [setting(lr, 3) for lr in (lrs[0], lrs[-1])] if len(lrs) > 1 else []
-    left = " … ".join(ends) or setting(first.lr, 3 if reason.rule == "layer_decay" else 6)
+    digits = 3 if reason.rule == "layer_decay" else 6
+    left = _from_to([p.lr for p in parameters], digits)
+    if plan.step is not None and reason.rule != "checkpoint":  # the reason is that of the first lr
+        base = (plan.optimizer.lr or 0.0) * plan.auto_scale_lr
+        initial = [None if p.lr_scale is None else base * p.lr_scale for p in parameters]
+        left = f"{left}, at first {_from_to(initial, digits)}"
     return " = ".join([left, " × ".join(factors)]) if factors else left
+
+
+def _from_to(numbers: Sequence[float | None], digits: int) -> str:
+    """Return a number, or the least and the largest of several with three digits."""
+    found = sorted({number for number in numbers if number is not None})
+    if len(found) > 1:
+        return f"{setting(found[0], 3)} … {setting(found[-1], 3)}"
+    return setting(found[0] if found else None, digits)
 
 
 def weight_decay_formula(plan: Plan, p: Parameter) -> str:
@@ -65,6 +76,7 @@ def rule_text(reason: Reason) -> str:
         return "no layer_decay_rate: every layer at the base lr"
     return {
         "base": "no rule: the base setting",
+        "checkpoint": "as the checkpoint has it",
         "constructor": "the constructor's own code, lldtool can't say why",
         "layer_decay": "layer decay",
         "no_decay": "one-dimensional, a bias, or a name that is never decayed",

@@ -6,6 +6,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lldtool.text import plural
+
 #: What is unknown where the curves are as with long epochs.
 LENGTH_ASSUMED = "how long an epoch is: curves are as with long epochs"
 #: What a train loop counts.
@@ -18,6 +20,15 @@ class Step:
 
     epoch: int
     iteration: int
+
+    def __str__(self) -> str:
+        """`after 2 epochs (200 iterations)`, or `after 200 iterations`."""
+        iterations = plural(self.iteration, "iteration")
+        return (
+            f"after {plural(self.epoch, 'epoch')} ({iterations})"
+            if self.epoch
+            else f"after {iterations}"
+        )
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from conftest import TINY_VIT
 from mmengine.config import Config
 from runners import runner_of
 
-from lldtool.checkpoint import TensorInfo, is_checkpoint, read_checkpoint
+from lldtool.checkpoint import TensorInfo, read_checkpoint
 from lldtool.errors import LldtoolError
+from lldtool.files import is_checkpoint
 
 #: What a state_dict of old torch could have.
 WEIGHTS = {"fc.weight": torch.ones(3, 2), "fc.bias": torch.ones(3)}

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lldtool.cli.load_plans import load_named_plans
+from lldtool.cli.load_plans import load_plans_at_one_step
 from lldtool.cli.options import (
     ConfigArguments,
     DryRunOptions,
@@ -62,7 +62,7 @@ def compare(
     paths = [request.path for request in requests]
     output.check(*paths)
     plot.check(output.output, *paths)
-    plans = load_named_plans(requests)
+    plans = load_plans_at_one_step(requests)
     comparison = Comparison(tuple(plans), tuple(titles), tuple(legend))
     if form == "json":
         from lldtool.output.json_formats import comparison_json

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lldtool.analysis.diff import IGNORABLE, PlanDiff, diff_plans
-from lldtool.cli.load_plans import load_named_plans, require_match
+from lldtool.cli.load_plans import load_plans_at_one_step, require_match
 from lldtool.cli.options import (
     ConfigArgument,
     DryRunOptions,
@@ -88,7 +88,7 @@ def diff(
         raise LldtoolError(f"--rtol {rtol}: expected a number from 0 to 1")
     output.check(a.path, b.path)
     plot.check(output.output, a.path, b.path)
-    plans = load_named_plans([a, b])
+    plans = load_plans_at_one_step([a, b])
     matched: set[str] | None = None
     if match is not None:
         everything = [p for plan in plans for p in plan.every_parameter]
@@ -99,7 +99,7 @@ def diff(
     compare = partial(diff_plans, ignore=ignored, rtol=rtol, only=only)
     result = compare(*plans)
     if result.schedule is not None and result.schedule.needs_curves:
-        result = compare(*load_named_plans([replace(one, curves="all") for one in (a, b)]))
+        result = compare(*load_plans_at_one_step([replace(one, curves="all") for one in (a, b)]))
     notes = _notes(result, ignored, match=match, rtol=rtol, of_two=not edits)
     if form == "json":
         from lldtool.output.json_formats import diff_json
@@ -151,6 +151,7 @@ def _notes(
     notes = [f"only names like {match}"] if match else []
     notes += [f"not compared: {', '.join(ignored)}"] if ignored else []
     notes += [f"numbers count as equal up to a relative difference of {rtol:g}"] if rtol else []
+    notes += _step_notes(result)
     if of_two or result.identical:
         notes.append("data and other model options are not compared")
     if result.schedule is None and "schedule" not in ignored:
@@ -163,10 +164,19 @@ def _notes(
         if plan.optimizer.options is None:
             notes.append(f"{letter} was saved by an lldtool that recorded lr and weight decay only")
     for package, version in result.a.versions.items():
-        other = result.b.versions.get(package)
+        other = result.b.versions.get(package, version)
         if version != other:
             notes.append(f"A was made with {package} {version}, B with {other}")
     both = [note for note in result.a.notes if note in result.b.notes]
     for letter, plan in (("A", result.a), ("B", result.b)):
         notes += [f"{letter}: {note}" for note in plan.notes if note not in both]
     return notes + both
+
+
+def _step_notes(result: PlanDiff) -> list[str]:
+    """Return at which step the settings are compared, where that is not the start."""
+    a, b = (plan.step for plan in (result.a, result.b))
+    if a == b:
+        return [] if a is None else [f"the settings compared are those {a}"]
+    sides = [f"{letter} {step or 'at its start'}" for letter, step in (("A", a), ("B", b))]
+    return [f"the settings compared are those of {' and of '.join(sides)}"]

@@ -55,7 +55,7 @@ def explain(
     if keys:
         output.emit(_keys(request, form, output))
         return
-    plan = load_plan(request)
+    plan = load_plan(request, whole=True)
     wanted = [anywhere(pattern) for pattern in patterns or ()]
     chosen = [p for p in plan.parameters if matching_pattern(wanted, p)]
     if chosen or not patterns:

@@ -103,7 +103,7 @@ def _of_plans(requests: Sequence[Request]) -> list[LrCurves]:
         LldtoolError: one has none.
     """
     made = []
-    for request, plan in zip(requests, load_named_plans(requests), strict=True):
+    for request, plan in zip(requests, load_named_plans(requests, whole=True), strict=True):
         if why := why_no_curves(plan):
             raise LldtoolError(why, config=request.name)
         made.append(_shown(lr_curves(plan), request))
