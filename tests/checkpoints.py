@@ -15,6 +15,7 @@ import sys
 import tarfile
 import zipfile
 
+import msgspec  # noqa: F401  # so that reading a plan imports nothing
 import numpy as np
 import torch
 from torch import nn
@@ -137,12 +138,34 @@ def training(optimizer_class, **options):
     }
 
 
+def of_runner():
+    """What mmengine saves after two epochs of three iterations."""
+    content = training(torch.optim.AdamW, lr=0.1)
+    for number, group in enumerate(content["optimizer"]["param_groups"]):
+        group.update(param_name=group.pop("name"), layer_id=number, lr_scale=0.5**number)
+    return {
+        "meta": {
+            "epoch": 2, "iter": 6, "mmengine_version": "0.10.7",
+            "cfg": "model = dict(type='Net', backbone=dict(type='ResNet'))\n"
+            "optim_wrapper = dict(optimizer=dict(type='AdamW', lr=0.1), paramwise_cfg=dict())\n"
+            "train_cfg = dict(by_epoch=True, max_epochs=3)\n"
+            "param_scheduler = [dict(type='MultiStepLR', milestones=[1, 2])]\n",
+        },
+        "message_hub": {"runtime_info": {"max_epochs": 3, "max_iters": 9}},
+        "param_schedulers": [
+            {"milestones": collections.Counter([1, 2]), "begin": 0, "end": 3, "by_epoch": True},
+        ],
+        **content,
+    }  # fmt: skip
+
+
 CONTENTS = {
     "tensors": tensors,
     "new tensors": new_tensors,
     "plain values": plain_values,
     "AdamW": lambda: training(torch.optim.AdamW, lr=0.1),
     "SGD": lambda: training(torch.optim.SGD, lr=0.1, momentum=0.9),
+    "Runner": of_runner,
 }
 
 
@@ -250,8 +273,11 @@ def nothing_runs():
 
 
 def _audit(event, arguments):
-    if _audited and event.startswith(
-        ("import", "compile", "exec", "os.", "subprocess.", "pickle.")
+    is_parsing = event == "compile" and arguments[1] == "<unknown>"  # of `ast.parse`
+    if (
+        _audited
+        and not is_parsing
+        and event.startswith(("import", "compile", "exec", "os.", "subprocess.", "pickle."))
     ):
         _audited[-1].append((event, arguments))
 

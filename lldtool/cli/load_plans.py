@@ -44,7 +44,7 @@ def load_plans(requests: Sequence[Request], *, whole: bool = False) -> list[Plan
 
         # What a checkpoint tells of itself is not all, and torch is imported anyway.
         checkpoints = [i for i, r in enumerate(requests) if is_checkpoint(r.path)]
-        plans |= {i: dry_run(requests[i]) for i in checkpoints}
+        plans |= {i: dry_run(_unchanged(requests[i])) for i in checkpoints}
         configs = [i for i in live if i not in checkpoints]
         if configs:
             plans |= dict(zip(configs, dry_runs([requests[i] for i in configs]), strict=True))
@@ -65,6 +65,11 @@ def _refuse_changes(request: Request, *, has_configs: bool) -> None:
             f"a {kind} can't be overridden or scaled", config=request.name,
             hint="name the config instead",
         )  # fmt: skip
+
+
+def _unchanged(request: Request) -> Request:
+    """Return the request without the options that are for the configs beside it."""
+    return replace(request, cfg_options=(), auto_scale_lr=False, world_size=None, load_from=None)
 
 
 def load_plans_at_one_step(requests: Sequence[Request]) -> list[Plan]:

@@ -28,11 +28,12 @@ argument = partial(typer.Argument, show_default=False)
 # fmt: off
 ConfigArgument = Annotated[str, argument(
     metavar="CONFIG",
-    help="Config file, mmpretrain::path/to/config.py, saved plan.json, or FILE@REVISION.",
+    help="Config file, mmpretrain::path/to/config.py, saved plan.json, checkpoint.pth, or "
+    "FILE@REVISION.",
 )]
 ConfigArguments = Annotated[list[str], argument(
     metavar="CONFIG",
-    help="Config files, mmpretrain::path/to/config.py, saved plans, or FILE@REVISION.",
+    help="Config files, mmpretrain::path/to/config.py, saved plans, checkpoints, or FILE@REVISION.",
 )]
 Match = Annotated[str | None, option(
     "--match", metavar="GLOB",

@@ -27,6 +27,7 @@ def capture_checkpoint(request: Request, want: Want, progress: Progress | None) 
         progress: shows the steps of a schedule.
     """
     try:
+        _refuse_changes(request)
         checkpoint = read_checkpoint(request.path, request.name)
     except LldtoolError as error:
         return Capture(request, error=error)
@@ -39,17 +40,34 @@ def capture_checkpoint(request: Request, want: Want, progress: Progress | None) 
     try:
         plan = plan_of_checkpoint(checkpoint, found.plan, at_start=request.at == START)
     except LldtoolError as error:
-        return Capture(request, error=found.error or error, files=files)
+        if found.error is not None:
+            error = error.replace(message=f"{error.message}; {found.error.without_config()}")
+        return Capture(request, error=error, files=files)
     why = found.error
     if why is not None and want.effects != "none":  # of what the constructor does
         return Capture(request, error=why, files=files)
     if why is not None:
         note = f"{why.without_config()}, so the plan is what the checkpoint itself tells"
         plan = replace(plan, notes=(*plan.notes, note))
+    schedule = found.schedule
+    if schedule is not None and plan.step is not None:
+        notes = (f"the checkpoint is {plan.step}", *schedule.notes)
+        schedule = replace(schedule, plan=replace(schedule.plan, notes=plan.notes), notes=notes)
     return replace(
-        found, request=request, plan=plan, error=None, no_schedule=why or found.no_schedule,
-        files=files,
+        found, request=request, plan=plan, error=None, schedule=schedule,
+        no_schedule=why or found.no_schedule, files=files,
     )  # fmt: skip
+
+
+def _refuse_changes(request: Request) -> None:
+    """Raise an LldtoolError if the settings of a checkpoint are to be others than it has."""
+    scaling = (request.auto_scale_lr, request.world_size)
+    if any((request.cfg_options, request.edits, request.load_from, *scaling)):
+        raise LldtoolError(
+            "a checkpoint can't be overridden or scaled",
+            config=request.name,
+            hint="name the config instead",
+        )
 
 
 @contextlib.contextmanager

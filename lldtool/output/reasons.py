@@ -42,7 +42,8 @@ def lr_formula(plan: Plan, parameters: Sequence[Parameter]) -> str:
     if plan.step is not None and reason.rule != "checkpoint":  # the reason is that of the first lr
         base = (plan.optimizer.lr or 0.0) * plan.auto_scale_lr
         initial = [None if p.lr_scale is None else base * p.lr_scale for p in parameters]
-        left = f"{left}, at first {_from_to(initial, digits)}"
+        first_lr = _from_to(initial, digits)
+        left = left if left == first_lr else f"{left}, at first {first_lr}"
     return " = ".join([left, " × ".join(factors)]) if factors else left
 
 

@@ -15,7 +15,9 @@ from fuzz.sweeps import NUMBERS, sweep
 from hypothesis import strategies as st
 
 from lldtool.checkpoint import read_checkpoint
+from lldtool.checkpoint.plans import plan_of_checkpoint
 from lldtool.errors import LldtoolError
+from lldtool.plan import plan_from_json, plan_to_json
 
 OPCODES = [
     getattr(pickle, name) for name in pickle.__all__ if isinstance(getattr(pickle, name), bytes)
@@ -106,13 +108,14 @@ def _put_number(data, rng):
     data[start : start + size] = rng.choice([b"\xff", b"\x00", b"\x7f", b"\x80"]) * size
 
 
-def message_of(path):
-    """The error, if there is one."""
+def plan_or_message(path):
+    """The plan of a checkpoint, or the error."""
     try:
-        repr(read_checkpoint(path).content)
+        checkpoint = read_checkpoint(path)
+        repr(checkpoint.content)
+        return plan_of_checkpoint(checkpoint)
     except LldtoolError as error:
         return str(error)
-    return ""
 
 
 def check(data, path):
@@ -121,10 +124,13 @@ def check(data, path):
     tracemalloc.start()
     began = time.perf_counter()
     with nothing_runs():
-        message = message_of(path)
+        found = plan_or_message(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert message.isprintable()
+    if isinstance(found, str):
+        assert found.isprintable()
+    else:
+        plan_from_json(plan_to_json(found))
     assert time.perf_counter() - began < SECONDS
     assert peak < MEGABYTES << 20
 

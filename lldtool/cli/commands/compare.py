@@ -63,6 +63,7 @@ def compare(
     output.check(*paths)
     plot.check(output.output, *paths)
     plans = load_plans_at_one_step(requests)
+    legend += [("settings", step) for step in dict.fromkeys(str(p.step) for p in plans if p.step)]
     comparison = Comparison(tuple(plans), tuple(titles), tuple(legend))
     if form == "json":
         from lldtool.output.json_formats import comparison_json
