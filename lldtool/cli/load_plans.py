@@ -35,10 +35,13 @@ def load_plans(requests: Sequence[Request], *, whole: bool = False) -> list[Plan
     in_file = saved_plan if whole else plan_in_file
     plans = {i: plan for i, r in enumerate(requests) if (plan := in_file(r.path, r.name))}
     live = [i for i in range(len(requests)) if i not in plans]
+    has_configs = any(not is_checkpoint(requests[i].path) for i in live)
     for number, request in enumerate(requests):
         if number in plans or is_checkpoint(request.path):
-            has_configs = any(not is_checkpoint(requests[i].path) for i in live)
-            _refuse_changes(request, has_configs=has_configs)
+            kind = "checkpoint" if is_checkpoint(request.path) else "saved plan"
+            # Beside a config, the options are for that; edits are of the config itself.
+            own = _unchanged(request) if has_configs else request
+            own.require_unchanged(kind)
     if live:
         from lldtool.dryrun import dry_run, dry_runs
 
@@ -51,24 +54,8 @@ def load_plans(requests: Sequence[Request], *, whole: bool = False) -> list[Plan
     return [plans[i] for i in range(len(requests))]
 
 
-def _refuse_changes(request: Request, *, has_configs: bool) -> None:
-    """Raise an LldtoolError if a saved plan or a checkpoint is to be changed.
-
-    Args:
-        request: of the plan or checkpoint.
-        has_configs: the options may be meant for the configs beside it.
-    """
-    options = (request.cfg_options, request.auto_scale_lr, request.world_size, request.load_from)
-    if request.edits or (any(options) and not has_configs):
-        kind = "checkpoint" if is_checkpoint(request.path) else "saved plan"
-        raise LldtoolError(
-            f"a {kind} can't be overridden or scaled", config=request.name,
-            hint="name the config instead",
-        )  # fmt: skip
-
-
 def _unchanged(request: Request) -> Request:
-    """Return the request without the options that are for the configs beside it."""
+    """Return the request without the options, but for edits, that configs beside it may have."""
     return replace(request, cfg_options=(), auto_scale_lr=False, world_size=None, load_from=None)
 
 

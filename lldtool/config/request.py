@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from lldtool.errors import LldtoolError
 from lldtool.plan import Step
 
 #: Of which param groups the curves of the schedule are wanted.
@@ -88,3 +89,17 @@ class Request:
     def edited(self, edits: Sequence[str]) -> Request:
         """The same config with these `KEY=VALUE` edits, which its name then says."""
         return replace(self, name=f"{self.name} with {' '.join(edits)}", edits=tuple(edits))
+
+    def require_unchanged(self, kind: str) -> None:
+        """Raise an LldtoolError if what it names is to be overridden, and is not a config.
+
+        Args:
+            kind: what it names.
+        """
+        options = (self.cfg_options, self.edits, self.load_from)
+        if any((*options, self.auto_scale_lr, self.world_size)):
+            raise LldtoolError(
+                f"a {kind} can't be overridden or scaled",
+                config=self.name,
+                hint="name the config instead",
+            )

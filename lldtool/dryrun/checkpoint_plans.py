@@ -27,7 +27,7 @@ def capture_checkpoint(request: Request, want: Want, progress: Progress | None) 
         progress: shows the steps of a schedule.
     """
     try:
-        _refuse_changes(request)
+        request.require_unchanged("checkpoint")
         checkpoint = read_checkpoint(request.path, request.name)
     except LldtoolError as error:
         return Capture(request, error=error)
@@ -57,17 +57,6 @@ def capture_checkpoint(request: Request, want: Want, progress: Progress | None) 
         found, request=request, plan=plan, error=None, schedule=schedule,
         no_schedule=why or found.no_schedule, files=files,
     )  # fmt: skip
-
-
-def _refuse_changes(request: Request) -> None:
-    """Raise an LldtoolError if the settings of a checkpoint are to be others than it has."""
-    scaling = (request.auto_scale_lr, request.world_size)
-    if any((request.cfg_options, request.edits, request.load_from, *scaling)):
-        raise LldtoolError(
-            "a checkpoint can't be overridden or scaled",
-            config=request.name,
-            hint="name the config instead",
-        )
 
 
 @contextlib.contextmanager
