@@ -90,6 +90,7 @@ def plain_values():
         "complex": 1 - 2j,
         "bytearray": bytearray(b"abc"),
         "default": collections.defaultdict(list, {"a": [1]}),
+        "counts": [collections.Counter([3, 5, 5]), collections.Counter()],
         "ordered": collections.OrderedDict([("b", 1), ("a", 2)]),
         "torch": [torch.Size([2, 3]), torch.device("cuda", 1), torch.device("cpu"), torch.bfloat16],
         "scalars": [
@@ -188,6 +189,8 @@ def as_read(value):
     if isinstance(value, torch.Tensor):
         dtype = str(value.dtype).removeprefix("torch.")
         return TensorInfo(tuple(value.shape), dtype, value.requires_grad)
+    if isinstance(value, collections.Counter):
+        return as_read(dict(value))
     if type(value) in (dict, collections.OrderedDict, collections.defaultdict):
         kind = dict if isinstance(value, collections.defaultdict) else type(value)
         return kind((key, as_read(item)) for key, item in value.items())

@@ -214,6 +214,11 @@ def _ordered_dict(pairs: Any = ()) -> Any:
     return OrderedDict((checked_key(key), value) for key, value in pairs)
 
 
+def _counter(counts: Any = None) -> Any:
+    """Return the counts, as those of the milestones of a scheduler."""
+    return dict(counts) if isinstance(counts, dict) else {}
+
+
 def _numpy_dtype(code: Any, *_: Any) -> Any:
     return NumpyDtype("numpy.dtype", _text(code))
 
@@ -241,6 +246,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "builtins.complex": complex,
     "builtins.frozenset": lambda values=(): frozenset(_items(values)),
     "builtins.set": lambda values=(): set(_items(values)),
+    "collections.Counter": _counter,
     "collections.OrderedDict": _ordered_dict,
     "collections.defaultdict": lambda *_: {},
     "numpy.dtype": _numpy_dtype,
