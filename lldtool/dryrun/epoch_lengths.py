@@ -46,7 +46,7 @@ def epoch_length_of(config: Any, request: Request) -> EpochLength:
     """
     loader, length = part(config, "train_dataloader"), request.length
     if length.epoch_length is not None:
-        return EpochLength(length.epoch_length, "--epoch-length")
+        return EpochLength(length.epoch_length, length.epoch_length_from)
     configured = loader.get("num_batch_per_epoch", None)
     if configured is not None:
         name = "train_dataloader.num_batch_per_epoch"
