@@ -41,7 +41,8 @@ class Built:
     """What the constructor built, and what is to be said about how.
 
     `wrapper` is what the runner has; `wrappers` is name -> mmengine's optimizer wrapper, with the
-    name "" for a single one. `wrapper_options` are the arguments that the wrapper's class took, its own defaults too.
+    name "" for a single one. `wrapper_options` are the arguments that the wrapper's class took, its
+    own defaults too.
     """
 
     wrapper: Any
