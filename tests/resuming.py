@@ -1,5 +1,6 @@
 """Checkpoints that a real Runner saves, and the settings that a real Runner resumes with."""
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,10 +92,8 @@ def save(path, folder, *, epochs=3, iterations=None, epoch_length=LENGTH, **chan
         Config.fromfile(path), work, epoch_length=epoch_length, default_hooks=hooks,
         custom_hooks=hooks_of_user, cfg=config, **changes,
     )  # fmt: skip
-    try:
+    with contextlib.suppress(StoppedError):
         runner.train()
-    except StoppedError:
-        pass
     name = f"epoch_{epochs}.pth" if by_epoch else f"iter_{iterations}.pth"
     return work / name
 

@@ -28,8 +28,7 @@ CHANGES = {
     "clipping": ([("optim_wrapper = dict(", "optim_wrapper = dict(clip_grad=dict(max_norm=1),")],
                  []),
     "no warm-up": (
-        [("    dict(type='LinearLR', start_factor=1e-3, end=2, convert_to_iter_based=True),\n", "")],
-        [],
+        [("dict(type='LinearLR', start_factor=1e-3, end=2, convert_to_iter_based=True),", "")], [],
     ),
     "steps for a cosine": ([("CosineAnnealingLR', eta_min=1e-6", "MultiStepLR', milestones=[5]")],
                            []),
@@ -38,7 +37,7 @@ CHANGES = {
         [],
     ),
     "another scheduler after": (
-        [("begin=2)]", "begin=2), dict(type='StepLR', step_size=1)]")], ["param_scheduler"][:0],
+        [("begin=2)]", "begin=2), dict(type='StepLR', step_size=1)]")], [],
     ),
     "no schedulers": ([("param_scheduler", "another_entry")], []),
 }  # fmt: skip
