@@ -81,7 +81,7 @@ def differing(
 
     Lists of dicts with the same types differ in the entries of these; other lists as a whole.
     """
-    for key in dict.fromkeys([*old, *new]):
+    for key in dict.fromkeys([*new, *old]):
         a, b = old.get(key, DELETE), new.get(key, DELETE)
         inside = (*path, str(key))
         if isinstance(a, dict) and isinstance(b, dict):

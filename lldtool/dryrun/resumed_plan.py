@@ -33,6 +33,7 @@ def resumed_plan(fresh: Plan, resumed: Resumed, *, has_optimizer: bool) -> Plan:
         parameters=tuple(_parameter(p, resumed, has_optimizer) for p in fresh.parameters),
         schedule=schedule,
         step=resumed.step,
+        notes=(*fresh.notes, *resumed.notes),
         auto_scale_lr=1.0 if has_optimizer else fresh.auto_scale_lr,
     )
 

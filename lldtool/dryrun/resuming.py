@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from lldtool.checkpoint import Checkpoint, read_checkpoint
+from lldtool.checkpoint import Checkpoint, OpaqueValue, read_checkpoint
 from lldtool.dryrun import Progress
 from lldtool.dryrun.auto_scaling import auto_scale
 from lldtool.dryrun.first_step import first_step_failure, tensors_without_values, valueless
@@ -65,6 +65,7 @@ class Resumed:
         made: what the schedulers do until the end; None where that is not known.
         no_curves: why it is not known.
         loop: the rest of the training.
+        notes: on what is not known for sure.
     """
 
     step: Step
@@ -73,6 +74,7 @@ class Resumed:
     schedulers: dict[str, list[tuple[str, dict[str, Any]]]]
     options: dict[str, Any]
     loop: TrainLoop
+    notes: tuple[str, ...] = ()
     made: Stepped | None = None
     no_curves: LldtoolError | None = None
 
@@ -183,7 +185,7 @@ def _resumed(
         }
         fresh = {name: list(w.optimizer.param_groups) for name, w in built.wrappers.items()}
         with silenced():
-            step = _resume(training, checkpoint, built, schedulers)
+            step, notes = _resume(training, checkpoint, built, schedulers)
         for name, wrapper in built.wrappers.items():
             if failure := first_step_failure(wrapper.optimizer, fresh[name]):
                 raise ResumeError(f"training fails at its first step: {failure}")
@@ -205,6 +207,7 @@ def _resumed(
             **plain(built.wrapper_options),
         },
         loop=loop,
+        notes=notes,
     )
     if not steps:
         return found
@@ -231,8 +234,11 @@ def _resume(
     checkpoint: Checkpoint,
     built: Built,
     schedulers: Mapping[str, list[Any]],
-) -> Step:
-    """Run `Runner.resume` on the optimizer and the schedulers; return the step that it comes to.
+) -> tuple[Step, tuple[str, ...]]:
+    """Run `Runner.resume` on the optimizer and the schedulers.
+
+    Returns:
+        The step that it comes to, and notes.
 
     Raises:
         ResumeError: it raises.
@@ -242,8 +248,10 @@ def _resume(
     own: Any = dict(schedulers) if "" not in schedulers else schedulers[""]
     is_none = training.config.get("param_scheduler", None) is None
     loop = SimpleNamespace(_epoch=0, _iter=0)
+    content = valueless(checkpoint.content)
+    unread = list(_take_out_code(content))
     runner: Any = SimpleNamespace(
-        load_checkpoint=lambda *_, **__: valueless(checkpoint.content),
+        load_checkpoint=lambda *_, **__: content,
         train_loop=loop,
         auto_scale_lr=training.config.get("auto_scale_lr", None),
         logger=logging.getLogger(__name__),
@@ -266,7 +274,18 @@ def _resume(
     epoch, iteration = loop._epoch, loop._iter
     if not all(isinstance(n, int) and n >= 0 for n in (epoch, iteration)):
         raise ResumeError(f"its meta says epoch {quoted(epoch)}, iter {quoted(iteration)}")
-    return Step(epoch, iteration)
+    return Step(epoch, iteration), tuple(unread)
+
+
+def _take_out_code(content: Any) -> Iterator[str]:
+    """Leave schedulers what their states have as code, which is not read; yield notes on it."""
+    saved = content.get("param_schedulers") if isinstance(content, dict) else None
+    several = list(saved.values()) if isinstance(saved, dict) else [saved]
+    states = [state for own in several if isinstance(own, list) for state in own]
+    for state in (state for state in states if isinstance(state, dict)):
+        for key in [key for key, value in state.items() if isinstance(value, OpaqueValue)]:
+            del state[key]
+            yield f"{key} of a scheduler is code in the checkpoint: that of the config is taken"
 
 
 def _stepped(
