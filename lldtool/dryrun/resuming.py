@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lldtool.checkpoint import Checkpoint, OpaqueValue, read_checkpoint
 from lldtool.dryrun import Progress
 from lldtool.dryrun.auto_scaling import auto_scale
+from lldtool.dryrun.constructor_errors import constructor_error
 from lldtool.dryrun.first_step import first_step_failure, tensors_without_values, valueless
 from lldtool.dryrun.isolation import silenced
 from lldtool.dryrun.loading import find_file
@@ -35,7 +36,7 @@ from lldtool.dryrun.runners import build_of, is_mmengines
 from lldtool.dryrun.stepping import Stepped, Track, require_steppable, tracked, unseen
 from lldtool.dryrun.train_loop import TrainLoop, train_loop
 from lldtool.dryrun.uninitialised import ValuesNeeded
-from lldtool.errors import LldtoolError
+from lldtool.errors import LldtoolError, translated
 from lldtool.plan import Step
 from lldtool.text import quoted
 
@@ -167,8 +168,9 @@ def _resumed(
     training: Training, checkpoint: Checkpoint, progress: Progress, *, steps: bool
 ) -> Resumed:
     config, request = training.config, training.request
-    with silenced():
-        built = build_optimizers(training.model, config.optim_wrapper, build_of(config))
+    wrapper = config.optim_wrapper
+    with silenced(), translated(lambda error: constructor_error(error, wrapper, request.name)):
+        built = build_optimizers(training.model, wrapper, build_of(config))
     configured = schedulers_of_each(config.get("param_scheduler", None), built.wrappers)
     loop = train_loop(config, request)
     loop = loop.for_stepping([one for own in configured.values() for one in own])

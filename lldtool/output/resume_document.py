@@ -28,8 +28,12 @@ from lldtool.plan import Parameter, Plan
 from lldtool.text import literal, lr, plural, printable, setting, value
 
 CHECKPOINT, CONFIG = "checkpoint", "config"
-#: What keeps its settings where a change of an entry has no effect.
-_KEEPER = {"param_scheduler": "schedulers"}
+#: Entry of the config -> that of the checkpoint that replaces its settings, and what it is called.
+_KEEPERS = {
+    "optim_wrapper": ("optimizer", "param groups"),
+    "auto_scale_lr": ("optimizer", "param groups"),
+    "param_scheduler": ("param_schedulers", "schedulers"),
+}
 _HANGING = 2
 
 
@@ -41,7 +45,7 @@ def resume_document(resume: Resume) -> Document:
     sections = [Section([where]), Section([Table(columns, rows, gap=2)])]
     if resume.without_effect:
         lines = [
-            Paragraph(styled(("– ", "red"), (without_effect(change), "")), hang=_HANGING)
+            Paragraph(styled(("– ", "red"), without_effect(resume, change)), hang=_HANGING)
             for change in resume.without_effect
         ]
         lines.append(Paragraph(styled(("  instead: ", "dim"), _instead(resume)), hang=_HANGING))
@@ -163,16 +167,19 @@ def _weights(resume: Resume) -> Iterator[tuple[str, str, str]]:
     yield "weights", f"{filled:,} of {plural(len(everything), 'parameter')}", CHECKPOINT
 
 
-def without_effect(change: Change) -> str:
+def without_effect(resume: Resume, change: Change) -> str:
     """`optim_wrapper.optimizer.lr 0.001 → 0.0005 has no effect: … keep 0.001`."""
     old, new = (_shown(v) for v in (change.old, change.new))
-    keeper = _KEEPER.get(change.path[0], "param groups")
-    keeps = f"the checkpoint's {keeper} keep {old}"
+    said = f"{printable(change.key)} {Pair(old, new)} has no effect"
+    entry, keeper = _KEEPERS.get(change.path[0], ("", ""))
+    if entry not in resume.entries:
+        return f"{said} on the rest of the training"
+    keeps = f"keep {old}"
     if change.path[0] == "auto_scale_lr":
-        keeps = "the checkpoint's param groups replace the lrs that it scales"
+        keeps = "replace the lrs that it scales"
     elif change.old is DELETE:
-        keeps = f"the checkpoint's {keeper} are as without it"
-    return f"{printable(change.key)} {Pair(old, new)} has no effect: {keeps}"
+        keeps = "are as without it"
+    return f"{said}: the checkpoint's {keeper} {keeps}"
 
 
 def _shown(content: Any) -> str:  # noqa: ANN401  # any value of a config
