@@ -13,6 +13,9 @@ from lldtool.dryrun.optimizers import Built
 from lldtool.dryrun.registries import describe
 from lldtool.dryrun.skip_init import is_lazy
 
+#: Entries of a param group that say on what devices, and with what kernels, a step is taken.
+_WAYS = ("foreach", "fused", "capturable", "differentiable")
+
 
 def valueless(content: Any) -> Any:
     """Return an entry of a checkpoint, copied, with tensors of the meta device for its tensors.
@@ -83,7 +86,10 @@ def first_step_failure(optimizer: Any, fresh: Sequence[Mapping[str, Any]]) -> st
 
 
 def _copies(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [dict(group.items()) for group in groups]
+    """Return copies that have the optimizer take its step in the plainest way."""
+    return [
+        {**group, **{key: False for key in _WAYS if key in group}} for group in map(dict, groups)
+    ]
 
 
 def _failure(optimizer: Any) -> str | None:

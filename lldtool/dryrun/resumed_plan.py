@@ -43,11 +43,9 @@ def resumed_curves(plan: Plan, resumed: Resumed) -> LrCurves | None:
     made = resumed.made
     if made is None or plan.schedule is None or resumed.loop.steps == 0:
         return None
-    every = made.loop.epoch_length or 1 if made.loop.is_assumed else 1
-    curves = lr_curves(plan, lambda group: made.tracks[group][0].values[::every])
-    unit = "epoch" if made.loop.is_assumed else made.loop.unit
-    steps = -(-made.loop.steps // every)
-    return replace(curves, unit=unit, steps=steps, epochs=made.loop.epochs, spans=())
+    curves = lr_curves(plan, lambda group: made.tracks[group][0].values)
+    loop = made.loop
+    return replace(curves, unit=loop.unit, steps=loop.steps, epochs=loop.epochs, spans=())
 
 
 def _parameter(p: Parameter, resumed: Resumed, has_optimizer: bool) -> Parameter:
@@ -90,8 +88,8 @@ def _schedule(schedule: Schedule, resumed: Resumed) -> Schedule:
         return replace(schedule, exact=False, unknown=(*schedule.unknown, *unknown))
     if resumed.loop.steps == 0:
         return schedule
-    is_of_epochs = resumed.loop.is_assumed or resumed.loop.unit == "epoch"
-    first = resumed.step.epoch if is_of_epochs else resumed.step.iteration
+    step = resumed.step
+    first = step.epoch if resumed.loop.unit == "epoch" else step.iteration
     return replace(schedule, curves=plan_curves(schedule, resumed.made, first))
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from lldtool.checkpoint import Checkpoint, OpaqueValue, read_checkpoint
+from lldtool.analysis.resume_hazards import groups_in
+from lldtool.checkpoint import Checkpoint, OpaqueValue, TensorInfo, read_checkpoint
 from lldtool.dryrun import Progress
 from lldtool.dryrun.auto_scaling import auto_scale
 from lldtool.dryrun.constructor_errors import constructor_error
@@ -34,7 +35,7 @@ from lldtool.dryrun.process_copy import CopyFailedError
 from lldtool.dryrun.registries import describe
 from lldtool.dryrun.runners import build_of, is_mmengines
 from lldtool.dryrun.stepping import Stepped, Track, require_steppable, tracked, unseen
-from lldtool.dryrun.train_loop import TrainLoop, train_loop
+from lldtool.dryrun.train_loop import TrainLoop, needs_epoch_length, train_loop
 from lldtool.dryrun.uninitialised import ValuesNeeded
 from lldtool.errors import LldtoolError, translated
 from lldtool.plan import Step
@@ -157,11 +158,16 @@ def with_epoch_length(training: Training, checkpoint: Checkpoint) -> Training:
 
 def epoch_length_in(checkpoint: Checkpoint) -> int | None:
     """Return the iterations of an epoch of the training that saved a checkpoint, if it had any."""
-    epoch, iteration = (checkpoint.meta.get(key) for key in ("epoch", "iter"))
-    if not (isinstance(epoch, int) and isinstance(iteration, int) and epoch > 0):
-        return None
-    # Of a training by iterations, mmengine counts no epochs.
-    return iteration // epoch if iteration > 0 and iteration % epoch == 0 else None
+    hub = checkpoint.entry("message_hub")
+    info = hub.get("runtime_info") if isinstance(hub, Mapping) else None
+    lengths = (info or {}).get("max_epochs"), (info or {}).get("max_iters")
+    finished = checkpoint.meta.get("epoch"), checkpoint.meta.get("iter")
+    if not isinstance(finished[0], int) or finished[0] <= 0:
+        return None  # of a training by iterations, of which mmengine counts no epochs
+    for epochs, iterations in (lengths, finished):
+        if isinstance(epochs, int) and isinstance(iterations, int) and iterations >= epochs > 0:
+            return iterations // epochs if iterations % epochs == 0 else None
+    return None
 
 
 def _resumed(
@@ -173,7 +179,8 @@ def _resumed(
         built = build_optimizers(training.model, wrapper, build_of(config))
     configured = schedulers_of_each(config.get("param_scheduler", None), built.wrappers)
     loop = train_loop(config, request)
-    loop = loop.for_stepping([one for own in configured.values() for one in own])
+    if loop.for_stepping([one for own in configured.values() for one in own]).is_assumed:
+        raise needs_epoch_length("a scheduler")
     ratio, _ = auto_scale(config, request)
     for wrapper in built.wrappers.values():
         for group in wrapper.optimizer.param_groups:
@@ -191,6 +198,7 @@ def _resumed(
         for name, wrapper in built.wrappers.items():
             if failure := first_step_failure(wrapper.optimizer, fresh[name]):
                 raise ResumeError(f"training fails at its first step: {failure}")
+    _require_followed(loop, schedulers)
     loop = loop.after(step.epoch, step.iteration)
     found = Resumed(
         step=step,
@@ -217,6 +225,17 @@ def _resumed(
         return replace(found, made=_stepped(config, built, schedulers, loop, progress))
     except LldtoolError as error:
         return replace(found, no_curves=error)
+
+
+def _require_followed(loop: TrainLoop, schedulers: Mapping[str, list[Any]]) -> None:
+    """Refuse to step schedulers that go by iterations, as in the checkpoint, without knowing these.
+
+    Raises:
+        LldtoolError: there is one.
+    """
+    for scheduler in (one for own in schedulers.values() for one in own):
+        if loop.unit == "epoch" and not scheduler.by_epoch:
+            raise needs_epoch_length(type(scheduler).__name__)
 
 
 def _entries(group: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,7 +269,10 @@ def _resume(
     own: Any = dict(schedulers) if "" not in schedulers else schedulers[""]
     is_none = training.config.get("param_scheduler", None) is None
     loop = SimpleNamespace(_epoch=0, _iter=0)
+    _require_values(checkpoint)
     content = valueless(checkpoint.content)
+    if isinstance(content, dict) and isinstance(content.get("meta"), dict):
+        content["meta"].pop("config", None)  # which mmengine would execute
     unread = list(_take_out_code(content))
     runner: Any = SimpleNamespace(
         load_checkpoint=lambda *_, **__: content,
@@ -272,11 +294,25 @@ def _resume(
     try:
         Runner.resume(runner, checkpoint.name, map_location="cpu")
     except Exception as error:
+        if isinstance(error, AttributeError) and error.obj is runner:  # of another mmengine
+            text = f"Runner.resume needs {error.name!r} of a runner, so it can't be followed"
+            raise LldtoolError(text) from error
         raise ResumeError(f"training fails when it is resumed, with {describe(error)}") from error
     epoch, iteration = loop._epoch, loop._iter
     if not all(isinstance(n, int) and n >= 0 for n in (epoch, iteration)):
         raise ResumeError(f"its meta says epoch {quoted(epoch)}, iter {quoted(iteration)}")
     return Step(epoch, iteration), tuple(unread)
+
+
+def _require_values(checkpoint: Checkpoint) -> None:
+    """Refuse lrs that are tensors, whose values are not read.
+
+    Raises:
+        LldtoolError: there is one.
+    """
+    for groups in groups_in(checkpoint.entry("optimizer")).values():
+        if any(isinstance(group.get("lr"), (TensorInfo, OpaqueValue)) for group in groups):
+            raise LldtoolError("the lr in the checkpoint is a tensor, whose value is not read")
 
 
 def _take_out_code(content: Any) -> Iterator[str]:

@@ -12,7 +12,7 @@ from lldtool.analysis.resume_hazards import hazards
 from lldtool.checkpoint import Checkpoint
 from lldtool.config.dumped import dumped_entries
 from lldtool.dryrun import Progress
-from lldtool.dryrun.auto_scaling import part
+from lldtool.dryrun.auto_scaling import auto_scale, part
 from lldtool.dryrun.param_schedulers import SchedulerError, schedulers_of_each
 from lldtool.dryrun.registries import type_name
 from lldtool.dryrun.resume_changes import changes_of
@@ -49,6 +49,8 @@ def resume_of(training: Training, progress: Progress) -> Resume:
     if fresh.schedule is not None and fresh.schedule.error is not None:
         raise SchedulerError(fresh.schedule.error)
     entries = frozenset(map(str, checkpoint.content))
+    _, scale_note = auto_scale(training.config, training.request)
+    fresh = replace(fresh, notes=tuple(note for note in fresh.notes if note != scale_note))
     plan = resumed_plan(fresh, found, has_optimizer="optimizer" in entries)
     result = Resume(
         checkpoint=checkpoint.name,

@@ -32,7 +32,7 @@ CHANGES = {
         [("lr=1e-3", "lr=5e-4"), ("layer_decay_rate=0.75", "layer_decay_rate=0.5"),
          ("max_epochs=6", "max_epochs=8"), ("eta_min=1e-6, begin=2", "begin=2, T_max=9")],
         ["optim_wrapper.optimizer.lr", "optim_wrapper.paramwise_cfg.layer_decay_rate",
-         "param_scheduler.1.eta_min", "param_scheduler.1.T_max"],
+         "param_scheduler.1.T_max", "param_scheduler.1.eta_min"],
     ),
     "clipping": ([("optim_wrapper = dict(", "optim_wrapper = dict(clip_grad=dict(max_norm=1),")],
                  []),

@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import TINY_VIT, slow
 from mmengine.config import Config
+from mmengine.runner import Runner
 from resuming import (
     COSINE,
     Seen,
@@ -162,6 +163,43 @@ def test_nothing_of_a_config_in_a_checkpoint_is_executed(checkpoint, tmp_path):
         found = announced(written(tmp_path, "new.py", NEW), bad)
         assert [c.key for c in found.changes] == ["optim_wrapper.optimizer.lr"]
     assert not (tmp_path / "x").exists()
+
+    marker = f"import pathlib\npathlib.Path({str(tmp_path / 'x')!r}).touch()\n"
+    bad = changed(checkpoint, lambda content: content["meta"].update(config=marker))
+    assert announced(written(tmp_path, "new.py", NEW), bad).changes
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_lr_that_is_a_tensor_is_refused(checkpoint, tmp_path):
+    def to_tensor(content):
+        content["optimizer"]["param_groups"][3]["lr"] = torch.tensor(1e-3)
+
+    with pytest.raises(LldtoolError, match="the lr in the checkpoint is a tensor"):
+        announced(written(tmp_path, "new.py", OLD), changed(checkpoint, to_tensor))
+
+
+def test_another_mmengine_is_not_taken_for_a_failing_training(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(Runner, "resume", lambda runner, *_, **__: runner.of_another_version)
+    with pytest.raises(LldtoolError, match="needs 'of_another_version' of a runner"):
+        announced(written(tmp_path, "new.py", OLD), checkpoint)
+
+
+def test_without_the_length_of_an_epoch_it_is_that_of_the_checkpoint(checkpoint, tmp_path):
+    path = written(tmp_path, "new.py", OLD)
+    found = announced(path, checkpoint, epoch_length=None)
+    assert_announced(found, train_resumed(path, checkpoint, tmp_path))
+    assert found.plan.schedule.epoch_length_from == "that of the checkpoint"
+    old = changed(checkpoint, lambda content: content["message_hub"].pop("runtime_info"))
+    assert announced(path, old, epoch_length=None).plan.schedule == found.plan.schedule
+
+
+def test_other_classes_are_accepted_where_there_is_no_state(tmp_path):
+    plain = OLD.replace("type='AdamW', lr=1e-3", "type='SGD', lr=1e-3")
+    checkpoint = save(written(tmp_path, "old.py", plain), tmp_path)
+    path = written(tmp_path, "new.py", plain.replace("num_classes=10", "num_classes=7"))
+    found = announced(path, checkpoint)
+    assert_announced(found, train_resumed(path, checkpoint, tmp_path))
+    assert "2 parameters, head.fc.weight, head.fc.bias" in hazards(found)["weights-not-resumed"]
 
 
 # PlanGuardHook
