@@ -125,7 +125,9 @@ class PlanGuardHook(Hook):  # type: ignore[misc]  # mmengine has no types
     hook compares lr, weight decay and layer of every parameter, which of them are trained, the
     optimizer with its other options, the lr as it was before the schedulers; and the length of the
     training with its schedulers. At the start of each epoch it compares the lr of every param group
-    with the plan's curve; in a training without epochs at each step that the plan has.
+    with the plan's curve; in a training without epochs at each step that the plan has. All that is
+    after a training was resumed: a checkpoint brings its own settings. The plan to expect then is
+    the `plan` of `lldtool resume config.py CHECKPOINT --format json`.
 
     Args:
         plan: the file of the saved plan.
@@ -192,7 +194,8 @@ class PlanGuardHook(Hook):  # type: ignore[misc]  # mmengine has no types
         return list(schedule_differences(runner, self._plan.schedule))
 
     def _diff(self, runner: Any) -> PlanDiff:
-        running, plan = plan_of_runner(runner), self._plan
+        plan = self._plan
+        running = plan_of_runner(runner, is_resumed=plan.step is not None)
         ignored = ["lr_scale", "extras"]
         if replaced_lrs(runner):
             runner.logger.warning(

@@ -67,13 +67,14 @@ class Checkpoint:
 
     @property
     def epoch_length(self) -> int | None:
-        """The iterations of an epoch, as mmengine notes them; to it, iterations are one epoch."""
+        """The iterations of an epoch; None of a training by iterations, which counts no epochs."""
         hub = self.entry("message_hub")
         noted = hub.get("runtime_info") if isinstance(hub, Mapping) else None
-        if not isinstance(noted, Mapping):
+        noted = noted if isinstance(noted, Mapping) else {}
+        finished = self.meta.get("epoch"), self.meta.get("iter")
+        if not isinstance(finished[0], int) or finished[0] <= 0:
             return None
-        iterations, epochs = noted.get("max_iters"), noted.get("max_epochs")
-        if type(iterations) is not int or type(epochs) is not int or epochs < 2:
-            return None
-        length, rest = divmod(iterations, epochs)
-        return length if length > 0 and rest == 0 else None
+        for epochs, iterations in ((noted.get("max_epochs"), noted.get("max_iters")), finished):
+            if isinstance(epochs, int) and isinstance(iterations, int) and iterations >= epochs > 0:
+                return iterations // epochs if iterations % epochs == 0 else None
+        return None

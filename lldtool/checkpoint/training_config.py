@@ -1,70 +1,93 @@
-"""The config that mmengine keeps in a checkpoint as text -> plain data, or a file; never executed.
+"""The config that mmengine keeps in a checkpoint as text -> its entries; nothing is executed.
 
-Source: `Config.pretty_text`, which writes `key = value` lines of literals and `dict(…)`.
+Source: mmengine 0.10 `Config.pretty_text`, which writes `key = value` lines.
 """
 
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from lldtool.checkpoint.contents import Checkpoint
 
-#: Keys that would make mmengine read other files.
-_RESERVED = frozenset({"_base_"})
-
-
-def config_text(checkpoint: Checkpoint) -> str | None:
-    """Return the text of the config if it is nothing but values; else None."""
-    text = checkpoint.meta.get("cfg", checkpoint.meta.get("config"))
-    if not isinstance(text, str) or "{{" in text or _values(text) is None:
-        return None
-    return text
+#: What `repr` writes for numbers that have no literal.
+_NUMBERS = {"inf": math.inf, "nan": math.nan}
+#: What makes mmengine read other files, or replace text.
+_BASES, _TEMPLATE = "_base_", "{{"
 
 
 def training_config(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    """Return the entries of the config; none where it is not there or holds more than values."""
-    text = config_text(checkpoint)
-    return (_values(text) or {}) if text is not None else {}
+    """Return the entries of the config that are plain data; none where there is no config."""
+    return dumped_entries(_text(checkpoint))
 
 
-def _values(text: str) -> dict[str, Any] | None:
-    try:
-        found = {}
-        for statement in ast.parse(text).body:
-            if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
-                return None
-            target = statement.targets[0]
-            if not isinstance(target, ast.Name) or target.id in _RESERVED:
-                return None
-            found[target.id] = _value(statement.value)
-        return found
-    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+def config_text(checkpoint: Checkpoint) -> str | None:
+    """Return the text of the config if it is nothing but plain data; else None."""
+    text = _text(checkpoint)
+    entries = dumped_entries(text)
+    if not entries or _BASES in entries or _TEMPLATE in text:
         return None
+    return text if len(ast.parse(text).body) == len(entries) else None
+
+
+def _text(checkpoint: Checkpoint) -> str:
+    text = checkpoint.meta.get("cfg")
+    return text if isinstance(text, str) else ""
+
+
+def dumped_entries(text: str) -> dict[str, Any]:
+    """Return the entries at the top level; those that are not plain data are left out.
+
+    Empty where the text can't be parsed.
+    """
+    try:
+        statements = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    found = {}
+    for statement in statements:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                try:
+                    found[name] = _value(value)
+                except (ValueError, RecursionError):
+                    found.pop(name, None)
+    return found
 
 
 def _value(node: ast.expr) -> Any:
-    """Return the value of a literal, in which a dict may be written as a call.
+    """Return a literal, a list, a tuple or a dict.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: it is anything else.
     """
-    if isinstance(node, ast.Call):
-        if not isinstance(node.func, ast.Name) or node.func.id != "dict":
-            raise ValueError("a call")
-        entries: dict[Any, Any] = {}
-        for argument in node.args:
-            entries |= dict(_value(argument))
-        for keyword in node.keywords:
-            if keyword.arg is None:
-                raise ValueError("an unpacked dict")
-            entries[keyword.arg] = _value(keyword.value)
-        return entries
-    if isinstance(node, ast.Dict):
-        keys = map(ast.literal_eval, filter(None, node.keys))  # strict: no unpacked dict
-        return dict(zip(keys, map(_value, node.values), strict=True))
-    if isinstance(node, (ast.List, ast.Tuple)):
-        items = [_value(item) for item in node.elts]
-        return items if isinstance(node, ast.List) else tuple(items)
-    return ast.literal_eval(node)
+    match node:
+        case ast.Constant(value=constant):
+            return constant
+        case ast.Name(id=name) if name in _NUMBERS:
+            return _NUMBERS[name]
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            number = _value(operand)
+            if isinstance(number, (int, float)):
+                return -number
+        case ast.List(elts=items):
+            return [_value(item) for item in items]
+        case ast.Tuple(elts=items):
+            return tuple(_value(item) for item in items)
+        case ast.Dict(keys=keys, values=values):
+            names = [None if key is None else _value(key) for key in keys]
+            if all(isinstance(name, (str, int)) for name in names):
+                return dict(zip(names, map(_value, values), strict=True))
+        case ast.Call(func=ast.Name(id="dict"), args=args, keywords=keywords):
+            found: dict[Any, Any] = {}
+            for argument in args:
+                unpacked = _value(argument)
+                if not isinstance(unpacked, dict):
+                    raise ValueError
+                found |= unpacked
+            if any(keyword.arg is None for keyword in keywords):
+                raise ValueError
+            return found | {keyword.arg: _value(keyword.value) for keyword in keywords}
+    raise ValueError

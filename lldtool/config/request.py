@@ -32,10 +32,10 @@ class Checkout:
 class Length:
     """The length of the training, as far as the user gives it.
 
-    `epoch_length` is in iterations; `dataset_size` in samples, which the config's batch size and
-    the number of GPUs turn into iterations; `epoch_length_from` and `dataset_size_from` say where
-    they are from. `epochs` overrides the config's `max_epochs`, and its `max_iters` by as many
-    iterations.
+    `epoch_length` is in iterations, and `epoch_length_from` says where it is from. `dataset_size`
+    is in samples, which the config's batch size and the number of GPUs turn into iterations;
+    `dataset_size_from` says where that is from. `epochs` overrides the config's `max_epochs`, and
+    its `max_iters` by as many iterations.
     """
 
     epoch_length: int | None = None
@@ -65,8 +65,9 @@ class Request:
     nothing but dry runs happens in this process, so that stubs that save time may
     replace packages that a notebook or a test suite would miss. `initialised` says that the model
     is built with the values that its parameters have in training. `load_from` replaces the
-    config's entry of that name. `at` asks for the settings of the step that follows this one.
-    `missing_modules` are replaced by stubs from the start.
+    config's entry of that name; `resume` is a checkpoint that the training is resumed from in its
+    place. `at` asks for the settings of the step that follows this one. `missing_modules` are
+    replaced by stubs from the start.
     """
 
     path: Path
@@ -79,6 +80,7 @@ class Request:
     world_size: int | None = None
     load_from: str | None = None
     at: Step | None = None
+    resume: str | None = None
     length: Length = Length()
     curves: Curves = "none"
     allow_network: bool = False

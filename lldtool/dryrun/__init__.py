@@ -14,6 +14,7 @@ from typing import Literal
 
 from lldtool.analysis.keys import Effects
 from lldtool.analysis.lr_curves import LrCurves
+from lldtool.analysis.resume import Resume
 from lldtool.config.edit import Edit
 from lldtool.config.request import Request
 from lldtool.errors import LldtoolError
@@ -121,6 +122,21 @@ def trial(request: Request, edit_lists: Sequence[Sequence[Edit]]) -> list[Trial]
     from lldtool.dryrun import capturing
 
     return capturing.trial(request, edit_lists)
+
+
+def resume(request: Request, *, progress: Progress | None = None) -> Resume:
+    """Return what training uses after resuming from `request.resume`.
+
+    Args:
+        request: the config, its checkpoint and how to run it.
+        progress: shows the steps of the schedule.
+
+    Raises:
+        LldtoolError: it can't be resumed, the checkpoint can't be read, or as `dry_run`.
+    """
+    from lldtool.dryrun import capturing
+
+    return capturing.resume(request, progress)
 
 
 def warm() -> AbstractContextManager[None]:

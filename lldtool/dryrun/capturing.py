@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+from lldtool.analysis.resume import Resume
 from lldtool.config.edit import Edit
 from lldtool.config.request import Request
 from lldtool.dryrun import Capture, Progress, Trial, Want
 from lldtool.dryrun.curves import lr_rises_again, stepped_curves
+from lldtool.dryrun.edited_training import edited_training
 from lldtool.dryrun.files_read import collected_files, loaded_modules, noting_files
 from lldtool.dryrun.key_effects import all_removed, doubtful_effects
+from lldtool.dryrun.resumption import resume_of
 from lldtool.dryrun.session import in_fresh_process, run
 from lldtool.dryrun.stepping import stepped, unseen
 from lldtool.dryrun.training import Training, building, config_context, start_of_training
 from lldtool.errors import ConstructorError, LldtoolError
 from lldtool.files import is_checkpoint
 
-#: The parts of a config that a trial can change.
-_CHANGEABLE = {"model", "optim_wrapper", "param_scheduler", "train_cfg"}
 #: For each `warm` context that lasts, the innermost last: the last training, or none.
 _kept: list[list[Training]] = []
 
@@ -69,6 +69,16 @@ def _measured(want: Want, progress: Progress, training: Training) -> Capture:
         return replace(found, no_schedule=error.with_config(training.request.name))
 
 
+def resume(request: Request, progress: Progress | None) -> Resume:
+    """Resume the training of a config from a checkpoint."""
+    return run(partial(_resume, progress or unseen), request)
+
+
+def _resume(progress: Progress, request: Request) -> Resume:
+    with start_of_training(request) as training:
+        return resume_of(training, progress)
+
+
 @contextlib.contextmanager
 def warm() -> Iterator[None]:
     """Keep the last training of the context for trials."""
@@ -105,34 +115,13 @@ def _trials(edit_lists: Sequence[Sequence[Edit]], request: Request) -> list[Tria
 
 def _trial(training: Training, edits: Sequence[Edit]) -> Trial:
     try:
-        edited = _edited(training, edits)
+        edited = edited_training(training, edits)
         plan = edited.plan()
         is_of_schedule = any(edit.path[0] == "param_scheduler" for edit in edits)
         rises = is_of_schedule and lr_rises_again(edited, plan) and not _rose(training)
         return Trial(plan, lr_rises=rises)
     except LldtoolError as error:
         return Trial(error=error)
-
-
-def _edited(training: Training, edits: Sequence[Edit]) -> Training:
-    """Return the training with these edits of its config; an edited model is built anew.
-
-    Raises:
-        LldtoolError: an edit is of something that can't be changed, or the model can't be built.
-    """
-    names = {edit.path[0] for edit in edits}
-    if not names <= _CHANGEABLE:
-        raise LldtoolError(f"can't change {', '.join(sorted(names - _CHANGEABLE))} in a trial")
-    parts = {name: copy.deepcopy(training.config.get(name, None)) for name in names}
-    for edit in edits:
-        edit.apply_to(parts)
-    edited = replace(training, is_trial=True)
-    if "model" in parts:
-        edited = edited.with_model(parts.pop("model"))
-    config = copy.copy(edited.config)
-    for name, value in parts.items():
-        config[name] = value
-    return replace(edited, config=config)
 
 
 def _rose(training: Training) -> bool:

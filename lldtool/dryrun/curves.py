@@ -76,17 +76,18 @@ def stepped_curves(training: Training, plan: Plan, made: Stepped) -> LrCurves:
     return curves
 
 
-def plan_curves(schedule: Schedule, made: Stepped) -> tuple[Curve, ...]:
+def plan_curves(schedule: Schedule, made: Stepped, first: int = 0) -> tuple[Curve, ...]:
     """Return the curves of a plan: one for all groups that have it, times a factor or not.
 
     Args:
         schedule: of the plan, without curves.
         made: by the schedulers.
+        first: the step that they begin with.
     """
     loop = made.loop
     every = loop.epoch_length or 1 if loop.is_assumed else 1
     unit: Unit = "epoch" if loop.is_assumed else loop.unit
-    bounds = set(_bounds(schedule, unit))
+    bounds = {bound - first for bound in _bounds(schedule, unit)}
     members: dict[tuple[str, str, bytes], list[int]] = defaultdict(list)
     values: dict[tuple[str, str, bytes], array[float]] = {}
     for group, (optimizer, tracks) in enumerate(zip(made.optimizers, made.tracks, strict=True)):
@@ -102,7 +103,8 @@ def plan_curves(schedule: Schedule, made: Stepped) -> tuple[Curve, ...]:
         groups, factors = zip(*sorted(own), strict=True)
         is_one = all(factor == 1.0 for factor in factors)
         value = tuple(values[base][i] for i in at)
-        found.append(Curve(groups, base[1], unit, tuple(at), value, () if is_one else factors))
+        steps = tuple(first + i for i in at)
+        found.append(Curve(groups, base[1], unit, steps, value, () if is_one else factors))
     return tuple(found)
 
 

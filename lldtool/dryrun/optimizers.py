@@ -40,10 +40,12 @@ _NOT_THE_WRAPPERS = ("type", "optimizer", "constructor", "paramwise_cfg")
 class Built:
     """What the constructor built, and what is to be said about how.
 
-    `wrappers` is name -> mmengine's optimizer wrapper; the name is "" for a single one.
-    `wrapper_options` are the arguments that the wrapper's class took, its own defaults too.
+    `wrapper` is what the runner has; `wrappers` is name -> mmengine's optimizer wrapper, with the
+    name "" for a single one. `wrapper_options` are the arguments that the wrapper's class took, its
+    own defaults too.
     """
 
+    wrapper: Any
     wrappers: dict[str, Any]
     wrapper_options: dict[str, Any]
     notes: list[str]
@@ -79,7 +81,7 @@ def build_optimizers(
             stack.enter_context(watched.watching(kind))
         wrapper = build(model, config)
     wrappers = dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"": wrapper}
-    return Built(wrappers, _wrapper_options(type(wrapper), optim_wrapper), notes)
+    return Built(wrapper, wrappers, _wrapper_options(type(wrapper), optim_wrapper), notes)
 
 
 def _wrapper_options(wrapper: type, config: Any) -> dict[str, Any]:

@@ -126,9 +126,7 @@ def schedulers_on(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the optimizer takes no steps
-            with translated(_scheduler_error):
-                schedulers = _built(wrapper, configured, loop)
-            yield schedulers
+            yield build_schedulers(wrapper, configured, loop)
     finally:
         optimizer.param_groups = groups
 
@@ -152,8 +150,17 @@ def after_step(schedulers: Sequence[Any], loop: TrainLoop, number: int) -> None:
                     scheduler.step()
 
 
+def build_schedulers(wrapper: Any, configured: Sequence[Any], loop: TrainLoop) -> list[Any]:
+    """The schedulers as `Runner.build_param_scheduler` of mmengine 0.10 builds them.
+
+    Raises:
+        LldtoolError: training would fail at one.
+    """
+    with translated(_scheduler_error):
+        return _built(wrapper, configured, loop)
+
+
 def _built(wrapper: Any, configured: Sequence[Any], loop: TrainLoop) -> list[Any]:
-    """The schedulers as `Runner.build_param_scheduler` of mmengine 0.10 builds them."""
     from mmengine.registry import PARAM_SCHEDULERS
 
     defaults = {"optimizer": wrapper, "epoch_length": loop.epoch_length}

@@ -21,7 +21,7 @@ class _AtFirst:
     defaults: dict[str, Any]
 
 
-def plan_of_runner(runner: Any) -> Plan:
+def plan_of_runner(runner: Any, *, is_resumed: bool = False) -> Plan:
     """The settings that the constructor, `auto_scale_lr` and a checkpoint left in the optimizer.
 
     A scheduler changes a setting once it is built; what it was before is in the group as
@@ -29,6 +29,7 @@ def plan_of_runner(runner: Any) -> Plan:
 
     Args:
         runner: an `mmengine.Runner`, its optimizer built.
+        is_resumed: return the settings of the next step, whatever they were before the first.
 
     Raises:
         LldtoolError: the optimizer holds other tensors than the model's parameters, as where
@@ -41,7 +42,7 @@ def plan_of_runner(runner: Any) -> Plan:
     wrapper = runner.optim_wrapper
     wrappers = dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"": wrapper}
     built = {name: one.optimizer for name, one in wrappers.items()}
-    optimizers = {name: _at_first(one) for name, one in built.items()}
+    optimizers = built if is_resumed else {name: _at_first(one) for name, one in built.items()}
     kinds = {name: type(one).__name__ for name, one in built.items()}
     defaults = optimizers[""].defaults if "" in optimizers else {}
     optimizer = Optimizer(

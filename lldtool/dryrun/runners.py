@@ -14,7 +14,7 @@ Build = Callable[[Any, Any], Any]
 #: Methods of a runner by which it may give the optimizer other settings.
 _OF_OPTIMIZER = (
     "build_model", "wrap_model", "scale_lr", "build_param_scheduler", "_init_model_weights",
-    "train",
+    "train", "resume", "load_or_resume",
 )  # fmt: skip
 
 

@@ -58,7 +58,8 @@ def starts_of(training: Training) -> Starts:
             one.
     """
     checkout = training.request.checkout
-    load_from = training.request.load_from or training.config.get("load_from", None)
+    request = training.request
+    load_from = request.resume or request.load_from or training.config.get("load_from", None)
     named = [*training.checkpoints.found, *training.checkpoints.missing]
     named += [checkpoint for _, checkpoint in declared(training.model)]
     named += [str(load_from)] if load_from else []
@@ -77,13 +78,14 @@ def starts_of(training: Training) -> Starts:
             (e.__cause__ for e in chain(error) if isinstance(e, UnreadableError)), None
         )
         if isinstance(unreadable, LldtoolError):
-            if training.request.load_from is not None:
+            if request.resume or request.load_from:
                 raise unreadable from None
             why = f"{unreadable}, so where parameters start is not known"
             return Starts(loaded=None, notes=(*notes, *loading.notes, why))
         why = f"{loading.step} raised {describe(error)}, so where parameters start is not known"
         return Starts(loaded=None, notes=(*notes, *loading.notes, why))
-    found = _result(loading, model, is_resumed=bool(training.config.get("resume", False)))
+    is_resumed = bool(request.resume or training.config.get("resume", False))
+    found = _result(loading, model, is_resumed=is_resumed)
     return replace(found, notes=(*notes, *loading.notes))
 
 

@@ -182,24 +182,14 @@ class _Stepper:
             main = max(range(len(groups)), key=lambda i: groups[i].get("lr") or 0.0)
             chosen = chosen if self.all_groups else [chosen[main]] * len(groups)
         indices = sorted(set(chosen))
-        _require_steppable(len(indices) * len(settings), self.loop)
-        columns = {(i, setting): array("d") for i in indices for setting in settings}
+        require_steppable(len(indices) * len(settings), self.loop)
         with (
             schedulers_on(wrapper, configured, self.loop, indices) as schedulers,
             closing(self._steps(wrapper, schedulers)) as steps,
         ):
-            rows = [
-                (group, setting, columns[i, setting])
-                for i, group in zip(indices, wrapper.optimizer.param_groups, strict=True)
-                for setting in settings
-            ]
-            for _ in chain(steps, ["after the last step"]):
-                for group, setting, column in rows:
-                    column.append(float(group.get(setting) or 0.0))
-        made = {
-            i: tuple(Track(s, columns[i, s][:-1], columns[i, s][-1]) for s in settings)
-            for i in indices
-        }
+            made = dict(
+                zip(indices, tracked(wrapper.optimizer.param_groups, settings, steps), strict=True)
+            )
         if self.only_main:
             return [made[chosen[i]] if i == main else () for i in range(len(groups))]
         return [made[i] for i in chosen]
@@ -217,6 +207,28 @@ class _Stepper:
             for number in numbers:
                 yield number
                 after_step(schedulers, self.loop, number)
+
+
+def tracked(
+    groups: Sequence[Mapping[str, Any]], settings: Sequence[str], steps: Iterable[int]
+) -> list[tuple[Track, ...]]:
+    """Return the tracks of each param group.
+
+    Args:
+        groups: of an optimizer, which the steps change.
+        settings: entries of the groups.
+        steps: of the training.
+    """
+    made = [[(setting, array("d")) for setting in settings] for _ in groups]
+    rows = [
+        (group, setting, values)
+        for group, own in zip(groups, made, strict=True)
+        for setting, values in own
+    ]
+    for _ in chain(steps, ["after the last step"]):
+        for group, setting, values in rows:
+            values.append(float(group.get(setting) or 0.0))
+    return [tuple(Track(setting, v[:-1], v[-1]) for setting, v in own) for own in made]
 
 
 def _distinct(
@@ -241,7 +253,12 @@ def _distinct(
     return [first.setdefault(value, i) for i, value in enumerate(values)]
 
 
-def _require_steppable(distinct: int, loop: TrainLoop) -> None:
+def require_steppable(distinct: int, loop: TrainLoop) -> None:
+    """Refuse to step for minutes.
+
+    Raises:
+        LldtoolError: there are too many steps.
+    """
     if distinct * loop.steps > _MOST_LRS:
         what = f"{plural(loop.steps, 'step')} of {plural(distinct, 'distinct lr')}"
         raise LldtoolError(f"{what} are too many", hint="is the epoch length one of samples?")

@@ -56,6 +56,16 @@ class TrainLoop:
             return 1 if self.epochs is None else self.epochs
         return self.steps if self.unit == "iteration" else None
 
+    def after(self, epoch: int, iteration: int) -> TrainLoop:
+        """Return what is left of the loop for a training that is resumed.
+
+        A loop by epochs begins with the next one, wherever in an epoch the checkpoint was saved.
+        """
+        if self.epochs is None:
+            return replace(self, steps=max(0, self.steps - iteration))
+        left = max(0, self.epochs - epoch)
+        return replace(self, epochs=left, steps=self.steps // self.epochs * left)
+
     def assuming(self, epoch_length: int) -> TrainLoop:
         """Return the loop with epochs of this length, which is not that of the training."""
         return replace(

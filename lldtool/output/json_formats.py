@@ -17,7 +17,15 @@ from lldtool.output.explanation import trail, value_of
 from lldtool.output.reasons import causes
 from lldtool.output.schedule_document import all_notes, names_of, remarks
 from lldtool.output.states import untrained
-from lldtool.plan import Layer, Parameter, Plan, UntrainedParameter, dump_by_line, plan_header
+from lldtool.plan import (
+    Layer,
+    Parameter,
+    Plan,
+    UntrainedParameter,
+    dump_by_line,
+    plan_content,
+    plan_header,
+)
 from lldtool.text import strict_json
 
 
@@ -83,6 +91,12 @@ def _layer_json(pair: LayerPair) -> dict[str, Any]:
     values = {n: {side: x and getattr(x, n) for side, x in sides.items()} for n in names}
     status = {side: "trained" if x else pair.elsewhere for side, x in sides.items()}
     return {**values, "status": status, "differs": pair.differs}
+
+
+def plan_json_with(plan: Plan, more: Mapping[str, Any]) -> str:
+    """Return a plan, and what else is said of it beside it, as JSON."""
+    content = {"schema_version": 1, **more, "plan": plan_content(plan)}
+    return dump_by_line(msgspec.to_builtins(content))
 
 
 def explanation_json(

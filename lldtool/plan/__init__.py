@@ -31,6 +31,7 @@ from lldtool.plan.saved import (
     dump_by_line,
     is_plan,
     load_plan,
+    plan_content,
     plan_from_json,
     plan_header,
     plan_to_json,
@@ -43,5 +44,6 @@ __all__ = [
     "NO_WEIGHT_DECAY", "SCHEMA_VERSION", "UPDATES_STATISTICS", "Buffer", "Constructor", "Curve",
     "Layer", "LayerId", "Loaded", "Model", "OptimWrapper", "Optimizer", "Parameter", "Plan",
     "Reason", "Reasons", "Schedule", "Start", "State", "Step", "UntrainedParameter", "dump_by_line",
-    "is_plan", "layer_order", "load_plan", "plan_from_json", "plan_header", "plan_to_json",
+    "is_plan", "layer_order", "load_plan", "plan_content", "plan_from_json", "plan_header",
+    "plan_to_json",
 ]  # fmt: skip

@@ -28,11 +28,15 @@ def plan_to_json(plan: Plan) -> str:
     Floats are written as Python's `repr` writes them. The text is ASCII, which no terminal or pipe
     spoils.
     """
+    return dump_by_line(plan_content(plan))
+
+
+def plan_content(plan: Plan) -> dict[str, Any]:
+    """Return the entries of a plan's JSON."""
     content = {"schema_version": plan.schema_version, **plan_header(plan)}
     content |= {"schedule": plan.schedule, "layers": [_layer_row(layer) for layer in plan.layers]}
     lists = ("parameters", "frozen", "left_out", "buffers", "loaded", "notes", "legacy_options")
-    content |= {key: getattr(plan, key) for key in lists}
-    return dump_by_line(content)
+    return content | {key: getattr(plan, key) for key in lists}
 
 
 def plan_header(plan: Plan) -> dict[str, Any]:

@@ -1,0 +1,67 @@
+"""`lldtool resume`: what training uses once it is resumed from a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lldtool.cli.options import (
+    ConfigArgument,
+    DryRunOptions,
+    LengthOptions,
+    OutputOptions,
+    argument,
+    format_option,
+)
+from lldtool.cli.progress import Bar
+from lldtool.config import saved_plan
+from lldtool.errors import LldtoolError
+
+POSITION = 55
+
+
+def resume(
+    config: ConfigArgument,
+    checkpoint: Annotated[str, argument(
+        metavar="CHECKPOINT", help="Checkpoint that training is resumed from.",
+    )],
+    *,
+    training: LengthOptions,
+    form: Annotated[str, format_option("table", "json")] = "table",
+    output: OutputOptions,
+    run: DryRunOptions,
+) -> None:  # fmt: skip
+    """Show what training uses after it is resumed from a checkpoint.
+
+    Runs mmengine's own resume on the config's optimizer and schedulers, without reading a tensor.
+    Shows which settings come from the checkpoint, which changes of the config have no effect, what
+    is accepted without a word, and every lr from there to the end. Exit code 0: nothing to report,
+    1: a change without effect, or something accepted without a word, 2: it can't be resumed.
+    """
+    if run.load_from is not None:
+        raise typer.BadParameter("CHECKPOINT and --load-from exclude each other")
+    request = replace(run.request(config, training.length), resume=checkpoint)
+    if saved_plan(request.path, request.name) is not None:
+        raise LldtoolError(
+            "a saved plan can't be resumed", config=config, hint="name the config instead"
+        )
+    file = Path(checkpoint).expanduser()
+    if not file.is_file():
+        raise LldtoolError("there is no such file", config=checkpoint)
+    output.check(request.path, file)
+    from lldtool.dryrun import resume as resumed
+
+    found = resumed(request, progress=Bar("stepping the schedulers"))
+    if form == "json":
+        from lldtool.output.resume_document import resume_json
+
+        text = resume_json(found)
+    else:
+        from lldtool.output.resume_document import resume_document
+
+        text = output.laid_out(resume_document(found), form)
+    output.emit(text)
+    raise typer.Exit(1 if found.without_effect or found.hazards else 0)
