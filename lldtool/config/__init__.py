@@ -53,7 +53,7 @@ def locate(config: str) -> Located:
     """
     try:
         found = _found(config)
-        if (last := _last_checkpoint(found.path)) is not None:
+        if (last := last_checkpoint(found.path)) is not None:
             found = Located(last, found.checkout)
         if found.path.is_dir():
             hint = _instead_of_directory(config)
@@ -72,10 +72,10 @@ def locate(config: str) -> Located:
     return found
 
 
-def _last_checkpoint(path: Path) -> Path | None:
+def last_checkpoint(path: Path) -> Path | None:
     """Return the last checkpoint of a training, given its directory or mmengine's note of it.
 
-    A training that was moved has it beside the note.
+    None for another file or directory. A training that was moved has it beside the note.
 
     Raises:
         LldtoolError: there is no such file.

@@ -22,6 +22,7 @@ from lldtool.dryrun.optimizers import constructor_class
 from lldtool.dryrun.param_groups import plain
 from lldtool.dryrun.reason_checks import with_checked_reasons
 from lldtool.dryrun.registries import type_name
+from lldtool.dryrun.resume_note import resume_note
 from lldtool.dryrun.runners import unfollowed
 from lldtool.dryrun.schedules import schedule_of
 from lldtool.dryrun.settings_at_step import at_step
@@ -68,6 +69,7 @@ def plan_of(training: Training, *, explained: bool) -> Plan:
         *unfollowed_hooks(config),
         scale_note,
         *starts.notes,
+        resume_note(config, request),
         _values_note(config, request),
         _no_effect_note(header, parameters, optimizer),
         _network_note(),

@@ -48,7 +48,8 @@ _MARKERS, _LINES = "osD^vPX", ("-", "--", "-.", ":")
 def plan_picture(plan: Plan, form: str, *, dark: bool = False) -> bytes:
     """lr per layer, and how many tensors of each are decayed and how many not.
 
-    What is not trained is grey. Each of several optimizers has a marker of its own.
+    What is not trained is grey. Each of several optimizers has a marker of its own. Where a
+    checkpoint is loaded, layers of which it does not fill all tensors are ringed.
     """
     theme = DARK if dark else LIGHT
     layers = plan.layers_and_frozen
@@ -71,7 +72,13 @@ def plan_picture(plan: Plan, form: str, *, dark: bool = False) -> bytes:
                 c=[colors[place] for place in own_places], zorder=2,
                 marker=_MARKERS[number % len(_MARKERS)], label=fitted(name or "", LONGEST_LABEL),
             )  # fmt: skip
-        if plan.optimizers:
+        scratch = [place for place in places if _starts_from_scratch(plan, layers[place])]
+        if scratch:
+            above.scatter(
+                scratch, [lrs[place] for place in scratch], s=100, facecolors="none",
+                edgecolors=theme.alarm, linewidths=1.5, zorder=3, label="not all pretrained",
+            )  # fmt: skip
+        if plan.optimizers or scratch:
             legend_above(above)
         decayed = [sum(bool(p.weight_decay) for p in layer.trained) for layer in layers]
         others = [layer.num_trained - n for layer, n in zip(layers, decayed, strict=True)]
@@ -85,6 +92,11 @@ def plan_picture(plan: Plan, form: str, *, dark: bool = False) -> bytes:
         below.set_ylabel("tensors")
         legend_above(below)
         return saved(figure, form)
+
+
+def _starts_from_scratch(plan: Plan, layer: Layer) -> bool:
+    """Whether some tensor of a layer starts from its initialisation, and others do not."""
+    return bool(plan.loaded) and any(p.start in ("missing", "mismatched") for p in layer.everything)
 
 
 def _shade_untrained(axes: Axes, layers: Sequence[Layer], theme: Theme) -> None:

@@ -158,7 +158,7 @@ def _length(plan: Plan) -> Iterator[tuple[str, str, str]]:
     if schedule.by == "epoch" and schedule.epoch_length is not None:
         origin = schedule.epoch_length_from or CONFIG
         shown = plural(schedule.epoch_length, "iteration")
-        yield "epoch", shown, origin.removeprefix("that of the ")
+        yield "epoch", shown, origin.removeprefix("the ")
 
 
 def _weights(resume: Resume) -> Iterator[tuple[str, str, str]]:

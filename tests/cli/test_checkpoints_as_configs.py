@@ -352,3 +352,36 @@ def test_a_training_with_other_schedulers_than_its_config(runs, cli, tmp_path):
     text = cli("inspect", checkpoint_of(config)).out
     assert "warm-up 3 iterations linear from 0.1 ×" in text
     assert f"cosine to 1.00e-6 in {SCHEDULERS[1]['T_max']} epochs, until epoch 3" in text
+
+
+@pytest.mark.parametrize("named", ["load_from", "work_dir", "default work_dir"])
+def test_inspect_says_that_a_config_resumes(named, runs, cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    work = runs("vit").parent / "work"
+    options = ["--cfg-options", "resume=True"]
+    if named == "load_from":
+        options += ["--cfg-options", f"load_from={work / 'epoch_2.pth'}"]
+    elif named == "work_dir":
+        options += ["--cfg-options", f"work_dir={work}"]
+    else:
+        shutil.copytree(work, tmp_path / "work_dirs" / "config")
+    text = " ".join(cli("inspect", runs("vit"), *options).out.split())
+    step = "after 2 epochs (4" if named == "load_from" else "after 3 epochs (6"
+    assert "training is resumed from" in text
+    assert step in text
+    assert "training is resumed" not in cli("inspect", runs("vit")).out
+
+
+def test_resume_takes_the_directory_of_a_training(runs, cli):
+    config = runs("vit")
+    longer = ["--cfg-options", "train_cfg.max_epochs=5", "--format", "json"]
+    by_file = cli("resume", config, checkpoint_of(config, 3), *longer)
+    by_folder = cli("resume", config, config.parent / "work", *longer)
+    assert by_folder.code == by_file.code
+    assert json.loads(by_folder.out)["plan"] == json.loads(by_file.out)["plan"]
+
+
+def test_a_checkpoint_is_not_what_is_resumed(runs, cli):
+    checkpoint = checkpoint_of(runs("vit"))
+    result = cli("resume", checkpoint, checkpoint)
+    assert (result.code, "a checkpoint can't be resumed" in result.err) == (2, True)

@@ -17,8 +17,9 @@ from lldtool.cli.options import (
     format_option,
 )
 from lldtool.cli.progress import Bar
-from lldtool.config import saved_plan
+from lldtool.config import last_checkpoint, saved_plan
 from lldtool.errors import LldtoolError
+from lldtool.files import is_checkpoint
 
 POSITION = 55
 
@@ -43,17 +44,20 @@ def resume(
     """
     if run.load_from is not None:
         raise typer.BadParameter("CHECKPOINT and --load-from exclude each other")
-    request = replace(run.request(config, training.length), resume=checkpoint)
-    if saved_plan(request.path, request.name) is not None:
+    request = run.request(config, training.length)
+    if is_checkpoint(request.path) or saved_plan(request.path, request.name) is not None:
+        kind = "checkpoint" if is_checkpoint(request.path) else "saved plan"
         raise LldtoolError(
-            "a saved plan can't be resumed", config=config, hint="name the config instead"
+            f"a {kind} can't be resumed", config=config, hint="name the config instead"
         )
     file = Path(checkpoint).expanduser()
+    file = last_checkpoint(file) or file
     if not file.is_file():
-        raise LldtoolError("there is no such file", config=checkpoint)
+        raise LldtoolError("no such file", config=checkpoint)
     output.check(request.path, file)
     from lldtool.dryrun import resume as resumed
 
+    request = replace(request, resume=checkpoint if file == Path(checkpoint) else str(file))
     found = resumed(request, progress=Bar("stepping the schedulers"))
     if form == "json":
         from lldtool.output.resume_document import resume_json
