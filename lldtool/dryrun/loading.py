@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lldtool.checkpoint import Checkpoint, TensorInfo, read_checkpoint
 from lldtool.config.request import Checkout
 from lldtool.dryrun.checkpoints import missing_allowed
+from lldtool.dryrun.dataset_classes import names_of
 from lldtool.dryrun.model_building import build_model
 from lldtool.dryrun.origins import TracedTensors
 from lldtool.dryrun.patching import patched
@@ -36,7 +37,8 @@ class UnreadableError(Exception):
 class Load:
     """A checkpoint that code asked for, and for which module; None where it did not say.
 
-    `state_dict` are its weights, None where there is no such file.
+    `state_dict` are its weights, None where there is no such file; `classes` those that it was
+    trained for, where it says so.
     """
 
     checkpoint: str
@@ -44,6 +46,7 @@ class Load:
     module: Any = None
     prefix: str | None = None
     state_dict: Mapping[str, Any] | None = None
+    classes: tuple[str, ...] | None = None
 
 
 class Loading:
@@ -147,7 +150,9 @@ class Loading:
         weights = weights if isinstance(weights, Mapping) else {}
         # Its own dicts: the code that gets them may rename keys in its.
         kept = {k: dict(v) if isinstance(v, Mapping) else v for k, v in weights.items()}
-        self.loads.append(replace(asked, state_dict=kept))
+        data = self._read[path].meta.get("dataset_meta")
+        classes = names_of(data.get("classes")) if isinstance(data, Mapping) else None
+        self.loads.append(replace(asked, state_dict=kept, classes=classes))
         return content
 
     def _read_file(self, path: Path, name: str) -> Checkpoint:

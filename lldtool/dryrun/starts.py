@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lldtool.dryrun.dataset_classes import difference
 from lldtool.dryrun.isolation import silenced
 from lldtool.dryrun.loading import (
     Load,
@@ -85,16 +86,17 @@ def starts_of(training: Training) -> Starts:
         why = f"{loading.step} raised {describe(error)}, so where parameters start is not known"
         return Starts(loaded=None, notes=(*notes, *loading.notes, why))
     is_resumed = bool(request.resume or training.config.get("resume", False))
-    found = _result(loading, model, is_resumed=is_resumed)
+    found = _result(loading, model, training.config, is_resumed=is_resumed)
     return replace(found, notes=(*notes, *loading.notes))
 
 
-def _result(loading: Loading, model: Any, *, is_resumed: bool) -> Starts:
+def _result(loading: Loading, model: Any, config: Any, *, is_resumed: bool) -> Starts:
     """Return what became of the checkpoints.
 
     Args:
         loading: the checkpoints.
         model: that they were loaded into.
+        config: of the training.
         is_resumed: `load_from` is resumed from.
     """
     paths = {id(module): name for name, module in model.named_modules()}
@@ -120,12 +122,12 @@ def _result(loading: Loading, model: Any, *, is_resumed: bool) -> Starts:
         name = _joined(paths.get(id(module), ""), own_name)
         if starts.get(name, ("", None))[0] in ("missing", "mismatched"):
             starts[name] = ("mismatched", shape)
-    found = Starts(starts, (), tuple(_loaded(loading, modules, model, origins)))
+    found = Starts(starts, (), tuple(_loaded(loading, modules, model, origins, config)))
     return replace(found, buffers=tuple(map(found.of, _buffers_of(model))))
 
 
 def _loaded(
-    loading: Loading, modules: list[str], model: Any, origins: Mapping[str, Origins]
+    loading: Loading, modules: list[str], model: Any, origins: Mapping[str, Origins], config: Any
 ) -> Iterator[Loaded]:
     """Yield what became of each checkpoint, in the order in which they are loaded."""
     buffers = {buffer.name for buffer in _buffers_of(model)}
@@ -147,6 +149,8 @@ def _loaded(
             tensors=sum(name not in buffers for name in filled),
             buffers=sum(name in buffers for name in filled),
             unexpected=tuple(_unexpected(load, {key for n, key in placed if n == number})),
+            classes=len(load.classes) if load.classes is not None else None,
+            other_classes=difference(config, load.classes) if load.classes is not None else None,
         )
 
 

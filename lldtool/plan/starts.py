@@ -30,7 +30,9 @@ class Loaded:
     `by` names the entry of the config that asks for it; `module` is the module that it is loaded
     into, "" for the model itself, and `prefix` the option of `init_cfg`. `tensors` and `buffers`
     count the parameters and buffers that it gives their values. `unexpected` are the tensors of the
-    file, of those under the prefix, that the model has no place for.
+    file, of those under the prefix, that the model has no place for. `classes` counts those that
+    the file was trained for, and `other_classes` says how those of the training data differ; None
+    where either is not known, or none differs.
     """
 
     checkpoint: str
@@ -40,3 +42,5 @@ class Loaded:
     tensors: int = 0
     buffers: int = 0
     unexpected: tuple[str, ...] = ()
+    classes: int | None = None
+    other_classes: str | None = None

@@ -74,7 +74,8 @@ def save_weights(example, folder):
     plan = dry_run(Request(path, "source.py"))
     shapes = {example.renamed(p.name): p.shape for p in plan.every_parameter}
     weights = {name: torch.zeros(()).expand(shape) for name, shape in shapes.items() if name}
-    torch.save({"state_dict": weights}, folder / CHECKPOINT)
+    meta = {"dataset_meta": {"classes": example.classes}} if example.classes else {}
+    torch.save({"state_dict": weights, "meta": meta}, folder / CHECKPOINT)
 
 
 @pytest.fixture(autouse=True)

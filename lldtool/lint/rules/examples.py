@@ -47,7 +47,8 @@ class Example:
 
     With `weights`, the config loads `checkpoint.pth`. It has the weights of the model, with these
     regular expressions replaced in their names; those that are left without a name are not in it.
-    `weights_of` are entries of the config in which that model differs.
+    `weights_of` are entries of the config in which that model differs, `classes` those that it was
+    trained for.
     """
 
     base: Base
@@ -59,6 +60,7 @@ class Example:
     settings: str = ""
     weights: Mapping[str, str] | None = None
     weights_of: Config = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
     @property
     def module(self) -> str:
@@ -81,6 +83,7 @@ class Example:
             return ""
         changes = [f"{k} = {literal(v)}" for k, v in self.weights_of.items()]
         changes += [f"{k!r} → {v!r} in their names" for k, v in self.weights.items()]
+        changes += [f"for the classes {', '.join(self.classes)}"] if self.classes else []
         return f"# {CHECKPOINT} has the weights of this model{'; '.join(['', *changes])}.\n"
 
     @property
