@@ -8,7 +8,16 @@ import torch
 from conftest import TINY_VIT, slow
 from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper
-from resuming import COSINE, announced, assert_announced, changed, save, train_resumed, written
+from resuming import (
+    COSINE,
+    LENGTH,
+    announced,
+    assert_announced,
+    changed,
+    save,
+    train_resumed,
+    written,
+)
 from runners import runner_of, two_optimizers
 
 from lldtool.errors import LldtoolError
@@ -152,9 +161,12 @@ QUICK_TRAININGS = {"resnet", "resnet by iterations", "swin within an epoch"}
 )
 def test_every_lr_of_other_trainings_is_that_of_a_resumed_runner(name, tmp_path):
     text, saved, changes = TRAININGS[name]
-    checkpoint = save(written(tmp_path, "old.py", text), tmp_path, **saved)
+    # mmengine's loop by iterations sleeps between two epochs.
+    length = {"epoch_length": 40 if "by iterations" in name else LENGTH}
+    checkpoint = save(written(tmp_path, "old.py", text), tmp_path, **saved, **length)
     path = written(tmp_path, "new.py", with_changes(text, changes))
-    assert_announced(announced(path, checkpoint), train_resumed(path, checkpoint, tmp_path))
+    steps = train_resumed(path, checkpoint, tmp_path, **length)
+    assert_announced(announced(path, checkpoint, **length), steps)
 
 
 @pytest.mark.parametrize("text", [OLD, slow(TINY_VIT + STEPS)])
