@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lldtool.analysis.resume import Change
-from lldtool.analysis.resume_hazards import groups_in
+from lldtool.analysis.resume_problems import groups_in
 from lldtool.checkpoint import Checkpoint
 from lldtool.config.dumped import differing, dumped_entries
 from lldtool.config.edit import Edit

@@ -49,22 +49,22 @@ def resume_document(resume: Resume) -> Document:
             Paragraph(styled(("– ", "red"), without_effect(resume, change)), hang=_HANGING)
             for change in resume.without_effect
         ]
-        lines.append(Paragraph(styled(("  instead: ", "dim"), _instead(resume)), hang=_HANGING))
+        lines.append(Paragraph(styled(("  fix: ", "dim"), _fix(resume)), hang=_HANGING))
         sections.append(Section(lines, title="changes without effect"))
-    if resume.hazards:
-        sections.append(Section(list(_hazards(resume)), title="accepted without a word"))
+    if resume.problems:
+        sections.append(Section(list(_problems(resume)), title="silently accepted"))
     sections.append(Section(_curves(resume), title="lr from here to the end"))
     if resume.plan.notes:
         sections.append(Section([Notes(resume.plan.notes)]))
     return Document([x for x in sections if x.blocks], title=resume.plan.config)
 
 
-def _hazards(resume: Resume) -> Iterator[Paragraph]:
-    """Yield each hazard, and after those with the same fix what that is."""
-    for fix, hazards in groupby(resume.hazards, lambda hazard: hazard.fix):
-        for hazard in hazards:
-            yield Paragraph(styled(("! ", "bold red"), printable(hazard.message)), hang=_HANGING)
-        yield Paragraph(styled(("  instead: ", "dim"), printable(fix)), hang=_HANGING)
+def _problems(resume: Resume) -> Iterator[Paragraph]:
+    """Yield each problem, and after those with the same fix what that is."""
+    for fix, problems in groupby(resume.problems, lambda problem: problem.fix):
+        for problem in problems:
+            yield Paragraph(styled(("! ", "bold red"), printable(problem.message)), hang=_HANGING)
+        yield Paragraph(styled(("  fix: ", "dim"), printable(fix)), hang=_HANGING)
 
 
 def resume_json(resume: Resume) -> str:
@@ -83,7 +83,7 @@ def resume_json(resume: Resume) -> str:
                 }
                 for change in resume.changes
             ],
-            "hazards": [vars(hazard) for hazard in resume.hazards],
+            "problems": [vars(problem) for problem in resume.problems],
             "sources": [
                 {"setting": name, "value": str(shown), "from": origin}
                 for name, shown, origin in sources(resume)
@@ -190,11 +190,11 @@ def _shown(content: Any) -> str:  # noqa: ANN401  # any value of a config
     return "none" if content is DELETE else value(content)
 
 
-def _instead(resume: Resume) -> str:
+def _fix(resume: Resume) -> str:
     return (
         f"load_from = {resume.checkpoint!r} without resume: a new optimizer and schedule, from the "
         "weights; or resume from a copy of the checkpoint without 'optimizer' and "
-        "'param_schedulers': both begin anew, and the epoch counter goes on"
+        "'param_schedulers': both start over, and the epoch counter goes on"
     )
 
 

@@ -15,7 +15,7 @@ LR = ("--cfg-options", "optim_wrapper.optimizer.lr=2e-3")
 def test_a_training_that_goes_on_as_it_was_exits_with_0(cli):
     result = cli("resume", CONFIG, CHECKPOINT)
     assert (result.code, result.err) == (0, "")
-    assert "instead" not in result.out
+    assert "fix:" not in result.out
 
 
 def test_the_document_fits_a_terminal(cli, monkeypatch, snapshot):
@@ -41,7 +41,7 @@ def test_the_json_has_a_plan_and_what_has_no_effect(cli, tmp_path):
     assert {p.reason.lr.rule for p in plan.parameters} == {"checkpoint"}
     assert plan.schedule.curves[0].at[0] == 125_200
     assert plan.parameters[-1].lr == plan.schedule.curves[0].value[0]
-    assert content["hazards"] == []
+    assert content["problems"] == []
 
 
 @pytest.mark.parametrize(

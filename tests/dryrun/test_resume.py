@@ -179,7 +179,7 @@ def test_epochs_of_another_length_are_followed(text, tmp_path):
 
 
 def codes(found):
-    return [hazard.code for hazard in found.hazards]
+    return [problem.code for problem in found.problems]
 
 
 TWO_SCHEDULES = """
@@ -200,7 +200,7 @@ def test_two_optimizers_are_resumed_each(tmp_path, monkeypatch):
     assert [change.key for change in found.without_effect] == [
         "param_scheduler.gen.0.step_size", "param_scheduler.dis.1.T_max",
     ]  # fmt: skip
-    assert not found.hazards
+    assert not found.problems
 
 
 def test_the_state_of_a_loss_scaler_is_resumed(tmp_path, monkeypatch):
@@ -229,7 +229,7 @@ def test_averaged_weights_are_resumed_with_their_hook_only(tmp_path):
     found = announced(old, checkpoint)
     steps = train_resumed(old, checkpoint, tmp_path, custom_hooks=[{"type": "EMAHook"}])
     assert_announced(found, steps)
-    assert not found.hazards
+    assert not found.problems
     raw, average = (
         torch.load(checkpoint, weights_only=False)[key] for key in ("ema_state_dict", "state_dict")
     )
