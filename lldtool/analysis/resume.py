@@ -36,8 +36,8 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Hazard:
-    """Something that resuming accepts without a word and that is hardly meant.
+class Problem:
+    """Something that resuming silently accepts and that is probably not intended.
 
     `code` is for scripts, `fix` what to do.
     """
@@ -71,7 +71,7 @@ class Resume:
         left: epochs or iterations that are left of the training, as its schedule counts.
         pairs: of the schedulers.
         changes: of the config, since the checkpoint was saved.
-        hazards: what goes wrong without a word.
+        problems: what is silently accepted.
         curves: the lrs from the next step to the end; None where they are not known.
     """
 
@@ -82,7 +82,7 @@ class Resume:
     left: int = 0
     pairs: tuple[Pair, ...] = ()
     changes: tuple[Change, ...] = ()
-    hazards: tuple[Hazard, ...] = ()
+    problems: tuple[Problem, ...] = ()
     curves: LrCurves | None = None
 
     @property

@@ -15,7 +15,7 @@ from lldtool.dryrun.curves import lr_rises_again, stepped_curves
 from lldtool.dryrun.edited_training import edited_training
 from lldtool.dryrun.files_read import collected_files, loaded_modules, noting_files
 from lldtool.dryrun.key_effects import all_removed, doubtful_effects
-from lldtool.dryrun.resumption import resume_of
+from lldtool.dryrun.resume_assembly import resume_of
 from lldtool.dryrun.session import in_fresh_process, run
 from lldtool.dryrun.stepping import stepped, unseen
 from lldtool.dryrun.training import Training, building, config_context, start_of_training

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lldtool.analysis.entry_changes import differing
 from lldtool.analysis.resume import Change
-from lldtool.analysis.resume_hazards import groups_in
+from lldtool.analysis.resume_problems import groups_in
 from lldtool.checkpoint import Checkpoint
 from lldtool.checkpoint.training_config import training_config
 from lldtool.config.edit import Edit

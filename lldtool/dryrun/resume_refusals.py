@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from lldtool.analysis.resume_hazards import groups_in
+from lldtool.analysis.resume_problems import groups_in
 from lldtool.checkpoint import Checkpoint, TensorInfo
 from lldtool.checkpoint.training_config import training_config
 from lldtool.dryrun.resuming import ResumeError
@@ -32,7 +32,7 @@ def refusal(fresh: Plan, checkpoint: Checkpoint, error: ResumeError) -> ResumeEr
     why = f"{'; '.join(reasons)}: " if reasons else ""
     return error.replace(
         message=f"can't be resumed from {checkpoint.name}: {why}{said}",
-        hint=f"load_from = {checkpoint.name!r} without resume begins anew from the weights",
+        hint=f"load_from = {checkpoint.name!r} without resume starts over from the weights",
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from lldtool.analysis.resume_hazards import groups_in
+from lldtool.analysis.resume_problems import groups_in
 from lldtool.checkpoint import Checkpoint, OpaqueValue, TensorInfo, read_checkpoint
 from lldtool.dryrun import Progress
 from lldtool.dryrun.auto_scaling import auto_scale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 from lldtool.analysis.resume import Change, Resume
@@ -22,7 +23,7 @@ from lldtool.output.document import (
     styled,
 )
 from lldtool.output.json_formats import plan_json_with
-from lldtool.output.schedule_document import schedule_table
+from lldtool.output.schedule_document import remark_lines, schedule_table
 from lldtool.output.schedule_words import scheduler_words
 from lldtool.plan import Parameter, Plan
 from lldtool.text import literal, lr, plural, printable, setting, value
@@ -39,7 +40,7 @@ _HANGING = 2
 
 def resume_document(resume: Resume) -> Document:
     """Return what the settings come from, what goes wrong, and the lrs to the end."""
-    where = Facts([("config", printable(resume.plan.config)), ("resumes", position(resume))])
+    where = Facts([("checkpoint", printable(resume.checkpoint)), ("resumes", position(resume))])
     rows = [Row([name, shown, origin]) for name, shown, origin in sources(resume)]
     columns = [Column("setting", style="bold"), Column("value", least=20), Column("from")]
     sections = [Section([where]), Section([Table(columns, rows, gap=2)])]
@@ -48,19 +49,22 @@ def resume_document(resume: Resume) -> Document:
             Paragraph(styled(("– ", "red"), without_effect(resume, change)), hang=_HANGING)
             for change in resume.without_effect
         ]
-        lines.append(Paragraph(styled(("  instead: ", "dim"), _instead(resume)), hang=_HANGING))
+        lines.append(Paragraph(styled(("  fix: ", "dim"), _fix(resume)), hang=_HANGING))
         sections.append(Section(lines, title="changes without effect"))
-    if resume.hazards:
-        lines = []
-        for hazard in resume.hazards:
-            lines.append(Paragraph(styled(("! ", "bold red"), hazard.message), hang=_HANGING))
-            lines.append(Paragraph(styled(("  instead: ", "dim"), hazard.fix), hang=_HANGING))
-        sections.append(Section(lines, title="accepted without a word"))
+    if resume.problems:
+        sections.append(Section(list(_problems(resume)), title="silently accepted"))
     sections.append(Section(_curves(resume), title="lr from here to the end"))
     if resume.plan.notes:
         sections.append(Section([Notes(resume.plan.notes)]))
-    title = f"{resume.plan.config} resumed from {resume.checkpoint}"
-    return Document([section for section in sections if section.blocks], title=title)
+    return Document([x for x in sections if x.blocks], title=resume.plan.config)
+
+
+def _problems(resume: Resume) -> Iterator[Paragraph]:
+    """Yield each problem, and after those with the same fix what that is."""
+    for fix, problems in groupby(resume.problems, lambda problem: problem.fix):
+        for problem in problems:
+            yield Paragraph(styled(("! ", "bold red"), printable(problem.message)), hang=_HANGING)
+        yield Paragraph(styled(("  fix: ", "dim"), printable(fix)), hang=_HANGING)
 
 
 def resume_json(resume: Resume) -> str:
@@ -79,7 +83,7 @@ def resume_json(resume: Resume) -> str:
                 }
                 for change in resume.changes
             ],
-            "hazards": [vars(hazard) for hazard in resume.hazards],
+            "problems": [vars(problem) for problem in resume.problems],
             "sources": [
                 {"setting": name, "value": str(shown), "from": origin}
                 for name, shown, origin in sources(resume)
@@ -186,11 +190,11 @@ def _shown(content: Any) -> str:  # noqa: ANN401  # any value of a config
     return "none" if content is DELETE else value(content)
 
 
-def _instead(resume: Resume) -> str:
+def _fix(resume: Resume) -> str:
     return (
         f"load_from = {resume.checkpoint!r} without resume: a new optimizer and schedule, from the "
         "weights; or resume from a copy of the checkpoint without 'optimizer' and "
-        "'param_schedulers': both begin anew, and the epoch counter goes on"
+        "'param_schedulers': both start over, and the epoch counter goes on"
     )
 
 
@@ -204,4 +208,5 @@ def _curves(resume: Resume) -> list[Table | Paragraph]:
     if not curves.curves:
         return [Paragraph("every lr stays 0: nothing is trained")]
     quarters = {f"{25 * n}%": curves.steps * n // 4 for n in (1, 2, 3)}
-    return [schedule_table(curves, {"now": 0, **quarters, "end": curves.steps - 1})]
+    table = schedule_table(curves, {"now": 0, **quarters, "end": curves.steps - 1})
+    return [table, *remark_lines(curves)]

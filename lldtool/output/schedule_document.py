@@ -41,14 +41,12 @@ def schedule_document(schedule: LrCurves, points: Mapping[str, int]) -> Document
         schedule: what to show.
         points: title -> step, as `points_of` has them.
     """
-    said = ((line[:1], line[1:]) for line in remarks(schedule))
-    lines = [Paragraph(styled((mark, _MARK_COLORS[mark]), text), hang=2) for mark, text in said]
     notes = [Notes(found)] if (found := all_notes(schedule)) else []
     sections = [
         Section([Facts(schedule_facts(schedule.plan))]),
         Section([schedule_table(schedule, points)]),
         Section(_other_settings(schedule, points)),
-        Section([*lines, *notes]),
+        Section([*remark_lines(schedule), *notes]),
     ]
     return Document([x for x in sections if x.blocks], title=schedule.plan.config)
 
@@ -141,6 +139,12 @@ def _name_columns(schedule: LrCurves, marks: Sequence[str]) -> list[tuple[Column
 
 def _marked(marks: str) -> Text:
     return styled(*((mark, _MARK_COLORS.get(mark, "")) for mark in marks))
+
+
+def remark_lines(schedule: LrCurves) -> list[Paragraph]:
+    """Return what is to be said of the marked layers."""
+    said = ((line[:1], line[1:]) for line in remarks(schedule))
+    return [Paragraph(styled((mark, _MARK_COLORS[mark]), text), hang=2) for mark, text in said]
 
 
 def remarks(schedule: LrCurves) -> list[str]:

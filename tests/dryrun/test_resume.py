@@ -8,7 +8,16 @@ import torch
 from conftest import TINY_VIT, slow
 from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper
-from resuming import COSINE, announced, assert_announced, changed, save, train_resumed, written
+from resuming import (
+    COSINE,
+    LENGTH,
+    announced,
+    assert_announced,
+    changed,
+    save,
+    train_resumed,
+    written,
+)
 from runners import runner_of, two_optimizers
 
 from lldtool.errors import LldtoolError
@@ -152,9 +161,12 @@ QUICK_TRAININGS = {"resnet", "resnet by iterations", "swin within an epoch"}
 )
 def test_every_lr_of_other_trainings_is_that_of_a_resumed_runner(name, tmp_path):
     text, saved, changes = TRAININGS[name]
-    checkpoint = save(written(tmp_path, "old.py", text), tmp_path, **saved)
+    # mmengine's loop by iterations sleeps between two epochs.
+    length = {"epoch_length": 40 if "by iterations" in name else LENGTH}
+    checkpoint = save(written(tmp_path, "old.py", text), tmp_path, **saved, **length)
     path = written(tmp_path, "new.py", with_changes(text, changes))
-    assert_announced(announced(path, checkpoint), train_resumed(path, checkpoint, tmp_path))
+    steps = train_resumed(path, checkpoint, tmp_path, **length)
+    assert_announced(announced(path, checkpoint, **length), steps)
 
 
 @pytest.mark.parametrize("text", [OLD, slow(TINY_VIT + STEPS)])
@@ -167,7 +179,7 @@ def test_epochs_of_another_length_are_followed(text, tmp_path):
 
 
 def codes(found):
-    return [hazard.code for hazard in found.hazards]
+    return [problem.code for problem in found.problems]
 
 
 TWO_SCHEDULES = """
@@ -188,7 +200,7 @@ def test_two_optimizers_are_resumed_each(tmp_path, monkeypatch):
     assert [change.key for change in found.without_effect] == [
         "param_scheduler.gen.0.step_size", "param_scheduler.dis.1.T_max",
     ]  # fmt: skip
-    assert not found.hazards
+    assert not found.problems
 
 
 def test_the_state_of_a_loss_scaler_is_resumed(tmp_path, monkeypatch):
@@ -217,7 +229,7 @@ def test_averaged_weights_are_resumed_with_their_hook_only(tmp_path):
     found = announced(old, checkpoint)
     steps = train_resumed(old, checkpoint, tmp_path, custom_hooks=[{"type": "EMAHook"}])
     assert_announced(found, steps)
-    assert not found.hazards
+    assert not found.problems
     raw, average = (
         torch.load(checkpoint, weights_only=False)[key] for key in ("ema_state_dict", "state_dict")
     )

@@ -39,8 +39,8 @@ def resume(
 
     Runs mmengine's own resume on the config's optimizer and schedulers, without reading a tensor.
     Shows which settings come from the checkpoint, which changes of the config have no effect, what
-    is accepted without a word, and every lr from there to the end. Exit code 0: nothing to report,
-    1: a change without effect, or something accepted without a word, 2: it can't be resumed.
+    is silently accepted, and every lr from there to the end. Exit code 0: nothing to report,
+    1: a change without effect, or something silently accepted, 2: it can't be resumed.
     """
     if run.load_from is not None:
         raise typer.BadParameter("CHECKPOINT and --load-from exclude each other")
@@ -68,4 +68,4 @@ def resume(
 
         text = output.laid_out(resume_document(found), form)
     output.emit(text)
-    raise typer.Exit(1 if found.without_effect or found.hazards else 0)
+    raise typer.Exit(1 if found.without_effect or found.problems else 0)

@@ -1,31 +1,31 @@
-"""A resumed training -> what mmengine accepts without a word, and what to do about it."""
+"""A resumed training -> what mmengine silently accepts, and what to do about it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lldtool.analysis.resume import Hazard, Resume
+from lldtool.analysis.resume import Problem, Resume
 from lldtool.checkpoint import Checkpoint
 from lldtool.plan import Plan
 from lldtool.text import lr, plural, shortened
 
-#: How to begin anew from the weights.
+#: How to start over from the weights.
 _LOAD_FROM = "load_from = {0!r} without resume: a new optimizer and schedule, from the weights"
 _MOST_NAMES = 3
 
 
-def hazards(
+def problems(
     resume: Resume,
     checkpoint: Checkpoint,
     states: Sequence[Mapping[str, Any]],
     *,
     is_scaled: bool,
-) -> Iterator[Hazard]:
+) -> Iterator[Problem]:
     """Yield what goes wrong.
 
     Args:
-        resume: without hazards.
+        resume: without problems.
         checkpoint: that it is resumed from.
         states: of the schedulers after resuming.
         is_scaled: `auto_scale_lr` is enabled.
@@ -42,7 +42,7 @@ def hazards(
     yield from _of_ema(resume)
     yield from _of_weights(resume.plan, load_from)
     if is_scaled and "optimizer" in resume.entries:
-        yield Hazard(
+        yield Problem(
             "auto-scale-lr",
             "auto_scale_lr logs that it scales every lr, which has no effect: the checkpoint's "
             "param groups replace them",
@@ -50,18 +50,18 @@ def hazards(
         )
 
 
-def _nothing_left(resume: Resume) -> Hazard:
+def _nothing_left(resume: Resume) -> Problem:
     schedule = resume.plan.schedule
     assert schedule is not None
     key = "max_epochs" if schedule.by == "epoch" else "max_iters"
-    return Hazard(
+    return Problem(
         "nothing-left",
         f"no step is left: the checkpoint is past {plural(schedule.length, schedule.by)}",
         f"train_cfg.{key} is the length of the whole training",
     )
 
 
-def _of_missing_state(resume: Resume, load_from: str) -> Iterator[Hazard]:
+def _of_missing_state(resume: Resume, load_from: str) -> Iterator[Problem]:
     has_optimizer = "optimizer" in resume.entries
     has_schedulers = "param_schedulers" in resume.entries
     scheduled = any(pair.new for pair in resume.pairs)
@@ -73,14 +73,14 @@ def _of_missing_state(resume: Resume, load_from: str) -> Iterator[Hazard]:
                 if has_schedulers
                 else ", and the schedule begins at its step 0"
             )
-        yield Hazard(
+        yield Problem(
             "no-optimizer-state",
-            "the checkpoint has no optimizer state: the optimizer begins anew with the lrs of the "
+            "the checkpoint has no optimizer state: the optimizer starts over with the lrs of the "
             f"config's first step{schedule}",
             load_from,
         )
     elif scheduled and not has_schedulers:
-        yield Hazard(
+        yield Problem(
             "no-scheduler-state",
             "the checkpoint has no scheduler state: its lrs go on under the config's schedule from "
             "step 0",
@@ -88,7 +88,7 @@ def _of_missing_state(resume: Resume, load_from: str) -> Iterator[Hazard]:
         )
 
 
-def _of_order(resume: Resume, checkpoint: Checkpoint, load_from: str) -> Iterator[Hazard]:
+def _of_order(resume: Resume, checkpoint: Checkpoint, load_from: str) -> Iterator[Problem]:
     """Yield that param groups are of other parameters, as far as their names are in them."""
     content = checkpoint.entry("optimizer")
     names: dict[tuple[str, int], str] = {}
@@ -108,7 +108,7 @@ def _of_order(resume: Resume, checkpoint: Checkpoint, load_from: str) -> Iterato
         if old is not None and old != p.name:
             wrong.append(f"{p.name} gets those of {old}")
     if wrong:
-        yield Hazard(
+        yield Problem(
             "other-order",
             f"the param groups are in another order, and settings and state are taken over by "
             f"position: {', '.join(shortened(wrong, _MOST_NAMES))}",
@@ -129,17 +129,17 @@ def groups_in(content: object) -> dict[str, list[Mapping[str, Any]]]:
     return found
 
 
-def _of_class(resume: Resume, load_from: str) -> Iterator[Hazard]:
+def _of_class(resume: Resume, load_from: str) -> Iterator[Problem]:
     for change in resume.changes:
         if change.path[-2:] == ("optimizer", "type") and "optimizer" in resume.entries:
-            yield Hazard(
+            yield Problem(
                 "other-optimizer",
                 f"{change.new} takes over the param groups and the state of {change.old}",
                 load_from,
             )
 
 
-def _of_pairs(resume: Resume, load_from: str) -> Iterator[Hazard]:
+def _of_pairs(resume: Resume, load_from: str) -> Iterator[Problem]:
     if "param_schedulers" not in resume.entries:
         return
     wrong = []
@@ -152,7 +152,7 @@ def _of_pairs(resume: Resume, load_from: str) -> Iterator[Hazard]:
         elif pair.old != pair.new:
             wrong.append(f"{of}{pair.new} takes over the state of {pair.old}")
     if wrong:
-        yield Hazard(
+        yield Problem(
             "other-schedulers",
             f"schedulers are paired by position with those of the checkpoint: {', '.join(wrong)}",
             f"keep the param_scheduler of the checkpoint, or {load_from}",
@@ -161,7 +161,7 @@ def _of_pairs(resume: Resume, load_from: str) -> Iterator[Hazard]:
 
 def _of_end(
     resume: Resume, states: Sequence[Mapping[str, Any]], load_from: str
-) -> Iterator[Hazard]:
+) -> Iterator[Problem]:
     """Yield that the checkpoint's schedule ends before the training, and the config's does not."""
     schedule, fresh = resume.plan.schedule, resume.fresh.schedule
     if schedule is None or fresh is None or resume.left == 0:
@@ -182,7 +182,7 @@ def _of_end(
         stays = ""
         if curves is not None and curves.curves:
             stays = f", {lr(max(curve.lrs[-1] for curve in curves.curves))} at most"
-        yield Hazard(
+        yield Problem(
             "schedule-is-over",
             f"the checkpoint's schedule ends at {unit} {at:,g} of {fresh.length:,}: from there on "
             f"every lr stays as it is{stays}",
@@ -199,7 +199,7 @@ def _in_epochs(options: Mapping[str, Any], length: int) -> float | None:
     return end / length if length else None
 
 
-def _of_epochs(resume: Resume, checkpoint: Checkpoint) -> Iterator[Hazard]:
+def _of_epochs(resume: Resume, checkpoint: Checkpoint) -> Iterator[Problem]:
     schedule, step = resume.plan.schedule, resume.plan.step
     if schedule is None or step is None or schedule.by != "epoch" or not schedule.epoch_length:
         return
@@ -208,15 +208,15 @@ def _of_epochs(resume: Resume, checkpoint: Checkpoint) -> Iterator[Hazard]:
         return
     if step.iteration // length == step.epoch:
         done = step.iteration - step.epoch * length
-        yield Hazard(
+        yield Problem(
             "within-epoch",
             f"the checkpoint was saved within epoch {step.epoch}, after {done} of its {length} "
-            "iterations: the epoch begins anew, and schedules by iteration are that much ahead",
+            "iterations: the epoch starts over, and schedules by iteration are that much ahead",
             "save checkpoints at the end of epochs",
         )
         return
     before = step.iteration / step.epoch if step.epoch else float(step.iteration)
-    yield Hazard(
+    yield Problem(
         "other-epoch-length",
         f"an epoch had {before:g} iterations and has {length} now: schedules by iteration, "
         "converted ones too, end in another epoch than before",
@@ -224,27 +224,27 @@ def _of_epochs(resume: Resume, checkpoint: Checkpoint) -> Iterator[Hazard]:
     )
 
 
-def _of_ema(resume: Resume) -> Iterator[Hazard]:
+def _of_ema(resume: Resume) -> Iterator[Problem]:
     ema = resume.fresh.schedule.ema if resume.fresh.schedule is not None else None
     if "ema_state_dict" in resume.entries and ema is None:
-        yield Hazard(
+        yield Problem(
             "ema-lost",
             "the checkpoint was saved with an EMAHook: its state_dict is the average, which "
             "training goes on from, and the raw weights are lost",
             "keep the EMAHook in custom_hooks",
         )
     elif ema is not None and "ema_state_dict" not in resume.entries:
-        yield Hazard(
+        yield Problem(
             "ema-new",
             "the checkpoint has no ema_state_dict: the average begins with its weights",
             "start the EMAHook with a new training",
         )
 
 
-def _of_weights(plan: Plan, load_from: str) -> Iterator[Hazard]:
+def _of_weights(plan: Plan, load_from: str) -> Iterator[Problem]:
     new = [p.name for p in plan.every_parameter if p.start in ("missing", "mismatched")]
     if new and plan.loaded:
-        yield Hazard(
+        yield Problem(
             "weights-not-resumed",
             f"not in the checkpoint, or in another shape, and so initialised: "
             f"{plural(len(new), 'parameter')}, {', '.join(shortened(new, _MOST_NAMES))}",

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from lldtool.analysis.resume import Pair, Resume, scheduler_of_state
-from lldtool.analysis.resume_hazards import hazards
+from lldtool.analysis.resume_problems import problems
 from lldtool.checkpoint import Checkpoint
 from lldtool.checkpoint.training_config import training_config
 from lldtool.dryrun import Progress
@@ -65,7 +65,9 @@ def resume_of(training: Training, progress: Progress) -> Resume:
     scaling = part(training.config, "auto_scale_lr")
     is_scaled = bool(scaling.get("enable", False)) or training.request.auto_scale_lr
     states = [state for own in found.schedulers.values() for _, state in own]
-    return replace(result, hazards=tuple(hazards(result, checkpoint, states, is_scaled=is_scaled)))
+    return replace(
+        result, problems=tuple(problems(result, checkpoint, states, is_scaled=is_scaled))
+    )
 
 
 def _pairs(training: Training, checkpoint: Checkpoint, found: Resumed) -> Iterator[Pair]:
