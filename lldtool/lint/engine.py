@@ -50,9 +50,12 @@ def capture_and_check(
         request = replace(request, curves="main")
     if is_checkpoint(request.path):
         found = capture(replace(request, at=START), want)
+        error = found.error
         if found.plan is not None:
-            return found, check_plan(policy, found.plan, request.name)
-        return found, _result(policy, request, rules, found.error, [])
+            if found.plan.parameters:
+                return found, check_plan(policy, found.plan, request.name)
+            error = LldtoolError("the checkpoint has no optimizer state: there is nothing to check")
+        return found, _result(policy, request, rules, error, [])
     with warm():
         found = capture(request, replace(want or Want(), effects="doubtful"))
         if found.plan is not None:

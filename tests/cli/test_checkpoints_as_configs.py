@@ -219,6 +219,8 @@ def test_weights_alone(runs, cli, tmp_path):
     assert {p["name"] for p in (*plan["left_out"], *plan["buffers"])} == set(weights)
     assert any("no optimizer state" in note for note in plan["notes"])
     assert cli("inspect", tmp_path / "weights.pt").code == 0
+    checked = cli("check", tmp_path / "weights.pt")
+    assert (checked.code, "no optimizer state" in checked.out + checked.err) == (2, True)
 
 
 def without_config(content):

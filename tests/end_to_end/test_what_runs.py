@@ -167,6 +167,23 @@ model['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint=load_from)
     assert inputs.ran == set()
 
 
+@runs_of("a checkpoint given as CONFIG or to `resume`")
+def _checkpoint_as_config(inputs):
+    config = TINY_VIT.replace("_base_ = []\n", "")
+    opened = {"opened": Opened(inputs.folder / "ran-checkpoint"), "state_dict": {}}
+    inputs.write("config.py", TINY_VIT)
+    for name, more in (("plain", ""), ("code", inputs.trap("config"))):
+        meta = {"epoch": 1, "iter": 2, "cfg": config + more}
+        torch.save({**opened, "meta": meta}, inputs.folder / f"{name}.pth")
+        inputs.run("inspect", f"{name}.pth")
+        inputs.run("explain", f"{name}.pth")
+        inputs.run("check", f"{name}.pth", code=2)
+        inputs.run("resume", "config.py", f"{name}.pth", code=2)
+    inputs.write("pickle.pth", pickle.dumps(opened))
+    inputs.run("inspect", "pickle.pth", code=2)
+    assert inputs.ran == set()
+
+
 @runs_of("`package::config.py`")
 def _package(inputs):
     inputs.write("pack/__init__.py", inputs.trap("package"))
