@@ -8,16 +8,26 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from typing import Any
 
 from lldtool.config.edit import DELETE
 
+
+class _Unreadable(Enum):
+    UNREADABLE = "?"
+
+
+#: The value of an entry that can't be read without executing it.
+UNREADABLE = _Unreadable.UNREADABLE
 #: What `repr` writes for numbers that have no literal.
 _NUMBERS = {"inf": math.inf, "nan": math.nan}
+#: Larger integers are not all floats.
+_LARGEST = 2**53
 
 
 def dumped_entries(text: object) -> dict[str, Any]:
-    """Return the entries at the top level; those that are not plain data are left out.
+    """Return the entries at the top level; `UNREADABLE` for those that are not plain data.
 
     Empty where the text is none of a config.
     """
@@ -27,14 +37,14 @@ def dumped_entries(text: object) -> dict[str, Any]:
         statements = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
-    found = {}
+    found: dict[str, Any] = {}
     for statement in statements:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 try:
                     found[name] = _value(value)
                 except (ValueError, RecursionError):
-                    found.pop(name, None)
+                    found[name] = UNREADABLE
     return found
 
 
@@ -101,9 +111,11 @@ def _types(value: object) -> list[object]:
 
 
 def _as_lists(value: object) -> object:
-    """Return a value with lists for tuples, and its dicts in the order of their keys."""
+    """Return a value with lists for tuples, floats for integers, and sorted keys."""
     if isinstance(value, dict):
         return [(str(key), _as_lists(value[key])) for key in sorted(value, key=str)]
+    if type(value) is int and abs(value) < _LARGEST:
+        return float(value)
     return list(map(_as_lists, value)) if isinstance(value, (list, tuple)) else value
 
 

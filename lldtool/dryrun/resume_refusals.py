@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from lldtool.analysis.resume_problems import groups_in
+from lldtool.analysis.resume import groups_in
 from lldtool.checkpoint import Checkpoint, TensorInfo
 from lldtool.config.dumped import dumped_entries
 from lldtool.dryrun.resuming import ResumeError

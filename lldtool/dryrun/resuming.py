@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from lldtool.analysis.resume_problems import groups_in
+from lldtool.analysis.resume import epoch_length_in, groups_in
 from lldtool.checkpoint import Checkpoint, OpaqueValue, TensorInfo, read_checkpoint
 from lldtool.dryrun import Progress
 from lldtool.dryrun.auto_scaling import auto_scale
@@ -154,20 +154,6 @@ def with_epoch_length(training: Training, checkpoint: Checkpoint) -> Training:
     request = training.request
     length = replace(request.length, epoch_length=known, epoch_length_from="that of the checkpoint")
     return replace(training, request=replace(request, length=length))
-
-
-def epoch_length_in(checkpoint: Checkpoint) -> int | None:
-    """Return the iterations of an epoch of the training that saved a checkpoint, if it had any."""
-    hub = checkpoint.entry("message_hub")
-    info = hub.get("runtime_info") if isinstance(hub, Mapping) else None
-    lengths = (info or {}).get("max_epochs"), (info or {}).get("max_iters")
-    finished = checkpoint.meta.get("epoch"), checkpoint.meta.get("iter")
-    if not isinstance(finished[0], int) or finished[0] <= 0:
-        return None  # of a training by iterations, of which mmengine counts no epochs
-    for epochs, iterations in (lengths, finished):
-        if isinstance(epochs, int) and isinstance(iterations, int) and iterations >= epochs > 0:
-            return iterations // epochs if iterations % epochs == 0 else None
-    return None
 
 
 def _resumed(
