@@ -120,16 +120,21 @@ def groups_in(content: object) -> dict[str, list[Mapping[str, Any]]]:
     found = {}
     for name, state in several.items():
         groups = state.get("param_groups") if isinstance(state, Mapping) else None
-        if isinstance(groups, list) and all(isinstance(group, Mapping) for group in groups):
+        if isinstance(groups, list) and all(map(_is_group, groups)):
             found[str(name)] = groups
     return found
+
+
+def _is_group(content: object) -> bool:
+    return isinstance(content, Mapping) and isinstance(content.get("params"), list)
 
 
 def epoch_length_in(checkpoint: Checkpoint) -> int | None:
     """Return the iterations of an epoch of the training that saved a checkpoint, if it had any."""
     hub = checkpoint.entry("message_hub")
     info = hub.get("runtime_info") if isinstance(hub, Mapping) else None
-    lengths = (info or {}).get("max_epochs"), (info or {}).get("max_iters")
+    info = info if isinstance(info, Mapping) else {}
+    lengths = info.get("max_epochs"), info.get("max_iters")
     finished = checkpoint.meta.get("epoch"), checkpoint.meta.get("iter")
     if not isinstance(finished[0], int) or finished[0] <= 0:
         return None  # of a training by iterations, of which mmengine counts no epochs
