@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import PLANS, ROOT, TINY_VIT, commit, git, lldtool_process
+from conftest import PLANS, ROOT, SAMPLES, TINY_VIT, commit, git, lldtool_process
 
 PLAN = PLANS / "resnet50_lr-mult.json"
 #: Ends Python code: says that it ran.
@@ -164,6 +164,16 @@ model['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint=load_from)
         inputs.run("check", "config.py", code=1)
     inputs.run("inspect", "config.py", "--load-from", inputs.folder / "zip.pth")
     inputs.run("inspect", "config.py", "--load-from", inputs.folder / "pickle.pth", code=2)
+    assert inputs.ran == set()
+
+
+@runs_of("the checkpoint of `lldtool resume`")
+def _resumed(inputs):
+    content = torch.load(SAMPLES / "checkpoints" / "vit-base_epoch_100.pth", weights_only=False)
+    content["meta"] |= {"cfg": inputs.trap("cfg"), "config": inputs.trap("config")}
+    content["opened"] = Opened(inputs.folder / "ran-checkpoint")
+    torch.save(content, inputs.folder / "epoch.pth")
+    inputs.run("resume", SAMPLES / "vit-base_layer-decay.py", "epoch.pth")
     assert inputs.ran == set()
 
 
