@@ -7,6 +7,9 @@ from typing import Any
 
 from lldtool.config.edit import DELETE
 
+#: Larger integers are not all floats.
+_LARGEST = 2**53
+
 
 def differing(
     old: Mapping[str, Any], new: Mapping[str, Any], path: tuple[str, ...] = ()
@@ -35,9 +38,11 @@ def _types(value: object) -> list[object]:
 
 
 def _as_lists(value: object) -> object:
-    """Return a value with lists for tuples, and its dicts in the order of their keys."""
+    """Return a value with lists for tuples, floats for integers, and sorted keys."""
     if isinstance(value, dict):
         return [(str(key), _as_lists(value[key])) for key in sorted(value, key=str)]
+    if type(value) is int and abs(value) < _LARGEST:
+        return float(value)
     return list(map(_as_lists, value)) if isinstance(value, (list, tuple)) else value
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lldtool.analysis.lr_curves import LrCurves
+from lldtool.checkpoint import Checkpoint
 from lldtool.config.edit import DELETE
 from lldtool.plan import Plan
 
@@ -109,3 +110,35 @@ def scheduler_of_state(state: Mapping[str, Any]) -> str | None:
         return None
     changed = state.get("param_name")
     return kind + {"lr": "LR", "momentum": "Momentum"}.get(str(changed), "ParamScheduler")
+
+
+def groups_in(content: object) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the param groups in a checkpoint's `optimizer`, by the name of the optimizer."""
+    if not isinstance(content, Mapping):
+        return {}
+    several = {"": content} if "param_groups" in content else content
+    found = {}
+    for name, state in several.items():
+        groups = state.get("param_groups") if isinstance(state, Mapping) else None
+        if isinstance(groups, list) and all(map(_is_group, groups)):
+            found[str(name)] = groups
+    return found
+
+
+def _is_group(content: object) -> bool:
+    return isinstance(content, Mapping) and isinstance(content.get("params"), list)
+
+
+def epoch_length_in(checkpoint: Checkpoint) -> int | None:
+    """Return the iterations of an epoch of the training that saved a checkpoint, if it had any."""
+    hub = checkpoint.entry("message_hub")
+    info = hub.get("runtime_info") if isinstance(hub, Mapping) else None
+    info = info if isinstance(info, Mapping) else {}
+    lengths = info.get("max_epochs"), info.get("max_iters")
+    finished = checkpoint.meta.get("epoch"), checkpoint.meta.get("iter")
+    if not isinstance(finished[0], int) or finished[0] <= 0:
+        return None  # of a training by iterations, of which mmengine counts no epochs
+    for epochs, iterations in (lengths, finished):
+        if isinstance(epochs, int) and isinstance(iterations, int) and iterations >= epochs > 0:
+            return iterations // epochs if iterations % epochs == 0 else None
+    return None

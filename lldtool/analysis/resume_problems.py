@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lldtool.analysis.resume import Problem, Resume
+from lldtool.analysis.resume import Problem, Resume, epoch_length_in, groups_in
 from lldtool.checkpoint import Checkpoint
 from lldtool.plan import Plan
 from lldtool.text import lr, plural, shortened
@@ -116,19 +116,6 @@ def _of_order(resume: Resume, checkpoint: Checkpoint, load_from: str) -> Iterato
         )
 
 
-def groups_in(content: object) -> dict[str, list[Mapping[str, Any]]]:
-    """Return the param groups in a checkpoint's `optimizer`, by the name of the optimizer."""
-    if not isinstance(content, Mapping):
-        return {}
-    several = {"": content} if "param_groups" in content else content
-    found = {}
-    for name, state in several.items():
-        groups = state.get("param_groups") if isinstance(state, Mapping) else None
-        if isinstance(groups, list) and all(isinstance(group, Mapping) for group in groups):
-            found[str(name)] = groups
-    return found
-
-
 def _of_class(resume: Resume, load_from: str) -> Iterator[Problem]:
     for change in resume.changes:
         if change.path[-2:] == ("optimizer", "type") and "optimizer" in resume.entries:
@@ -203,25 +190,28 @@ def _of_epochs(resume: Resume, checkpoint: Checkpoint) -> Iterator[Problem]:
     schedule, step = resume.plan.schedule, resume.plan.step
     if schedule is None or step is None or schedule.by != "epoch" or not schedule.epoch_length:
         return
-    length = schedule.epoch_length
-    if step.epoch * length == step.iteration:
-        return
-    if step.iteration // length == step.epoch:
-        done = step.iteration - step.epoch * length
+    length, saved = schedule.epoch_length, epoch_length_in(checkpoint)
+    if saved not in (None, length):
+        yield Problem(
+            "other-epoch-length",
+            f"an epoch had {saved:,} iterations and has {length:,} now: schedules by iteration, "
+            "converted ones too, end in another epoch than before",
+            "keep batch size, number of GPUs and data",
+        )
+    elif step.epoch == 0 and step.iteration >= length:
+        yield Problem(
+            "other-loop",
+            f"the checkpoint is of a training by iterations, which counts no epochs: this one goes "
+            f"by epochs, and starts with the first, after {step.iteration:,} iterations",
+            "keep the train_cfg of the checkpoint",
+        )
+    elif step.iteration != step.epoch * length:
         yield Problem(
             "within-epoch",
-            f"the checkpoint was saved within epoch {step.epoch}, after {done} of its {length} "
-            "iterations: the epoch starts over, and schedules by iteration are that much ahead",
+            f"the checkpoint was saved within an epoch, after {step.iteration:,} iterations: the "
+            "epoch starts over, and schedules by iteration are ahead",
             "save checkpoints at the end of epochs",
         )
-        return
-    before = step.iteration / step.epoch if step.epoch else float(step.iteration)
-    yield Problem(
-        "other-epoch-length",
-        f"an epoch had {before:g} iterations and has {length} now: schedules by iteration, "
-        "converted ones too, end in another epoch than before",
-        "keep batch size, number of GPUs and data",
-    )
 
 
 def _of_ema(resume: Resume) -> Iterator[Problem]:

@@ -8,10 +8,18 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 from lldtool.checkpoint.contents import Checkpoint
 
+
+class _Unreadable(Enum):
+    UNREADABLE = "?"
+
+
+#: The value of an entry that can't be read without executing it.
+UNREADABLE = _Unreadable.UNREADABLE
 #: What `repr` writes for numbers that have no literal.
 _NUMBERS = {"inf": math.inf, "nan": math.nan}
 #: What makes mmengine read other files, or replace text.
@@ -20,14 +28,14 @@ _BASES, _TEMPLATE = "_base_", "{{"
 
 def training_config(checkpoint: Checkpoint) -> Mapping[str, Any]:
     """Return the entries of the config that are plain data; none where there is no config."""
-    return dumped_entries(_text(checkpoint))
+    entries = dumped_entries(checkpoint)
+    return {key: value for key, value in entries.items() if value is not UNREADABLE}
 
 
 def config_text(checkpoint: Checkpoint) -> str | None:
     """Return the text of the config if it is nothing but plain data; else None."""
-    text = _text(checkpoint)
-    entries = dumped_entries(text)
-    if not entries or _BASES in entries or _TEMPLATE in text:
+    text, entries = _text(checkpoint), dumped_entries(checkpoint)
+    if not entries or _BASES in entries or _TEMPLATE in text or UNREADABLE in entries.values():
         return None
     return text if len(ast.parse(text).body) == len(entries) else None
 
@@ -37,23 +45,23 @@ def _text(checkpoint: Checkpoint) -> str:
     return text if isinstance(text, str) else ""
 
 
-def dumped_entries(text: str) -> dict[str, Any]:
-    """Return the entries at the top level; those that are not plain data are left out.
+def dumped_entries(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the entries at the top level; `UNREADABLE` for those that are not plain data.
 
     Empty where the text can't be parsed.
     """
     try:
-        statements = ast.parse(text).body
+        statements = ast.parse(_text(checkpoint)).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
-    found = {}
+    found: dict[str, Any] = {}
     for statement in statements:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 try:
                     found[name] = _value(value)
                 except (ValueError, RecursionError):
-                    found.pop(name, None)
+                    found[name] = UNREADABLE
     return found
 
 

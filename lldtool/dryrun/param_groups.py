@@ -67,8 +67,8 @@ def read_parameters(
         for index in places.get(id(tensor), ()):
             key, group = groups[index]
             defaults = optimizers[key].defaults
-            lr, base = _number(group, "lr"), _number(defaults, "lr") if key else base_lr
-            scale = _number(group, "lr_scale") if "lr_scale" in group else lr_ratio(lr, base)
+            lr, base = setting_of(group, "lr"), setting_of(defaults, "lr") if key else base_lr
+            scale = setting_of(group, "lr_scale") if "lr_scale" in group else lr_ratio(lr, base)
             trained.append(
                 Parameter(
                     name=name,
@@ -79,7 +79,7 @@ def read_parameters(
                     layer_id=_layer_id(group),
                     lr=lr,
                     lr_scale=scale,
-                    weight_decay=_number(group, "weight_decay"),
+                    weight_decay=setting_of(group, "weight_decay"),
                     group=index,
                     extras=_extras(group, defaults),
                     traits=traits.get(name, ()),
@@ -149,7 +149,7 @@ def numel_of(tensor: Any) -> int:
     return 0 if is_lazy(tensor) else int(tensor.numel())
 
 
-def _number(group: Mapping[str, Any], setting: str) -> float | None:
+def setting_of(group: Mapping[str, Any], setting: str) -> float | None:
     """A setting as a float; an lr may be a tensor of one element.
 
     Raises:

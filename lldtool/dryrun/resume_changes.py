@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lldtool.analysis.entry_changes import differing
-from lldtool.analysis.resume import Change
-from lldtool.analysis.resume_problems import groups_in
+from lldtool.analysis.resume import Change, groups_in
 from lldtool.checkpoint import Checkpoint
-from lldtool.checkpoint.training_config import training_config
+from lldtool.checkpoint.training_config import UNREADABLE
 from lldtool.config.edit import Edit
 from lldtool.dryrun.edited_training import edited_training
 from lldtool.dryrun.resuming import Resumed, resumed
@@ -45,15 +44,22 @@ def _differing(
     training: Training, checkpoint: Checkpoint
 ) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
     new = training.config.to_dict()
-    old = training_config(checkpoint)
+    old = dumped_entries(checkpoint)
     if not isinstance(old.get("optim_wrapper"), dict):
         yield from _differing_from_groups(new, checkpoint)
         return
     for part in _PARTS:
+        if old.get(part) is UNREADABLE or _listed(old.get(part)) == _listed(new.get(part)):
+            continue
         a, b = ({part: one[part]} if part in one else {} for one in (old, new))
         for path, before, now in differing(a, b):
             if path[0] != "train_cfg" or path[-1] in _OF_TRAIN_CFG:
                 yield path, before, now
+
+
+def _listed(entry: Any) -> Any:
+    """Return the entry; of a single scheduler the list that it may be given in."""
+    return [entry] if isinstance(entry, dict) and "type" in entry else entry
 
 
 def _differing_from_groups(

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from lldtool.analysis.resume_problems import groups_in
+from lldtool.analysis.resume import groups_in
 from lldtool.checkpoint import Checkpoint, TensorInfo
 from lldtool.checkpoint.training_config import training_config
 from lldtool.dryrun.resuming import ResumeError
@@ -115,7 +115,7 @@ def _shapes_that_differ(
         for number, p in zip(
             numbers if isinstance(numbers, list) else (), parameters, strict=False
         ):
-            entries = state.get(number)
+            entries = state.get(number) if isinstance(number, int) else None
             tensors = entries.values() if isinstance(entries, Mapping) else ()
             shapes = [t.shape for t in tensors if isinstance(t, TensorInfo) and len(t.shape)]
             if shapes and p.shape not in shapes:

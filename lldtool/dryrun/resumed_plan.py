@@ -10,6 +10,7 @@ from typing import Any
 from lldtool.analysis.lr_curves import LrCurves
 from lldtool.analysis.plan_curves import lr_curves
 from lldtool.dryrun.curves import plan_curves
+from lldtool.dryrun.param_groups import setting_of
 from lldtool.dryrun.resuming import Resumed
 from lldtool.plan import Parameter, Plan, Reason, Reasons, Schedule
 
@@ -50,8 +51,8 @@ def resumed_curves(plan: Plan, resumed: Resumed) -> LrCurves | None:
 
 def _parameter(p: Parameter, resumed: Resumed, has_optimizer: bool) -> Parameter:
     group, base = resumed.groups[p.group], resumed.base.get(p.optimizer or "", {})
-    lr, base_lr = group.get("lr"), base.get("lr")
-    scale = group.get("lr_scale", p.lr_scale)
+    lr, base_lr = setting_of(group, "lr"), setting_of(base, "lr")
+    scale = setting_of(group, "lr_scale") if "lr_scale" in group else p.lr_scale
     if "lr_scale" not in group and lr is not None and base_lr:
         scale = lr / base_lr
     state = p.state
@@ -63,7 +64,7 @@ def _parameter(p: Parameter, resumed: Resumed, has_optimizer: bool) -> Parameter
         p,
         lr=lr,
         lr_scale=scale,
-        weight_decay=group.get("weight_decay"),
+        weight_decay=setting_of(group, "weight_decay"),
         state=state,
         reason=Reasons(_CHECKPOINT, _CHECKPOINT) if has_optimizer else p.reason,
     )
@@ -94,10 +95,25 @@ def _schedule(schedule: Schedule, resumed: Resumed) -> Schedule:
 
 
 def _options(configured: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a scheduler as they are in its state."""
-    options = {key: state.get(key, configured[key]) for key in configured}
-    if isinstance(options.get("milestones"), dict):
-        times = options["milestones"].items()
-        options["milestones"] = sorted(int(at) for at, number in times for _ in range(number))
+    """Return the options of a scheduler as they are in its state, unless that is damaged."""
+    options = dict(configured)
+    for key, value in configured.items():
+        found = state.get(key, value)
+        if key == "milestones" and isinstance(found, dict):
+            found = _milestones(found)
+        if _kind(found) == _kind(value) or (value is None and _kind(found) == "number"):
+            options[key] = found
     # What was converted is in iterations now.
     return options | {"convert_to_iter_based": False}
+
+
+def _milestones(counts: Mapping[str, Any]) -> list[int] | None:
+    """Return the milestones of which a scheduler keeps the counts; None where these are damaged."""
+    if not all(at.isdecimal() and isinstance(n, int) and n < 100 for at, n in counts.items()):
+        return None
+    return sorted(int(at) for at, n in counts.items() for _ in range(n))
+
+
+def _kind(value: object) -> str:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return "number" if is_number else type(value).__name__

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from lldtool.analysis.resume_problems import groups_in
+from lldtool.analysis.resume import groups_in
 from lldtool.checkpoint import Checkpoint, OpaqueValue, TensorInfo, read_checkpoint
 from lldtool.dryrun import Progress
 from lldtool.dryrun.auto_scaling import auto_scale
@@ -193,7 +193,10 @@ def _resumed(
             name: [(type(one).__name__, _state(one)) for one in own]
             for name, own in schedulers.items()
         },
-        base={name: _entries(w.base_param_settings or {}) for name, w in built.wrappers.items()},
+        base={
+            name: _entries(base if isinstance(base := w.base_param_settings, Mapping) else {})
+            for name, w in built.wrappers.items()
+        },
         options={
             "types": [
                 f"{type(w).__name__} {type(w.optimizer).__name__}" for w in built.wrappers.values()
@@ -254,12 +257,17 @@ def _resume(
     is_none = training.config.get("param_scheduler", None) is None
     loop = SimpleNamespace(_epoch=0, _iter=0)
     _require_values(checkpoint)
-    content = valueless(checkpoint.content)
-    if isinstance(content, dict) and isinstance(content.get("meta"), dict):
-        content["meta"].pop("config", None)  # which mmengine would execute
-    unread = list(_take_out_code(content))
+    unread: list[str] = []
+
+    def load(*_: Any, **__: Any) -> Any:
+        content = valueless(checkpoint.content)
+        if isinstance(content, dict) and isinstance(content.get("meta"), dict):
+            content["meta"].pop("config", None)  # which mmengine would execute
+        unread.extend(_take_out_code(content))
+        return content
+
     runner: Any = SimpleNamespace(
-        load_checkpoint=lambda *_, **__: content,
+        load_checkpoint=load,
         train_loop=loop,
         auto_scale_lr=training.config.get("auto_scale_lr", None),
         logger=logging.getLogger(__name__),
@@ -329,6 +337,8 @@ def _stepped(
     tracks: list[tuple[Track, ...]] = []
     for name, wrapper in built.wrappers.items():
         groups = wrapper.optimizer.param_groups
+        if not all(isinstance(one.param_name, str) for one in schedulers[name]):
+            raise LldtoolError("a scheduler in the checkpoint has a param_name that is no name")
         settings = list(dict.fromkeys(["lr", *(one.param_name for one in schedulers[name])]))
         chosen = _distinct(groups, schedulers[name])
         indices = sorted(set(chosen))

@@ -168,7 +168,8 @@ def _length(plan: Plan) -> Iterator[tuple[str, str, str]]:
 def _weights(resume: Resume) -> Iterator[tuple[str, str, str]]:
     everything = {p.name: p for p in resume.plan.every_parameter}
     filled = sum(p.start == "resumed" for p in everything.values())
-    yield "weights", f"{filled:,} of {plural(len(everything), 'parameter')}", CHECKPOINT
+    shown = f"{filled:,} of {plural(len(everything), 'parameter')}"
+    yield "weights", "not known" if resume.plan.loaded is None else shown, CHECKPOINT
 
 
 def without_effect(resume: Resume, change: Change) -> str:

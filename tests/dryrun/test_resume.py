@@ -178,6 +178,16 @@ def test_epochs_of_another_length_are_followed(text, tmp_path):
     assert "other-epoch-length" in codes(found)
 
 
+@pytest.mark.slow
+def test_iterations_are_followed_by_epochs(tmp_path):
+    old = written(tmp_path, "old.py", RESNET + BY_ITERATION)
+    checkpoint = save(old, tmp_path, iterations=7, epoch_length=40)
+    path = written(tmp_path, "new.py", RESNET + STEPS)
+    found = announced(path, checkpoint)
+    assert_announced(found, train_resumed(path, checkpoint, tmp_path))
+    assert codes(found) == ["other-schedulers", "other-loop"]
+
+
 def codes(found):
     return [problem.code for problem in found.problems]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import PLANS, ROOT, TINY_VIT, commit, git, lldtool_process
+from conftest import PLANS, ROOT, SAMPLES, TINY_VIT, commit, git, lldtool_process
 
 PLAN = PLANS / "resnet50_lr-mult.json"
 #: Ends Python code: says that it ran.
@@ -167,20 +167,28 @@ model['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint=load_from)
     assert inputs.ran == set()
 
 
-@runs_of("a checkpoint given as CONFIG or to `resume`")
+@runs_of("a checkpoint given as CONFIG")
 def _checkpoint_as_config(inputs):
     config = TINY_VIT.replace("_base_ = []\n", "")
     opened = {"opened": Opened(inputs.folder / "ran-checkpoint"), "state_dict": {}}
-    inputs.write("config.py", TINY_VIT)
     for name, more in (("plain", ""), ("code", inputs.trap("config"))):
         meta = {"epoch": 1, "iter": 2, "cfg": config + more}
         torch.save({**opened, "meta": meta}, inputs.folder / f"{name}.pth")
         inputs.run("inspect", f"{name}.pth")
         inputs.run("explain", f"{name}.pth")
         inputs.run("check", f"{name}.pth", code=2)
-        inputs.run("resume", "config.py", f"{name}.pth", code=2)
     inputs.write("pickle.pth", pickle.dumps(opened))
     inputs.run("inspect", "pickle.pth", code=2)
+    assert inputs.ran == set()
+
+
+@runs_of("the checkpoint of `lldtool resume`")
+def _resumed(inputs):
+    content = torch.load(SAMPLES / "checkpoints" / "vit-base_epoch_100.pth", weights_only=False)
+    content["meta"] |= {"cfg": inputs.trap("cfg"), "config": inputs.trap("config")}
+    content["opened"] = Opened(inputs.folder / "ran-checkpoint")
+    torch.save(content, inputs.folder / "epoch.pth")
+    inputs.run("resume", SAMPLES / "vit-base_layer-decay.py", "epoch.pth")
     assert inputs.ran == set()
 
 
