@@ -19,7 +19,7 @@ from lldtool.dryrun.stepping import Stepped, stepped
 from lldtool.dryrun.train_loop import assumed_loop
 from lldtool.errors import LldtoolError
 from lldtool.plan import Curve, Plan, Schedule
-from lldtool.plan.schedule import Unit
+from lldtool.plan.schedule import Unit, unit_of
 from lldtool.text import layer_name
 
 if TYPE_CHECKING:
@@ -109,12 +109,7 @@ def plan_curves(schedule: Schedule, made: Stepped) -> tuple[Curve, ...]:
 def _bounds(schedule: Schedule, unit: Unit) -> Iterator[int]:
     """Yield the steps at which a scheduler begins or ends, and those before."""
     for options in schedule.schedulers:
-        is_of_epochs = options.get("by_epoch", True)
-        length = 1.0
-        if unit == "iteration" and is_of_epochs:
-            length = schedule.epoch_length or 1
-        elif unit == "epoch" and not is_of_epochs:
-            length = 1 / (schedule.epoch_length or 1)
+        length = schedule.length_of(unit_of(options), unit) or 1
         for key in ("begin", "end"):
             bound = options.get(key)
             if isinstance(bound, (int, float)) and math.isfinite(bound):

@@ -11,7 +11,7 @@ from lldtool.dryrun.auto_scaling import part
 from lldtool.dryrun.epoch_lengths import EpochLength, epoch_length_of, other_types, whole_number
 from lldtool.dryrun.registries import class_named, type_name
 from lldtool.errors import LldtoolError
-from lldtool.plan.schedule import Unit
+from lldtool.plan.schedule import NO_END, Unit
 
 #: Epochs of a training whose length the config does not say.
 _EPOCHS = 100
@@ -20,8 +20,6 @@ _ASSUMED = 100
 #: A training of unknown length takes this many times as long as its warm-up, up to so many
 #: iterations as are quick to step.
 _SHARE, _MOST_ITERATIONS = 10, 50_000
-#: The end of a scheduler that names none. Source: mmengine's `INF`.
-_NEVER = 1_000_000_000
 #: What steps the schedulers as `after_step` does.
 _LOOPS = ("EpochBasedTrainLoop", "IterBasedTrainLoop")
 
@@ -154,7 +152,7 @@ def assumed_loop(config: Any, request: Request, schedulers: Sequence[Any]) -> Tr
 def _last(schedulers: Sequence[Any], option: str) -> int:
     """Return the highest value of an option, in iterations."""
     named = [one.get(option, 0) for one in schedulers if not one.get("by_epoch", True)]
-    return int(max((n for n in named if isinstance(n, (int, float)) and n < _NEVER), default=0))
+    return int(max((n for n in named if isinstance(n, (int, float)) and n < NO_END), default=0))
 
 
 def _number(train: Mapping[str, Any], key: str, request: Request) -> int:

@@ -25,9 +25,10 @@ from lldtool.output.document import (
 from lldtool.output.schedule_words import schedule_facts
 from lldtool.text import lr, plural, ranges, setting
 
-#: What a terminal narrows names down to, and the widths of its curves.
-_NAMES, _CURVES = 16, (8, 24)
-#: What is left out first where there is no room.
+#: What a terminal narrows names down to.
+_NAMES = 16
+CURVE_COLUMN = Column("curve", style="cyan", least=8, most=24, drop=4)
+#: Columns that a narrow terminal leaves out, the lowest number first.
 _OPTIONAL = {"75%": 1, "25%": 2, "50%": 3}
 #: The marks of what deserves a look.
 RISES, CONVERGES = "↑", "="
@@ -85,17 +86,20 @@ def schedule_table(schedule: LrCurves, points: Mapping[str, int]) -> Table:
         columns.append((Column("optimizer"), [row[0].optimizer for row in rows]))
     repeated = len(columns)
     for title, step in points.items():
-        column = Column(title, "right", "green", drop=_OPTIONAL.get(title, 0))
-        columns.append((column, [lr(row[0].lrs[step]) for row in rows]))
+        columns.append((point_column(title, "green"), [lr(row[0].lrs[step]) for row in rows]))
     bounds = "start" in points
     if bounds:
         columns.append((Column("min", "right", "dim"), [lr(row[0].lowest) for row in rows]))
-    curve = Column("curve", style="cyan", least=_CURVES[0], most=_CURVES[1], drop=4)
-    columns.append((curve, [Curve(row[0].lrs) for row in rows]))
+    columns.append((CURVE_COLUMN, [Curve(row[0].lrs) for row in rows]))
     if bounds:
         columns.append((Column("max", "right", "dim"), [lr(row[0].highest) for row in rows]))
     cells = zip(*(cells for _, cells in columns), strict=True)
     return Table([column for column, _ in columns], [Row(row) for row in cells], repeated=repeated)
+
+
+def point_column(title: str, style: str = "") -> Column:
+    """Return the column of a point of the training."""
+    return Column(title, "right", style, drop=_OPTIONAL.get(title, 0))
 
 
 def _other_settings(schedule: LrCurves, points: Mapping[str, int]) -> list[Table]:
@@ -119,8 +123,8 @@ def _other_settings(schedule: LrCurves, points: Mapping[str, int]) -> list[Table
     if not rows:
         return []
     columns = [Column("setting", style="bold"), Column("tensors", "right")]
-    columns += [Column(title, "right", drop=_OPTIONAL.get(title, 0)) for title in points]
-    columns.append(Column("curve", style="cyan", least=_CURVES[0], most=_CURVES[1], drop=4))
+    columns += [point_column(title) for title in points]
+    columns.append(CURVE_COLUMN)
     return [Table(columns, rows, repeated=1)]
 
 

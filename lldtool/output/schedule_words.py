@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lldtool.output.document import Text, listed
 from lldtool.plan import LENGTH_ASSUMED, Plan, Schedule
+from lldtool.plan.schedule import NO_END, unit_of
 from lldtool.text import layer_name, lr, plural, setting, value
 
 Options = Mapping[str, Any]
@@ -45,9 +45,9 @@ def length(schedule: Schedule) -> list[str]:
 
 def _acts_on_steps(plan: Plan, schedule: Schedule) -> Iterator[str]:
     """Yield the batch, clipping, accumulation and the averaging of weights."""
-    if schedule.batch_size is not None:
+    if schedule.total_batch_size is not None:
         gpus = schedule.world_size
-        total = schedule.batch_size * (gpus or 1) * schedule.accumulative_counts
+        total = schedule.total_batch_size * schedule.accumulative_counts
         factors = f"batch {schedule.batch_size}"
         factors += f" × {plural(gpus, 'GPU')}" if gpus else " a GPU"
         factors += f" × {schedule.accumulative_counts}" * (schedule.accumulative_counts > 1)
@@ -98,10 +98,9 @@ def _shown(number: object) -> str:
 def _end(options: Options, until: float | None = None) -> str:
     """`at epoch 100`: where a scheduler ends, or what it does by then."""
     end = options.get("end") if until is None else until
-    unit = "epoch" if options.get("by_epoch", True) else "iteration"
-    if not isinstance(end, (int, float)) or end >= 1e9 or math.isinf(end):
+    if not isinstance(end, (int, float)) or end >= NO_END:
         return "at the end"
-    return f"at {unit} {end:,g}"
+    return f"at {unit_of(options)} {end:,g}"
 
 
 def _target(options: Options) -> str:
@@ -117,10 +116,9 @@ def _target(options: Options) -> str:
 def _linear(options: Options) -> str:
     start, end = options.get("start_factor", 1 / 3), options.get("end_factor", 1.0)
     begin, until = options.get("begin", 0), options.get("end")
-    by_epoch = options.get("by_epoch", True)
     to = "" if end == 1 else f" to {setting(end)} ×"
-    if begin == 0 and start < end and isinstance(until, (int, float)) and until < 1e9:
-        span = plural(int(until), "epoch" if by_epoch else "iteration")
+    if begin == 0 and start < end and isinstance(until, (int, float)) and until < NO_END:
+        span = plural(int(until), unit_of(options))
         return f"warm-up {span} linear from {setting(start)} ×{to}"
     return f"linear from {setting(start)} × to {setting(end)} × {_end(options)}"
 
@@ -133,26 +131,23 @@ def _cosine(options: Options) -> str:
     begin, t_max, end = options.get("begin", 0), options.get("T_max"), options.get("end")
     until = end if t_max is None or end is None else min(end, begin + t_max)
     if t_max is not None and isinstance(end, (int, float)) and begin + t_max > end:
-        unit = "epochs" if options.get("by_epoch", True) else "iterations"
-        return f"cosine to {_target(options)} in {t_max:,} {unit}, until {_end(options)[3:]}"
+        length = f"{t_max:,} {unit_of(options)}s"
+        return f"cosine to {_target(options)} in {length}, until {_end(options)[3:]}"
     return f"cosine to {_target(options)} {_end(options, until)}"
 
 
 def _multi_step(options: Options) -> str:
-    unit = "epochs" if options.get("by_epoch", True) else "iterations"
     milestones = ", ".join(f"{m:,}" for m in options.get("milestones", ()))
-    return f"× {_shown(options.get('gamma', 0.1))} at {unit} {milestones}"
+    return f"× {_shown(options.get('gamma', 0.1))} at {unit_of(options)}s {milestones}"
 
 
 def _step(options: Options) -> str:
-    unit = "epoch" if options.get("by_epoch", True) else "iteration"
-    every = plural(options.get("step_size", 1), unit)
+    every = plural(options.get("step_size", 1), unit_of(options))
     return f"× {_shown(options.get('gamma', 0.1))} every {every}"
 
 
 def _exponential(options: Options) -> str:
-    unit = "epoch" if options.get("by_epoch", True) else "iteration"
-    return f"× {_shown(options.get('gamma', 0.1))} every {unit}"
+    return f"× {_shown(options.get('gamma', 0.1))} every {unit_of(options)}"
 
 
 def _polynomial(options: Options) -> str:
@@ -171,8 +166,7 @@ def _plateau(options: Options) -> str:
 
 def _other(options: Options) -> str:
     begin = options.get("begin") or 0
-    unit = "epoch" if options.get("by_epoch", True) else "iteration"
-    since = f" from {unit} {begin:,g}" if begin else ""
+    since = f" from {unit_of(options)} {begin:,g}" if begin else ""
     return f"{options['type']}{since}"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from lldtool.config.edit import Edit
 from lldtool.lint.rules._annealing import Annealing
 from lldtool.plan import Curve, Plan, Schedule
+from lldtool.plan.schedule import unit_of
 from lldtool.text import significant
 
 #: Ends of the names of schedulers that leave the lr alone.
@@ -237,7 +238,10 @@ def timelines(plan: Plan) -> list[Timeline]:
         if path in seen or not _has_bounds(options) or _never_steps(options, schedule):
             continue
         seen.add(path)
-        unit, optimizer = _unit(options, schedule), options.get("optimizer", "")
+        unit, optimizer = (
+            schedule.length_of(unit_of(options), schedule.by),
+            options.get("optimizer", ""),
+        )
         base_lr = (plan.optimizers.get(optimizer, plan.optimizer).lr or 0.0) * plan.auto_scale_lr
         span = Span(path, options, configured, unit or 1.0, base_lr or 1.0, schedule)
         own = found.setdefault(optimizer, Timeline(schedule, [], []))
@@ -270,16 +274,6 @@ def _has_bounds(options: Mapping[str, Any]) -> bool:
     if not isinstance(begin, (int, float)) or not isinstance(end, (int, float, type(None))):
         return False
     return begin >= 0 and (end is None or begin < end)
-
-
-def _unit(options: Mapping[str, Any], schedule: Schedule) -> float | None:
-    """Return what a scheduler counts, in what the train loop counts; None where not known."""
-    unit = "epoch" if options.get("by_epoch", True) else "iteration"
-    if unit == schedule.by:
-        return 1.0
-    if not schedule.epoch_length:
-        return None
-    return float(schedule.epoch_length) if unit == "epoch" else 1 / schedule.epoch_length
 
 
 def _never_steps(options: Mapping[str, Any], schedule: Schedule) -> bool:

@@ -7,11 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lldtool.plan import Curve, Plan
-from lldtool.plan.schedule import Unit
-
-#: What mmengine takes for the end of all trainings.
-_NO_END = 1_000_000_000
+from lldtool.plan import Curve, Plan, Schedule
+from lldtool.plan.schedule import NO_END, Unit, unit_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class Scheduler:
     def end(self) -> float | None:
         """The step after its last, as the config counts them; None where it has no end."""
         end = self.number("end")
-        return None if end is None or end >= _NO_END else end
+        return None if end is None or end >= NO_END else end
 
     @property
     def has_one_step(self) -> bool:
@@ -73,14 +70,10 @@ class Scheduler:
         is_linear = self.type.startswith("Linear")
         return is_linear and start is not None and end is not None and start < end
 
-    def step_in(self, unit: Unit, step: float, epoch_length: int | None) -> float | None:
+    def step_in(self, unit: Unit, step: float, schedule: Schedule) -> float | None:
         """Return one of its steps, `begin` or `end`, in a unit; None where that is not known."""
-        counts = "epoch" if self.options.get("by_epoch", True) else "iteration"
-        if counts == unit:
-            return step
-        if epoch_length is None:
-            return None
-        return step * epoch_length if unit == "iteration" else step / epoch_length
+        length = schedule.length_of(unit_of(self.options), unit)
+        return None if length is None else step * length
 
     def number(self, option: str) -> float | None:
         """Return an option that is a number; None for another."""

@@ -94,5 +94,5 @@ def _gets_to_its_end(scheduler: Scheduler, schedule: Schedule, curve: Curve) -> 
     is_stepped = schedule.by == "epoch" or not scheduler.by_epoch
     if not is_stepped or not scheduler.is_warm_up or scheduler.has_one_step:
         return False
-    end = scheduler.end and scheduler.step_in(curve.unit, scheduler.end, schedule.epoch_length)
+    end = scheduler.end and scheduler.step_in(curve.unit, scheduler.end, schedule)
     return end is not None and end <= curve.at[-1] + 1

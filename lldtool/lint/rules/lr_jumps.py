@@ -145,12 +145,10 @@ def _raising(training: Timeline, span: Span) -> Span | None:
 
 def _around(training: Timeline, span: Span, curve: Curve) -> tuple[float, float]:
     """Return the lr that a scheduler finds when it begins, and the one that it makes of it."""
-    begin = span.begin
-    if curve.unit != training.schedule.by:
-        begin *= training.schedule.epoch_length or 1
-    begin = round(begin)
+    schedule = training.schedule
+    begin = round(span.begin * (schedule.length_of(schedule.by, curve.unit) or 1))
     after, before = curve.value_at(begin), curve.value_at(begin - 1)
-    if not training.schedule.exact and _is_moved_within_epoch(training, span):
+    if not schedule.exact and _is_moved_within_epoch(training, span):
         # Where the curve is one of epochs: a line through the two before.
         before = 2 * before - curve.value_at(begin - 2) if begin > 1 else after
     return before, after

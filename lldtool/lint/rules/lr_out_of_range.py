@@ -107,9 +107,9 @@ def _runs_at_zero(curve: Curve, least: float) -> list[tuple[int, int]]:
 
 def _scheduler_at(plan: Plan, optimizer: str | None, curve: Curve, step: int) -> Scheduler:
     """Return the scheduler that began last before a step: there is one where the lr changes."""
-    epoch_length = plan.schedule.epoch_length if plan.schedule is not None else None
+    assert plan.schedule is not None
     begins = {
-        one.step_in(curve.unit, one.begin, epoch_length): one
+        one.step_in(curve.unit, one.begin, plan.schedule): one
         for one in schedulers_of(plan)
         if one.optimizer == optimizer and one.setting == "lr"
     }

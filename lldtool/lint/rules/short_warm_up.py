@@ -68,7 +68,7 @@ class ShortWarmUp(Rule):
         for one in configured_schedulers(subject.plan):
             if one.by_epoch or not one.is_warm_up or one.end is None:
                 continue
-            length = one.step_in("iteration", one.end - one.begin, schedule.epoch_length)
+            length = one.step_in("iteration", one.end - one.begin, schedule)
             # The last of its values is the full lr.
             steps = None if length is None else int(length - 1) // schedule.accumulative_counts
             if length is not None and steps is not None and steps < 2:

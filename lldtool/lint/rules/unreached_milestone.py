@@ -13,6 +13,7 @@ from lldtool.lint.rules._schedulers import (
 )
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
+from lldtool.plan.schedule import unit_of
 
 #: Milestones of this many times the epochs may be iterations.
 _MANY = 20
@@ -116,7 +117,7 @@ class UnreachedMilestone(Rule):
         _, steps = _milestones(span)
         by_training = span.end >= training.length
         number = span.in_own_unit(training.length if by_training else span.stop)
-        unit = "epoch" if _is_by_epoch(span) else "iteration"
+        unit = unit_of(span.options)
         what = "the training" if by_training else span.type
         after = f", counted from {unit} {span.options['begin']:,}" if span.options["begin"] else ""
         return self.diagnostic(
@@ -159,13 +160,9 @@ def _milestones(span: Span) -> tuple[str, list[float]]:
     return "step_size", [size] if is_step else []
 
 
-def _is_by_epoch(span: Span) -> bool:
-    return bool(span.options.get("by_epoch", True))
-
-
 def _is_in_epochs(training: Timeline, span: Span, last: float) -> bool:
     """Whether the last milestone of a scheduler by iteration makes sense only as an epoch."""
-    if _is_by_epoch(span):
+    if unit_of(span.options) == "epoch":
         return False
     if training.schedule.by == "iteration":
         return last <= _FIRST_ITERATIONS * training.length
@@ -192,7 +189,7 @@ def _may_be_iterations(training: Timeline, missed: Sequence[float]) -> bool:
 def _fixes(training: Timeline, span: Span, missed: Sequence[float]) -> list[list[Edit]]:
     """Return milestones in iterations, or a later end, or milestones in the training."""
     _, steps = _milestones(span)
-    if _is_by_epoch(span) and _may_be_iterations(training, missed):
+    if unit_of(span.options) == "epoch" and _may_be_iterations(training, missed):
         converted = "convert_to_iter_based" in span.configured
         return [] if converted else [[Edit((*span.path, "by_epoch"), value=False)]]
     if span.stop < training.length and max(missed) < span.after(training.length):
