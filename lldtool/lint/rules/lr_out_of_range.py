@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from lldtool.config.edit import Edit
-from lldtool.lint.rules._schedules import Scheduler, lr_curves, schedulers_of
+from lldtool.lint.rules._lr_curves import main_lr_curves
+from lldtool.lint.rules._schedulers import Scheduler, schedulers_of
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 from lldtool.plan import Curve, Plan
@@ -62,7 +63,7 @@ class LrOutOfRange(Rule):
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each optimizer with an lr below 0, or at 0 for too long."""
-        for optimizer, _, curve in lr_curves(subject.plan):
+        for optimizer, (_, curve) in main_lr_curves(subject.plan).items():
             least = _ROUNDING * max(curve.value)
             first = next(
                 (s for s, v in zip(curve.at, curve.value, strict=True) if v < -least), None
@@ -107,9 +108,8 @@ def _runs_at_zero(curve: Curve, least: float) -> list[tuple[int, int]]:
 
 def _scheduler_at(plan: Plan, optimizer: str | None, curve: Curve, step: int) -> Scheduler:
     """Return the scheduler that began last before a step: there is one where the lr changes."""
-    assert plan.schedule is not None
     begins = {
-        one.step_in(curve.unit, one.begin, plan.schedule): one
+        one.step_in(curve.unit, one.own_begin): one
         for one in schedulers_of(plan)
         if one.optimizer == optimizer and one.setting == "lr"
     }
@@ -121,6 +121,6 @@ def _fixes(scheduler: Scheduler, curve: Curve) -> list[list[Edit]]:
     end = curve.at[-1] + 1
     if scheduler.is_converted or scheduler.by_epoch != (curve.unit == "epoch"):
         return []
-    times = {"end": end, "T_max": end - scheduler.begin}
+    times = {"end": end, "T_max": end - scheduler.own_begin}
     options = [option for option in times if scheduler.number(option) is not None]
     return [[Edit((*scheduler.path, option), times[option]) for option in options]]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from lldtool.config.edit import Edit
-from lldtool.lint.rules._schedulers import (
+from lldtool.lint.rules._timelines import (
     LEAST_LEFT,
     Span,
     Timeline,
@@ -109,7 +109,7 @@ class ScheduleEndsEarly(Rule):
         )
 
     def _ends_early(self, training: Timeline) -> Iterator[Diagnostic]:
-        acting = [s for s in training.of_lr if s.begin < training.length and not s.is_warm_up]
+        acting = [s for s in training.of_lr if s.begin < training.length and not s.may_be_warm_up]
         ends = [(min(s.stop, s.reaches_target or math.inf), s) for s in acting]
         falling = [(end, s) for end, s in ends if not s.is_constant() and not _waits(s)]
         if not falling or max(end for end, _ in ends) >= training.length * (1 - _MOST_HELD):

@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lldtool.config.edit import Edit
-from lldtool.lint.rules._schedulers import (
-    Span,
-    Timeline,
-    stretched_milestones,
-    timelines,
-)
+from lldtool.lint.rules._timelines import Span, Timeline, stretched_milestones, timelines
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
-from lldtool.plan.schedule import unit_of
 
 #: Milestones of this many times the epochs may be iterations.
 _MANY = 20
@@ -117,7 +111,7 @@ class UnreachedMilestone(Rule):
         _, steps = _milestones(span)
         by_training = span.end >= training.length
         number = span.in_own_unit(training.length if by_training else span.stop)
-        unit = unit_of(span.options)
+        unit = span.counts
         what = "the training" if by_training else span.type
         after = f", counted from {unit} {span.options['begin']:,}" if span.options["begin"] else ""
         return self.diagnostic(
@@ -162,7 +156,7 @@ def _milestones(span: Span) -> tuple[str, list[float]]:
 
 def _is_in_epochs(training: Timeline, span: Span, last: float) -> bool:
     """Whether the last milestone of a scheduler by iteration makes sense only as an epoch."""
-    if unit_of(span.options) == "epoch":
+    if span.counts == "epoch":
         return False
     if training.schedule.by == "iteration":
         return last <= _FIRST_ITERATIONS * training.length
@@ -189,7 +183,7 @@ def _may_be_iterations(training: Timeline, missed: Sequence[float]) -> bool:
 def _fixes(training: Timeline, span: Span, missed: Sequence[float]) -> list[list[Edit]]:
     """Return milestones in iterations, or a later end, or milestones in the training."""
     _, steps = _milestones(span)
-    if unit_of(span.options) == "epoch" and _may_be_iterations(training, missed):
+    if span.counts == "epoch" and _may_be_iterations(training, missed):
         converted = "convert_to_iter_based" in span.configured
         return [] if converted else [[Edit((*span.path, "by_epoch"), value=False)]]
     if span.stop < training.length and max(missed) < span.after(training.length):
