@@ -21,6 +21,8 @@ _EPOCHS = {"by_epoch": True, "max_epochs": 40}
 _COSINE = {"type": "CosineAnnealingLR", "T_max": 40, "end": 40}
 #: Options that take an lr below 0 where they are.
 _OPTIONS = ("eta_min", "eta_min_ratio", "gamma")
+#: The entry of what else may set the lr.
+_HOOKS = ("custom_hooks",)
 
 
 class LrOutOfRange(Rule):
@@ -70,13 +72,14 @@ class LrOutOfRange(Rule):
             )
             if first is not None:
                 one = _scheduler_at(subject.plan, optimizer, curve, first)
-                option = next((o for o in _OPTIONS if (one.number(o) or 0) < 0), None)
+                at = _HOOKS if one is None else one.path
+                option = next((o for o in _OPTIONS if one and one.number(o, 0) < 0), None)
                 yield self.diagnostic(
                     f"the lr is negative from {curve.unit} {first:,} on, down to "
                     f"{lr(min(curve.value))}",
-                    one.path if option is None else (*one.path, option),
+                    at if option is None else (*at, option),
                     (),
-                    [[Edit((*one.path, option), 0.0)]] if option is not None else (),
+                    [[Edit((*at, option), 0.0)]] if option is not None else (),
                 )
                 continue
             runs = _runs_at_zero(curve, least)
@@ -88,9 +91,9 @@ class LrOutOfRange(Rule):
                 yield self.diagnostic(
                     f"the lr is 0 from {curve.unit} {runs[0][0]:,} on, for "
                     f"{plural(steps, curve.unit)} of {length:,}, in which nothing is trained",
-                    one.path,
+                    _HOOKS if one is None else one.path,
                     (),
-                    _fixes(one, curve),
+                    [] if one is None else _fixes(one, curve),
                     Severity.warning,
                 )
 
@@ -106,14 +109,15 @@ def _runs_at_zero(curve: Curve, least: float) -> list[tuple[int, int]]:
     return runs
 
 
-def _scheduler_at(plan: Plan, optimizer: str | None, curve: Curve, step: int) -> Scheduler:
-    """Return the scheduler that began last before a step: there is one where the lr changes."""
+def _scheduler_at(plan: Plan, optimizer: str | None, curve: Curve, step: int) -> Scheduler | None:
+    """Return the scheduler that began last before a step; None where only a hook sets the lr."""
     begins = {
-        one.step_in(curve.unit, one.own_begin): one
+        begin: one
         for one in schedulers_of(plan)
         if one.optimizer == optimizer and one.setting == "lr"
+        if (begin := one.step_in(curve.unit, one.own_begin)) is not None and begin <= step
     }
-    return begins[max(begin for begin in begins if begin is not None and begin <= step)]
+    return begins[max(begins)] if begins else None
 
 
 def _fixes(scheduler: Scheduler, curve: Curve) -> list[list[Edit]]:
