@@ -38,9 +38,9 @@ def schedule_of(training: Training, parameters: Sequence[Parameter]) -> Schedule
         loop = train_loop(config, request)
     except LldtoolError:
         return None
-    by_epoch = loop.epochs is not None
+    hooks = _lr_hooks(config)
     schedule = Schedule(
-        by="epoch" if by_epoch else "iteration",
+        by="epoch" if loop.epochs is not None else "iteration",
         length=loop.epochs if loop.epochs is not None else loop.steps,
         epoch_length=loop.epoch_length,
         epoch_length_from=loop.epoch.source,
@@ -49,7 +49,8 @@ def schedule_of(training: Training, parameters: Sequence[Parameter]) -> Schedule
         accumulative_counts=_accumulation(config),
         ema=_ema(config),
         notes=loop.notes,
-        is_stepped=_is_stepped(loop, config),
+        # Another train loop or hook than mmengine's may step the schedulers in its own way.
+        is_stepped=loop.is_stepped if loop.is_mmengines and not hooks else None,
         base_batch_size=_base_batch_size(config, request),
     )
     names = dict.fromkeys(p.optimizer or "" for p in parameters)
@@ -61,7 +62,7 @@ def schedule_of(training: Training, parameters: Sequence[Parameter]) -> Schedule
         schedule,
         schedulers=tuple(resolved(one, loop, name) for name in own for one in own[name]),
     )
-    if hooks := _lr_hooks(config):
+    if hooks:
         note = f"{', '.join(hooks)} set lrs, called on a runner without data"
         schedule = replace(schedule, notes=(note, *schedule.notes))
     elif not schedule.schedulers:
@@ -75,7 +76,7 @@ def schedule_of(training: Training, parameters: Sequence[Parameter]) -> Schedule
     else:
         if stepping.is_assumed:
             unknown.append(LENGTH_ASSUMED)
-    digest = _digest(schedule, loop, parameters, config)
+    digest = _digest(schedule, loop, parameters, hooks)
     exact = not unknown
     schedule = replace(schedule, unknown=tuple(unknown), exact=exact, digest=digest)
     return _with_curves(schedule, training)
@@ -95,7 +96,7 @@ def _with_curves(schedule: Schedule, training: Training) -> Schedule:
 
 
 def _digest(
-    schedule: Schedule, loop: TrainLoop, parameters: Sequence[Parameter], config: Any
+    schedule: Schedule, loop: TrainLoop, parameters: Sequence[Parameter], hooks: Sequence[str]
 ) -> str:
     """Return the SHA-256 of all that determines the curves."""
     groups = {
@@ -106,7 +107,7 @@ def _digest(
         "schedulers": schedule.schedulers,
         "accumulative_counts": schedule.accumulative_counts,
         "is_stepped": loop.is_stepped,
-        "hooks": _lr_hooks(config),
+        "hooks": hooks,
         "groups": plain(sorted(groups.items())),
     }
     return hashlib.sha256(strict_json(content).encode()).hexdigest()
@@ -118,11 +119,6 @@ def _lr_hooks(config: Any) -> list[str]:
         return [type(hook).__name__ for hook in lr_hooks(config) if not is_mmengines(type(hook))]
     except LldtoolError as error:
         return [error.message]
-
-
-def _is_stepped(loop: TrainLoop, config: Any) -> bool | None:
-    """Return whether anything steps the schedulers; None where that is not mmengine's own."""
-    return loop.is_stepped if loop.is_mmengines and not _lr_hooks(config) else None
 
 
 def _base_batch_size(config: Any, request: Request) -> int | None:
