@@ -394,3 +394,18 @@ def test_the_commands_find_the_settings(here, cli, monkeypatch):
         result = cli(command, "a.py")
         assert result.code == 2
         assert "unknown setting 'dataset-sizes' (did you mean dataset-size?)" in result.err
+
+
+def test_settings_that_the_user_names_replace_the_nearest(here, cli):
+    from conftest import TINY_VIT
+
+    training = (
+        "train_dataloader = dict(batch_size=8)\ntrain_cfg = dict(by_epoch=True, max_epochs=2)\n"
+        "param_scheduler = dict(type='LinearLR', by_epoch=False, end=100)\n"
+    )
+    write("a.py", TINY_VIT + training)
+    write("lldtool.toml", 'dataset-size = {"*.py" = 160}\n')
+    write("other.toml", 'dataset-size = {"*.py" = 16000}\n')
+    options = ("check", "a.py", "--select", "LLD501", "--world-size", "1")
+    assert "it ends at epoch 5," in cli(*options).out
+    assert cli(*options, "--config", "other.toml").code == 0
