@@ -121,6 +121,7 @@ def _scheduler_notes(schedule: Schedule) -> Iterator[str]:
         if "monitor" in options:
             yield f"{name} waits for a metric to get worse; shown is a training where it does not"
         elif by_epoch and schedule.by == "iteration":
-            yield f"{name} goes by epochs, which a training by iterations has none of: no step"
+            reason = "a training by iterations has no epochs"
+            yield f"{name} is stepped by epoch, and {reason}: it takes no step"
         elif length is not None and begin >= length:
             yield f"{name} begins after the end of the training: it does nothing"

@@ -141,10 +141,10 @@ class DryRunOptions:
         """Return `--load-from`.
 
         Raises:
-            LldtoolError: there is no such file.
+            LldtoolError: the file does not exist.
         """
         if self.load_from is not None and not Path(self.load_from).expanduser().is_file():
-            raise LldtoolError(f"--load-from {self.load_from}: there is no such file")
+            raise LldtoolError(f"--load-from {self.load_from}: no such file")
         return self.load_from
 
 

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 def schedule_of(training: Training, parameters: Sequence[Parameter]) -> Schedule | None:
-    """Return the schedule of a training; None where its length is not known.
+    """Return the schedule of a training, None if its length is unknown.
 
     Args:
-        training: whose config.
-        parameters: in the optimizer's groups.
+        training: the training.
+        parameters: the parameters in the optimizer's groups.
     """
     config, request = training.config, training.request
     try:
@@ -83,7 +83,7 @@ def schedule_of(training: Training, parameters: Sequence[Parameter]) -> Schedule
 
 
 def _with_curves(schedule: Schedule, training: Training) -> Schedule:
-    """Return the schedule with its curves, or with what training would crash with."""
+    """Return the schedule with its curves, or with the error that training would crash with."""
     if training.request.curves == "none" or schedule.error or not schedule.is_known:
         return schedule
     try:
@@ -98,7 +98,7 @@ def _with_curves(schedule: Schedule, training: Training) -> Schedule:
 def _digest(
     schedule: Schedule, loop: TrainLoop, parameters: Sequence[Parameter], hooks: Sequence[str]
 ) -> str:
-    """Return the SHA-256 of all that determines the curves."""
+    """Return the SHA-256 of everything that determines the curves."""
     groups = {
         p.group: (p.optimizer, p.lr, p.weight_decay, sorted(p.extras.items())) for p in parameters
     }
@@ -114,7 +114,7 @@ def _digest(
 
 
 def _lr_hooks(config: Any) -> list[str]:
-    """Return the names of the hooks that set lrs; of one that can't be built, the error."""
+    """Return the names of the hooks that set lrs, or the error if one can't be built."""
     try:
         return [type(hook).__name__ for hook in lr_hooks(config) if not is_mmengines(type(hook))]
     except LldtoolError as error:
@@ -122,7 +122,7 @@ def _lr_hooks(config: Any) -> list[str]:
 
 
 def _base_batch_size(config: Any, request: Request) -> int | None:
-    """Return the batch size that the lrs are meant for, where they are not scaled."""
+    """Return the batch size that the lrs are meant for, None if they are scaled."""
     settings = part(config, "auto_scale_lr")
     base = settings.get("base_batch_size", None)
     is_scaled = settings.get("enable", False) or request.auto_scale_lr
@@ -135,7 +135,7 @@ def _accumulation(config: Any) -> int:
 
 
 def _ema(config: Any) -> dict[str, Any] | None:
-    """Return the options of the hook that averages the weights; None where there is none."""
+    """Return the options of the hook that averages the weights, None if there is none."""
     from mmengine.hooks import EMAHook
 
     hooks = [*(config.get("custom_hooks", None) or ()), *part(config, "default_hooks").values()]

@@ -30,8 +30,8 @@ def schedules_document(
     """Return the lrs of the layers of several configs below each other.
 
     Args:
-        schedules: what to show.
-        points: title -> step, for each schedule, as `points_of` has them.
+        schedules: the schedules to show.
+        points: title -> step for each schedule, from `points_of`.
     """
     titles = letters(len(schedules))
     legend = [

@@ -1,4 +1,4 @@
-"""Schedule -> what happens over the training, in words."""
+"""Schedule -> a description of the training in words."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Options = Mapping[str, Any]
 
 
 def schedule_facts(plan: Plan) -> list[tuple[str, Text]]:
-    """Return the schedulers, the length of the training, and what else acts on its steps.
+    """Return the schedulers, the length of the training, and what else affects its steps.
 
-    Empty where the length of the training is not known.
+    Empty if the length of the training is unknown.
     """
     schedule = plan.schedule
     if schedule is None:
@@ -33,7 +33,7 @@ def schedule_facts(plan: Plan) -> list[tuple[str, Text]]:
 
 
 def length(schedule: Schedule) -> list[str]:
-    """Return how long the training is, and where the length of an epoch is from."""
+    """Return the length of the training, and where the epoch length is from."""
     unit = plural(schedule.length, schedule.by)
     if schedule.by == "iteration" or schedule.epoch_length is None:
         unknown = [] if schedule.by == "iteration" else ["epoch length not known"]
@@ -44,7 +44,7 @@ def length(schedule: Schedule) -> list[str]:
 
 
 def _acts_on_steps(plan: Plan, schedule: Schedule) -> Iterator[str]:
-    """Yield the batch, clipping, accumulation and the averaging of weights."""
+    """Yield the batch size, accumulation, clipping, and the averaging of weights."""
     if schedule.total_batch_size is not None:
         gpus = schedule.world_size
         total = schedule.total_batch_size * schedule.accumulative_counts
@@ -65,7 +65,7 @@ def _acts_on_steps(plan: Plan, schedule: Schedule) -> Iterator[str]:
 
 
 def logged_lr(plan: Plan) -> str | None:
-    """Return which lr the log of the training shows; None where all are the same.
+    """Return which lr the log of the training shows, None if all are the same.
 
     Source: mmengine 0.10 `OptimWrapper.get_lr` and `RuntimeInfoHook.before_train_iter`.
     """
@@ -78,10 +78,10 @@ def logged_lr(plan: Plan) -> str | None:
 
 
 def scheduler_words(options: Options) -> str:
-    """Return what one scheduler does: `warm-up 5 epochs linear from 0.01 ×`.
+    """Return what a scheduler does: `warm-up 5 epochs linear from 0.01 ×`.
 
     Args:
-        options: resolved, as in `Schedule`.
+        options: its resolved options, as in `Schedule`.
     """
     describe = _WORDS.get(re.sub("(LR|Momentum|ParamScheduler)$", "", options["type"]), _other)
     prefix = f"{options['optimizer']}: " if options.get("optimizer") else ""
@@ -91,12 +91,12 @@ def scheduler_words(options: Options) -> str:
 
 
 def _shown(number: object) -> str:
-    """Return an option as a number, or as it is where it is none."""
+    """Return an option as text, shortened if it is a number."""
     return setting(number) if isinstance(number, (int, float)) else value(number)
 
 
 def _end(options: Options, until: float | None = None) -> str:
-    """`at epoch 100`: where a scheduler ends, or what it does by then."""
+    """Return the end of a scheduler, or an earlier time: `at epoch 100`."""
     end = options.get("end") if until is None else until
     if not isinstance(end, (int, float)) or end >= NO_END:
         return "at the end"
@@ -104,7 +104,7 @@ def _end(options: Options, until: float | None = None) -> str:
 
 
 def _target(options: Options) -> str:
-    """`1.00e-6`, `0.01 ×`: what a scheduler goes down to."""
+    """Return the lowest value of a scheduler: `1.00e-6`, `0.01 ×`."""
     if options.get("eta_min_ratio") is not None:
         return f"{_shown(options['eta_min_ratio'])} ×"
     floor = options.get("eta_min")
@@ -170,7 +170,7 @@ def _other(options: Options) -> str:
     return f"{options['type']}{since}"
 
 
-#: Type of a scheduler, without what it changes -> the words for it.
+#: Type of a scheduler, without the setting that it changes -> its description.
 _WORDS: dict[str, Callable[[Options], str]] = {
     "Linear": _linear,
     "Constant": _constant,

@@ -63,7 +63,7 @@ class Schedule:
     """The length of a training, and its param schedulers.
 
     Attributes:
-        by: what the train loop goes by.
+        by: the unit that the train loop counts.
         length: its epochs or iterations.
         epoch_length: iterations of an epoch; None where that is not known.
         schedulers: in the config's order, each with the defaults of its class; its `optimizer` is

@@ -98,7 +98,7 @@ def test_a_sampler_is_as_long_as_it_says(monkeypatch, sampler, gpus):
     found = epoch_length_of(config, request)
     assert found.iterations == len(loader)
     assert [note.partition(":")[0] for note in found.notes] == (
-        ["InfiniteSampler ends no epoch"] if sampler["type"] == "InfiniteSampler" else []
+        ["InfiniteSampler never ends an epoch"] if sampler["type"] == "InfiniteSampler" else []
     )
 
 
@@ -155,7 +155,7 @@ def test_what_the_settings_say_is_an_error_for_no_config(here):
         assert epoch_length_of(config_of(IMAGENET, **config), request) == EpochLength(None)
     odd = epoch_length_of(config_of(IMAGENET, sampler={"type": "OddSampler"}), request)
     assert odd.iterations == 1
-    assert "OddSampler may make epochs of another length" in odd.notes[0]
+    assert "OddSampler may make epochs of a different length" in odd.notes[0]
 
 
 @pytest.mark.parametrize(

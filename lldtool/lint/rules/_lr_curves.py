@@ -1,4 +1,4 @@
-"""The main lr curves of a plan: those of the highest lrs."""
+"""The lr curve of each optimizer's highest lr."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from lldtool.plan import Curve, Plan
 def main_lr_curves(plan: Plan) -> dict[str | None, tuple[float, Curve]]:
     """Return the highest lr of each optimizer before any scheduler, and its curve.
 
-    The keys are those of the optimizers, None for the only one. The curve is times its factor; of
-    several param groups with the highest lr, it is that of the first one that has a curve.
+    The keys are those of the optimizers, None if there is only one. The param group's factor is
+    applied to the curve. If several groups have the highest lr, the first with a curve counts.
     """
     found: dict[str | None, tuple[float, Curve]] = {}
     if plan.schedule is None:

@@ -10,7 +10,7 @@ from typing import Any, overload
 from lldtool.plan import Plan, Schedule
 from lldtool.plan.schedule import NO_END, Unit, unit_of
 
-#: Ends of the names of schedulers that leave the lr alone.
+#: Suffixes of schedulers that do not change the lr.
 _OF_OTHER_SETTINGS = ("Momentum", "WeightDecay")
 
 
@@ -20,9 +20,9 @@ class Scheduler:
 
     Attributes:
         path: the keys that lead to it in the config.
-        configured: the options that the config gives.
-        options: those with the defaults of its class.
-        schedule: that it is part of.
+        configured: its options in the config.
+        options: the same with the defaults of its class.
+        schedule: the schedule that it is part of.
     """
 
     path: tuple[str, ...]
@@ -32,7 +32,7 @@ class Scheduler:
 
     @property
     def type(self) -> str:
-        """Its class."""
+        """The name of its class."""
         return str(self.options["type"])
 
     @property
@@ -43,12 +43,12 @@ class Scheduler:
 
     @property
     def optimizer(self) -> str | None:
-        """The key of its optimizer, where there are several."""
+        """The key of its optimizer, None if there is only one."""
         return self.options.get("optimizer")
 
     @property
     def counts(self) -> Unit:
-        """What its options are counted in."""
+        """The unit of options such as `begin` and `end`."""
         return unit_of(self.options)
 
     @property
@@ -63,7 +63,7 @@ class Scheduler:
 
     @property
     def has_no_epochs(self) -> bool:
-        """Whether it goes by epochs, which a training by iterations has none of: it never steps."""
+        """Whether it steps by epoch in a training by iterations, which means never."""
         return self.by_epoch and self.schedule.by == "iteration"
 
     @property
@@ -73,23 +73,23 @@ class Scheduler:
 
     @property
     def own_end(self) -> float | None:
-        """The step after its last, as the config counts them; None where it has no end."""
+        """The step after its last, as the config counts them, None if it never ends."""
         end = self.number("end")
         return None if end is None or end >= NO_END else end
 
     @property
     def steps(self) -> float | None:
-        """The number of its steps, as the config counts them; None where it has no end."""
+        """The number of its steps, as the config counts them, None if it never ends."""
         return None if self.own_end is None else self.own_end - self.own_begin
 
     @property
     def has_one_step(self) -> bool:
-        """Whether it begins, and ends before it is stepped."""
+        """Whether it ends before it is stepped for the first time."""
         return not self.is_converted and self.steps == 1
 
     @property
     def is_warm_up(self) -> bool:
-        """Whether it takes the lr from a part of the base lr to a larger one."""
+        """Whether it raises the lr from a fraction of the base lr."""
         start, end = self.number("start_factor"), self.number("end_factor")
         if self.setting != "lr":
             return False
@@ -99,11 +99,11 @@ class Scheduler:
         return is_linear and start is not None and end is not None and start < end
 
     def is_constant(self, below: float = math.inf) -> bool:
-        """Whether it is a `ConstantLR` with a factor below this one."""
+        """Whether it is a `ConstantLR` with a lower factor than this."""
         return self.type.startswith("Constant") and self.number("factor", 1.0) < below
 
     def step_in(self, unit: Unit, step: float) -> float | None:
-        """Return one of its steps, `begin` or `end`, in a unit; None where that is not known."""
+        """Return a step such as `begin` in a unit, None if the epoch length is unknown."""
         length = self.schedule.length_of(self.counts, unit)
         return None if length is None else step * length
 
@@ -114,7 +114,7 @@ class Scheduler:
     def number(self, option: str, default: float) -> float: ...
 
     def number(self, option: str, default: float | None = None) -> float | None:
-        """Return an option, or the default where it is no number."""
+        """Return an option, or the default if the option is not a number."""
         value = self.options.get(option)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return value if is_number else default
@@ -145,9 +145,9 @@ def configured_schedulers(plan: Plan) -> list[Scheduler]:
 
 
 def lr_schedulers(plan: Plan) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """Yield the schedulers of the lr as configured, with the keys that lead to them.
+    """Yield the keys that lead to each scheduler of the lr, and its options in the config.
 
-    Needs no schedule. There are none where each of several optimizers has its own.
+    This needs no schedule. It yields nothing if several optimizers have their own schedulers.
     """
     for path, scheduler in _configured(plan):
         if not isinstance(scheduler, dict) or "type" not in scheduler:
@@ -158,7 +158,7 @@ def lr_schedulers(plan: Plan) -> Iterator[tuple[tuple[str, ...], Mapping[str, An
 
 
 def _configured(plan: Plan, optimizer: str = "") -> list[tuple[tuple[str, ...], Any]]:
-    """Return the schedulers of an optimizer as configured, with the keys that lead to them."""
+    """Return the keys that lead to each scheduler of an optimizer, with its configured options."""
     path: tuple[str, ...] = ("param_scheduler",)
     own: Any = plan.param_scheduler
     if isinstance(own, dict) and "type" not in own:

@@ -12,21 +12,21 @@ from lldtool.lint.rules._schedulers import Scheduler, configured_schedulers
 from lldtool.plan import Plan, Schedule
 from lldtool.text import significant
 
-#: A line of the config's `train_cfg`, by what the train loop goes by.
+#: The unit of the train loop -> the entry of the config with its length.
 _LENGTH = {"epoch": ("train_cfg", "max_epochs"), "iteration": ("train_cfg", "max_iters")}
-#: A schedule may end this part of the training before or after it, or one epoch where that is less.
+#: A schedule may end this part of the training, at most one epoch, before or after it.
 _SLACK = 0.1
-#: An lr that has come this near to its end value is as good as there.
+#: An lr with less than this part of the way left has practically reached its end value.
 LEAST_LEFT = 0.05
 
 
 @dataclass(frozen=True)
 class Span(Scheduler):
-    """A scheduler, and when it acts, in what the train loop goes by: epochs or iterations.
+    """A scheduler and when it acts, in the unit of the train loop: epochs or iterations.
 
     Attributes:
-        unit: of the train loop's in one of its own: an epoch in iterations, or the other way round.
-        base_lr: of its optimizer.
+        unit: the length of its own unit in that of the train loop.
+        base_lr: the lr of its optimizer.
     """
 
     unit: float
@@ -39,7 +39,7 @@ class Span(Scheduler):
 
     @property
     def end(self) -> float:
-        """When it ends, whether training takes as long or not; infinite where it has no end."""
+        """When it ends, even if that is after the training; infinite if it never ends."""
         return self.number("end", math.inf) * self.unit
 
     @property
@@ -55,7 +55,7 @@ class Span(Scheduler):
 
     @cached_property
     def annealing(self) -> Annealing | None:
-        """How it takes the lr down; None where it doesn't do so to a value of its own."""
+        """How it lowers the lr, None if it does not lower it to a target."""
         way = self._annealing()
         return way if way is not None and way.length > 0 and way.shape > 0 else None
 
@@ -81,16 +81,16 @@ class Span(Scheduler):
 
     @property
     def reaches_target(self) -> float | None:
-        """When it has taken the lr down, if nothing ends before; None where it doesn't do so."""
+        """When the lr would reach its target, None if there is none."""
         way = self.annealing
         return None if way is None else self.begin + way.length * self.unit
 
     def in_own_unit(self, time: float) -> float:
-        """Return a time of the train loop in what the scheduler counts."""
+        """Return a time of the train loop in the scheduler's own unit."""
         return time / self.unit
 
     def after(self, time: float) -> float:
-        """Return how long after its beginning a time of the train loop is, in its own unit."""
+        """Return the time from its beginning to a time of the train loop, in its own unit."""
         return (time - self.begin) / self.unit
 
     def entry(self, *names: str | None) -> tuple[str, ...]:
@@ -99,9 +99,9 @@ class Span(Scheduler):
         return self.path if name is None else (*self.path, name)
 
     def moved_end(self, end: float) -> list[Edit]:
-        """Return the edits with which it takes the lr down until a time of the train loop.
+        """Return the edits with which the lr reaches its target at a time of the train loop.
 
-        None where that time is not a whole number of what it counts.
+        There are none if that time is not a whole number in its own unit.
         """
         way, last, length = self.annealing, whole(self.in_own_unit(end)), whole(self.after(end))
         if last is None or length is None or length < 1 or (way and way.kind == "restarts"):
@@ -116,8 +116,8 @@ class Span(Scheduler):
 class Timeline:
     """The schedulers of an optimizer in a training.
 
-    `spans` are those of which it is known when they act. `unplaced` would need the length of an
-    epoch for that, which is not known; one of their units counts as one of the train loop.
+    It is known when those in `spans` act. For those in `unplaced` it is not, as the epoch length is
+    unknown; one of their units counts as one of the train loop.
     """
 
     schedule: Schedule
@@ -126,7 +126,7 @@ class Timeline:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it is known when all schedulers of the lr act."""
+        """Whether it is known for all schedulers of the lr when they act."""
         return not any(span.setting == "lr" for span in self.unplaced)
 
     @property
@@ -141,31 +141,31 @@ class Timeline:
 
     @property
     def length_entry(self) -> tuple[str, ...]:
-        """The keys of the entry that says how long the training is."""
+        """The keys of the entry with the length of the training."""
         return _LENGTH[self.schedule.by]
 
     @property
     def slack(self) -> float:
-        """How much earlier or later than the training a schedule may end."""
+        """How long before or after the training a schedule may end."""
         tenth = self.length * _SLACK
         if self.schedule.by == "epoch":
             return min(1.0, tenth)
         return min(float(self.schedule.epoch_length or math.inf), tenth)
 
     def at(self, time: float) -> str:
-        """`epoch 40`, `iteration 12,000`."""
+        """Return a time with its unit: `epoch 40`, `iteration 12,000`."""
         return f"{self.schedule.by} {self.number(time)}"
 
     def number(self, time: float) -> str:
-        """`40`, `12,000`, `2.5`."""
+        """Return a time as text: `40`, `12,000`, `2.5`."""
         return f"{time:,.0f}" if self.schedule.by == "iteration" else f"{time:.3g}"
 
 
 def timelines(plan: Plan) -> list[Timeline]:
-    """Return when the schedulers of a plan act, for each optimizer that has its own.
+    """Return the timeline of each optimizer that has its own schedulers.
 
-    Those that never step, by epochs in a training by iterations, are not among them. There is none
-    where the length of the training is not known, and where training fails at a scheduler.
+    Schedulers that never step, by epochs in a training by iterations, are left out. There are no
+    timelines if the length of the training is unknown, or if training fails at a scheduler.
     """
     schedule = plan.schedule
     if schedule is None or schedule.error is not None:
@@ -184,7 +184,7 @@ def timelines(plan: Plan) -> list[Timeline]:
 
 
 def _has_bounds(scheduler: Scheduler) -> bool:
-    """Whether a scheduler begins before it ends; mmengine raises for others."""
+    """Whether a scheduler begins before it ends; otherwise mmengine raises."""
     begin, end = scheduler.options.get("begin"), scheduler.options.get("end")
     if not isinstance(begin, (int, float)) or not isinstance(end, (int, float, type(None))):
         return False
@@ -192,7 +192,7 @@ def _has_bounds(scheduler: Scheduler) -> bool:
 
 
 def stretched_milestones(training: Timeline, span: Span) -> list[Edit]:
-    """Return the milestones at the same parts of the training as they are of the scheduler."""
+    """Return the edit that stretches the milestones from the scheduler's end to the training's."""
     ratio, milestones = training.length / span.end, span.numbers("milestones")
     if not milestones:
         return []
@@ -200,12 +200,12 @@ def stretched_milestones(training: Timeline, span: Span) -> list[Edit]:
 
 
 def whole(number: float) -> int | None:
-    """Return a number that is whole but for rounding as an int; None for others."""
+    """Return a number as an int if it is whole, apart from rounding, else None."""
     return round(number) if math.isclose(number, round(number), abs_tol=1e-6) else None
 
 
 def of_base(factor: float) -> str:
-    """`0.5 × the base lr`, `the base lr`, `0`."""
+    """Return a factor of the base lr as text: `0.5 × the base lr`, `the base lr`, `0`."""
     if math.isclose(factor, 1.0, rel_tol=5e-3):
         return "the base lr"
     return f"{significant(factor, 2)} × the base lr" if factor else "0"

@@ -21,7 +21,7 @@ _EPOCHS = {"by_epoch": True, "max_epochs": 40}
 _COSINE = {"type": "CosineAnnealingLR", "T_max": 40, "end": 40}
 #: Options that take an lr below 0 where they are.
 _OPTIONS = ("eta_min", "eta_min_ratio", "gamma")
-#: The entry of what else may set the lr.
+#: The entry of hooks, which may set the lr as well.
 _HOOKS = ("custom_hooks",)
 
 

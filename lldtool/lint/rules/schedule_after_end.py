@@ -107,7 +107,7 @@ class ScheduleAfterEnd(Rule):
 
 
 def _shortened(training: Timeline, span: Span) -> list[list[Edit]]:
-    """Return a warm-up of a tenth of the training, and what began with its end at its new end."""
+    """Return a warm-up of a tenth of the training, with the next schedulers moved to its end."""
     end = span.begin + max(1.0, round(training.length * _SUGGESTED))
     last = whole(span.in_own_unit(end))
     least = 2 if span.by_epoch else 1

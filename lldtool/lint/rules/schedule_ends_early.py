@@ -128,7 +128,7 @@ class ScheduleEndsEarly(Rule):
 
 
 def _rises_to(span: Span) -> float | None:
-    """Return the factor of the base lr that a cosine rises to again, if that is more than a bit."""
+    """Return the factor of the base lr that a cosine rises to again, None if it hardly rises."""
     way, until = span.annealing, span.reaches_target
     if not way or not until or way.kind != "cosine" or span.stop <= until:
         return None
@@ -137,7 +137,7 @@ def _rises_to(span: Span) -> float | None:
 
 
 def _waits(span: Span) -> bool:
-    """Whether a scheduler ends before a milestone, which LLD505 reports."""
+    """Whether a scheduler ends before one of its milestones, which LLD505 reports."""
     return any(one >= span.after(span.end) for one in span.numbers("milestones"))
 
 

@@ -14,7 +14,7 @@ _ITERATIONS = {"by_epoch": False, "max_iters": 8000}
 _EPOCHS = {"by_epoch": True, "max_epochs": 40}
 #: Schedulers that need a second step to change a setting.
 _GRADUAL = ("Linear", "CosineAnnealing", "Poly", "Exponential")
-#: The options that say when a scheduler does something.
+#: The options with times of a scheduler.
 _TIMES = ("T_max", "end", "total_steps", "step_size")
 
 
@@ -122,11 +122,13 @@ class SchedulerNeverSteps(Rule):
 
 
 def _never_steps(scheduler: Scheduler) -> str | None:
-    """Return why a scheduler takes no step after its first value; None where it takes some."""
+    """Return why a scheduler takes no step after its first value, None if it takes some."""
     if scheduler.type.startswith("ReduceOnPlateau"):  # stepped after a validation
         return None
     if scheduler.has_no_epochs:
-        return "goes by epochs, which a training by iterations has none of, so it takes no step"
+        return (
+            "is stepped by epoch, and a training by iterations has no epochs, so it takes no step"
+        )
     if not scheduler.has_one_step:
         return None
     # A constant in the middle of a training is one way to write a step, up or down.
@@ -139,7 +141,7 @@ def _never_steps(scheduler: Scheduler) -> str | None:
 
 
 def _first_factor(scheduler: Scheduler) -> float | None:
-    """Return what a scheduler multiplies its setting by before its first step, where it does."""
+    """Return the factor that a scheduler applies before its first step, None if it is 1."""
     option = "factor" if scheduler.type.startswith("Constant") else "start_factor"
     factor = scheduler.number(option)
     return None if factor == 1 else factor
@@ -154,7 +156,7 @@ def _effect(scheduler: Scheduler) -> str:
 
 
 def _edits(scheduler: Scheduler) -> list[Edit]:
-    """Return the edit that lets a scheduler go by iterations; converted, if it counts epochs."""
+    """Return the edit with which a scheduler steps by iteration, converted if it counts epochs."""
     if not scheduler.by_epoch:
         return []
     path = scheduler.path

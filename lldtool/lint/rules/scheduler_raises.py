@@ -82,7 +82,7 @@ def _is_named(name: str, error: str) -> bool:
 
 
 def _fixes(scheduler: Scheduler, path: tuple[str, ...]) -> list[list[Edit]]:
-    """Return as many steps as a one-cycle scheduler is given."""
+    """Return the `total_steps` that cover all steps of a one-cycle scheduler."""
     if path[-1] != "total_steps" or scheduler.steps is None:
         return []
     return [[Edit(path, int(scheduler.steps))]]

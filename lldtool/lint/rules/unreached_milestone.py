@@ -131,7 +131,7 @@ class UnreachedMilestone(Rule):
         schedule = training.schedule
         whole = f"{training.length:,} {schedule.by}s"
         if schedule.by == "iteration":
-            other = "no epochs, which a training by iterations has none of"
+            other = "a training by iterations has no epochs"
         else:
             other = "epochs need by_epoch=True"
         edit = Edit((*span.path, "by_epoch"), value=True)
