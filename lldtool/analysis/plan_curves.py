@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from lldtool.analysis.lr_curves import LrCurve, LrCurves, SchedulerSpan
 from lldtool.analysis.samples import Samples
 from lldtool.plan import Parameter, Plan, Schedule
+from lldtool.plan.schedule import unit_of
 from lldtool.text import plural
 
 #: Options of schedulers that are an lr in absolute numbers, for every param group.
@@ -89,19 +90,17 @@ def spans_of(schedule: Schedule) -> Iterator[SchedulerSpan]:
         if options.get("param_name") != "lr":
             continue
         option = next((key for key in TARGETS if _is_positive(options.get(key))), None)
-        by_epoch, length = bool(options.get("by_epoch", True)), 1.0
         is_converted = bool(options.get("convert_to_iter_based"))
-        if is_converted and schedule.epoch_length is not None:
-            by_epoch, length = False, schedule.epoch_length
+        length = schedule.length_of(unit_of(options), "iteration") if is_converted else None
         yield SchedulerSpan(
             scheduler=options["type"],
-            begin=_bound(options.get("begin"), 0) * length,
-            end=_bound(options.get("end"), math.inf) * length,
-            by_epoch=by_epoch,
+            begin=_bound(options.get("begin"), 0) * (length or 1.0),
+            end=_bound(options.get("end"), math.inf) * (length or 1.0),
+            by_epoch=unit_of(options) == "epoch" and length is None,
             option=option,
             target=None if option is None else float(options[option]),
             optimizer=options.get("optimizer", ""),
-            ends_inside=is_converted and by_epoch,
+            ends_inside=is_converted and length is None,
         )
 
 
@@ -122,6 +121,7 @@ def _scheduler_notes(schedule: Schedule) -> Iterator[str]:
         if "monitor" in options:
             yield f"{name} waits for a metric to get worse; shown is a training where it does not"
         elif by_epoch and schedule.by == "iteration":
-            yield f"{name} goes by epochs, which a training by iterations has none of: no step"
+            reason = "a training by iterations has no epochs"
+            yield f"{name} is stepped by epoch, and {reason}: it takes no step"
         elif length is not None and begin >= length:
             yield f"{name} begins after the end of the training: it does nothing"

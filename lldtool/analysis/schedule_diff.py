@@ -100,7 +100,8 @@ def _facts(x: Schedule, y: Schedule) -> Iterator[Fact]:
         if p != q and is_known:
             unit = f"max_{'epochs' if x.by == 'epoch' else 'iters'}"
             yield Fact(tuple(key.format(unit).split(".")), p, q)
-    if (p := _batch(x)) != (q := _batch(y)) and not (p is None or q is None):
+    p, q = x.total_batch_size, y.total_batch_size
+    if p != q and not (p is None or q is None):
         yield Fact(("batch size",), p, q)
     for i in range(max(len(x.schedulers), len(y.schedulers))):
         path = ("param_scheduler", str(i))
@@ -111,13 +112,6 @@ def _facts(x: Schedule, y: Schedule) -> Iterator[Fact]:
         for option in {**one, **other}:
             if one.get(option) != other.get(option):
                 yield Fact((*path, option), one.get(option), other.get(option))
-
-
-def _batch(schedule: Schedule) -> int | None:
-    """Return the samples of an iteration on all GPUs, where they are known."""
-    if schedule.batch_size is None:
-        return None
-    return schedule.batch_size * (schedule.world_size or 1)
 
 
 def _pairs(a: Plan, b: Plan, x: Schedule, y: Schedule) -> Iterator[tuple[_Values, _Values]]:
@@ -164,7 +158,9 @@ def _first(
     found: list[tuple[float, bool, str]] = []  # the lr first, where several differ
     in_epochs = x.by == y.by == "epoch"
     for p, q in pairs:
-        length_p, length_q = (_per_unit(v.curve, s, in_epochs) for v, s in ((p, x), (q, y)))
+        length_p, length_q = (
+            s.length_of("epoch", v.curve.unit) or 1 if in_epochs else 1 for v, s in ((p, x), (q, y))
+        )
         steps_p = {step / length_p: step for step in p.curve.at}
         steps_q = {step / length_q: step for step in q.curve.at}
         alike, peak = 0.0, max(map(abs, (*p.curve.value, *q.curve.value))) * p.factor
@@ -183,10 +179,6 @@ def _first(
         return None
     at, _, setting = min(found)
     return FirstDifference("epoch" if in_epochs else "iteration", at, setting)
-
-
-def _per_unit(curve: Curve, schedule: Schedule, in_epochs: bool) -> float:
-    return schedule.epoch_length or 1 if in_epochs and curve.unit == "iteration" else 1
 
 
 def _ends(a: Plan, b: Plan) -> Iterator[End]:

@@ -1,4 +1,4 @@
-"""Checkpoints, read without torch, without executing anything, and without the tensors' bytes."""
+"""Read checkpoints without torch, without running their code, and without the tensors' bytes."""
 
 from lldtool.checkpoint.contents import Checkpoint, OpaqueValue, TensorInfo
 from lldtool.checkpoint.reading import read_checkpoint

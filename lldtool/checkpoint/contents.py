@@ -1,4 +1,4 @@
-"""What a checkpoint holds."""
+"""The content of a checkpoint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 #: How a checkpoint is stored.
 Format = Literal["zip", "legacy", "tar", "safetensors"]
-#: The keys that the weights of a model may be under, in the order in which they are looked for.
+#: Keys that the weights of a model may be stored under, in the order in which they are tried.
 NESTINGS = ("state_dict", "model", "module", "ema_state_dict")
 
 
@@ -24,7 +24,7 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class OpaqueValue:
-    """An object of a class that is not read; `name` is the class's full name."""
+    """An object that is not read; `name` is the full name of its class."""
 
     name: str
 
@@ -49,7 +49,7 @@ class Checkpoint:
 
     @property
     def nesting(self) -> str | None:
-        """The key that the weights are under; None where they are at the top level."""
+        """The key that the weights are stored under; None if they are at the top level."""
         return next((key for key in NESTINGS if isinstance(self.entry(key), Mapping)), None)
 
     @property
@@ -61,7 +61,7 @@ class Checkpoint:
 
     @property
     def meta(self) -> Mapping[str, Any]:
-        """What mmengine notes about the training: `epoch`, `iter`, `cfg` (text), versions."""
+        """What mmengine records about the training: `epoch`, `iter`, `cfg` (text), versions."""
         found = self.entry("meta")
         return found if isinstance(found, Mapping) else {}
 

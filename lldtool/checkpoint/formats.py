@@ -1,4 +1,4 @@
-"""The formats of checkpoints: what the parts of a file are, and where."""
+"""Readers for each checkpoint format."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from lldtool.checkpoint.unpickling import unpickle
 
 #: The content, and the names of the globals.
 Content = tuple[Any, Iterable[str]]
-#: The largest pickle in a zip archive, decompressed: that of a long training with all its logs.
+#: The largest decompressed pickle in a zip archive, enough for all logs of a long training.
 _LARGEST_PICKLE = 1 << 30
 _CHUNK = 1 << 16
-#: How `torch.save` begins and what follows.
+#: The first two pickles of a legacy file.
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _INT64 = struct.Struct("<q")
 #: The largest header of a safetensors file.
 _LARGEST_HEADER = 1 << 24
-#: The dtypes of safetensors whose names aren't torch's in short.
+#: The dtypes of safetensors that are not short forms of torch's names.
 _SAFETENSORS_DTYPES = {
     "BOOL": "bool",
     "BF16": "bfloat16",
@@ -44,12 +44,12 @@ _SAFETENSORS_DTYPES = {
 
 
 def read_zip(file: io.BufferedReader) -> Content:
-    """Read what `torch.save` has written since torch 1.6: a pickle beside each storage's bytes."""
+    """Read the format of torch 1.6 and later: a zip archive with a pickle and the storages."""
     try:
         with zipfile.ZipFile(file) as archive, archive.open(_data_pkl(archive)) as entry:
             buffered = io.BufferedReader(cast(io.RawIOBase, entry), _CHUNK)
             content = unpickle(buffered, storage_of)
-            while buffered.read(_CHUNK):  # the checksum is compared at its end
+            while buffered.read(_CHUNK):  # zipfile compares the checksum at the end
                 pass
             return content
     except (NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
@@ -58,10 +58,10 @@ def read_zip(file: io.BufferedReader) -> Content:
 
 
 def _data_pkl(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    """Return the archive's entry that has the pickle.
+    """Return the archive's entry for the pickle.
 
     Raises:
-        UnpicklingError: torch has not written it.
+        UnpicklingError: torch did not write the archive.
     """
     found = [i for i in archive.infolist() if re.fullmatch(r"[^/\\]+/data\.pkl", i.filename)]
     if len(found) != 1 or found[0].filename.startswith(".."):
@@ -76,7 +76,7 @@ def _data_pkl(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
 
 
 def read_legacy(file: io.BufferedReader) -> Content:
-    """Read what `torch.save` wrote before torch 1.6: pickles, followed by the storages' bytes."""
+    """Read the format before torch 1.6: pickles, followed by the storages' bytes."""
     item_sizes: dict[Any, int] = {}
 
     def storage(persistent_id: Any) -> Any:
@@ -87,8 +87,8 @@ def read_legacy(file: io.BufferedReader) -> Content:
 
     for expected in (_MAGIC, _PROTOCOL):
         if unpickle(file)[0] != expected:
-            raise pickle.UnpicklingError("torch.save has not written it")
-    unpickle(file)  # the sizes of C's numbers
+            raise pickle.UnpicklingError("torch.save did not write it")
+    unpickle(file)  # the sizes of C types
     content = unpickle(file, storage)
     for key in unpickle(file)[0]:
         _skip_storage(file, item_sizes[key])
@@ -98,7 +98,7 @@ def read_legacy(file: io.BufferedReader) -> Content:
 
 
 def read_tar(file: io.BufferedReader) -> Content:
-    """Read what `torch.save` wrote before torch 0.1.10: storages, tensors and a pickle."""
+    """Read the format before torch 0.1.10: a tar archive of storages, tensors and a pickle."""
     import tarfile
 
     try:
@@ -118,7 +118,7 @@ def read_tar(file: io.BufferedReader) -> Content:
 
 
 def _tar_storages(file: BinaryIO) -> dict[int, str]:
-    """Return the dtypes of the storages, and of the views of them."""
+    """Return the dtypes of the storages and of views into them."""
     dtypes = {}
     for _ in range(unpickle(file)[0]):
         key, _, storage_class = unpickle(file)[0]
@@ -134,7 +134,7 @@ def _tar_tensors(file: BinaryIO, dtypes: dict[int, str]) -> dict[int, TensorInfo
     for _ in range(unpickle(file)[0]):
         key, storage, _ = unpickle(file)[0]
         (dimensions,) = struct.unpack("<i4x", file.read(8))
-        if not 0 <= dimensions <= MOST_DIMENSIONS:  # it could lead back, and never to an end
+        if not 0 <= dimensions <= MOST_DIMENSIONS:  # below 0, the seek could go back forever
             raise pickle.UnpicklingError(f"a tensor has {dimensions} dimensions")
         sizes = [_int64(file) for _ in range(dimensions)]
         file.seek(8 * (dimensions + 1), os.SEEK_CUR)  # the strides and the offset
@@ -145,7 +145,7 @@ def _tar_tensors(file: BinaryIO, dtypes: dict[int, str]) -> dict[int, TensorInfo
 def _skip_storage(file: BinaryIO, item_size: int) -> None:
     number = _int64(file)
     if number < 0:
-        raise pickle.UnpicklingError("a storage has a size below 0")
+        raise pickle.UnpicklingError("a storage has a negative size")
     file.seek(number * item_size, os.SEEK_CUR)
 
 
@@ -160,7 +160,7 @@ def _item_size(dtype: str) -> int:
 
 
 def read_safetensors(file: io.BufferedReader) -> Content:
-    """Read the header of a safetensors file. Source: the format's description in its README."""
+    """Read the header of a safetensors file. Source: the README of safetensors."""
     size = int.from_bytes(file.read(8), "little")
     if size > _LARGEST_HEADER:
         raise pickle.UnpicklingError("its header is too long")
@@ -180,6 +180,6 @@ def read_safetensors(file: io.BufferedReader) -> Content:
 
 
 def _safetensors_dtype(name: str) -> str:
-    """`F32` -> `float32`."""
+    """Return torch's name of a dtype: `float32` for `F32`."""
     kinds = {"F": "float", "I": "int", "U": "uint", "C": "complex"}
     return _SAFETENSORS_DTYPES.get(name) or kinds.get(name[0], name[0]) + name[1:]

@@ -1,4 +1,4 @@
-"""The state of a pickle while its opcodes are interpreted, within bounds of memory."""
+"""The state of the pickle machine, with a limit on the memory that a file can use."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from lldtool.checkpoint.contents import OpaqueValue
 from lldtool.checkpoint.numpy_values import LARGEST_ARRAY
 from lldtool.checkpoint.rebuilding import call_global, find_global
 
-#: Longer texts and bytes are opaque: the logs of long trainings.
+#: Longer strings and bytes, such as the logs of long trainings, become opaque values.
 _LONGEST_TEXT = 1 << 18
-#: The most bytes of a line: the name of a global.
+#: The longest line in bytes; lines hold the names of globals.
 _LONGEST_LINE = 1 << 13
-#: The most bytes of all texts, of sets, and of what calls copy.
+#: The most bytes for all strings, sets and copies that calls make.
 _MOST_BYTES = 1 << 27
-#: What an item of a list takes in a set or a dict of them.
+#: The bytes that an item takes in a set or dict.
 _ITEM_SIZE = 32
-#: What a byte of an array takes as a number: a half of a float16.
+#: The most memory that a byte of an array takes as a Python number; a float16 has two bytes.
 _NUMBER_SIZE = 16
 _CHUNK = 1 << 16
 
 
 class Machine:
-    """A stack, its marks and the memo.
+    """The stack, the marks and the memo of a pickle.
 
     Args:
         file: a buffered file.
-        persistent: returns what a persistent id refers to.
+        persistent: returns the object of a persistent id.
     """
 
     def __init__(self, file: BinaryIO, persistent: Callable[[Any], Any] | None) -> None:
@@ -43,7 +43,7 @@ class Machine:
         self._room = _MOST_BYTES
 
     def take(self, size: int) -> bytes:
-        """Return the next bytes, of which there are not many."""
+        """Return the next bytes; their number is small."""
         data = self.file.read(size)
         if len(data) < size:
             raise pickle.UnpicklingError("its pickle is cut off")
@@ -54,7 +54,7 @@ class Machine:
         return structure.unpack(self.take(structure.size))[0]
 
     def data(self, size: int, kind: str) -> bytes | OpaqueValue:
-        """Return the next bytes; an opaque value of this kind where they are many."""
+        """Return the next bytes, or an opaque value of this kind if there are too many."""
         if size <= _LONGEST_TEXT:
             self.spend(size)
             return self.take(size)
@@ -71,31 +71,31 @@ class Machine:
         return line[:-1].decode()
 
     def spend(self, size: int) -> None:
-        """Count so many bytes of memory."""
+        """Count bytes against the memory limit."""
         self._room -= size
         if self._room < 0:
-            raise pickle.UnpicklingError(f"its pickle has over {_MOST_BYTES >> 20} MiB of memory")
+            raise pickle.UnpicklingError(f"its pickle takes over {_MOST_BYTES >> 20} MiB of memory")
 
     def to_mark(self) -> list[Any]:
-        """Pop all that is above the last mark."""
+        """Pop and return all items above the last mark."""
         items, self.stack = self.stack, self.marked.pop()
         return items
 
     def push_global(self, module: str, name: str) -> None:
-        """Push what stands for a class or a function."""
+        """Push the substitute for a class or function."""
         value = find_global(module, name)
         self.globals[value.name if isinstance(value, OpaqueValue) else f"{module}.{name}"] = None
         self.stack.append(value)
 
     def call(self, function: Any, arguments: Any) -> None:
-        """Push what a class or function makes of the arguments."""
+        """Push the result of calling a class or function."""
         if not isinstance(function, OpaqueValue) or not isinstance(arguments, (list, tuple)):
             raise TypeError
         self.spend_copies(arguments)
         self.stack.append(call_global(function, arguments))
 
     def spend_copies(self, values: Any) -> None:
-        """Count what copies of the values take."""
+        """Count the bytes that copies of the values take."""
         for value in values:
             if isinstance(value, (str, bytes)):
                 self.spend(len(value) * (_NUMBER_SIZE if len(value) <= LARGEST_ARRAY else 1))

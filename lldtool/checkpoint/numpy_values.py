@@ -1,4 +1,4 @@
-"""numpy's scalars and small arrays as Python's numbers, from their pickles and without numpy.
+"""Read pickled numpy scalars and small arrays as Python numbers, without numpy.
 
 Source: `numpy._core.multiarray.scalar` and `_reconstruct`, the `__reduce__` of `numpy.dtype`, and
 the state of `numpy.ndarray.__setstate__`.
@@ -14,9 +14,9 @@ from typing import Any
 
 from lldtool.checkpoint.contents import OpaqueValue
 
-#: A larger array is opaque.
+#: The most bytes of an array; a larger one becomes an opaque value.
 LARGEST_ARRAY = 8192
-#: More dimensions than any numpy allows.
+#: At least as many dimensions as any version of numpy allows.
 _MOST_DIMENSIONS = 64
 #: `struct`'s formats by numpy's codes.
 _FORMATS = {"b1": "?", "f2": "e", "f4": "f", "f8": "d"}
@@ -26,14 +26,14 @@ _FORMATS |= {f"u{2**i}": "BHIQ"[i] for i in range(4)}
 
 @dataclass(frozen=True, eq=False)
 class NumpyDtype(OpaqueValue):
-    """A dtype, whose byte order is set after it was made: `code` is `f8`."""
+    """A dtype with a `code` such as `f8`; its byte order is set after construction."""
 
     code: str
     order: list[str] = field(default_factory=lambda: ["="])
 
 
 class NumpyArray(list[Any]):
-    """The numbers of an array, in a list for each dimension; filled after it was made.
+    """The numbers of an array as nested lists, filled after construction.
 
     An array without dimensions has one item; a large one is one `OpaqueValue`.
     """
@@ -41,7 +41,7 @@ class NumpyArray(list[Any]):
     shape: tuple[int, ...] = ()
 
     def fill(self, shape: tuple[int, ...], dtype: Any, is_fortran: Any, data: Any) -> None:
-        """Set the content, as the state of a pickled array has it."""
+        """Set the content from the state of a pickled array."""
         self.shape = shape
         items = _items(dtype, data) if len(shape) <= _MOST_DIMENSIONS else None
         if items is None or len(items) != math.prod(shape):
@@ -54,7 +54,7 @@ class NumpyArray(list[Any]):
 
 
 def scalar(dtype: Any, data: Any = b"") -> Any:
-    """Return a scalar as a number or text."""
+    """Return a scalar as a number or string."""
     items = _items(dtype, data if _code(dtype) != "O" else [data])
     return items[0] if items and len(items) == 1 else OpaqueValue("numpy.generic")
 
@@ -72,11 +72,11 @@ def _code(dtype: Any) -> str:
 
 
 def _items(dtype: Any, data: Any) -> list[Any] | None:
-    """Return the items one after the other; None where they are of another kind, or too many."""
+    """Return the items as a flat list; None if their type is unknown or there are too many."""
     code = _code(dtype)
     if isinstance(data, list):
         return data if code == "O" and len(data) <= LARGEST_ARRAY else None
-    data = data.encode() if isinstance(data, str) else data  # Python 2's bytes
+    data = data.encode() if isinstance(data, str) else data  # a str of Python 2
     if not isinstance(data, bytes) or len(data) > LARGEST_ARRAY or not code:
         return None
     order = dtype.order[0].replace("|", "=")

@@ -1,6 +1,6 @@
 """What each opcode of a pickle does. Source: `pickletools` of the standard library.
 
-Those that only protocol 0 has are not known: torch doesn't load a checkpoint of it either.
+Opcodes that only protocol 0 uses are not supported; torch does not load them either.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from lldtool.checkpoint.contents import OpaqueValue
 from lldtool.checkpoint.machine import Machine
 from lldtool.checkpoint.rebuilding import checked_key, set_state
 
-#: The most bytes of an integer; a seed has 16.
+#: The longest integer in bytes; a seed has 16.
 _LONGEST_INTEGER = 1 << 10
-#: What a set takes beyond its items; other collections take a quarter of it.
+#: The bytes of an empty set; other empty collections take a quarter of that.
 _SET_SIZE = 216
 _DICTS = frozenset({dict, OrderedDict})
 _UINT1, _UINT2, _UINT4 = (struct.Struct(code) for code in ("<B", "<H", "<I"))
@@ -53,7 +53,7 @@ def _push_string(size: struct.Struct) -> _Opcode:
 
 
 def _python2(data: Any) -> Any:
-    """Return a `str` of Python 2, which may be text or bytes."""
+    """Return a `str` of Python 2 as text, or as bytes if it is not UTF-8."""
     try:
         return data.decode() if isinstance(data, bytes) else data
     except UnicodeDecodeError:
@@ -147,7 +147,7 @@ def _add_items(target: Any, items: list[Any]) -> None:
 
 
 def _put_in(put: Callable[[Any, list[Any]], None]) -> _Opcode:
-    """Put all above the last mark into what is below it."""
+    """Return an opcode that moves the items above the last mark into the object below it."""
 
     def run(machine: Machine) -> None:
         items = machine.to_mark()

@@ -1,4 +1,4 @@
-"""Read a checkpoint, of any format that torch or safetensors writes, without its tensors."""
+"""Read a checkpoint in any format of torch or safetensors, without its tensors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lldtool.checkpoint.formats import (
 from lldtool.errors import LldtoolError
 from lldtool.files import refuse_pipe
 
-#: The most bytes that are read at once: a larger directory of an archive is no checkpoint's.
+#: The most bytes to read at once; the directory of a checkpoint's archive is smaller.
 _MOST_BYTES = 1 << 24
 _READERS: Mapping[Format, Callable[[io.BufferedReader], Content]] = {
     "zip": read_zip,
@@ -29,18 +29,18 @@ _READERS: Mapping[Format, Callable[[io.BufferedReader], Content]] = {
     "safetensors": read_safetensors,
     "legacy": read_legacy,
 }
-#: What the readers raise for files that are damaged.
+#: What the readers raise for damaged files.
 _DAMAGES = (
     ArithmeticError, EOFError, LookupError, RecursionError, TypeError, ValueError, struct.error
 )  # fmt: skip
 
 
 class _Reader(io.BufferedReader):
-    """A file of which little is read at once, and nothing before its start, whatever it says."""
+    """A file that refuses to read too much at once, or to seek before its start."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > _MOST_BYTES:
-            raise pickle.UnpicklingError("it is damaged, or not of torch")
+            raise pickle.UnpicklingError("it is damaged, or torch.save did not write it")
         return super().read(_MOST_BYTES if size is None or size < 0 else size)
 
     def seek(self, target: int, whence: int = os.SEEK_SET, /) -> int:
@@ -53,14 +53,14 @@ class _Reader(io.BufferedReader):
 
 
 def read_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
-    """Read a checkpoint: nothing is executed, and no tensor is read.
+    """Read a checkpoint without running its code or reading its tensors.
 
     Args:
         path: the file.
         name: the file as the user named it.
 
     Raises:
-        LldtoolError: it can't be read, or is no checkpoint.
+        LldtoolError: it can't be read, or is not a checkpoint.
     """
     name = name or str(path)
     try:
@@ -91,7 +91,7 @@ def _format(head: bytes) -> Format:
     """Return the format of a file by its first bytes.
 
     Raises:
-        UnpicklingError: it has none.
+        UnpicklingError: the format is unknown.
     """
     if head.startswith(b"PK\x03\x04"):
         return "zip"
@@ -103,4 +103,4 @@ def _format(head: bytes) -> Format:
         raise pickle.UnpicklingError("it is stored by Git LFS; run git lfs pull")
     if head.startswith((b"\x80", b"L")):
         return "legacy"
-    raise pickle.UnpicklingError("it is empty" if not head else "torch.save has not written it")
+    raise pickle.UnpicklingError("it is empty" if not head else "torch.save did not write it")

@@ -1,4 +1,4 @@
-"""What the classes and functions that a checkpoint refers to make, without importing them.
+"""Rebuild the objects of a checkpoint without importing its classes and functions.
 
 Source: `torch._utils`, `torch._tensor` and `torch.storage`, for the arguments of each function.
 """
@@ -37,27 +37,27 @@ STORAGE_DTYPES = {
     "QUInt2x4Storage": "quint2x4",
 }
 _TORCH_DTYPE = re.compile(r"bool|(b?float|complex|q?u?int|bits)\d\w*")
-#: Modules by the names that Python 2 had for them.
+#: Names of modules in Python 2 -> their names today.
 _RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
-#: The largest size of a dimension.
+#: The size of a dimension is below this.
 _LARGEST = 1 << 63
-#: More than any torch allows.
+#: At least as many as any version of torch allows.
 MOST_DIMENSIONS = 64
-#: Equal hashes can be had for larger numbers and longer tuples, which makes a dict of them slow.
+#: Larger integers and longer tuples can be crafted to have equal hashes, which slows a dict down.
 _LARGEST_KEY = 1 << 60
 _LONGEST_KEY = 8
 _KEYS = frozenset({str, bytes, bool, float, OpaqueValue, type(None)})
 
 
 def find_global(module: str, name: str) -> Any:
-    """Return what stands for a global: the name of a dtype of torch, an opaque value otherwise."""
+    """Return the substitute for a global: the name of a torch dtype, otherwise an opaque value."""
     if module == "torch" and _TORCH_DTYPE.fullmatch(name):
         return name
     return OpaqueValue(f"{_RENAMED.get(module, module)}.{name}")
 
 
 def call_global(function: OpaqueValue, arguments: Any) -> Any:
-    """Return what a class or function makes of the arguments; opaque where it is not known."""
+    """Return the result of calling a class or function; an opaque value if it is unknown."""
     if known := _FUNCTIONS.get(function.name):
         return known(*arguments)
     if function.name in _CONSTRUCTORS and arguments and isinstance(arguments[0], OpaqueValue):
@@ -66,7 +66,7 @@ def call_global(function: OpaqueValue, arguments: Any) -> Any:
 
 
 def set_state(target: Any, state: Any) -> None:
-    """Set the state of an object, where it matters for what is read of it."""
+    """Set the state of an object if it affects the values that are read."""
     if isinstance(target, NumpyArray):
         *_, shape, dtype, is_fortran, data = state
         target.fill(sizes_of(shape), dtype, is_fortran, data)
@@ -75,7 +75,7 @@ def set_state(target: Any, state: Any) -> None:
             raise ValueError
         target.order[:] = [state[1]]
     elif isinstance(target, OrderedDict) and isinstance(state, dict) and "_metadata" in state:
-        # The versions of the modules, which their loading code asks for.
+        # The module versions, which loading code asks for.
         target._metadata = state["_metadata"]  # type: ignore[attr-defined]
 
 
@@ -83,34 +83,34 @@ def checked_key(key: Any) -> Any:
     """Return a key of a dict, or an item of a set.
 
     Raises:
-        UnpicklingError: it is of a kind that may take long to hash, or equals many others.
+        UnpicklingError: hashing it may be slow, or its hash may equal many others.
     """
     kind = type(key)
     if kind in _KEYS or (kind is int and -_LARGEST_KEY < key < _LARGEST_KEY):
         return key
     if kind is tuple and len(key) <= _LONGEST_KEY and not any(type(k) is tuple for k in key):
         return tuple(map(checked_key, key))
-    raise pickle.UnpicklingError(f"a key of the type {kind.__name__} is not read")
+    raise pickle.UnpicklingError(f"keys of type {kind.__name__} are not supported")
 
 
 def sizes_of(value: Any) -> tuple[int, ...]:
     """Return the sizes of a tensor's dimensions.
 
     Raises:
-        UnpicklingError: they are none.
+        UnpicklingError: the value is not a valid shape.
     """
     if not isinstance(value, (list, tuple)) or len(value) > MOST_DIMENSIONS:
-        raise pickle.UnpicklingError("a tensor has a shape that is none")
+        raise pickle.UnpicklingError("a tensor has an invalid shape")
     if not all(type(size) is int and 0 <= size < _LARGEST for size in value):
-        raise pickle.UnpicklingError("a tensor has a shape that is none")
+        raise pickle.UnpicklingError("a tensor has an invalid shape")
     return tuple(value)
 
 
 def storage_of(persistent_id: Any) -> Any:
-    """Return a storage, as the tensor of all its items, from what `torch.save` refers to it by.
+    """Return the storage of a persistent id, as a one-dimensional tensor.
 
     Raises:
-        UnpicklingError: it is another kind of reference.
+        UnpicklingError: the id does not refer to a storage.
     """
     if isinstance(persistent_id, tuple) and len(persistent_id) >= 4:
         kind, storage_class, key, *others = persistent_id
@@ -123,20 +123,20 @@ def storage_of(persistent_id: Any) -> Any:
 
 
 def dtype_of_storage(storage_class: OpaqueValue) -> str:
-    """Return the dtype of a class of storages.
+    """Return the dtype of a storage class.
 
     Raises:
-        UnpicklingError: it is another class.
+        UnpicklingError: it is not a storage class.
     """
     module, _, name = storage_class.name.rpartition(".")
     if module.partition(".")[0] != "torch" or name not in STORAGE_DTYPES:
-        raise pickle.UnpicklingError(f"{storage_class.name!r:.200} is no storage of tensors")
+        raise pickle.UnpicklingError(f"{storage_class.name!r:.200} is not a tensor storage")
     return STORAGE_DTYPES[name]
 
 
 def _info(size: Any, dtype: Any, requires_grad: Any = False) -> TensorInfo:
     if not isinstance(dtype, str):
-        raise pickle.UnpicklingError("a tensor has a dtype that is none")
+        raise pickle.UnpicklingError("a tensor has an invalid dtype")
     return TensorInfo(sizes_of(size), dtype, requires_grad is True)
 
 
@@ -166,7 +166,7 @@ def _quantized_tensor(
 
 
 def _sparse_tensor(_layout: Any, data: Any) -> TensorInfo:
-    """Return the shape, which follows the tensors, and the dtype of the last of them."""
+    """Return the tensor with the shape that follows the data and the dtype of its last tensor."""
     values = [item for item in data if isinstance(item, TensorInfo)][-1]
     size = [item for item in data if isinstance(item, tuple)][-1]
     return _info(size, values.dtype)
@@ -198,7 +198,7 @@ def _tensor_of_a_type(function: OpaqueValue, _class: Any, arguments: Any, *_: An
 
 
 def _encoded(text: Any, encoding: Any) -> Any:
-    """Return the bytes that protocol 2 has no opcode for."""
+    """Return bytes that protocol 2 stores as encoded text, as it has no opcode for bytes."""
     if isinstance(text, OpaqueValue):
         return OpaqueValue("builtins.bytes")
     if encoding not in ("latin1", "latin-1"):
@@ -228,7 +228,7 @@ def _device(kind: Any, index: Any = None) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Return a value that is a text; another may take forever to write."""
+    """Return a string; formatting any other value may take forever."""
     if not isinstance(value, str):
         raise TypeError
     return value

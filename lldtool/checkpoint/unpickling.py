@@ -1,8 +1,8 @@
 """Read a pickle: plain data, tensors, and opaque values for anything else.
 
-Nothing is imported and nothing of the file's choice is called: a global is a name that `rebuilding`
-knows what to make of, or that stays opaque. Python's own unpickler is no base for this: by its
-state setters, its memo and its hashes a crafted file changes classes, takes all memory, or hangs.
+Nothing is imported, and the file can't choose what is called: a global is only a name, which
+`rebuilding` either knows or leaves opaque. Python's own unpickler is not safe enough: with its
+state setters, its memo and hashing, a crafted file can change classes, use up the memory, or hang.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from lldtool.checkpoint.machine import Machine
 from lldtool.checkpoint.numpy_values import NumpyArray
 from lldtool.checkpoint.opcodes import OPCODES
 
-#: No checkpoint has as many: one of 900 tensors, with its optimizer, has 150,000.
+#: Far more than a checkpoint has: one with 900 tensors and their optimizer state has 150,000.
 _MOST_OPCODES = 4_000_000
-#: A checkpoint of mmengine is 8 levels deep.
+#: The deepest nesting; a checkpoint of mmengine is 8 levels deep.
 _DEEPEST = 100
 _DICTS = frozenset({dict, OrderedDict})
 _COLLECTIONS = _DICTS | {list, tuple, set, frozenset, NumpyArray}
@@ -28,14 +28,14 @@ _COLLECTIONS = _DICTS | {list, tuple, set, frozenset, NumpyArray}
 def unpickle(
     file: BinaryIO, persistent: Callable[[Any], Any] | None = None
 ) -> tuple[Any, Iterable[str]]:
-    """Return what a pickle holds, and the globals it refers to; leave the file at its end.
+    """Return the content of a pickle and the globals it refers to; leave the file at its end.
 
     Args:
         file: a buffered file.
-        persistent: returns what a persistent id refers to.
+        persistent: returns the object of a persistent id.
 
     Raises:
-        UnpicklingError: it is damaged, or too large to be a checkpoint's.
+        UnpicklingError: it is damaged, or too large for a checkpoint.
     """
     machine = Machine(file, persistent)
     code = b""
@@ -56,10 +56,10 @@ def unpickle(
 
 
 def _measure(content: Any, known: dict[int, tuple[int, int]], above: int) -> tuple[int, int]:
-    """Return how many levels a value has, and how many values, counted wherever they occur.
+    """Return the depth of a value and the number of values in it, counting repeated ones again.
 
     Raises:
-        UnpicklingError: they are too many for who walks through them; it may be inside itself.
+        UnpicklingError: it is too deep or too large to walk through, or contains itself.
     """
     if type(content) not in _COLLECTIONS:
         return 0, 1

@@ -15,6 +15,7 @@ from typer.models import OptionInfo
 from lldtool.cli.streams import Color, check_writable, emit, use_color, width, write_whole
 from lldtool.config import locate
 from lldtool.config.request import Curves, Length, Request
+from lldtool.config.settings_files import settings_files
 from lldtool.errors import LldtoolError
 from lldtool.output.formats import WRITERS
 
@@ -101,15 +102,27 @@ class DryRunOptions:
     # fmt: on
 
     def request(
-        self, config: str, length: Length | None = None, curves: Curves = "none"
+        self,
+        config: str,
+        length: Length | None = None,
+        curves: Curves = "none",
+        *,
+        with_settings: bool = True,
     ) -> Request:
         """Return the request for a dry run of a config, in a training of some length.
 
+        Args:
+            config: as the user names it.
+            length: of the training.
+            curves: of the plan to step.
+            with_settings: whether the nearest settings give the size of the data set. A command
+                that checks the config leaves that to its policy.
+
         Raises:
-            LldtoolError: there is no such config.
+            LldtoolError: there is no such config, or a mistake in the settings.
         """
         found = locate(config)
-        return _with_dataset_size(Request(
+        request = Request(
             path=found.path,
             name=config,
             checkout=found.checkout,
@@ -122,16 +135,17 @@ class DryRunOptions:
             curves=curves,
             allow_network=self.allow_network,
             own_process=True,
-        ))  # fmt: skip
+        )
+        return _with_dataset_size(request) if with_settings else request
 
     def _checkpoint(self) -> str | None:
         """Return `--load-from`.
 
         Raises:
-            LldtoolError: there is no such file.
+            LldtoolError: the file does not exist.
         """
         if self.load_from is not None and not Path(self.load_from).expanduser().is_file():
-            raise LldtoolError(f"--load-from {self.load_from}: there is no such file")
+            raise LldtoolError(f"--load-from {self.load_from}: no such file")
         return self.load_from
 
 
@@ -141,21 +155,18 @@ def _with_dataset_size(request: Request) -> Request:
     Raises:
         LldtoolError: there is a mistake in the settings.
     """
-    here = Path.cwd()
-    names = ("lldtool.toml", "pyproject.toml")
-    files = [folder / name for folder in (here, *here.parents) for name in names]
-    if not any(b"dataset-size" in _content(file) for file in files):
+    if not any(map(_mentions_dataset_size, settings_files(Path.cwd()))):
         return request
     from lldtool.lint.policy import load_policy
 
-    return load_policy(here).with_dataset_size(request)
+    return load_policy(Path.cwd()).with_dataset_size(request)
 
 
-def _content(file: Path) -> bytes:
-    """Return what a file holds; nothing where it is none, or can't be read."""
+def _mentions_dataset_size(file: Path) -> bool:
+    """Whether a file has the name of the setting: quicker to tell than what it is set to."""
     with contextlib.suppress(OSError):
-        return file.read_bytes() if file.is_file() else b""
-    return b""
+        return file.is_file() and b"dataset-size" in file.read_bytes()
+    return False
 
 
 @dataclass(frozen=True)

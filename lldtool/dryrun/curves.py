@@ -1,4 +1,4 @@
-"""What the schedulers did in each step -> the curves of the layers, and those of a plan."""
+"""The values of each step -> the curves of the layers, and those of a plan."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from lldtool.dryrun.stepping import Stepped, stepped
 from lldtool.dryrun.train_loop import assumed_loop
 from lldtool.errors import LldtoolError
 from lldtool.plan import Curve, Plan, Schedule
-from lldtool.plan.schedule import Unit
+from lldtool.plan.schedule import Unit, unit_of
 from lldtool.text import layer_name
 
 if TYPE_CHECKING:
     from lldtool.dryrun.training import Training
 
-#: A training with more steps takes seconds to step.
+#: Stepping a training with more steps takes seconds.
 _MOST_STEPS = 50_000
-#: Relative difference up to which values are those of another group times a factor.
+#: Relative difference up to which values count as those of another group times a factor.
 _ROUNDING = 1e-9
 
 
 def lr_rises_again(training: Training, plan: Plan) -> bool:
-    """Return whether some lr rises after it has fallen; False for a training too long to step.
+    """Whether some lr rises after it has fallen; False for a training too long to step.
 
     Where the config does not say how long the training is, a length is assumed.
 
     Args:
-        training: whose schedulers are stepped.
-        plan: of this training.
+        training: the training to step.
+        plan: its plan.
 
     Raises:
         LldtoolError: training would fail at a scheduler.
@@ -58,9 +58,9 @@ def stepped_curves(training: Training, plan: Plan, made: Stepped) -> LrCurves:
     """Return the lr of every layer in every step.
 
     Args:
-        training: whose schedulers were stepped.
-        plan: of this training.
-        made: by the schedulers.
+        training: the training that was stepped.
+        plan: its plan.
+        made: the values of each step.
 
     Raises:
         LldtoolError: an lr gets too large to be a number.
@@ -77,11 +77,11 @@ def stepped_curves(training: Training, plan: Plan, made: Stepped) -> LrCurves:
 
 
 def plan_curves(schedule: Schedule, made: Stepped, first: int = 0) -> tuple[Curve, ...]:
-    """Return the curves of a plan: one for all groups that have it, times a factor or not.
+    """Return the curves of a plan: one for all groups whose values differ by a factor only.
 
     Args:
-        schedule: of the plan, without curves.
-        made: by the schedulers.
+        schedule: the schedule of the plan, without curves.
+        made: the values of each step.
         first: the step that they begin with.
     """
     loop = made.loop
@@ -109,14 +109,9 @@ def plan_curves(schedule: Schedule, made: Stepped, first: int = 0) -> tuple[Curv
 
 
 def _bounds(schedule: Schedule, unit: Unit) -> Iterator[int]:
-    """Yield the steps at which a scheduler begins or ends, and those before."""
+    """Yield the steps at which schedulers begin or end, and the steps before."""
     for options in schedule.schedulers:
-        is_of_epochs = options.get("by_epoch", True)
-        length = 1.0
-        if unit == "iteration" and is_of_epochs:
-            length = schedule.epoch_length or 1
-        elif unit == "epoch" and not is_of_epochs:
-            length = 1 / (schedule.epoch_length or 1)
+        length = schedule.length_of(unit_of(options), unit) or 1
         for key in ("begin", "end"):
             bound = options.get(key)
             if isinstance(bound, (int, float)) and math.isfinite(bound):
@@ -127,9 +122,9 @@ def _bounds(schedule: Schedule, unit: Unit) -> Iterator[int]:
 def _proportional(
     values: dict[tuple[str, str, bytes], array[float]],
 ) -> list[list[tuple[tuple[str, str, bytes], float]]]:
-    """Return the keys of values that are the first ones' times a factor, with the factors.
+    """Return lists of the keys whose values are proportional, with factors relative to the first.
 
-    The first ones of each list are the highest.
+    The first of each list has the highest values.
     """
     import numpy as np
 
@@ -151,10 +146,10 @@ def _proportional(
 
 
 def _require_finite(curves: Sequence[LrCurve], unit: str) -> None:
-    """An lr that is no number any more is the end of a training.
+    """Check that every lr is finite.
 
     Raises:
-        LldtoolError: a curve has one.
+        LldtoolError: an lr is infinite or NaN.
     """
     for curve in curves:
         if all(map(math.isfinite, curve.lrs)):

@@ -1,4 +1,4 @@
-"""A config's training data set -> the number of its samples, where that is cheap to know."""
+"""A config's training data set -> the number of its samples, if that is cheap to find out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lldtool.dryrun.auto_scaling import part
 from lldtool.dryrun.model_building import default_scope
 from lldtool.dryrun.registries import type_name
 
-#: The list of ImageNet-1k has 46 MB; the annotations of COCO have 448 MB.
+#: The largest annotation file to read: ImageNet-1k's has 46 MB, COCO's 448 MB.
 _MOST_BYTES = 50_000_000
 #: Data sets with a sample for each line of their annotation file.
 _OF_LINES = {
@@ -26,16 +26,16 @@ _OF_LINES = {
 }  # fmt: skip
 #: Data sets of images with annotations in COCO's format.
 _OF_COCO = {"mmdet.CocoDataset"}
-#: Those of the above that look for the annotation file of their split.
+#: Data sets of the above that find the annotation file by their split.
 _OF_SPLIT = {"mmpretrain.ImageNet", "mmpretrain.ImageNet21k"}
-#: Options that do not change which samples a public data set has, or are looked at.
+#: Options that do not change the samples of a public data set, or that are taken into account.
 _KNOWN_OPTIONS = {
     "_scope_", "ann_file", "backend_args", "data_prefix", "data_root", "filter_cfg", "indices",
     "lazy_init", "max_refetch", "pipeline", "proposal_file", "return_classes", "serialize_data",
     "split", "type",
 }  # fmt: skip
-#: Public data sets as the packages ship them: class, `data_root`, directory of the images or split,
-#: `ann_file`, and whether images without objects are left out -> name and samples.
+#: Public data sets as the packages configure them: class, `data_root`, image directory or split,
+#: `ann_file`, and whether images without objects are filtered out -> name and samples.
 _PUBLIC = {
     # https://image-net.org/challenges/LSVRC/2012: 1,281,167 images for training
     ("mmpretrain.ImageNet", "data/imagenet", "train", "", False): ("ImageNet-1k", 1_281_167),
@@ -46,7 +46,7 @@ _PUBLIC = {
     ("mmpretrain.CIFAR10", "data/cifar10", "train", "", False): ("CIFAR-10", 50_000),
     ("mmpretrain.CIFAR100", "data/cifar100", "train", "", False): ("CIFAR-100", 50_000),
     # https://cocodataset.org/#download: 118,287 images in 2017; 1,021 of them have no objects, so
-    # that an epoch of 16 a step is of 7,330: https://github.com/open-mmlab/mmdetection/issues/6847
+    # an epoch has 7,330 batches of 16: https://github.com/open-mmlab/mmdetection/issues/6847
     (
         "mmdet.CocoDataset", "data/coco", "train2017",
         "annotations/instances_train2017.json", False,
@@ -60,22 +60,22 @@ _PUBLIC = {
         "mmseg.ADE20KDataset", "data/ade/ADEChallengeData2016", "images/training", "", False,
     ): ("ADE20K", 20_210),
 }  # fmt: skip
-#: No image of COCO is smaller, in pixels.
+#: No image of COCO has a shorter side, in pixels.
 _SMALLEST = 32
 
 
 @dataclass(frozen=True)
 class DatasetSize:
-    """A number of samples; `source` says in words where it is from."""
+    """A number of samples; `source` says where it is from."""
 
     samples: int
     source: str
 
 
 def dataset_size(config: Any, request: Request) -> DatasetSize | None:
-    """Return the size of the training data set; None where it is not known.
+    """Return the size of the training data set, None if unknown.
 
-    Neither the class of the data set nor a directory is looked at.
+    The class of the data set is not imported, and no directory is searched.
     """
     scope, _ = default_scope(config)
     return _size(part(config, "train_dataloader").get("dataset", None), scope, request)
@@ -115,13 +115,13 @@ def _full_name(kind: Any, scope: str) -> str:
     """Return the package and the name of a class: `mmdet.CocoDataset`."""
     if isinstance(kind, str):
         module = kind if "." in kind else scope
-    else:  # a class, or what a pure-Python config has instead of one
+    else:  # a class, or the lazy object of a pure-Python config
         module = str(getattr(kind, "__module__" if isinstance(kind, type) else "module", ""))
     return f"{module.partition('.')[0]}.{type_name(kind)}"
 
 
 def _of_file(name: str, options: Mapping[str, Any], request: Request) -> DatasetSize | None:
-    """Return the number of samples in the annotation file, or else of a public data set."""
+    """Return the number of samples in the annotation file, or else in the public data set."""
     root, annotations, split = (
         _text(options.get(key)) for key in ("data_root", "ann_file", "split")
     )
@@ -148,9 +148,9 @@ _Stamp = tuple[Path, int, int]
 
 
 def _stamp(named: Path, request: Request) -> _Stamp | None:
-    """Return an annotation file; None where there is none, or one that is dear to count.
+    """Return an annotation file, None if it does not exist or is too large to read.
 
-    That of a config at a revision is the one in the working directory, unless git has it.
+    A config at a revision uses the file in the user's directory, unless git has the file.
     """
     checkout = request.checkout
     try:
@@ -168,7 +168,7 @@ def _stamp(named: Path, request: Request) -> _Stamp | None:
 
 @lru_cache(maxsize=64)
 def _lines(file: Path, changed: int, size: int) -> int | None:
-    """Return the number of lines in a file; None where it can't be read."""
+    """Return the number of lines in a file, None if it can't be read."""
     try:
         content = file.read_bytes()
     except OSError:
@@ -177,10 +177,10 @@ def _lines(file: Path, changed: int, size: int) -> int | None:
 
 
 def _coco_images(options: Mapping[str, Any], stamp: _Stamp) -> int | None:
-    """Return the number of images that mmdet 3 keeps; None where it is not known.
+    """Return the number of images that mmdet 3 keeps, None if unknown.
 
-    Which images have objects depends on the classes, of which only those that the config names are
-    known. Source: `CocoDataset.filter_data`.
+    Which images have objects depends on the classes, and only those in the config are known.
+    Source: `CocoDataset.filter_data`.
     """
     from lldtool.dryrun.coco_annotations import images
 
@@ -198,7 +198,7 @@ def _coco_images(options: Mapping[str, Any], stamp: _Stamp) -> int | None:
 
 
 def _public(name: str, options: Mapping[str, Any]) -> DatasetSize | None:
-    """Return the size of a public data set, where the options are those that are shipped."""
+    """Return the size of a public data set, if its options are those that the packages ship."""
     prefix, filters = options.get("data_prefix"), options.get("filter_cfg") or {}
     if isinstance(prefix, dict):
         prefix = prefix.get("img_path", prefix.get("img"))

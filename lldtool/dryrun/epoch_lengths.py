@@ -1,4 +1,4 @@
-"""How many iterations an epoch has, and how that is known."""
+"""The number of iterations in an epoch, and where it is from."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from lldtool.dryrun.registries import type_name
 from lldtool.errors import LldtoolError
 from lldtool.text import plural, quoted
 
-#: As much as mmengine takes for the end of all trainings.
+#: The most steps of a training; mmengine takes this number for infinity.
 _MOST_STEPS = 1_000_000_000
-#: Samplers of which each GPU gets its part of the data set, rounded up.
+#: Samplers that give each GPU its part of the data set, rounded up.
 _SAMPLERS = ("ClassAwareSampler", "DefaultSampler", "RepeatAugSampler", "SequentialSampler")
-#: One that goes on for ever, and is as long as the data set to mmengine, on each GPU.
+#: A sampler that never ends; to mmengine, it is as long as the data set on each GPU.
 _ENDLESS = "InfiniteSampler"
-#: Makes as many batches as the data loader would, and drops the last one if it is told to itself.
+#: Batch samplers that make as many batches as the data loader would, with their own `drop_last`.
 _BATCH_SAMPLERS = ("AspectRatioBatchSampler",)
 
 
 @dataclass(frozen=True)
 class EpochLength:
-    """Iterations of an epoch; None where that is not known.
+    """The iterations of an epoch, None if unknown.
 
-    `source` says where the number is from. `notes` are on what it may be instead.
+    `source` says where the number is from. `notes` say why it may be a different one.
     """
 
     iterations: int | None
@@ -36,13 +36,13 @@ class EpochLength:
 
 
 def epoch_length_of(config: Any, request: Request) -> EpochLength:
-    """Return the iterations of an epoch, as a data loader of mmengine has them.
+    """Return the iterations of an epoch, as mmengine's data loader would have them.
 
-    The first of these that is there says it: the command line, the config, the settings, the
-    annotation file of the data set, and what is known of public ones.
+    They come from the first of these that has them: the command line, the config, the settings, the
+    annotation file of the data set, the known sizes of public data sets.
 
     Raises:
-        LldtoolError: what the user or the config says can't be.
+        LldtoolError: the number that the user or the config gives is not possible.
     """
     loader, length = part(config, "train_dataloader"), request.length
     if length.epoch_length is not None:
@@ -56,7 +56,7 @@ def epoch_length_of(config: Any, request: Request) -> EpochLength:
         if batch is None:
             raise LldtoolError(
                 f"{ON_COMMAND_LINE} needs train_dataloader.batch_size", config=request.name,
-                hint="--epoch-length N says how many iterations an epoch has",
+                hint="use --epoch-length N for the iterations of an epoch",
             )  # fmt: skip
         size = DatasetSize(length.dataset_size, ON_COMMAND_LINE)
         made = _length(loader, size, batch, gpus or 1)
@@ -70,9 +70,9 @@ def epoch_length_of(config: Any, request: Request) -> EpochLength:
 
 
 def _known_size(config: Any, request: Request) -> DatasetSize | None:
-    """Return the number of samples of the settings, or else of the data set itself.
+    """Return the number of samples in the settings, or else in the data set itself.
 
-    What other samplers than those known make of the latter would be a guess.
+    The latter only with known samplers; with others the number would be a guess.
     """
     length = request.length
     if length.dataset_size is not None:
@@ -82,10 +82,10 @@ def _known_size(config: Any, request: Request) -> DatasetSize | None:
 
 
 def _length(loader: Any, size: DatasetSize, batch: int, gpus: int) -> EpochLength:
-    """Return the batches of an epoch on each GPU; None where there is not one.
+    """Return the batches of an epoch on each GPU, None if there is not even one.
 
-    Source: mmengine 0.10 `DefaultSampler`, and `Runner.build_dataloader`, which gives a batch
-    sampler nothing but the batch size.
+    Source: mmengine 0.10 `DefaultSampler`, and `Runner.build_dataloader`, which only passes
+    the batch size to a batch sampler.
     """
     others = _other_samplers(loader)
     samples = size.samples if _ENDLESS in others else -(-size.samples // gpus)
@@ -97,21 +97,21 @@ def _length(loader: Any, size: DatasetSize, batch: int, gpus: int) -> EpochLengt
 
 
 def _other_samplers(loader: Any) -> list[str]:
-    """Return the samplers whose epochs are not known to be as long as those of mmengine's."""
+    """Return the samplers whose epochs may not be as long as those of mmengine's samplers."""
     others = other_types(part(loader, "sampler"), _SAMPLERS)
     return others + other_types(part(loader, "batch_sampler"), _BATCH_SAMPLERS)
 
 
 def _note(sampler: str, iterations: int) -> str:
-    """Return what a sampler that is not known may change."""
+    """Return the note on a sampler that is not known."""
     of_this = plural(iterations, "iteration")
     if sampler == _ENDLESS:
-        return f"{sampler} ends no epoch: mmengine takes {of_this} for one"
-    return f"{sampler} may make epochs of another length than {of_this}"
+        return f"{sampler} never ends an epoch: mmengine counts {of_this} as one"
+    return f"{sampler} may make epochs of a different length than {of_this}"
 
 
 def world_size(config: Any, request: Request) -> int | None:
-    """Return the number of GPUs: the user's, or those that `base_batch_size` is made for."""
+    """Return the number of GPUs: the user's, or the number that `base_batch_size` implies."""
     if request.world_size is not None:
         return request.world_size
     base, batch = part(config, "auto_scale_lr").get("base_batch_size"), train_batch_size(config)
@@ -121,19 +121,19 @@ def world_size(config: Any, request: Request) -> int | None:
 
 
 def other_types(configured: Mapping[str, Any], known: Collection[str]) -> list[str]:
-    """Return the type that is configured, where it is none of those known."""
+    """Return the configured type in a list, which is empty if the type is known."""
     kind = configured.get("type", None)
     return [type_name(kind)] if kind and type_name(kind) not in known else []
 
 
 def whole_number(value: Any, what: str, request: Request) -> int:
-    """Return a positive whole number of the config.
+    """Return a positive whole number from the config.
 
     Raises:
-        LldtoolError: it is none.
+        LldtoolError: the value is not a positive whole number, or too large.
     """
     is_number = isinstance(value, (int, float)) and 1 <= value <= _MOST_STEPS
     if not is_number or value != int(value):
-        message = f"{what} is {quoted(value)}, and no whole number from 1 to 1e9"
+        message = f"{what} is {quoted(value)}, not a whole number from 1 to 1e9"
         raise LldtoolError(message, config=request.name)
     return int(value)

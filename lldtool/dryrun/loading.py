@@ -1,4 +1,4 @@
-"""Load the checkpoints of a config as training does, into a model whose tensors stay unwritten."""
+"""Load a config's checkpoints as training does, into a model whose tensors are never written."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from lldtool.text import quoted
 if TYPE_CHECKING:
     from lldtool.dryrun.training import Training
 
-#: Entries of a checkpoint that no code takes for weights.
+#: Entries of a checkpoint that are not weights.
 _NO_WEIGHTS = {"meta", "optimizer", "param_schedulers", "message_hub"}
 
 
 class UnreadableError(Exception):
-    """A checkpoint that the config names can't be read; its cause says why."""
+    """A checkpoint that the config names can't be read; the cause says why."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """A checkpoint that code asked for, and for which module; None where it did not say.
+    """A request for a checkpoint.
 
-    `state_dict` are its weights, None where there is no such file; `classes` those that it was
-    trained for, where it says so.
+    `module` is the module to load it into, None if unknown. `state_dict` has the weights, and is
+    None if the file does not exist; `classes` are those that it was trained for, if it says so.
     """
 
     checkpoint: str
@@ -50,10 +50,10 @@ class Load:
 
 
 class Loading:
-    """Answers the loading code's requests for checkpoints, and sees what becomes of them."""
+    """Answers the loading code's requests for checkpoints, and records what it does with them."""
 
     def __init__(self, checkout: Checkout | None) -> None:
-        #: What is being done, for an error.
+        #: The current step, for error messages.
         self.step = "building the model"
         self.notes: list[str] = []
         self._checkout = checkout
@@ -61,19 +61,19 @@ class Loading:
         self._asked: Load | None = None
         self.loads: list[Load] = []
         self._read: dict[Path, Checkpoint] = {}
-        #: The origins of tensors of a checkpoint that the model has a tensor for.
+        #: The origins of checkpoint tensors that match a tensor of the model.
         self.matched: set[Any] = set()
-        #: id of a tensor of the model -> the origins of what the checkpoint has for it.
+        #: id of a tensor of the model -> the origins of its value in the checkpoint.
         self._offered: dict[int, frozenset[Any]] = {}
-        #: Module, name of its tensor, the tensor's shape in a checkpoint that has another one.
+        #: Module, name of its tensor, and the different shape of that in a checkpoint.
         self.mismatched: list[tuple[Any, str, tuple[int, ...]]] = []
 
     def load(self, training: Training, load_from: str | None) -> Any:
-        """Build and initialise a model and load `load_from`, as `Runner.train` does; return it."""
+        """Return a new model, initialised and with `load_from` loaded as `Runner.train` does."""
         from mmengine.runner import Runner
 
         with self._observed():
-            # What the model loads while it is built is overwritten by what comes later.
+            # Weights that the model loads while it is built are overwritten later.
             model, _ = build_model(training.config, replace(training.request, initialised=False))
             self.traced.hold(tensor for _, tensor in tensors_of(model))
             if hasattr(model, "init_weights") and any(declared(model)):
@@ -95,21 +95,21 @@ class Loading:
 
     @contextlib.contextmanager
     def _observed(self) -> Iterator[None]:
-        """Give the code inside zeros for checkpoints, and trace them."""
+        """Replace checkpoints by zeros while the code inside runs, and trace these."""
         import torch
         from mmengine.model import PretrainedInit
         from mmengine.runner.checkpoint import CheckpointLoader
         from torch import nn
 
         initialise = PretrainedInit.__call__
-        # mmengine calls it as well, so that it is there.
+        # Private, but mmengine calls it too.
         load_own: Callable[..., Any] = nn.Module._load_from_state_dict
 
         def pretrained(this: Any, module: Any) -> None:
             self._asked = Load(this.checkpoint, "init_cfg", module, this.prefix)
             try:
                 initialise(this, module)
-            except AssertionError as error:  # mmengine's, of a prefix that no tensor has
+            except AssertionError as error:  # from mmengine, if no tensor has the prefix
                 raise self._prefix_error(this, module, error) from error
             self._asked = None
 
@@ -135,7 +135,7 @@ class Loading:
         """Return the content of a checkpoint, with traced tensors.
 
         Raises:
-            FileNotFoundError: there is no such file.
+            FileNotFoundError: the file does not exist.
             UnreadableError: it can't be read.
         """
         asked = self._asked or Load(name)
@@ -148,7 +148,7 @@ class Loading:
         content = self._traceable(self._read[path].content, len(self.loads))
         weights = content.get("state_dict", content) if isinstance(content, dict) else {}
         weights = weights if isinstance(weights, Mapping) else {}
-        # Its own dicts: the code that gets them may rename keys in its.
+        # Copies, as the loading code may rename keys in the dicts that it gets.
         kept = {k: dict(v) if isinstance(v, Mapping) else v for k, v in weights.items()}
         data = self._read[path].meta.get("dataset_meta")
         classes = names_of(data.get("classes")) if isinstance(data, Mapping) else None
@@ -156,7 +156,7 @@ class Loading:
         return content
 
     def _read_file(self, path: Path, name: str) -> Checkpoint:
-        """Read a checkpoint, and note where torch would not.
+        """Read a checkpoint, and add a note if torch would refuse it.
 
         Raises:
             UnreadableError: it can't be read.
@@ -170,7 +170,7 @@ class Loading:
         return checkpoint
 
     def _traceable(self, content: Any, load: int, key: str = "") -> Any:
-        """Return an entry of a checkpoint with traced tensors in the place of its own."""
+        """Return an entry of a checkpoint with its tensors replaced by traced ones."""
         import torch
 
         if isinstance(content, TensorInfo):
@@ -198,7 +198,7 @@ class Loading:
         )
 
     def _before(self, module: Any, state_dict: Any, prefix: str) -> None:
-        """Note which tensors the model has a place for, whether its hooks keep them or not."""
+        """Record which tensors match one of the module, whether its hooks keep them or not."""
         for name, tensor in tensors_of(module):
             offered = state_dict.get(f"{prefix}{name}")
             if origins := self.traced.origins(offered):
@@ -206,9 +206,9 @@ class Loading:
                 self.matched |= origins
 
     def _after(self, module: Any, state_dict: Any, prefix: str) -> None:
-        """Note which of the module's own tensors have another shape in the checkpoint.
+        """Record which of the module's own tensors have a different shape in the checkpoint.
 
-        A hook may have resized one of the same shape, in code outside torch.
+        A tensor with the right shape may have been resized by a hook, in code outside torch.
         """
         for name, tensor in tensors_of(module, recurse=False):
             offered = state_dict.get(f"{prefix}{name}")
@@ -223,12 +223,12 @@ class Loading:
 
 
 def find_file(name: str, checkout: Checkout | None) -> Path | None:
-    """Return the file of this name, relative to the working directory; None where there is none.
+    """Return the file with this name, relative to the working directory; None if it does not exist.
 
     Args:
         name: as mmengine takes it.
-        checkout: where the working directory is that of a revision; a checkpoint that the
-            repository ignores is only in the user's own.
+        checkout: the checkout if the config is from a git revision; checkpoints that the repository
+            ignores are only in the user's own directory.
     """
     path = Path(os.path.expanduser(name))  # noqa: PTH111  # Path.expanduser raises for ~nobody
     here = Path.cwd()
@@ -241,7 +241,7 @@ def find_file(name: str, checkout: Checkout | None) -> Path | None:
 
 
 def declared(model: Any) -> Iterator[tuple[str, str]]:
-    """Yield module name -> checkpoint of every `init_cfg` of type `Pretrained`."""
+    """Yield the module name and checkpoint of every `init_cfg` of type `Pretrained`."""
     from mmengine.model import PretrainedInit
 
     for name, module in model.named_modules():

@@ -1,7 +1,7 @@
-"""Hooks of a training that set lrs, called as the train loop calls them, on a runner without data.
+"""Call the hooks of a training that set lrs as the train loop does, on a runner without data.
 
-A hook gets the optimizer, the schedulers, the lengths and the counters of the training. One that
-asks for anything else can't be followed.
+A hook gets the optimizer, the schedulers, the lengths and the counters of the training. A hook that
+asks for anything else can't be called.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from lldtool.errors import LldtoolError, translated
 if TYPE_CHECKING:
     from lldtool.dryrun.training import Training
 
-#: Methods of a hook that run before the first step of a training, and between that and its end.
+#: Methods of a hook that run before the first step of a training, and from then on.
 _BEFORE = ("before_run", "after_load_checkpoint", "before_train")
 _DURING = ("before_train_epoch", "before_train_iter", "after_train_iter", "after_train_epoch")
-#: What holds lrs, and what changes them: names of attributes.
+#: Names of attributes that hold lrs, and of those that change them.
 _OF_LRS = frozenset({"param_groups", "param_schedulers"})
 _CHANGING = frozenset({"update", "step", "add_param_group", "build_param_scheduler"})
 
 
 def unfollowed_hooks(config: Any) -> Iterator[str]:
-    """Hooks that may change param groups before the first step of a training, as notes.
+    """Yield a note for each hook that may change param groups before the first step.
 
-    A plan does not call them.
+    A plan does not call these hooks.
     """
     for _, kind in _hooks_of_users(config):
         names = [name for name in _BEFORE if _changes_lrs(kind, [name])]
@@ -43,10 +43,10 @@ def unfollowed_hooks(config: Any) -> Iterator[str]:
 
 
 def lr_hooks(config: Any) -> list[Any]:
-    """The hooks to call, in their order, with mmengine's own `ParamSchedulerHook` among them.
+    """Return the hooks to call in their order, including mmengine's own `ParamSchedulerHook`.
 
-    Empty where no hook of the config but that one may change an lr. What a config has instead of
-    that one is called in any case.
+    Empty if no other hook of the config may change an lr. A hook that replaces
+    `ParamSchedulerHook` is always called.
 
     Raises:
         LldtoolError: one of them can't be built.
@@ -76,7 +76,7 @@ def hooked_steps(
         steps: the numbers of the steps, which are passed on.
 
     Raises:
-        LldtoolError: a hook needs what there is only in a real training, or raises.
+        LldtoolError: a hook raises, or needs something that only a real training has.
     """
 
     def call(method: str, *arguments: Any) -> None:
@@ -108,7 +108,7 @@ def runner_without_data(
     schedulers: Sequence[Any],
     loop: TrainLoop,
 ) -> SimpleNamespace:
-    """As much of a runner as there is for hooks, about to take the first step."""
+    """Return a substitute for a runner that is about to take the first step."""
     runner = _Runner(
         optim_wrapper=wrapper,
         param_schedulers=list(schedulers) or None,
@@ -128,11 +128,11 @@ def runner_without_data(
 
 
 class _Runner(SimpleNamespace):
-    """A runner that has no data; a class of its own tells what a hook asked it for."""
+    """A runner without data; as a class of its own, it shows which attribute a hook asked for."""
 
 
 class _Data:
-    """A data loader that has a length and no data."""
+    """A data loader with a length but no data."""
 
     def __init__(self, length: int) -> None:
         self._length = length
@@ -142,7 +142,7 @@ class _Data:
 
 
 def _hook_error(name: str, error: BaseException) -> LldtoolError:
-    """The error for what a hook raised on a runner without data."""
+    """Return the error for an exception of a hook on a runner without data."""
     if isinstance(error, AttributeError) and isinstance(error.obj, (_Runner, _Data)):
         reason = f"needs {error.name!r} of a runner in training"
     else:
@@ -151,7 +151,7 @@ def _hook_error(name: str, error: BaseException) -> LldtoolError:
 
 
 def _hooks_of_users(config: Any) -> Iterator[tuple[Any, type]]:
-    """The config's hooks that are neither mmengine's nor lldtool's, and their classes."""
+    """Yield the config's hooks that are neither mmengine's nor lldtool's, with their classes."""
     custom = config.get("custom_hooks", None) or ()
     for configured in (*part(config, "default_hooks").values(), *custom):
         if isinstance(configured, Mapping):
@@ -161,7 +161,7 @@ def _hooks_of_users(config: Any) -> Iterator[tuple[Any, type]]:
 
 
 def _changes_lrs(kind: type, methods: Iterable[str]) -> bool:
-    """Whether one of these methods of a hook changes what holds lrs, so far as its code tells."""
+    """Whether one of these methods of a hook seems to change lrs, judging by its code."""
     codes = list(_codes(kind, methods, set()))
     names = {name for code in codes for name in code.co_names}
     if _OF_LRS.isdisjoint(names):
@@ -174,7 +174,7 @@ def _changes_lrs(kind: type, methods: Iterable[str]) -> bool:
 
 
 def _codes(kind: type, names: Iterable[str], seen: set[CodeType]) -> Iterator[CodeType]:
-    """The code of a hook's methods, and of what they name in the class and in their module."""
+    """Yield the code of a hook's methods, and of functions of its class or module they name."""
     pending: list[Any] = [getattr(kind, name, None) for name in names]
     while pending:
         function = inspect.unwrap(pending.pop()) if callable(pending[-1]) else pending.pop()

@@ -1,4 +1,4 @@
-"""Follow which tensors the values of a model's tensors come from, without moving any values."""
+"""Trace where the values of a model's tensors come from, without copying any values."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ from typing import Any
 from lldtool.dryrun.patching import patched
 from lldtool.dryrun.uninitialised import storage_address, tensors_in
 
-#: Methods that give a tensor new values that do not depend on its old ones; others whose name ends
-#: in `_` calculate with these.
+#: Methods that overwrite a tensor regardless of its old values; others whose name ends in `_` use
+#: the old values.
 _OVERWRITES = frozenset({
     "copy_", "fill_", "zero_", "normal_", "uniform_", "random_", "exponential_", "bernoulli_",
     "cauchy_", "log_normal_", "geometric_",
 })  # fmt: skip
-#: Methods whose name ends in `_` and that write no values.
+#: Methods whose name ends in `_` but that write no values.
 _WRITES_NOTHING = frozenset({"requires_grad_", "detach_", "share_memory_", "rename_"})
-#: Methods that hand values to code that is not torch's.
+#: Methods that pass values to code outside torch.
 _HANDS_OUT = frozenset({"numpy", "__array__", "tolist"})
 Origins = frozenset[Any]
 _NONE: Origins = frozenset()
 
 
 class TracedTensors:
-    """A model whose tensors remember where their values are from.
+    """Records where the values of a model's tensors come from.
 
-    Inside `tracing()`, nothing is written to the tensors that are held. They may be uninitialised,
-    and take no memory.
+    Inside `tracing()`, nothing is written to the held tensors. They may be uninitialised, and then
+    take no memory.
     """
 
     def __init__(self) -> None:
-        #: Addresses of the storages of the model, and of these and those of the sources.
+        #: Addresses of the model's storages, and of these together with the sources' storages.
         self._own: set[int] = set()
         self._unwritten: set[int] = set()
         #: Address of a storage -> the origins of its values.
         self._origins: dict[int, Origins] = {}
         #: Keeps storages alive, so that no other tensor gets their address.
         self._alive: list[Any] = []
-        #: Address of a storage of the model -> all origins of what was written to it.
+        #: Address of a storage of the model -> the origins of everything written to it.
         self._written: dict[int, Origins] = {}
-        #: All origins of values that code outside torch got, as scipy does to interpolate.
+        #: The origins of values passed to code outside torch, such as scipy's interpolation.
         self.handed_out: set[Any] = set()
 
     def hold(self, tensors: Iterable[Any]) -> None:
-        """Take these for the model's tensors, of which none is written to from now on."""
+        """Hold the tensors of the model: nothing is written to them from now on."""
         self._own = {storage_address(tensor) for tensor in tensors} - {0}
         self._unwritten |= self._own
 
     def source(self, shape: tuple[int, ...], dtype: Any, origin: Any) -> Any:
-        """Return a tensor of zeros that is an origin; it has the memory of one element."""
+        """Return a tensor of zeros with this origin; it takes the memory of one element."""
         import torch
 
         tensor = torch.zeros((), dtype=dtype).expand(shape)
@@ -65,7 +65,7 @@ class TracedTensors:
         return self._origins.get(storage_address(tensor), _NONE)
 
     def written(self, tensor: Any) -> Origins:
-        """Return the origins of all that was written to a tensor that is held, kept or not."""
+        """Return the origins of everything written to a held tensor, overwritten or not."""
         return self._written.get(storage_address(tensor), _NONE)
 
     @contextlib.contextmanager
@@ -83,7 +83,7 @@ class TracedTensors:
                 return call(func, args, kwargs or {})
 
         with TracingMode(), contextlib.ExitStack() as stack:
-            # A mode does not see it, but sees what it calls; see `SkipInit.mode`.
+            # A mode does not see this function, only what it calls; see `SkipInit.mode`.
             truncated = getattr(torch.nn.init, "_no_grad_trunc_normal_", None)
             if truncated is not None:
                 fill = functools.partial(self._call_init, truncated)
@@ -102,7 +102,7 @@ class TracedTensors:
             if address in self._unwritten:
                 return target
         elif address in self._own and name == "mean" and len(args) == 1 and not kwargs:
-            return target.new_zeros(())  # `BaseModule.init_weights` asks for all, again and again
+            return target.new_zeros(())  # `BaseModule.init_weights` takes all means, repeatedly
         result = func(*args, **kwargs)
         found = self._origins_in((args, kwargs))
         if found:
@@ -113,7 +113,7 @@ class TracedTensors:
         return result
 
     def _write(self, func: Any, name: str, address: int, target: Any, values: Any) -> None:
-        """Note that values are written to a tensor."""
+        """Record that values are written to a tensor."""
         found = self._origins_in(values)
         is_init = getattr(func, "__module__", None) == "torch.nn.init"
         size = target.numel() * target.element_size()
@@ -127,11 +127,11 @@ class TracedTensors:
             self._alive.append(target)
 
     def came_back(self, tensor: Any, origins: Iterable[Any]) -> None:
-        """Note that a tensor has these origins by way of code outside torch."""
+        """Record that a tensor got these origins through code outside torch."""
         self._origins[storage_address(tensor)] = frozenset(self.handed_out.intersection(origins))
 
     def is_traced(self, tensor: Any) -> bool:
-        """Return whether it is known where the values of a tensor are from."""
+        """Whether it is known where the values of a tensor come from."""
         address = storage_address(tensor)
         return address in self._own or bool(self._origins.get(address))
 

@@ -15,18 +15,18 @@ from lldtool.dryrun.registries import class_named, defaults_of, describe, type_n
 from lldtool.dryrun.train_loop import TrainLoop, needs_epoch_length
 from lldtool.errors import LldtoolError, translated
 
-#: Options that are not in a resolved scheduler; they change no setting.
+#: Options that a resolved scheduler leaves out, as they change no setting.
 _NOT_RESOLVED = ("type", "optimizer", "verbose", "last_step", "_scope_")
-#: Options that can be lists with a value for each param group.
+#: Options that can be a list with a value for each param group.
 _VALUES = ("eta_max", "eta_min", "min_value")
 
 
 class SchedulerError(LldtoolError):
-    """What training would crash with when a scheduler is built or stepped."""
+    """The error that training would crash with when a scheduler is built or stepped."""
 
 
 def schedulers_of_each(configured: Any, wrappers: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The schedulers of each optimizer; of several, each has its own or all have the same.
+    """Return the schedulers of each optimizer; several have their own, or all have the same.
 
     Source: mmengine 0.10 `Runner.build_param_scheduler`.
     """
@@ -36,19 +36,21 @@ def schedulers_of_each(configured: Any, wrappers: Mapping[str, Any]) -> dict[str
     found = {}
     for name in wrappers:
         if by_name and name not in configured:
-            raise SchedulerError(f"param_scheduler has nothing for the optimizer {name!r}")
+            raise SchedulerError(f"param_scheduler has no entry for the optimizer {name!r}")
         own = configured[name] if by_name else configured
         found[name] = list(own) if isinstance(own, (list, tuple)) else [own]
     for one in (one for own in found.values() for one in own):
         if not isinstance(one, dict):
-            raise SchedulerError(f"param_scheduler has a {type(one).__name__} where a dict belongs")
+            raise SchedulerError(
+                f"param_scheduler has a {type(one).__name__} where a dict is expected"
+            )
         if "type" not in one:
             raise SchedulerError("param_scheduler has a dict without a type")
     return found
 
 
 def schedulers_in(configured: Any) -> Iterator[Any]:
-    """The schedulers of all optimizers."""
+    """Yield the schedulers of all optimizers."""
     if isinstance(configured, dict) and "type" in configured:
         yield configured
     elif isinstance(configured, dict):
@@ -62,9 +64,9 @@ def resolved(configured: Any, loop: TrainLoop, optimizer: str) -> dict[str, Any]
     """Return a scheduler's options with the defaults of its class, as numbers and strings.
 
     Args:
-        configured: of the config.
-        loop: that says where a scheduler ends that does not say it.
-        optimizer: the key of its optimizer, of several; else "".
+        configured: the scheduler in the config.
+        loop: gives the default `end`.
+        optimizer: the key of its optimizer if there are several, else "".
     """
     content = {key: configured[key] for key in configured}
     cls = _class_of(configured)
@@ -79,8 +81,8 @@ def resolved(configured: Any, loop: TrainLoop, optimizer: str) -> dict[str, Any]
 
 
 def _class_of(configured: Any) -> type | None:
-    with contextlib.suppress(ImportError):  # training says so itself
-        # A pure-Python config's name becomes the class here.
+    with contextlib.suppress(ImportError):  # training reports it
+        # Turns the lazy object of a pure-Python config into the class.
         return class_named("PARAM_SCHEDULERS", configured.get("type"))
     return None
 
@@ -94,15 +96,15 @@ def _setting(cls: type | None) -> str:
 
 
 def settings_changed(configured: Sequence[Any]) -> list[str]:
-    """Return the entries of param groups that schedulers change, the lr first in any case."""
+    """Return the entries of param groups that schedulers change; the lr always comes first."""
     named = [one.get("param_name", None) or _setting(_class_of(one)) for one in configured]
     return list(dict.fromkeys(["lr", *named]))
 
 
 def reads_only_its_setting(configured: Any) -> bool:
-    """Whether a scheduler reads nothing of a param group but the setting that it changes.
+    """Whether a scheduler only reads the setting of a param group that it changes.
 
-    So do mmengine's own, unless they are given a list with a value for each group.
+    mmengine's own do, unless they have a list with a value for each group.
     """
     cls = _class_of(configured)
     values = (configured.get(key, None) for key in _VALUES)
@@ -114,18 +116,18 @@ def reads_only_its_setting(configured: Any) -> bool:
 def schedulers_on(
     wrapper: Any, configured: Sequence[Any], loop: TrainLoop, indices: Sequence[int]
 ) -> Iterator[list[Any]]:
-    """Let an optimizer have copies of these of its param groups only, and build schedulers on them.
+    """Build schedulers on an optimizer that, for the time being, has copies of these groups only.
 
     Raises:
         LldtoolError: training would fail at a scheduler.
     """
     optimizer = wrapper.optimizer
     groups = optimizer.param_groups
-    # Plain dicts: mmengine's own look for classes to build in every access, half of the time.
+    # Plain dicts: mmengine's own check every access for classes to build, half of the time.
     optimizer.param_groups = [dict(groups[i]) for i in indices]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the optimizer takes no steps
+            warnings.simplefilter("ignore")  # about an optimizer that takes no steps
             yield build_schedulers(wrapper, configured, loop)
     finally:
         optimizer.param_groups = groups
@@ -151,7 +153,7 @@ def after_step(schedulers: Sequence[Any], loop: TrainLoop, number: int) -> None:
 
 
 def build_schedulers(wrapper: Any, configured: Sequence[Any], loop: TrainLoop) -> list[Any]:
-    """The schedulers as `Runner.build_param_scheduler` of mmengine 0.10 builds them.
+    """Build the schedulers as `Runner.build_param_scheduler` of mmengine 0.10 does.
 
     Raises:
         LldtoolError: training would fail at one.
@@ -169,13 +171,13 @@ def _built(wrapper: Any, configured: Sequence[Any], loop: TrainLoop) -> list[Any
         content = copy.deepcopy(one)
         content.setdefault("end", loop.default_end(by_epoch=content.get("by_epoch", True)))
         built.append(PARAM_SCHEDULERS.build(content, default_args=defaults))
-        if loop.unit == "epoch" and not built[-1].by_epoch:  # by a class of the user's own
+        if loop.unit == "epoch" and not built[-1].by_epoch:  # decided by a class of the user's
             raise needs_epoch_length(one)
     return built
 
 
 def _scheduler_error(error: BaseException) -> LldtoolError:
-    """The error for what a scheduler raised when it was built or stepped, with its class."""
+    """Return the error for an exception that a scheduler raised, with the scheduler's class."""
     if unknown := unknown_type(error, ""):
         return SchedulerError(unknown.message, hint=unknown.hint)
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]

@@ -1,4 +1,4 @@
-"""Checkpoints that lldtool reads and training's `torch.load` refuses."""
+"""Notes on checkpoints that lldtool can read but `torch.load` refuses."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from lldtool.checkpoint import Checkpoint, OpaqueValue
 from lldtool.text import quoted
 from lldtool.versions import installed_version
 
-#: What makes torch load whatever a checkpoint holds.
+#: The environment variable that makes torch load any checkpoint.
 _VARIABLE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 
 def refusal_note(checkpoint: Checkpoint) -> str | None:
-    """Return a note where `torch.load` refuses a checkpoint; None where it does not.
+    """Return a note if `torch.load` refuses a checkpoint, else None.
 
-    Since torch 2.6 it takes plain weights only, and mmengine's own checkpoints hold a
-    `HistoryBuffer`. A recent torch reads safetensors, with the package of that name.
+    Since torch 2.6 it only loads plain weights, and mmengine's own checkpoints contain a
+    `HistoryBuffer`. Recent versions of torch read safetensors, with the package of that name.
     """
     import torch
 
     refuses = f"torch {torch.__version__} refuses to load {quoted(checkpoint.name)}"
     if checkpoint.format == "safetensors":
-        # Which torch reads them can't be asked. `torch.load` itself may be replaced here.
+        # torch has no way to ask for this, and `torch.load` itself may be patched here.
         code = getattr(torch.serialization.load, "__code__", None)
         if code is not None and ".safetensors" not in code.co_consts:
             return f"{refuses}: it can't read safetensors"
@@ -39,7 +39,7 @@ def refusal_note(checkpoint: Checkpoint) -> str | None:
 
 
 def _opaque(content: object) -> Iterator[str]:
-    """Yield the classes of all that is neither a tensor nor plain data."""
+    """Yield the class names of values that are neither tensors nor plain data."""
     if isinstance(content, OpaqueValue):
         yield content.name
     elif isinstance(content, (list, tuple)):

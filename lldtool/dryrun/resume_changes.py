@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lldtool.analysis.entry_changes import differing
 from lldtool.analysis.resume import Change, groups_in
 from lldtool.checkpoint import Checkpoint
-from lldtool.checkpoint.training_config import UNREADABLE
+from lldtool.checkpoint.training_config import UNREADABLE, dumped_entries
 from lldtool.config.edit import Edit
 from lldtool.dryrun.edited_training import edited_training
 from lldtool.dryrun.resuming import Resumed, resumed

@@ -1,4 +1,4 @@
-"""A Runner that is about to train -> the plan of what its optimizer really holds."""
+"""A Runner that is about to train -> a plan with the settings that its optimizer holds."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from lldtool.plan import Constructor, Optimizer, OptimWrapper, Plan
 
 @dataclass(frozen=True)
 class _AtFirst:
-    """An optimizer, its groups as they were before the schedulers' first step."""
+    """An optimizer with the param groups before the schedulers' first step."""
 
     param_groups: list[dict[str, Any]]
     defaults: dict[str, Any]
 
 
 def plan_of_runner(runner: Any, *, is_resumed: bool = False) -> Plan:
-    """The settings that the constructor, `auto_scale_lr` and a checkpoint left in the optimizer.
+    """Return a plan with the settings that `auto_scale_lr` and a checkpoint left in the optimizer.
 
-    A scheduler changes a setting once it is built; what it was before is in the group as
-    `initial_lr` and the like, unless it `replaced_lrs`.
+    A scheduler changes a setting as soon as it is built; the group keeps the value before that as
+    `initial_lr` and the like, unless the scheduler replaces it (`replaced_lrs`).
 
     Args:
-        runner: an `mmengine.Runner`, its optimizer built.
+        runner: an `mmengine.Runner` with a built optimizer.
         is_resumed: return the settings of the next step, whatever they were before the first.
 
     Raises:
-        LldtoolError: the optimizer holds other tensors than the model's parameters, as where
-            these are sharded.
+        LldtoolError: the optimizer holds tensors other than the model's parameters, for example
+            because these are sharded.
     """
     from mmengine.model import is_model_wrapper
     from mmengine.optim import OptimWrapperDict
@@ -54,10 +54,10 @@ def plan_of_runner(runner: Any, *, is_resumed: bool = False) -> Plan:
     traits = training_traits(model)
     trained, frozen, left_out = read_parameters(model, optimizers, optimizer.lr, traits)
     if not trained:
-        raise LldtoolError("the optimizer holds no parameter of the model as it is: sharded?")
+        raise LldtoolError("the optimizer holds none of the model's parameters: are they sharded?")
     wrapped = [f"{path}.module" for path, part in model.named_modules() if is_model_wrapper(part)]
     return Plan(
-        config="the training that runs",
+        config="the running training",
         model=model_header(model),
         optim_wrapper=OptimWrapper(type(next(iter(wrappers.values()))).__name__),
         optimizer=optimizer,
@@ -70,7 +70,7 @@ def plan_of_runner(runner: Any, *, is_resumed: bool = False) -> Plan:
 
 
 def _unwrapped(name: str, wrapped: Iterable[str]) -> str:
-    """A parameter's name without the wrappers of single modules, as several optimizers need them.
+    """Return a parameter's name without wrappers around single modules, as several optimizers use.
 
     https://mmengine.readthedocs.io/en/latest/api/generated/mmengine.model.MMSeparateDistributedDataParallel.html
     """
@@ -81,18 +81,18 @@ def _unwrapped(name: str, wrapped: Iterable[str]) -> str:
 
 
 def _scale_factor(runner: Any) -> float:
-    """What `auto_scale_lr` multiplied every lr by."""
+    """Return the factor by which `auto_scale_lr` multiplied every lr."""
     batch_size = getattr(runner.train_dataloader, "batch_size", None)
-    if batch_size is None:  # a batch sampler has it
+    if batch_size is None:  # the batch sampler has it
         batch_size = train_batch_size(runner.cfg)
     settings = getattr(runner, "auto_scale_lr", None)
     return 1.0 if batch_size is None else scale_factor(settings, batch_size, runner.world_size)
 
 
 def replaced_lrs(runner: Any) -> bool:
-    """Whether a scheduler gave the groups lrs of its own; what they had before is gone.
+    """Whether a scheduler replaced the lrs of the groups, so that the earlier ones are lost.
 
-    mmengine's `OneCycleLR` does so, and leaves a `max_lr`.
+    mmengine's `OneCycleLR` does, and adds a `max_lr`.
     """
     groups = runner.optim_wrapper.param_groups
     several = groups.values() if isinstance(groups, dict) else [groups]

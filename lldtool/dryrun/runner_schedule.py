@@ -1,4 +1,4 @@
-"""A Runner in training -> how its schedule differs from that of a plan."""
+"""A Runner in training -> the differences between its schedule and that of a plan."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Any
 from lldtool.plan import Plan, Schedule
 from lldtool.text import setting
 
-#: Attributes of schedulers that say where they are, not what they do.
+#: Attributes of schedulers that hold their progress, not their options.
 _STATE = {
     "base_values", "last_step", "_global_step", "_last_value", "verbose", "best",
     "num_bad_epochs", "cooldown_counter",
 }  # fmt: skip
-#: Relative difference of lrs that are the same; and, as a part of the highest lr, of those that
-#: the plan has between two others, or for epochs of an assumed length.
+#: The relative difference up to which lrs are equal; and, as a part of the highest lr, that of lrs
+#: that a plan interpolates, or has for epochs of an assumed length.
 _ROUNDING, _OF_PEAK = 1e-6, 0.01
 
 
 def schedule_differences(runner: Any, schedule: Schedule) -> Iterator[str]:
-    """Yield what differs between the schedule that a runner built and that of a plan.
+    """Yield the differences between the schedule that a runner built and that of a plan.
 
-    The plan's schedulers are built in the runner's place, and compared by their attributes.
+    The plan's schedulers are built as well, and compared by their attributes.
 
     Args:
-        runner: an `mmengine.Runner`, its schedulers built.
-        schedule: of the plan.
+        runner: an `mmengine.Runner` with built schedulers.
+        schedule: the schedule of the plan.
     """
     by = "iteration" if type(runner.train_loop).__name__.startswith("Iter") else "epoch"
     length = runner.max_iters if by == "iteration" else runner.max_epochs
@@ -73,7 +73,7 @@ def _attributes_that_differ(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             planned = PARAM_SCHEDULERS.build(content, default_args=defaults)
-    except Exception:  # of a class of the user's, whose options a plan has as text
+    except Exception:  # a class of the user's, with options that a plan only has as text
         return
     for name, value in vars(scheduler).items():
         other = vars(planned).get(name)
@@ -83,7 +83,7 @@ def _attributes_that_differ(
 
 
 def _epoch_length(runner: Any) -> int | None:
-    """Return the iterations of an epoch; None where the data have no length."""
+    """Return the iterations of an epoch, or None if the data loader has no length."""
     with contextlib.suppress(TypeError):
         return len(runner.train_dataloader)
     return None
@@ -96,14 +96,14 @@ def _shown(value: object) -> str:
 
 
 def lr_differences(runner: Any, plan: Plan, groups: Mapping[int, int]) -> Iterator[str]:
-    """Yield the param groups whose lr, in the step that follows, is not that of the plan.
+    """Yield the param groups whose lr in the next step differs from the plan.
 
-    Nothing is compared where the plan has no curves, or was made for epochs of another length.
+    Nothing is compared if the plan has no curves, or was made for a different epoch length.
 
     Args:
-        runner: about to take a step.
-        plan: with a schedule.
-        groups: param group of the plan -> that of the runner.
+        runner: a runner that is about to take a step.
+        plan: a plan with a schedule.
+        groups: param group of the plan -> param group of the runner.
     """
     schedule = plan.schedule
     assert schedule is not None

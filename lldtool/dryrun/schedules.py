@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
 
 def schedule_of(training: Training, parameters: Sequence[Parameter]) -> Schedule | None:
-    """Return the schedule of a training; None where its length is not known.
+    """Return the schedule of a training, None if its length is unknown.
 
     Args:
-        training: whose config.
-        parameters: in the optimizer's groups.
+        training: the training.
+        parameters: the parameters in the optimizer's groups.
     """
     config, request = training.config, training.request
     try:
         loop = train_loop(config, request)
     except LldtoolError:
         return None
-    by_epoch = loop.epochs is not None
+    hooks = _lr_hooks(config)
     schedule = Schedule(
-        by="epoch" if by_epoch else "iteration",
+        by="epoch" if loop.epochs is not None else "iteration",
         length=loop.epochs if loop.epochs is not None else loop.steps,
         epoch_length=loop.epoch_length,
         epoch_length_from=loop.epoch.source,
@@ -49,7 +49,8 @@ def schedule_of(training: Training, parameters: Sequence[Parameter]) -> Schedule
         accumulative_counts=_accumulation(config),
         ema=_ema(config),
         notes=loop.notes,
-        is_stepped=_is_stepped(loop, config),
+        # Another train loop or hook than mmengine's may step the schedulers in its own way.
+        is_stepped=loop.is_stepped if loop.is_mmengines and not hooks else None,
         base_batch_size=_base_batch_size(config, request),
     )
     names = dict.fromkeys(p.optimizer or "" for p in parameters)
@@ -61,7 +62,7 @@ def schedule_of(training: Training, parameters: Sequence[Parameter]) -> Schedule
         schedule,
         schedulers=tuple(resolved(one, loop, name) for name in own for one in own[name]),
     )
-    if hooks := _lr_hooks(config):
+    if hooks:
         note = f"{', '.join(hooks)} set lrs, called on a runner without data"
         schedule = replace(schedule, notes=(note, *schedule.notes))
     elif not schedule.schedulers:
@@ -75,14 +76,14 @@ def schedule_of(training: Training, parameters: Sequence[Parameter]) -> Schedule
     else:
         if stepping.is_assumed:
             unknown.append(LENGTH_ASSUMED)
-    digest = _digest(schedule, loop, parameters, config)
+    digest = _digest(schedule, loop, parameters, hooks)
     exact = not unknown
     schedule = replace(schedule, unknown=tuple(unknown), exact=exact, digest=digest)
     return _with_curves(schedule, training)
 
 
 def _with_curves(schedule: Schedule, training: Training) -> Schedule:
-    """Return the schedule with its curves, or with what training would crash with."""
+    """Return the schedule with its curves, or with the error that training would crash with."""
     if training.request.curves == "none" or schedule.error or not schedule.is_known:
         return schedule
     try:
@@ -95,9 +96,9 @@ def _with_curves(schedule: Schedule, training: Training) -> Schedule:
 
 
 def _digest(
-    schedule: Schedule, loop: TrainLoop, parameters: Sequence[Parameter], config: Any
+    schedule: Schedule, loop: TrainLoop, parameters: Sequence[Parameter], hooks: Sequence[str]
 ) -> str:
-    """Return the SHA-256 of all that determines the curves."""
+    """Return the SHA-256 of everything that determines the curves."""
     groups = {
         p.group: (p.optimizer, p.lr, p.weight_decay, sorted(p.extras.items())) for p in parameters
     }
@@ -106,27 +107,22 @@ def _digest(
         "schedulers": schedule.schedulers,
         "accumulative_counts": schedule.accumulative_counts,
         "is_stepped": loop.is_stepped,
-        "hooks": _lr_hooks(config),
+        "hooks": hooks,
         "groups": plain(sorted(groups.items())),
     }
     return hashlib.sha256(strict_json(content).encode()).hexdigest()
 
 
 def _lr_hooks(config: Any) -> list[str]:
-    """Return the names of the hooks that set lrs; of one that can't be built, the error."""
+    """Return the names of the hooks that set lrs, or the error if one can't be built."""
     try:
         return [type(hook).__name__ for hook in lr_hooks(config) if not is_mmengines(type(hook))]
     except LldtoolError as error:
         return [error.message]
 
 
-def _is_stepped(loop: TrainLoop, config: Any) -> bool | None:
-    """Return whether anything steps the schedulers; None where that is not mmengine's own."""
-    return loop.is_stepped if loop.is_mmengines and not _lr_hooks(config) else None
-
-
 def _base_batch_size(config: Any, request: Request) -> int | None:
-    """Return the batch size that the lrs are meant for, where they are not scaled."""
+    """Return the batch size that the lrs are meant for, None if they are scaled."""
     settings = part(config, "auto_scale_lr")
     base = settings.get("base_batch_size", None)
     is_scaled = settings.get("enable", False) or request.auto_scale_lr
@@ -139,7 +135,7 @@ def _accumulation(config: Any) -> int:
 
 
 def _ema(config: Any) -> dict[str, Any] | None:
-    """Return the options of the hook that averages the weights; None where there is none."""
+    """Return the options of the hook that averages the weights, None if there is none."""
     from mmengine.hooks import EMAHook
 
     hooks = [*(config.get("custom_hooks", None) or ()), *part(config, "default_hooks").values()]

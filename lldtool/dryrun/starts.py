@@ -1,7 +1,7 @@
-"""Which parameters and buffers the checkpoints of a config fill, by training's own loading code.
+"""Find which parameters and buffers a config's checkpoints fill, with training's own loading code.
 
-The code runs on zeros in the shapes of the checkpoint's tensors, and loads them into another model
-of the config: hooks and overrides that rename, resize or drop weights do what they do in training.
+The code loads zeros, in the shapes of the checkpoint's tensors, into another model of the config,
+so hooks and overrides that rename, resize or drop weights act as they do in training.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _Tensor = TypeVar("_Tensor", Parameter, UntrainedParameter, Buffer)
 
 @dataclass(frozen=True)
 class Starts:
-    """From where each tensor of a model starts.
+    """Where the values of each tensor of a model come from.
 
-    `starts` has name -> start, and the shape in the checkpoint of those that are mismatched; names
-    that are not there have an unknown start. `loaded` is None where none is known.
+    `starts` has name -> start and, if that is `mismatched`, the shape in the checkpoint; the start
+    of other names is unknown. `loaded` is None if it is unknown what is loaded.
     """
 
     starts: Mapping[str, tuple[Start, tuple[int, ...] | None]] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Starts:
 
 
 def starts_of(training: Training) -> Starts:
-    """Load the checkpoints that a training starts from, in training's order.
+    """Load the checkpoints that a training starts from, in the order of training.
 
     Raises:
         LldtoolError: the checkpoint of `--load-from` can't be read, or training fails when it loads
@@ -91,13 +91,13 @@ def starts_of(training: Training) -> Starts:
 
 
 def _result(loading: Loading, model: Any, config: Any, *, is_resumed: bool) -> Starts:
-    """Return what became of the checkpoints.
+    """Return the starts after the checkpoints were loaded.
 
     Args:
         loading: the checkpoints.
-        model: that they were loaded into.
+        model: the model that they were loaded into.
         config: of the training.
-        is_resumed: `load_from` is resumed from.
+        is_resumed: whether training resumes from `load_from`.
     """
     paths = {id(module): name for name, module in model.named_modules()}
     first = {checkpoint: name for name, checkpoint in reversed(list(declared(model)))}
@@ -129,7 +129,7 @@ def _result(loading: Loading, model: Any, config: Any, *, is_resumed: bool) -> S
 def _loaded(
     loading: Loading, modules: list[str], model: Any, origins: Mapping[str, Origins], config: Any
 ) -> Iterator[Loaded]:
-    """Yield what became of each checkpoint, in the order in which they are loaded."""
+    """Yield the result for each checkpoint, in the order in which they are loaded."""
     buffers = {buffer.name for buffer in _buffers_of(model)}
     written = [{*loading.traced.written(t), *origins[name]} for name, t in tensors_of(model)]
     placed = loading.matched.union(*written)
@@ -155,7 +155,7 @@ def _loaded(
 
 
 def _unexpected(load: Load, placed: Collection[str]) -> Iterator[str]:
-    """Yield the keys of tensors without a place; one key for a dict of which none has any."""
+    """Yield the keys of tensors that are not used, or the key of a dict of which none is used."""
     import torch
 
     prefix = "" if load.prefix is None else f"{load.prefix.removesuffix('.')}."

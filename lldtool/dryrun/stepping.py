@@ -32,7 +32,7 @@ from lldtool.text import plural
 if TYPE_CHECKING:
     from lldtool.dryrun.training import Training
 
-#: More lrs than this take more than a minute; an epoch length in samples comes to more.
+#: More lrs than this take over a minute; an epoch length given in samples leads to more.
 _MOST_LRS = 50_000_000
 
 
@@ -51,8 +51,8 @@ def stepped(
     """Step the schedulers of a training.
 
     Args:
-        training: whose schedulers are stepped.
-        progress: shows how many of the steps are done.
+        training: the training to step.
+        progress: shows how many steps are done.
         all_groups: step every param group, not only those that differ in their settings.
         only_main: step only the param group with the highest lr of each optimizer.
 
@@ -62,7 +62,7 @@ def stepped(
     """
 
     def step() -> tuple[Stepped, str | None]:
-        """What was stepped, and what read a value that is not initialised."""
+        """Return the values, and what read an uninitialised value."""
         with training.uninitialised.watching():
             made = _stepped(training, progress, all_groups=all_groups, only_main=only_main)
         return made, training.uninitialised.first
@@ -78,7 +78,7 @@ def stepped(
 
 @dataclass(frozen=True)
 class Track:
-    """A setting of a param group in each step, and what the last step leaves."""
+    """The values of a setting of a param group, one for each step, and that after the last."""
 
     setting: str
     values: array[float]
@@ -86,16 +86,16 @@ class Track:
 
     @cached_property
     def shape(self) -> tuple[str, bytes]:
-        """What is the same where the values are."""
+        """A key that is equal for equal values."""
         return self.setting, self.values.tobytes()
 
 
 @dataclass(frozen=True)
 class Stepped:
-    """What schedulers did to the param groups of a training.
+    """The settings of a training's param groups in each step.
 
-    `tracks` has those of each param group, by `Parameter.group`, the lr first; `optimizers` the
-    name of the optimizer of each.
+    `tracks` has the settings of each param group, by `Parameter.group`, the lr first. `optimizers`
+    has the name of the optimizer of each.
     """
 
     loop: TrainLoop
@@ -132,7 +132,7 @@ def _stepped(
 
 
 def _hooks(config: Any, loop: TrainLoop, wrappers: Mapping[str, Any]) -> list[Any]:
-    """The hooks that set lrs, if there are any.
+    """Return the hooks that set lrs.
 
     Raises:
         LldtoolError: they can't be called for this training.
@@ -151,15 +151,15 @@ def _hooks(config: Any, loop: TrainLoop, wrappers: Mapping[str, Any]) -> list[An
 
 @dataclass
 class _Stepper:
-    """Steps the schedulers of one optimizer after the other, and collects what to say of them.
+    """Steps the schedulers of one optimizer after the other, and collects the settings.
 
     Args:
-        training: whose schedulers.
+        training: the training to step.
         loop: its train loop.
-        hooks: those that set lrs.
-        progress: what the steps are passed through.
-        all_groups: step every param group.
-        only_main: only the one with the highest lr.
+        hooks: the hooks that set lrs.
+        progress: shows how many steps are done.
+        all_groups: whether to step every param group.
+        only_main: whether to step only the one with the highest lr.
     """
 
     training: Training
@@ -170,7 +170,7 @@ class _Stepper:
     only_main: bool
 
     def tracks(self, name: str, wrapper: Any, configured: Sequence[Any]) -> list[tuple[Track, ...]]:
-        """The tracks of each of an optimizer's param groups.
+        """Return the tracks of each param group of an optimizer.
 
         Raises:
             LldtoolError: there are too many steps, or training would fail at a scheduler.
@@ -195,7 +195,7 @@ class _Stepper:
         return [made[i] for i in chosen]
 
     def _steps(self, wrapper: Any, schedulers: Sequence[Any]) -> Generator[int, None, None]:
-        """The steps of the training; between two of them all is called that sets lrs."""
+        """Yield the steps of the training; between two of them, schedulers and hooks are called."""
         steps = self.loop.steps
         with closing(self.progress(range(steps), steps)) as numbers:
             if self.hooks:
@@ -238,11 +238,11 @@ def _distinct(
     *,
     all_groups: bool,
 ) -> list[int]:
-    """For each param group the first one that its schedulers treat the same.
+    """Return, for each param group, the index of the first group that has the same curves.
 
-    mmengine's own schedulers read nothing of a group but the setting that they change, so groups
-    with the same settings have the same curves. Where a scheduler is another's, or has a list of
-    values for the groups, each group has its own.
+    mmengine's own schedulers only read the setting of a group that they change, so groups with
+    equal settings have equal curves. If a scheduler is not mmengine's, or has a list of values for
+    the groups, each group is stepped.
     """
     if all_groups or not all(map(reads_only_its_setting, configured)):
         return list(range(len(groups)))
@@ -261,4 +261,4 @@ def require_steppable(distinct: int, loop: TrainLoop) -> None:
     """
     if distinct * loop.steps > _MOST_LRS:
         what = f"{plural(loop.steps, 'step')} of {plural(distinct, 'distinct lr')}"
-        raise LldtoolError(f"{what} are too many", hint="is the epoch length one of samples?")
+        raise LldtoolError(f"{what} are too many", hint="is the epoch length in samples?")

@@ -1,4 +1,4 @@
-"""A config's train loop: how many steps it has, and of which unit."""
+"""A config's train loop: the number of its steps, in epochs or iterations."""
 
 from __future__ import annotations
 
@@ -11,29 +11,27 @@ from lldtool.dryrun.auto_scaling import part
 from lldtool.dryrun.epoch_lengths import EpochLength, epoch_length_of, other_types, whole_number
 from lldtool.dryrun.registries import class_named, type_name
 from lldtool.errors import LldtoolError
-from lldtool.plan.schedule import Unit
+from lldtool.plan.schedule import NO_END, Unit
 
-#: Epochs of a training whose length the config does not say.
+#: The epochs of a training if the config does not give its length.
 _EPOCHS = 100
-#: Iterations of an epoch where they are not known: enough to tell a curve, and quick to step.
+#: The iterations of an epoch if unknown: enough to show a curve, and quick to step.
 _ASSUMED = 100
-#: A training of unknown length takes this many times as long as its warm-up, up to so many
+#: A training of unknown length is this many times as long as its warm-up, but has at most as many
 #: iterations as are quick to step.
 _SHARE, _MOST_ITERATIONS = 10, 50_000
-#: The end of a scheduler that names none. Source: mmengine's `INF`.
-_NEVER = 1_000_000_000
-#: What steps the schedulers as `after_step` does.
+#: Train loops that step the schedulers as `after_step` does.
 _LOOPS = ("EpochBasedTrainLoop", "IterBasedTrainLoop")
 
 
 @dataclass(frozen=True)
 class TrainLoop:
-    """The train loop: `steps` of a `unit`; by epochs, or by iterations with `epochs` None.
+    """A train loop with `steps` of a `unit`; `epochs` is None in a training by iterations.
 
-    The unit is the epoch where the epoch length is not known. Where `is_stepped` is false nothing
-    steps the schedulers. `is_assumed` tells that the epoch length is none of this training, but
-    serves to step schedulers that are converted to iterations; `is_mmengines`, that no class of
-    another package steps them.
+    The unit is the epoch if the epoch length is unknown. If `is_stepped` is false, nothing steps
+    the schedulers. `is_assumed` says that the epoch length is not that of the training, but only
+    serves to step schedulers that are converted to iterations; `is_mmengines`, that mmengine's own
+    classes step the schedulers.
     """
 
     unit: Unit
@@ -47,11 +45,11 @@ class TrainLoop:
 
     @property
     def epoch_length(self) -> int | None:
-        """Iterations of an epoch, where that is known or assumed."""
+        """The iterations of an epoch, if known or assumed."""
         return self.epoch.iterations
 
     def default_end(self, *, by_epoch: bool) -> int | None:
-        """The end of a scheduler that names none; a loop by iterations is one epoch to mmengine."""
+        """Return the default `end`; to mmengine, a loop by iterations is one epoch."""
         if by_epoch:
             return 1 if self.epochs is None else self.epochs
         return self.steps if self.unit == "iteration" else None
@@ -67,7 +65,7 @@ class TrainLoop:
         return replace(self, epochs=left, steps=self.steps // self.epochs * left)
 
     def assuming(self, epoch_length: int) -> TrainLoop:
-        """Return the loop with epochs of this length, which is not that of the training."""
+        """Return the loop with epochs of an assumed length."""
         return replace(
             self,
             unit="iteration",
@@ -77,9 +75,9 @@ class TrainLoop:
         )
 
     def for_stepping(self, schedulers: Sequence[Any]) -> TrainLoop:
-        """Return the loop in which these schedulers can be stepped.
+        """Return a loop in which these schedulers can be stepped.
 
-        Where the epoch length is not known, those that are converted to iterations are stepped in
+        If the epoch length is unknown, schedulers that are converted to iterations are stepped in
         epochs of an assumed length.
 
         Raises:
@@ -98,9 +96,9 @@ class TrainLoop:
         return self.assuming(_ASSUMED) if converted else self
 
     def shortened(self, schedulers: Sequence[Any]) -> TrainLoop:
-        """Return the loop with shorter epochs, where all schedulers go by epochs.
+        """Return the loop with shorter epochs, if all schedulers count epochs.
 
-        Their curves are nearly the same then, and quicker to step.
+        The curves are nearly the same, and quicker to step.
         """
         by_epoch = all(one.get("by_epoch", True) for one in schedulers)
         if self.epochs is None or (self.epoch_length or 0) <= _ASSUMED or not by_epoch:
@@ -109,7 +107,7 @@ class TrainLoop:
 
 
 def train_loop(config: Any, request: Request) -> TrainLoop:
-    """Return the config's train loop, as the user has it run.
+    """Return the config's train loop, with the user's options.
 
     Raises:
         LldtoolError: the length of the training is not known.
@@ -123,12 +121,12 @@ def train_loop(config: Any, request: Request) -> TrainLoop:
         notes += ("default_hooks has no param_scheduler: nothing steps the schedulers",)
     others = other_types(train, _LOOPS)
     hook = part(hooks, "param_scheduler").get("type", None)
-    if hook and class_named("HOOKS", hook) is None:  # others are called
+    if hook and class_named("HOOKS", hook) is None:  # hooks of known classes are called
         others.append(type_name(hook))
     is_mmengines = not others
-    notes += tuple(f"{kind} may step the schedulers otherwise than shown" for kind in others)
+    notes += tuple(f"{kind} may step the schedulers differently than shown" for kind in others)
     if ("type" in train) == ("by_epoch" in train):
-        notes += ("train_cfg needs one of type and by_epoch: training would stop at its start",)
+        notes += ("train_cfg needs either type or by_epoch: training would fail at startup",)
     if not train.get("by_epoch", "max_iters" not in train):
         if epoch.iterations is None and length.epochs is not None:
             raise needs_epoch_length(None)
@@ -144,9 +142,9 @@ def train_loop(config: Any, request: Request) -> TrainLoop:
 
 
 def assumed_loop(config: Any, request: Request, schedulers: Sequence[Any]) -> TrainLoop:
-    """Return a train loop in which the schedulers can be stepped, whatever the config leaves open.
+    """Return a train loop in which the schedulers can be stepped, even if its length is unknown.
 
-    Each scheduler has the time to begin, and one that ends early does so.
+    It is long enough for each scheduler to begin, and for one with an early end to end.
     """
     try:
         loop = train_loop(config, request)
@@ -164,24 +162,24 @@ def assumed_loop(config: Any, request: Request, schedulers: Sequence[Any]) -> Tr
 def _last(schedulers: Sequence[Any], option: str) -> int:
     """Return the highest value of an option, in iterations."""
     named = [one.get(option, 0) for one in schedulers if not one.get("by_epoch", True)]
-    return int(max((n for n in named if isinstance(n, (int, float)) and n < _NEVER), default=0))
+    return int(max((n for n in named if isinstance(n, (int, float)) and n < NO_END), default=0))
 
 
 def _number(train: Mapping[str, Any], key: str, request: Request) -> int:
     value = train.get(key, None)
     if value is None:
         raise LldtoolError(
-            f"train_cfg does not say {key}", config=request.name,
-            hint="--epochs N says how long the training is" if key == "max_epochs" else None,
+            f"train_cfg has no {key}", config=request.name,
+            hint="use --epochs N for the length of the training" if key == "max_epochs" else None,
         )  # fmt: skip
     return whole_number(value, f"train_cfg.{key}", request)
 
 
 def needs_epoch_length(scheduler: Any) -> LldtoolError:
-    """The error for a scheduler or the name of a hook, None for `--epochs`."""
+    """Return the error for a scheduler, for the name of a hook, or for `--epochs` (None)."""
     what = "--epochs, in a training by iterations,"
     if scheduler is not None:
         name = scheduler if isinstance(scheduler, str) else type_name(dict.get(scheduler, "type"))
-        what = f"{name}, which goes by iterations,"
-    hint = "--epoch-length N says it, or --dataset-size N"
+        what = f"{name}, which counts iterations,"
+    hint = "use --epoch-length N or --dataset-size N"
     return LldtoolError(f"{what} needs the length of an epoch", hint=hint)

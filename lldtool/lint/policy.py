@@ -18,6 +18,7 @@ from lldtool.config import split_package, split_revision
 from lldtool.config.discovery import stable_name
 from lldtool.config.request import IN_SETTINGS, Request
 from lldtool.config.selectors import from_root, matches_path, specificity
+from lldtool.config.settings_files import settings_files
 from lldtool.errors import LldtoolError
 from lldtool.files import read_bytes
 from lldtool.lint.diagnostics import Diagnostic, Severity
@@ -28,9 +29,6 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-#: The names of the files with settings, in the order in which a directory is searched for them.
-_SETTINGS_FILES = ("lldtool.toml", "pyproject.toml")
 
 
 def _by_default() -> frozenset[str]:
@@ -147,14 +145,6 @@ def load_policy(start: Path, explicit: Path | None = None) -> Policy:
         if explicit is not None:
             raise LldtoolError("there is no [tool.lldtool] in it", config=str(path))
     return Policy()
-
-
-def settings_files(start: Path, explicit: Path | None = None) -> list[Path]:
-    """Where the settings are looked for, in this order; arguments as above."""
-    if explicit is not None:
-        return [explicit.expanduser()]
-    start = start.resolve()
-    return [folder / name for folder in (start, *start.parents) for name in _SETTINGS_FILES]
 
 
 def _table(path: Path) -> Mapping[str, Any] | None:

@@ -19,12 +19,9 @@ from lldtool.output.document import (
     listed,
     styled,
 )
-from lldtool.output.schedule_document import all_notes
+from lldtool.output.schedule_document import CURVE_COLUMN, all_notes, point_column
 from lldtool.output.schedule_words import length, scheduler_words
 from lldtool.text import lr
-
-#: Columns that a narrow terminal leaves out, the lowest number first.
-_OPTIONAL = {"75%": 1, "25%": 2, "50%": 3}
 
 
 def schedules_document(
@@ -33,8 +30,8 @@ def schedules_document(
     """Return the lrs of the layers of several configs below each other.
 
     Args:
-        schedules: what to show.
-        points: title -> step, for each schedule, as `points_of` has them.
+        schedules: the schedules to show.
+        points: title -> step for each schedule, from `points_of`.
     """
     titles = letters(len(schedules))
     legend = [
@@ -83,6 +80,5 @@ def _table(
             first: list[Cell] = ["" if at else label, styled((title, "bold"))]
             rows.append(Row([*first, *lrs, Curve(curve.lrs)]))
     columns = [Column("layer", "right", "bold"), Column("")]
-    columns += [Column(name, "right", "green", drop=_OPTIONAL.get(name, 0)) for name in names]
-    columns.append(Column("curve", style="cyan", least=8, most=24, drop=4))
-    return Table(columns, rows, repeated=2)
+    columns += [point_column(name, "green") for name in names]
+    return Table([*columns, CURVE_COLUMN], rows, repeated=2)

@@ -25,11 +25,12 @@ from lldtool.output.document import (
 from lldtool.output.schedule_words import schedule_facts
 from lldtool.text import lr, plural, ranges, setting
 
-#: What a terminal narrows names down to, and the widths of its curves.
-_NAMES, _CURVES = 16, (8, 24)
-#: What is left out first where there is no room.
+#: What a terminal narrows names down to.
+_NAMES = 16
+CURVE_COLUMN = Column("curve", style="cyan", least=8, most=24, drop=4)
+#: Columns that a narrow terminal leaves out, the lowest number first.
 _OPTIONAL = {"75%": 1, "25%": 2, "50%": 3}
-#: The marks of what deserves a look.
+#: Marks of layers whose lr rises, and of layers that end with the same lr.
 RISES, CONVERGES = "↑", "="
 _MARK_COLORS = {RISES: "bold red", CONVERGES: "yellow"}
 
@@ -52,10 +53,10 @@ def schedule_document(schedule: LrCurves, points: Mapping[str, int]) -> Document
 
 
 def points_of(schedule: LrCurves, at: Sequence[int] = ()) -> dict[str, int]:
-    """Return title -> step: what `--at` names, in epochs where there are any; else the milestones.
+    """Return title -> step, for the epochs or iterations of `--at`, or else for a default choice.
 
     Raises:
-        LldtoolError: the training is over by then.
+        LldtoolError: the training is shorter than that.
     """
     unit = "iteration" if schedule.steps_per_epoch is None else "epoch"
     points = {}
@@ -74,7 +75,7 @@ def points_of(schedule: LrCurves, at: Sequence[int] = ()) -> dict[str, int]:
 
 
 def schedule_table(schedule: LrCurves, points: Mapping[str, int]) -> Table:
-    """Return a row for what follows the very same curve."""
+    """Return a row for each distinct curve."""
     rows = schedule.rows
     rising, converged = schedule.rising, schedule.converged
     marks = [RISES * (row[0] in rising) + CONVERGES * (row[0] in converged) for row in rows]
@@ -83,17 +84,20 @@ def schedule_table(schedule: LrCurves, points: Mapping[str, int]) -> Table:
         columns.append((Column("optimizer"), [row[0].optimizer for row in rows]))
     repeated = len(columns)
     for title, step in points.items():
-        column = Column(title, "right", "green", drop=_OPTIONAL.get(title, 0))
-        columns.append((column, [lr(row[0].lrs[step]) for row in rows]))
+        columns.append((point_column(title, "green"), [lr(row[0].lrs[step]) for row in rows]))
     bounds = "start" in points
     if bounds:
         columns.append((Column("min", "right", "dim"), [lr(row[0].lowest) for row in rows]))
-    curve = Column("curve", style="cyan", least=_CURVES[0], most=_CURVES[1], drop=4)
-    columns.append((curve, [Curve(row[0].lrs) for row in rows]))
+    columns.append((CURVE_COLUMN, [Curve(row[0].lrs) for row in rows]))
     if bounds:
         columns.append((Column("max", "right", "dim"), [lr(row[0].highest) for row in rows]))
     cells = zip(*(cells for _, cells in columns), strict=True)
     return Table([column for column, _ in columns], [Row(row) for row in cells], repeated=repeated)
+
+
+def point_column(title: str, style: str = "") -> Column:
+    """Return the column of a point of the training."""
+    return Column(title, "right", style, drop=_OPTIONAL.get(title, 0))
 
 
 def _other_settings(schedule: LrCurves, points: Mapping[str, int]) -> list[Table]:
@@ -117,13 +121,13 @@ def _other_settings(schedule: LrCurves, points: Mapping[str, int]) -> list[Table
     if not rows:
         return []
     columns = [Column("setting", style="bold"), Column("tensors", "right")]
-    columns += [Column(title, "right", drop=_OPTIONAL.get(title, 0)) for title in points]
-    columns.append(Column("curve", style="cyan", least=_CURVES[0], most=_CURVES[1], drop=4))
+    columns += [point_column(title) for title in points]
+    columns.append(CURVE_COLUMN)
     return [Table(columns, rows, repeated=1)]
 
 
 def _name_columns(schedule: LrCurves, marks: Sequence[str]) -> list[tuple[Column, list[Cell]]]:
-    """Return the names of the rows; the marks fit before the short names of layers."""
+    """Return the column with the names of the rows, and the marks before them."""
     names = [names_of(schedule, row) for row in schedule.rows]
     if not schedule.plan.has_layers:
         contents: list[Cell] = [Text(((name, ""),), ", ") for name in names]
@@ -148,7 +152,7 @@ def remark_lines(schedule: LrCurves) -> list[Paragraph]:
 
 
 def remarks(schedule: LrCurves) -> list[str]:
-    """What is to be said of layers that rise or end up equal, with the reason where it is known."""
+    """Return remarks on layers whose lr rises or ends up equal, with the reason if known."""
     lines = []
     if schedule.rising:
         warmed_up = any(schedule.warmed_up[curve.optimizer] for curve in schedule.rising)
@@ -176,7 +180,7 @@ def _because(span: SchedulerSpan | None, how: str) -> str:
 
 
 def which_layers(schedule: LrCurves, curves: Collection[LrCurve]) -> str:
-    """`layers 0 to 4`, or names of modules where no layers are known."""
+    """Return the layers of curves as `layers 0 to 4`, or names of modules without layers."""
     chosen = [curve for curve in schedule.curves if curve in curves]
     ids = [curve.layer_id for curve in chosen if curve.layer_id is not None]
     if ids and len(ids) == len(chosen):
@@ -185,7 +189,7 @@ def which_layers(schedule: LrCurves, curves: Collection[LrCurve]) -> str:
 
 
 def names_of(schedule: LrCurves, curves: Sequence[LrCurve]) -> str:
-    """`0–4`, or names of modules where no layers are known."""
+    """Return the layers of curves as `0–4`, or names of modules without layers."""
     ids = [curve.layer_id for curve in curves if curve.layer_id is not None]
     others = [curve.parameters for curve in curves if curve.layer_id is None]
     if not others:
@@ -197,11 +201,11 @@ def names_of(schedule: LrCurves, curves: Sequence[LrCurve]) -> str:
 
 
 def row_name(schedule: LrCurves, row: Sequence[LrCurve]) -> str:
-    """Return the names of a row of the table; with its optimizer, of several."""
+    """Return the name of a row of the table, with its optimizer if there are several."""
     names = names_of(schedule, row)
     return f"{row[0].optimizer}: {names}" if schedule.plan.optimizers else names
 
 
 def all_notes(schedule: LrCurves) -> list[str]:
-    """Return what else is to be said, of the schedule and of the plan."""
+    """Return the notes of the schedule and of the plan."""
     return [*schedule.notes, *schedule.plan.notes]

@@ -23,7 +23,7 @@ _LINES = ("-", "--", "-.", ":")
 
 
 def schedules_picture(schedules: Sequence[LrCurves], form: str, *, dark: bool = False) -> bytes:
-    """Return the lrs of all layers of several configs over each other, a colour for each config."""
+    """Return a plot of the lrs of all layers of several configs, with a colour for each config."""
     theme = DARK if dark else LIGHT
     in_epochs = all(schedule.steps_per_epoch is not None for schedule in schedules)
     with figure_of(theme) as figure:
@@ -45,7 +45,7 @@ def schedules_picture(schedules: Sequence[LrCurves], form: str, *, dark: bool = 
                     linewidth=1.2,
                     label=label,
                 )
-                label = "_"  # of the legend, in which each config has one line
+                label = "_"  # hides further lines of a config from the legend
         axes.set_xlabel("epoch" if in_epochs else "iteration")
         axes.set_xlim(left=0)
         legend_outside(figure, axes, [])

@@ -1,23 +1,23 @@
-"""Schedule -> what happens over the training, in words."""
+"""Schedule -> a description of the training in words."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lldtool.output.document import Text, listed
 from lldtool.plan import LENGTH_ASSUMED, Plan, Schedule
+from lldtool.plan.schedule import NO_END, unit_of
 from lldtool.text import layer_name, lr, plural, setting, value
 
 Options = Mapping[str, Any]
 
 
 def schedule_facts(plan: Plan) -> list[tuple[str, Text]]:
-    """Return the schedulers, the length of the training, and what else acts on its steps.
+    """Return the schedulers, the length of the training, and what else affects its steps.
 
-    Empty where the length of the training is not known.
+    Empty if the length of the training is unknown.
     """
     schedule = plan.schedule
     if schedule is None:
@@ -33,7 +33,7 @@ def schedule_facts(plan: Plan) -> list[tuple[str, Text]]:
 
 
 def length(schedule: Schedule) -> list[str]:
-    """Return how long the training is, and where the length of an epoch is from."""
+    """Return the length of the training, and where the epoch length is from."""
     unit = plural(schedule.length, schedule.by)
     if schedule.by == "iteration" or schedule.epoch_length is None:
         unknown = [] if schedule.by == "iteration" else ["epoch length not known"]
@@ -44,10 +44,10 @@ def length(schedule: Schedule) -> list[str]:
 
 
 def _acts_on_steps(plan: Plan, schedule: Schedule) -> Iterator[str]:
-    """Yield the batch, clipping, accumulation and the averaging of weights."""
-    if schedule.batch_size is not None:
+    """Yield the batch size, accumulation, clipping, and the averaging of weights."""
+    if schedule.total_batch_size is not None:
         gpus = schedule.world_size
-        total = schedule.batch_size * (gpus or 1) * schedule.accumulative_counts
+        total = schedule.total_batch_size * schedule.accumulative_counts
         factors = f"batch {schedule.batch_size}"
         factors += f" × {plural(gpus, 'GPU')}" if gpus else " a GPU"
         factors += f" × {schedule.accumulative_counts}" * (schedule.accumulative_counts > 1)
@@ -65,7 +65,7 @@ def _acts_on_steps(plan: Plan, schedule: Schedule) -> Iterator[str]:
 
 
 def logged_lr(plan: Plan) -> str | None:
-    """Return which lr the log of the training shows; None where all are the same.
+    """Return which lr the log of the training shows, None if all are the same.
 
     Source: mmengine 0.10 `OptimWrapper.get_lr` and `RuntimeInfoHook.before_train_iter`.
     """
@@ -78,10 +78,10 @@ def logged_lr(plan: Plan) -> str | None:
 
 
 def scheduler_words(options: Options) -> str:
-    """Return what one scheduler does: `warm-up 5 epochs linear from 0.01 ×`.
+    """Return what a scheduler does: `warm-up 5 epochs linear from 0.01 ×`.
 
     Args:
-        options: resolved, as in `Schedule`.
+        options: its resolved options, as in `Schedule`.
     """
     describe = _WORDS.get(re.sub("(LR|Momentum|ParamScheduler)$", "", options["type"]), _other)
     prefix = f"{options['optimizer']}: " if options.get("optimizer") else ""
@@ -91,21 +91,20 @@ def scheduler_words(options: Options) -> str:
 
 
 def _shown(number: object) -> str:
-    """Return an option as a number, or as it is where it is none."""
+    """Return an option as text, shortened if it is a number."""
     return setting(number) if isinstance(number, (int, float)) else value(number)
 
 
 def _end(options: Options, until: float | None = None) -> str:
-    """`at epoch 100`: where a scheduler ends, or what it does by then."""
+    """Return the end of a scheduler, or an earlier time: `at epoch 100`."""
     end = options.get("end") if until is None else until
-    unit = "epoch" if options.get("by_epoch", True) else "iteration"
-    if not isinstance(end, (int, float)) or end >= 1e9 or math.isinf(end):
+    if not isinstance(end, (int, float)) or end >= NO_END:
         return "at the end"
-    return f"at {unit} {end:,g}"
+    return f"at {unit_of(options)} {end:,g}"
 
 
 def _target(options: Options) -> str:
-    """`1.00e-6`, `0.01 ×`: what a scheduler goes down to."""
+    """Return the lowest value of a scheduler: `1.00e-6`, `0.01 ×`."""
     if options.get("eta_min_ratio") is not None:
         return f"{_shown(options['eta_min_ratio'])} ×"
     floor = options.get("eta_min")
@@ -117,10 +116,9 @@ def _target(options: Options) -> str:
 def _linear(options: Options) -> str:
     start, end = options.get("start_factor", 1 / 3), options.get("end_factor", 1.0)
     begin, until = options.get("begin", 0), options.get("end")
-    by_epoch = options.get("by_epoch", True)
     to = "" if end == 1 else f" to {setting(end)} ×"
-    if begin == 0 and start < end and isinstance(until, (int, float)) and until < 1e9:
-        span = plural(int(until), "epoch" if by_epoch else "iteration")
+    if begin == 0 and start < end and isinstance(until, (int, float)) and until < NO_END:
+        span = plural(int(until), unit_of(options))
         return f"warm-up {span} linear from {setting(start)} ×{to}"
     return f"linear from {setting(start)} × to {setting(end)} × {_end(options)}"
 
@@ -133,26 +131,23 @@ def _cosine(options: Options) -> str:
     begin, t_max, end = options.get("begin", 0), options.get("T_max"), options.get("end")
     until = end if t_max is None or end is None else min(end, begin + t_max)
     if t_max is not None and isinstance(end, (int, float)) and begin + t_max > end:
-        unit = "epochs" if options.get("by_epoch", True) else "iterations"
-        return f"cosine to {_target(options)} in {t_max:,} {unit}, until {_end(options)[3:]}"
+        length = f"{t_max:,} {unit_of(options)}s"
+        return f"cosine to {_target(options)} in {length}, until {_end(options)[3:]}"
     return f"cosine to {_target(options)} {_end(options, until)}"
 
 
 def _multi_step(options: Options) -> str:
-    unit = "epochs" if options.get("by_epoch", True) else "iterations"
     milestones = ", ".join(f"{m:,}" for m in options.get("milestones", ()))
-    return f"× {_shown(options.get('gamma', 0.1))} at {unit} {milestones}"
+    return f"× {_shown(options.get('gamma', 0.1))} at {unit_of(options)}s {milestones}"
 
 
 def _step(options: Options) -> str:
-    unit = "epoch" if options.get("by_epoch", True) else "iteration"
-    every = plural(options.get("step_size", 1), unit)
+    every = plural(options.get("step_size", 1), unit_of(options))
     return f"× {_shown(options.get('gamma', 0.1))} every {every}"
 
 
 def _exponential(options: Options) -> str:
-    unit = "epoch" if options.get("by_epoch", True) else "iteration"
-    return f"× {_shown(options.get('gamma', 0.1))} every {unit}"
+    return f"× {_shown(options.get('gamma', 0.1))} every {unit_of(options)}"
 
 
 def _polynomial(options: Options) -> str:
@@ -171,12 +166,11 @@ def _plateau(options: Options) -> str:
 
 def _other(options: Options) -> str:
     begin = options.get("begin") or 0
-    unit = "epoch" if options.get("by_epoch", True) else "iteration"
-    since = f" from {unit} {begin:,g}" if begin else ""
+    since = f" from {unit_of(options)} {begin:,g}" if begin else ""
     return f"{options['type']}{since}"
 
 
-#: Type of a scheduler, without what it changes -> the words for it.
+#: Type of a scheduler, without the setting that it changes -> its description.
 _WORDS: dict[str, Callable[[Options], str]] = {
     "Linear": _linear,
     "Constant": _constant,

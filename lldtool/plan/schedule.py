@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +13,13 @@ from lldtool.text import plural
 LENGTH_ASSUMED = "how long an epoch is: curves are as with long epochs"
 #: What a train loop counts.
 Unit = Literal["epoch", "iteration"]
+#: The `end` of a scheduler that never ends. Source: mmengine's `INF`.
+NO_END = 1_000_000_000
+
+
+def unit_of(scheduler: Mapping[str, Any]) -> Unit:
+    """Return what the options of a scheduler, such as `begin` and `end`, are counted in."""
+    return "epoch" if scheduler.get("by_epoch", True) else "iteration"
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class Schedule:
     """The length of a training, and its param schedulers.
 
     Attributes:
-        by: what the train loop goes by.
+        by: the unit that the train loop counts.
         length: its epochs or iterations.
         epoch_length: iterations of an epoch; None where that is not known.
         schedulers: in the config's order, each with the defaults of its class; its `optimizer` is
@@ -118,6 +126,19 @@ class Schedule:
         if self.by == "iteration":
             return self.length
         return None if self.epoch_length is None else self.length * self.epoch_length
+
+    @property
+    def total_batch_size(self) -> int | None:
+        """Samples in an iteration on all GPUs, or on one where their number is not known."""
+        return None if self.batch_size is None else self.batch_size * (self.world_size or 1)
+
+    def length_of(self, unit: Unit, counted_in: Unit) -> float | None:
+        """Return the length of an epoch or iteration, counted in either; None where not known."""
+        if unit == counted_in:
+            return 1.0
+        if not self.epoch_length:
+            return None
+        return self.epoch_length if unit == "epoch" else 1 / self.epoch_length
 
     def curve_of(self, group: int, setting: str) -> Curve | None:
         """Return the curve of a setting of a param group, where there is one."""

@@ -161,7 +161,7 @@ ZIP, LEGACY = saved(WEIGHTS), saved(WEIGHTS, _use_new_zipfile_serialization=Fals
 TENSOR = {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
 DAMAGED = "not a checkpoint: it is damaged or cut off"
 ARCHIVE = "not a checkpoint: its zip archive"
-NOT_WRITTEN = "not a checkpoint: torch.save has not written it"
+NOT_WRITTEN = "not a checkpoint: torch.save did not write it"
 BROKEN = {
     "empty": (b"", "not a checkpoint: it is empty"),
     "text": (b"hello\n" * 100, NOT_WRITTEN),
@@ -217,7 +217,7 @@ BROKEN = {
     "safetensors, deep": (safetensors(b'{"a":' * 100_000), DAMAGED),
     "safetensors, shape": (
         safetensors({"a": TENSOR["a"] | {"shape": [-1]}}),
-        "not a checkpoint: a tensor has a shape that is none",
+        "not a checkpoint: a tensor has an invalid shape",
     ),
     "model": (
         saved(torch.nn.Linear(1, 1)),

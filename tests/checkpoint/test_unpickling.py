@@ -54,7 +54,7 @@ HOSTILE = {
     "dict's factory": (b"ccollections\ndefaultdict\n" + SYSTEM + b"\x85R", {}),
     "pickle in a pickle": (b"c_pickle\nloads\nC\x02N.\x85R", OpaqueValue("_pickle.loads")),
 }  # fmt: skip
-SIZE = "a tensor has a shape that is none"
+SIZE = "a tensor has an invalid shape"
 STORAGES = "a tensor's storage is not as torch.save writes it"
 #: Pickles that are refused, and why.
 REFUSED = {
@@ -76,14 +76,14 @@ REFUSED = {
     "persistent text": (b"X\x01\x00\x00\x00aQ", STORAGES),
     "persistent call": (
         b"(X\x07\x00\x00\x00storage" + SYSTEM + ATTACK + b"\x85RX\x01\x00\x00\x000NK\x01tQ",
-        "'posix.system' is no storage of tensors",
+        "'posix.system' is not a tensor storage",
     ),
     "nested persistent ids": (STORAGE + b"Q", STORAGES),
     "shape": (TENSOR.replace(b"K\x02K\x03t", b"NK\x03t"), SIZE),
     "negative shape": (TENSOR.replace(b"K\x02K\x03t", b"J\xff\xff\xff\xffK\x03t"), SIZE),
-    "dict of a list": (b"}]K\x01s", "a key of the type list is not read"),
-    "dict of a dict": (b"}(}K\x01u", "a key of the type dict is not read"),
-    "set of a set": (b"\x8f(\x8f\x90", "a key of the type set is not read"),
+    "dict of a list": (b"}]K\x01s", "keys of type list are not supported"),
+    "dict of a dict": (b"}(}K\x01u", "keys of type dict are not supported"),
+    "set of a set": (b"\x8f(\x8f\x90", "keys of type set are not supported"),
     "inside itself": (b"]q\x00h\x00a", "its content has over 100 levels"),
 }  # fmt: skip
 
@@ -160,7 +160,7 @@ REPEATS = "its content has over 100 levels, or repeats itself"
 OPCODES = "its pickle has over 4,000,000 opcodes"
 CUT = "its pickle is cut off"
 INTEGER = "its pickle has an integer that is too long"
-MEMORY = "its pickle has over 128 MiB of memory"
+MEMORY = "its pickle takes over 128 MiB of memory"
 #: Pickles that would take much memory or time, and what comes of them.
 BOMBS = {
     "long text": (text(2**32 - 1), CUT),
@@ -179,7 +179,7 @@ BOMBS = {
     "doubled lists": (
         b"]q\x00" + b"".join(b"0]q%c(h%ch%ce" % (i, i - 1, i - 1) for i in range(1, 90)), REPEATS
     ),
-    "tuples as keys": (b"})" + b"2\x86" * 90 + b"Ns", "a key of the type tuple is not read"),
+    "tuples as keys": (b"})" + b"2\x86" * 90 + b"Ns", "keys of type tuple are not supported"),
     "tuples as a device": (
         b"ctorch\ndevice\n)" + b"2\x86" * 90 + b"\x85R", "its pickle is damaged at the opcode b'R'"
     ),
@@ -187,10 +187,10 @@ BOMBS = {
         b"cnumpy\ndtype\n)" + b"2\x86" * 90 + b"\x85R", "its pickle is damaged at the opcode b'R'"
     ),
     "integers as keys": (
-        b"}(" + numbers_of_one_hash(10**5) + b"u", "a key of the type int is not read"
+        b"}(" + numbers_of_one_hash(10**5) + b"u", "keys of type int are not supported"
     ),
     "tuples of one hash": (
-        b"}(" + tuples_of_one_hash(16) + b"u", "a key of the type tuple is not read"
+        b"}(" + tuples_of_one_hash(16) + b"u", "keys of type tuple are not supported"
     ),
     "sets": (b"(" + b"\x8f" * 10**6 + b"t", MEMORY),
     "copied texts": (

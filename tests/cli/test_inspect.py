@@ -224,7 +224,7 @@ def test_load_from_says_what_a_checkpoint_fills(cli, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "there is no such file"), (b"not a checkpoint", "checkpoint")],
+    [(None, "no such file"), (b"not a checkpoint", "checkpoint")],
 )
 def test_load_from_needs_a_checkpoint(cli, tmp_path, content, message):
     config, checkpoint = tmp_path / "config.py", tmp_path / "a.pth"

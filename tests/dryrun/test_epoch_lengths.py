@@ -98,7 +98,7 @@ def test_a_sampler_is_as_long_as_it_says(monkeypatch, sampler, gpus):
     found = epoch_length_of(config, request)
     assert found.iterations == len(loader)
     assert [note.partition(":")[0] for note in found.notes] == (
-        ["InfiniteSampler ends no epoch"] if sampler["type"] == "InfiniteSampler" else []
+        ["InfiniteSampler never ends an epoch"] if sampler["type"] == "InfiniteSampler" else []
     )
 
 
@@ -155,7 +155,7 @@ def test_what_the_settings_say_is_an_error_for_no_config(here):
         assert epoch_length_of(config_of(IMAGENET, **config), request) == EpochLength(None)
     odd = epoch_length_of(config_of(IMAGENET, sampler={"type": "OddSampler"}), request)
     assert odd.iterations == 1
-    assert "OddSampler may make epochs of another length" in odd.notes[0]
+    assert "OddSampler may make epochs of a different length" in odd.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -394,3 +394,18 @@ def test_the_commands_find_the_settings(here, cli, monkeypatch):
         result = cli(command, "a.py")
         assert result.code == 2
         assert "unknown setting 'dataset-sizes' (did you mean dataset-size?)" in result.err
+
+
+def test_settings_that_the_user_names_replace_the_nearest(here, cli):
+    from conftest import TINY_VIT
+
+    training = (
+        "train_dataloader = dict(batch_size=8)\ntrain_cfg = dict(by_epoch=True, max_epochs=2)\n"
+        "param_scheduler = dict(type='LinearLR', by_epoch=False, end=100)\n"
+    )
+    write("a.py", TINY_VIT + training)
+    write("lldtool.toml", 'dataset-size = {"*.py" = 160}\n')
+    write("other.toml", 'dataset-size = {"*.py" = 16000}\n')
+    options = ("check", "a.py", "--select", "LLD501", "--world-size", "1")
+    assert "it ends at epoch 5," in cli(*options).out
+    assert cli(*options, "--config", "other.toml").code == 0

@@ -200,7 +200,7 @@ def test_a_scheduler_that_goes_by_iterations_unsaid_needs_an_epoch_length(tmp_pa
         "train_cfg = dict(by_epoch=True, max_epochs=3)\n"
         "param_scheduler = dict(type='IterCosine', T_max=9)",
     )
-    with pytest.raises(lldtool.LldtoolError, match="IterCosine, which goes by iterations, needs"):
+    with pytest.raises(lldtool.LldtoolError, match="IterCosine, which counts iterations, needs"):
         _made(path)
     assert _made(path, 3).curves[0].lrs[2] < _made(path, 3).curves[0].lrs[1]
 
@@ -209,8 +209,8 @@ def test_what_may_step_the_schedulers_otherwise_is_named(tmp_path):
     text = SCHEDULES["step"].replace("by_epoch=True", "type='OwnLoop'")
     text += "\ndefault_hooks = dict(param_scheduler=dict(type='OwnHook'))"
     assert _made(_config(tmp_path, text)).notes[:2] == (
-        "OwnLoop may step the schedulers otherwise than shown",
-        "OwnHook may step the schedulers otherwise than shown",
+        "OwnLoop may step the schedulers differently than shown",
+        "OwnHook may step the schedulers differently than shown",
     )
     assert not any("otherwise" in note for note in _made(_config(tmp_path, COSINE), 3).notes)
 
@@ -283,7 +283,7 @@ def test_each_of_several_optimizers_has_its_own_schedule(tmp_path, monkeypatch):
     assert made.warmed_up == {"gen": 2, "dis": 0}
     assert not made.rising
     path.write_text(path.read_text().replace("dis=[]", "other=[]"))
-    with pytest.raises(lldtool.LldtoolError, match="nothing for the optimizer 'dis'"):
+    with pytest.raises(lldtool.LldtoolError, match="no entry for the optimizer 'dis'"):
         _made(path)
 
 
@@ -299,8 +299,8 @@ def test_by_epoch_schedules_need_no_epoch_length_and_others_say_so(tmp_path, cli
     assert _schedule(cli, _config(tmp_path, by_epoch))["unit"] == "epoch"
     result = cli("schedule", _config(tmp_path, SCHEDULES["warm-up by iteration"]))
     assert result.code == 2
-    assert "LinearLR, which goes by iterations, needs the length of an epoch" in result.err
-    assert "--epoch-length N says it" in result.err
+    assert "LinearLR, which counts iterations, needs the length of an epoch" in result.err
+    assert "use --epoch-length N" in result.err
 
 
 def test_a_converted_warm_up_is_as_with_long_epochs_where_their_length_is_not_known(tmp_path, cli):
@@ -318,7 +318,7 @@ def test_dataset_size_counts_batches_on_each_gpu(tmp_path, cli):
     path = _config(tmp_path, COSINE + loader)
     content = _schedule(cli, path, "--dataset-size", 100, "--world-size", 2)
     assert content["epoch_length"] == 7
-    assert content["notes"][0].startswith("OddSampler may make epochs of another length")
+    assert content["notes"][0].startswith("OddSampler may make epochs of a different length")
 
 
 @pytest.mark.parametrize(
@@ -335,14 +335,14 @@ def test_an_epoch_is_as_long_as_the_data_loader_makes_it(tmp_path, cli, loader, 
     path = _config(tmp_path, f"{COSINE}\ntrain_dataloader = dict({loader})")
     content = _schedule(cli, path, "--dataset-size", 100, "--world-size", 2)
     assert content["epoch_length"] == length
-    assert any("epochs of another length" in note for note in content["notes"]) is noted
+    assert any("epochs of a different length" in note for note in content["notes"]) is noted
 
 
 @pytest.mark.parametrize(
     ("kind", "note"),
     [
         ("on a plateau", "ReduceOnPlateauLR waits for a metric to get worse"),
-        ("by epoch in a training by iteration", "MultiStepLR goes by epochs"),
+        ("by epoch in a training by iteration", "MultiStepLR is stepped by epoch"),
         ("none", "no param_scheduler: every lr stays as it is"),
     ],
 )
@@ -352,7 +352,7 @@ def test_what_the_numbers_do_not_show_is_noted(tmp_path, kind, note):
 
 def test_a_train_cfg_that_training_refuses_is_noted(tmp_path):
     text = SCHEDULES["step"].replace("by_epoch=True", "by_epoch=True, type='EpochBasedTrainLoop'")
-    assert "train_cfg needs one of type and by_epoch" in _made(_config(tmp_path, text)).notes[0]
+    assert "train_cfg needs either type or by_epoch" in _made(_config(tmp_path, text)).notes[0]
 
 
 def test_the_bounds_of_each_course_are_those_of_its_lrs(tmp_path, cli):
@@ -369,13 +369,13 @@ def test_the_config_may_say_how_long_an_epoch_is(tmp_path, cli):
     assert _schedule(cli, path, "--dataset-size", 800)["epoch_length"] == 4
     assert _schedule(cli, path, "--epoch-length", 3)["epoch_length"] == 3
     path = _config(tmp_path, COSINE + loader.replace("4", "'four'"))
-    assert "num_batch_per_epoch is 'four', and no whole number" in cli("schedule", path).err
+    assert "num_batch_per_epoch is 'four', not a whole number" in cli("schedule", path).err
 
 
 def test_an_epoch_length_in_samples_is_refused(tmp_path, cli):
     result = cli("schedule", _config(tmp_path, COSINE), "--epoch-length", 12_811_670)
     assert result.code == 2
-    assert "are too many (is the epoch length one of samples?)" in result.err
+    assert "are too many (is the epoch length in samples?)" in result.err
 
 
 def test_epochs_overrides_iterations_too(tmp_path, cli):
@@ -396,17 +396,17 @@ def test_without_the_hook_nothing_is_stepped(tmp_path, cli):
     [
         ("dict(type='CosineLR')", "unknown type 'CosineLR'"),
         ("dict(type='StepLR', step=2)", "training would crash with TypeError"),
-        ("['StepLR']", "has a str where a dict belongs"),
-        ("dict(type='StepLR', step_size=2)\ntrain_cfg = {}", "train_cfg does not say max_epochs"),
+        ("['StepLR']", "has a str where a dict is expected"),
+        ("dict(type='StepLR', step_size=2)\ntrain_cfg = {}", "train_cfg has no max_epochs"),
         ("dict(step_size=2)", "has a dict without a type"),
         ("{}", "has a dict without a type"),
-        ("0", "has a int where a dict belongs"),
-        ("None\ntrain_cfg = dict(max_epochs=float('inf'))", "max_epochs is inf, and no whole"),
+        ("0", "has a int where a dict is expected"),
+        ("None\ntrain_cfg = dict(max_epochs=float('inf'))", "max_epochs is inf, not a whole"),
         (
             "dict(type='StepLR', step_size=2, gamma=float('nan'))",
             "the lr of layer 0 is nan in epoch 2",
         ),
-        ("None\ntrain_cfg = dict(max_epochs=10**400)", "max_epochs is inf, and no whole number"),
+        ("None\ntrain_cfg = dict(max_epochs=10**400)", "max_epochs is inf, not a whole number"),
         (
             "None\ntrain_dataloader = dict(batch_size=2)\n"
             "auto_scale_lr = dict(enable=True, base_batch_size=float('nan'))",

@@ -342,3 +342,17 @@ def test_loops_and_hooks_of_others_may_step_schedulers(check, tmp_path):
         "train_cfg = dict(type='EpochsOfOurs', max_iters=8000)\n"
     )
     assert check(text, steps(4, 6)) == []
+
+
+def test_lr_that_a_hook_sets_to_zero_is_found_at_the_hooks(check, tmp_path):
+    (tmp_path / "stop.py").write_text(
+        "from mmengine.hooks import Hook\nfrom mmengine.registry import HOOKS\n\n\n"
+        "@HOOKS.register_module(force=True)\nclass Stop(Hook):\n"
+        "    def before_train_iter(self, runner, batch_idx, data_batch=None):\n"
+        "        for group in runner.optim_wrapper.param_groups:\n"
+        "            group['lr'] *= runner.iter < 20\n"
+    )
+    text = f"{SGD}{ITERATIONS}custom_imports = dict(imports=['stop'])\n"
+    assert check(text + "custom_hooks = [dict(type='Stop')]\n") == [
+        ("LLD508", "custom_hooks", "warning")
+    ]

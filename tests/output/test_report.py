@@ -152,7 +152,7 @@ def test_without_its_length_the_schedule_says_what_is_missing(cli):
     options = [by_iteration, "param_scheduler.0.by_epoch=False", mine]
     path = SAMPLES / "vit-base_layer-decay.py"
     result = cli("report", path, *(x for one in options for x in ("--cfg-options", one)))
-    assert "LinearLR, which goes by iterations, needs the length of an epoch" in result.out
+    assert "LinearLR, which counts iterations, needs the length of an epoch" in result.out
 
 
 def test_a_config_that_fails_is_told_beside_the_others(cli, tmp_path):

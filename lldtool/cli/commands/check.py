@@ -183,7 +183,7 @@ def _results(
 
     return run_all(
         names,
-        run.request,
+        partial(run.request, with_settings=False),
         saved=partial(check_plan, policy),
         live=partial(check_config, policy),
         failed=_failed,

@@ -93,7 +93,7 @@ def _captures(
 
     return run_all(
         configs,
-        partial(run.request, length=length, curves="all"),
+        partial(run.request, length=length, curves="all", with_settings=False),
         saved=saved,
         live=partial(capture_and_check, policy),
         failed=failed,

@@ -23,6 +23,7 @@ from lldtool.cli.pager import Screen, read_keys
 from lldtool.cli.streams import Color, use_color
 from lldtool.config import saved_plan
 from lldtool.config.request import Request
+from lldtool.config.settings_files import settings_files
 from lldtool.errors import LldtoolError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def watch(
     Also shows what has changed and what `lldtool check` finds. Watches the config and all files
     that it inherits, imports or reads. Press q or Ctrl-C to quit.
     """
-    request = run.request(config)
+    request = run.request(config, with_settings=False)
     if request.checkout is not None:
         raise LldtoolError("a revision does not change", config=config)
     if not _has_terminal():
@@ -179,7 +180,7 @@ class _Watcher:
 
         from lldtool.dryrun import Capture
         from lldtool.lint.engine import check_plan
-        from lldtool.lint.policy import load_policy, settings_files
+        from lldtool.lint.policy import load_policy
         from lldtool.workers.pool import Fleet
 
         self._files.follow(settings_files(Path.cwd(), self._settings), self._began or 0.0)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lldtool.config.edit import Edit
-from lldtool.lint.rules._schedules import Scheduler, configured_schedulers, lr_curves
+from lldtool.lint.rules._lr_curves import main_lr_curves
+from lldtool.lint.rules._schedulers import Scheduler, configured_schedulers
 from lldtool.lint.rules.base import Diagnostic, Rule, Subject
 from lldtool.lint.rules.examples import SGD, Example
-from lldtool.plan import Curve, Schedule
+from lldtool.plan import Curve
 from lldtool.text import lr, setting
 
 #: A highest lr from here on, as a part of the base lr, is as good as that.
@@ -63,17 +64,14 @@ class BaseLrNotReached(Rule):
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each warm-up to less than the base lr, if that is never reached."""
-        schedule = subject.plan.schedule
-        if schedule is None:
-            return
-        curves = {optimizer: (base, curve) for optimizer, base, curve in lr_curves(subject.plan)}
+        curves = main_lr_curves(subject.plan)
         for one in configured_schedulers(subject.plan):
             factor = one.number("end_factor")
             if one.optimizer not in curves or factor is None or factor >= _REACHED:
                 continue
             base, curve = curves[one.optimizer]
             peak = max(curve.value)
-            if peak < _REACHED * base and _gets_to_its_end(one, schedule, curve):
+            if peak < _REACHED * base and _gets_to_its_end(one, curve):
                 yield self.diagnostic(
                     f"the warm-up by {one.type} ends at {setting(factor)} of the lr and nothing "
                     f"raises it afterwards: the highest lr is {lr(peak)}, not {lr(base)}",
@@ -83,16 +81,14 @@ class BaseLrNotReached(Rule):
                 )
 
 
-def _gets_to_its_end(scheduler: Scheduler, schedule: Schedule, curve: Curve) -> bool:
+def _gets_to_its_end(scheduler: Scheduler, curve: Curve) -> bool:
     """Whether a scheduler is a warm-up that is stepped up to its end; LLD506 has those that aren't.
 
     Args:
         scheduler: with an `end_factor`.
-        schedule: of the training.
         curve: of the lr that it changes.
     """
-    is_stepped = schedule.by == "epoch" or not scheduler.by_epoch
-    if not is_stepped or not scheduler.is_warm_up or scheduler.has_one_step:
+    if scheduler.has_no_epochs or not scheduler.is_warm_up or scheduler.has_one_step:
         return False
-    end = scheduler.end and scheduler.step_in(curve.unit, scheduler.end, schedule.epoch_length)
+    end = scheduler.own_end and scheduler.step_in(curve.unit, scheduler.own_end)
     return end is not None and end <= curve.at[-1] + 1

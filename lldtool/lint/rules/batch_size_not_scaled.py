@@ -59,10 +59,12 @@ class BatchSizeNotScaled(Rule):
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding if the batch is twice or half as large as the lr is meant for."""
         schedule = subject.plan.schedule
-        if schedule is None or schedule.batch_size is None or schedule.base_batch_size is None:
+        if schedule is None:
             return
-        base, gpus = schedule.base_batch_size, schedule.world_size
-        batch = schedule.batch_size * (gpus or 1)
+        batch, base = schedule.total_batch_size, schedule.base_batch_size
+        gpus = schedule.world_size
+        if batch is None or base is None:
+            return
         with_accumulation = batch * schedule.accumulative_counts
         is_small = gpus is not None and with_accumulation * _FACTOR <= base
         if not is_small and batch < base * _FACTOR:

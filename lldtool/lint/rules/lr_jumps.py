@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lldtool.lint.rules._schedulers import Span, Timeline, main_curve, timelines
+from lldtool.lint.rules._lr_curves import main_lr_curves
+from lldtool.lint.rules._timelines import Span, Timeline, timelines
 from lldtool.lint.rules.base import Diagnostic, Rule, Subject
 from lldtool.lint.rules.examples import SGD, Example
 from lldtool.plan import Curve
@@ -104,9 +105,10 @@ class LrJumps(Rule):
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each scheduler that begins with another lr than it finds."""
+        curves = main_lr_curves(subject.plan)
         for training in timelines(subject.plan):
             for span in training.of_lr:
-                curve = main_curve(subject.plan, span)
+                _, curve = curves.get(span.optimizer, (0.0, None))
                 if curve is None or span.begin >= span.stop or span.type.startswith(_SMOOTH):
                     continue
                 warm_up = _raising(training, span)
@@ -145,12 +147,10 @@ def _raising(training: Timeline, span: Span) -> Span | None:
 
 def _around(training: Timeline, span: Span, curve: Curve) -> tuple[float, float]:
     """Return the lr that a scheduler finds when it begins, and the one that it makes of it."""
-    begin = span.begin
-    if curve.unit != training.schedule.by:
-        begin *= training.schedule.epoch_length or 1
-    begin = round(begin)
+    schedule = training.schedule
+    begin = round(span.begin * (schedule.length_of(schedule.by, curve.unit) or 1))
     after, before = curve.value_at(begin), curve.value_at(begin - 1)
-    if not training.schedule.exact and _is_moved_within_epoch(training, span):
+    if not schedule.exact and _is_moved_within_epoch(training, span):
         # Where the curve is one of epochs: a line through the two before.
         before = 2 * before - curve.value_at(begin - 2) if begin > 1 else after
     return before, after
@@ -159,6 +159,6 @@ def _around(training: Timeline, span: Span, curve: Curve) -> tuple[float, float]
 def _is_moved_within_epoch(training: Timeline, span: Span) -> bool:
     """Whether another scheduler changes the lr in each iteration until this one begins."""
     return any(
-        other is not span and other.is_converted and other.begin < span.begin <= other.end
+        other is not span and not other.by_epoch and other.begin < span.begin <= other.end
         for other in training.of_lr
     )

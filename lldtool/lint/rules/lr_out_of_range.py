@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from lldtool.config.edit import Edit
-from lldtool.lint.rules._schedules import Scheduler, lr_curves, schedulers_of
+from lldtool.lint.rules._lr_curves import main_lr_curves
+from lldtool.lint.rules._schedulers import Scheduler, schedulers_of
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 from lldtool.plan import Curve, Plan
@@ -20,6 +21,8 @@ _EPOCHS = {"by_epoch": True, "max_epochs": 40}
 _COSINE = {"type": "CosineAnnealingLR", "T_max": 40, "end": 40}
 #: Options that take an lr below 0 where they are.
 _OPTIONS = ("eta_min", "eta_min_ratio", "gamma")
+#: The entry of hooks, which may set the lr as well.
+_HOOKS = ("custom_hooks",)
 
 
 class LrOutOfRange(Rule):
@@ -62,20 +65,21 @@ class LrOutOfRange(Rule):
 
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each optimizer with an lr below 0, or at 0 for too long."""
-        for optimizer, _, curve in lr_curves(subject.plan):
+        for optimizer, (_, curve) in main_lr_curves(subject.plan).items():
             least = _ROUNDING * max(curve.value)
             first = next(
                 (s for s, v in zip(curve.at, curve.value, strict=True) if v < -least), None
             )
             if first is not None:
                 one = _scheduler_at(subject.plan, optimizer, curve, first)
-                option = next((o for o in _OPTIONS if (one.number(o) or 0) < 0), None)
+                at = _HOOKS if one is None else one.path
+                option = next((o for o in _OPTIONS if one and one.number(o, 0) < 0), None)
                 yield self.diagnostic(
                     f"the lr is negative from {curve.unit} {first:,} on, down to "
                     f"{lr(min(curve.value))}",
-                    one.path if option is None else (*one.path, option),
+                    at if option is None else (*at, option),
                     (),
-                    [[Edit((*one.path, option), 0.0)]] if option is not None else (),
+                    [[Edit((*at, option), 0.0)]] if option is not None else (),
                 )
                 continue
             runs = _runs_at_zero(curve, least)
@@ -87,9 +91,9 @@ class LrOutOfRange(Rule):
                 yield self.diagnostic(
                     f"the lr is 0 from {curve.unit} {runs[0][0]:,} on, for "
                     f"{plural(steps, curve.unit)} of {length:,}, in which nothing is trained",
-                    one.path,
+                    _HOOKS if one is None else one.path,
                     (),
-                    _fixes(one, curve),
+                    [] if one is None else _fixes(one, curve),
                     Severity.warning,
                 )
 
@@ -105,15 +109,15 @@ def _runs_at_zero(curve: Curve, least: float) -> list[tuple[int, int]]:
     return runs
 
 
-def _scheduler_at(plan: Plan, optimizer: str | None, curve: Curve, step: int) -> Scheduler:
-    """Return the scheduler that began last before a step: there is one where the lr changes."""
-    epoch_length = plan.schedule.epoch_length if plan.schedule is not None else None
+def _scheduler_at(plan: Plan, optimizer: str | None, curve: Curve, step: int) -> Scheduler | None:
+    """Return the scheduler that began last before a step; None where only a hook sets the lr."""
     begins = {
-        one.step_in(curve.unit, one.begin, epoch_length): one
+        begin: one
         for one in schedulers_of(plan)
         if one.optimizer == optimizer and one.setting == "lr"
+        if (begin := one.step_in(curve.unit, one.own_begin)) is not None and begin <= step
     }
-    return begins[max(begin for begin in begins if begin is not None and begin <= step)]
+    return begins[max(begins)] if begins else None
 
 
 def _fixes(scheduler: Scheduler, curve: Curve) -> list[list[Edit]]:
@@ -121,6 +125,6 @@ def _fixes(scheduler: Scheduler, curve: Curve) -> list[list[Edit]]:
     end = curve.at[-1] + 1
     if scheduler.is_converted or scheduler.by_epoch != (curve.unit == "epoch"):
         return []
-    times = {"end": end, "T_max": end - scheduler.begin}
+    times = {"end": end, "T_max": end - scheduler.own_begin}
     options = [option for option in times if scheduler.number(option) is not None]
     return [[Edit((*scheduler.path, option), times[option]) for option in options]]

@@ -10,6 +10,7 @@ from lldtool.lint.rules._schedulers import lr_schedulers
 from lldtool.lint.rules.base import Diagnostic, Fix, Rule, Severity, Subject
 from lldtool.lint.rules.examples import RECIPE, SGD, Example, keys
 from lldtool.plan import Parameter
+from lldtool.plan.schedule import unit_of
 from lldtool.text import lr, plural, ranges
 
 #: Schedulers that take the lr to a value of their own, whatever it was before.
@@ -85,7 +86,9 @@ class LrRises(Rule):
                 continue
             at = (*path, "eta_min")
             verb = "starts" if len(below) == 1 else "start"
-            until = "over the training" if end is None else f"until {_time(scheduler, end)}"
+            until = "over the training"
+            if end is not None:
+                until = f"until {unit_of(scheduler)} {end:g}"
             yield self.diagnostic(
                 f"eta_min {lr(floor)} of {scheduler['type']} is above the lr that "
                 f"{plural(len(below), 'tensor')}{_layers(below)} {verb} with, from "
@@ -101,21 +104,17 @@ def _taken_over_at(
     scheduler: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
 ) -> float | None:
     """Return where a scheduler ends, if one that goes to a value of its own begins there."""
-    end, unit = scheduler.get("end"), scheduler.get("by_epoch", True)
+    end = scheduler.get("end")
     if not isinstance(end, (int, float)):
         return None
     follows = any(
         str(other["type"]).startswith(_TO_A_VALUE)
-        and other.get("by_epoch", True) == unit
+        and unit_of(other) == unit_of(scheduler)
         and isinstance(other.get("begin"), (int, float))
         and other["begin"] >= end
         for other in others
     )
     return end if follows else None
-
-
-def _time(scheduler: Mapping[str, Any], end: float) -> str:
-    return f"{'epoch' if scheduler.get('by_epoch', True) else 'iteration'} {end:g}"
 
 
 def _layers(below: list[Parameter]) -> str:

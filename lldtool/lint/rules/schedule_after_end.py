@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lldtool.config.edit import Edit
-from lldtool.lint.rules._schedulers import Span, Timeline, timelines, whole
+from lldtool.lint.rules._timelines import Span, Timeline, timelines, whole
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 
@@ -72,7 +72,7 @@ class ScheduleAfterEnd(Rule):
                 if span.begin >= training.length:
                     if not span.is_constant() or span.is_constant(below=1.0):
                         yield self._begins_too_late(training, span)
-                elif span.setting == "lr" and span.is_warm_up:
+                elif span.setting == "lr" and span.may_be_warm_up:
                     yield from self._too_long(training, span)
 
     def _begins_too_late(self, training: Timeline, span: Span) -> Diagnostic:
@@ -107,10 +107,10 @@ class ScheduleAfterEnd(Rule):
 
 
 def _shortened(training: Timeline, span: Span) -> list[list[Edit]]:
-    """Return a warm-up of a tenth of the training, and what began with its end at its new end."""
+    """Return a warm-up of a tenth of the training, with the next schedulers moved to its end."""
     end = span.begin + max(1.0, round(training.length * _SUGGESTED))
     last = whole(span.in_own_unit(end))
-    least = 1 if span.is_converted else 2
+    least = 2 if span.by_epoch else 1
     if last is None or span.after(end) < least or span.begin + end >= training.length:
         return []
     edits = [Edit((*span.path, "end"), last)]

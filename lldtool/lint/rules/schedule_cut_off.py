@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lldtool.lint.rules._schedulers import LEAST_LEFT, Span, Timeline, of_base, timelines
+from lldtool.lint.rules._timelines import LEAST_LEFT, Span, Timeline, of_base, timelines
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 

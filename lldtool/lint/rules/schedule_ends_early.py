@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from lldtool.config.edit import Edit
-from lldtool.lint.rules._schedulers import (
+from lldtool.lint.rules._timelines import (
     LEAST_LEFT,
     Span,
     Timeline,
@@ -109,7 +109,7 @@ class ScheduleEndsEarly(Rule):
         )
 
     def _ends_early(self, training: Timeline) -> Iterator[Diagnostic]:
-        acting = [s for s in training.of_lr if s.begin < training.length and not s.is_warm_up]
+        acting = [s for s in training.of_lr if s.begin < training.length and not s.may_be_warm_up]
         ends = [(min(s.stop, s.reaches_target or math.inf), s) for s in acting]
         falling = [(end, s) for end, s in ends if not s.is_constant() and not _waits(s)]
         if not falling or max(end for end, _ in ends) >= training.length * (1 - _MOST_HELD):
@@ -128,7 +128,7 @@ class ScheduleEndsEarly(Rule):
 
 
 def _rises_to(span: Span) -> float | None:
-    """Return the factor of the base lr that a cosine rises to again, if that is more than a bit."""
+    """Return the factor of the base lr that a cosine rises to again, None if it hardly rises."""
     way, until = span.annealing, span.reaches_target
     if not way or not until or way.kind != "cosine" or span.stop <= until:
         return None
@@ -137,7 +137,7 @@ def _rises_to(span: Span) -> float | None:
 
 
 def _waits(span: Span) -> bool:
-    """Whether a scheduler ends before a milestone, which LLD505 reports."""
+    """Whether a scheduler ends before one of its milestones, which LLD505 reports."""
     return any(one >= span.after(span.end) for one in span.numbers("milestones"))
 
 

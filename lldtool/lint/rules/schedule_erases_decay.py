@@ -72,10 +72,10 @@ class ScheduleErasesDecay(Rule):
 
 
 def _span(scheduler: Mapping[str, Any]) -> dict[str, Any]:
-    """Over which steps a cosine runs in its place.
+    """Return the options with which a cosine replaces it over the same steps.
 
-    There is no `T_max`: the cosine then reaches its lowest lr where the scheduler or the training
-    ends, so that it never rises again.
+    Without `T_max`, the cosine reaches its lowest lr when the scheduler or the training ends, so it
+    never rises again.
     """
     kept = ("by_epoch", "begin", "end", "convert_to_iter_based")
     return {key: scheduler[key] for key in kept if key in scheduler}

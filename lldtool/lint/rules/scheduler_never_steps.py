@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lldtool.config.edit import Edit
-from lldtool.lint.rules._schedules import Scheduler, configured_schedulers
+from lldtool.lint.rules._schedulers import Scheduler, configured_schedulers
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
-from lldtool.plan import Schedule
 from lldtool.text import setting
 
 _ITERATIONS = {"by_epoch": False, "max_iters": 8000}
 _EPOCHS = {"by_epoch": True, "max_epochs": 40}
 #: Schedulers that need a second step to change a setting.
 _GRADUAL = ("Linear", "CosineAnnealing", "Poly", "Exponential")
-#: The options that say when a scheduler does something.
+#: The options with times of a scheduler.
 _TIMES = ("T_max", "end", "total_steps", "step_size")
 
 
@@ -110,63 +109,59 @@ class SchedulerNeverSteps(Rule):
                 ("default_hooks", "param_scheduler"),
             )
         elif schedule.is_stepped:
-            reasons = [(one, _never_steps(one, schedule)) for one in schedulers]
-            fixes = [[edit for one, reason in reasons if reason for edit in _edits(one, schedule)]]
+            reasons = [(one, _never_steps(one)) for one in schedulers]
+            fixes = [[edit for one, reason in reasons if reason for edit in _edits(one)]]
             for one, reason in reasons:
                 if reason:
                     yield self.diagnostic(
-                        f"{one.type} {reason}: {_effect(one, schedule)}",
-                        (*one.path, "by_epoch" if _has_no_epochs(one, schedule) else "end"),
+                        f"{one.type} {reason}: {_effect(one)}",
+                        (*one.path, "by_epoch" if one.has_no_epochs else "end"),
                         (),
-                        fixes if _edits(one, schedule) else (),
+                        fixes if _edits(one) else (),
                     )
 
 
-def _never_steps(scheduler: Scheduler, schedule: Schedule) -> str | None:
-    """Return why a scheduler takes no step after its first value; None where it takes some."""
+def _never_steps(scheduler: Scheduler) -> str | None:
+    """Return why a scheduler takes no step after its first value, None if it takes some."""
     if scheduler.type.startswith("ReduceOnPlateau"):  # stepped after a validation
         return None
-    if _has_no_epochs(scheduler, schedule):
-        return "goes by epochs, which a training by iterations has none of, so it takes no step"
+    if scheduler.has_no_epochs:
+        return (
+            "is stepped by epoch, and a training by iterations has no epochs, so it takes no step"
+        )
     if not scheduler.has_one_step:
         return None
     # A constant in the middle of a training is one way to write a step, up or down.
-    is_low = scheduler.is_warm_up and scheduler.begin == 0
+    is_low = scheduler.is_warm_up and scheduler.own_begin == 0
     if not (scheduler.type.startswith(_GRADUAL) or is_low):
         return None
     unit = "epoch" if scheduler.by_epoch else "iteration"
-    begin, end = setting(scheduler.begin), setting(scheduler.end)
+    begin, end = setting(scheduler.own_begin), setting(scheduler.own_end)
     return f"by {unit}s, from {unit} {begin} to {end}, has one value and takes no step"
 
 
-def _has_no_epochs(scheduler: Scheduler, schedule: Schedule) -> bool:
-    return schedule.by == "iteration" and scheduler.by_epoch
-
-
 def _first_factor(scheduler: Scheduler) -> float | None:
-    """Return what a scheduler multiplies its setting by before its first step, where it does."""
+    """Return the factor that a scheduler applies before its first step, None if it is 1."""
     option = "factor" if scheduler.type.startswith("Constant") else "start_factor"
     factor = scheduler.number(option)
     return None if factor == 1 else factor
 
 
-def _effect(scheduler: Scheduler, schedule: Schedule) -> str:
+def _effect(scheduler: Scheduler) -> str:
     factor = _first_factor(scheduler)
-    never_begins = _has_no_epochs(scheduler, schedule) and scheduler.begin > 0
+    never_begins = scheduler.has_no_epochs and scheduler.own_begin > 0
     if factor is None or never_begins:
         return f"the {scheduler.setting} stays as it is"
     return f"the {scheduler.setting} stays at {setting(factor)} of its value"
 
 
-def _edits(scheduler: Scheduler, schedule: Schedule) -> list[Edit]:
-    """Return the edit that lets a scheduler go by iterations; converted, if it counts epochs."""
+def _edits(scheduler: Scheduler) -> list[Edit]:
+    """Return the edit with which a scheduler steps by iteration, converted if it counts epochs."""
     if not scheduler.by_epoch:
         return []
     path = scheduler.path
     times = [t for t in map(scheduler.number, _TIMES) if t is not None]
-    milestones = scheduler.options.get("milestones")
-    times += milestones if isinstance(milestones, (list, tuple)) else []
-    most = max(times, default=0)
-    if _has_no_epochs(scheduler, schedule) and (most <= 1 or most > schedule.length / 10):
+    most = max([*times, *scheduler.numbers("milestones")], default=0)
+    if scheduler.has_no_epochs and (most <= 1 or most > scheduler.schedule.length / 10):
         return [Edit((*path, "by_epoch"), False)]
     return [Edit((*path, "convert_to_iter_based"), True)]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from lldtool.config.edit import Edit
-from lldtool.lint.rules._schedules import Scheduler, configured_schedulers
+from lldtool.lint.rules._schedulers import Scheduler, configured_schedulers
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 
@@ -82,7 +82,7 @@ def _is_named(name: str, error: str) -> bool:
 
 
 def _fixes(scheduler: Scheduler, path: tuple[str, ...]) -> list[list[Edit]]:
-    """Return as many steps as a one-cycle scheduler is given."""
-    if path[-1] != "total_steps" or scheduler.end is None:
+    """Return the `total_steps` that cover all steps of a one-cycle scheduler."""
+    if path[-1] != "total_steps" or scheduler.steps is None:
         return []
-    return [[Edit(path, int(scheduler.end - scheduler.begin))]]
+    return [[Edit(path, int(scheduler.steps))]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lldtool.lint.rules._schedules import configured_schedulers
+from lldtool.lint.rules._schedulers import configured_schedulers
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 from lldtool.text import plural
@@ -66,9 +66,9 @@ class ShortWarmUp(Rule):
         if schedule is None or schedule.accumulative_counts == 1:
             return
         for one in configured_schedulers(subject.plan):
-            if one.by_epoch or not one.is_warm_up or one.end is None:
+            if one.by_epoch or not one.is_warm_up or one.steps is None:
                 continue
-            length = one.step_in("iteration", one.end - one.begin, schedule.epoch_length)
+            length = one.step_in("iteration", one.steps)
             # The last of its values is the full lr.
             steps = None if length is None else int(length - 1) // schedule.accumulative_counts
             if length is not None and steps is not None and steps < 2:

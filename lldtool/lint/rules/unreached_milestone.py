@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lldtool.config.edit import Edit
-from lldtool.lint.rules._schedulers import (
-    Span,
-    Timeline,
-    stretched_milestones,
-    timelines,
-)
+from lldtool.lint.rules._timelines import Span, Timeline, stretched_milestones, timelines
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import SGD, Example
 
@@ -116,7 +111,7 @@ class UnreachedMilestone(Rule):
         _, steps = _milestones(span)
         by_training = span.end >= training.length
         number = span.in_own_unit(training.length if by_training else span.stop)
-        unit = "epoch" if _is_by_epoch(span) else "iteration"
+        unit = span.counts
         what = "the training" if by_training else span.type
         after = f", counted from {unit} {span.options['begin']:,}" if span.options["begin"] else ""
         return self.diagnostic(
@@ -136,7 +131,7 @@ class UnreachedMilestone(Rule):
         schedule = training.schedule
         whole = f"{training.length:,} {schedule.by}s"
         if schedule.by == "iteration":
-            other = "no epochs, which a training by iterations has none of"
+            other = "a training by iterations has no epochs"
         else:
             other = "epochs need by_epoch=True"
         edit = Edit((*span.path, "by_epoch"), value=True)
@@ -159,13 +154,9 @@ def _milestones(span: Span) -> tuple[str, list[float]]:
     return "step_size", [size] if is_step else []
 
 
-def _is_by_epoch(span: Span) -> bool:
-    return bool(span.options.get("by_epoch", True))
-
-
 def _is_in_epochs(training: Timeline, span: Span, last: float) -> bool:
     """Whether the last milestone of a scheduler by iteration makes sense only as an epoch."""
-    if _is_by_epoch(span):
+    if span.counts == "epoch":
         return False
     if training.schedule.by == "iteration":
         return last <= _FIRST_ITERATIONS * training.length
@@ -192,7 +183,7 @@ def _may_be_iterations(training: Timeline, missed: Sequence[float]) -> bool:
 def _fixes(training: Timeline, span: Span, missed: Sequence[float]) -> list[list[Edit]]:
     """Return milestones in iterations, or a later end, or milestones in the training."""
     _, steps = _milestones(span)
-    if _is_by_epoch(span) and _may_be_iterations(training, missed):
+    if span.counts == "epoch" and _may_be_iterations(training, missed):
         converted = "convert_to_iter_based" in span.configured
         return [] if converted else [[Edit((*span.path, "by_epoch"), value=False)]]
     if span.stop < training.length and max(missed) < span.after(training.length):

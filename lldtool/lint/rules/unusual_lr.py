@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lldtool.lint.rules._schedules import lr_curves
+from lldtool.lint.rules._lr_curves import main_lr_curves
 from lldtool.lint.rules.base import Diagnostic, Rule, Severity, Subject
 from lldtool.lint.rules.examples import ADAMW, SGD, Example
 from lldtool.text import lr, setting
@@ -85,7 +85,7 @@ class UnusualLr(Rule):
     def check(self, subject: Subject) -> Iterator[Diagnostic]:
         """Yield a finding for each optimizer whose highest lr is outside its range."""
         plan = subject.plan
-        for key, _, curve in lr_curves(plan):
+        for key, (_, curve) in main_lr_curves(plan).items():
             optimizer = plan.optimizer if key is None else plan.optimizers[key]
             bounds, highest = _RANGES.get(optimizer.type), max(curve.value)
             if bounds is None or bounds[0] <= highest <= bounds[1]:
