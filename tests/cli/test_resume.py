@@ -47,8 +47,8 @@ def test_the_json_has_a_plan_and_what_has_no_effect(cli, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((CONFIG, "gone.pth"), "error: gone.pth: there is no such file"),
-        ((CONFIG, CONFIG), "vit-base_layer-decay.py: not a checkpoint: torch.save has not"),
+        ((CONFIG, "gone.pth"), "error: gone.pth: no such file"),
+        ((CONFIG, CONFIG), "vit-base_layer-decay.py: not a checkpoint: torch.save did not"),
         ((PLANS / "resnet50.json", CHECKPOINT), "a saved plan can't be resumed"),
         ((CONFIG, CHECKPOINT, "--load-from", CHECKPOINT), "--load-from exclude each other"),
         (
