@@ -51,7 +51,7 @@ def changed_plans(draw):
         for key in above:
             inside = inside[key]
         if draw(st.integers(0, 4)):
-            inside[last] = draw(values)
+            inside[last] = copy.deepcopy(draw(values))  # one is a list, which may be changed next
         else:
             del inside[last]
     return json.dumps(content).encode()
