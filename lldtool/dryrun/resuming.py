@@ -6,11 +6,9 @@ with tensors without values in the place of the checkpoint's.
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -23,18 +21,14 @@ from lldtool.dryrun.constructor_errors import constructor_error
 from lldtool.dryrun.first_step import first_step_failure, tensors_without_values, valueless
 from lldtool.dryrun.isolation import silenced
 from lldtool.dryrun.loading import find_file
-from lldtool.dryrun.lr_hooks import lr_hooks
 from lldtool.dryrun.optimizers import Built, build_optimizers
 from lldtool.dryrun.param_groups import plain
-from lldtool.dryrun.param_schedulers import (
-    after_step,
-    build_schedulers,
-    schedulers_of_each,
-)
+from lldtool.dryrun.param_schedulers import build_schedulers, schedulers_of_each
 from lldtool.dryrun.process_copy import CopyFailedError
 from lldtool.dryrun.registries import describe
-from lldtool.dryrun.runners import build_of, is_mmengines
-from lldtool.dryrun.stepping import Stepped, Track, require_steppable, tracked, unseen
+from lldtool.dryrun.resumed_steps import stepped_to_end
+from lldtool.dryrun.runners import build_of
+from lldtool.dryrun.stepping import Stepped, unseen
 from lldtool.dryrun.train_loop import TrainLoop, needs_epoch_length, train_loop
 from lldtool.dryrun.uninitialised import ValuesNeeded
 from lldtool.errors import LldtoolError, translated
@@ -43,11 +37,6 @@ from lldtool.text import quoted
 
 if TYPE_CHECKING:
     from lldtool.dryrun.training import Training
-
-#: Attributes of mmengine's schedulers that are lists with a value for each param group.
-_OF_EACH_GROUP = ("base_values", "_last_value", "min_values")
-#: Entries of a param group that no scheduler reads.
-_NAMES = {"params", "param_name", "param_names", "group_name", "layer_id"}
 
 
 class ResumeError(LldtoolError):
@@ -91,10 +80,8 @@ class Resumed:
             return True
         if self.made is None or other.made is None:
             return False
-        tracks = (
-            [[t.shape for t in own] for own in x.made.tracks] for x in (self, other) if x.made
-        )
-        return len({repr(one) for one in tracks}) == 1
+        both = ([[t.shape for t in own] for own in made.tracks] for made in (self.made, other.made))
+        return next(both) == next(both)
 
 
 def checkpoint_of(training: Training) -> Checkpoint:
@@ -158,9 +145,9 @@ def _resumed(
     training: Training, checkpoint: Checkpoint, progress: Progress, *, steps: bool
 ) -> Resumed:
     config, request = training.config, training.request
-    wrapper = config.optim_wrapper
-    with silenced(), translated(lambda error: constructor_error(error, wrapper, request.name)):
-        built = build_optimizers(training.model, wrapper, build_of(config))
+    described = config.optim_wrapper
+    with silenced(), translated(lambda error: constructor_error(error, described, request.name)):
+        built = build_optimizers(training.model, described, build_of(config))
     configured = schedulers_of_each(config.get("param_scheduler", None), built.wrappers)
     loop = train_loop(config, request)
     if loop.for_stepping([one for own in configured.values() for one in own]).is_assumed:
@@ -209,7 +196,7 @@ def _resumed(
     if not steps:
         return found
     try:
-        return replace(found, made=_stepped(config, built, schedulers, loop, progress))
+        return replace(found, made=stepped_to_end(config, built, schedulers, loop, progress))
     except LldtoolError as error:
         return replace(found, no_curves=error)
 
@@ -316,86 +303,3 @@ def _take_out_code(content: Any) -> Iterator[str]:
         for key in [key for key, value in state.items() if isinstance(value, OpaqueValue)]:
             del state[key]
             yield f"{key} of a scheduler is code in the checkpoint: that of the config is taken"
-
-
-def _stepped(
-    config: Any,
-    built: Built,
-    schedulers: Mapping[str, list[Any]],
-    loop: TrainLoop,
-    progress: Progress,
-) -> Stepped:
-    """Step the schedulers to the end of the training.
-
-    Raises:
-        LldtoolError: that can't be done.
-    """
-    hooks = [type(h).__name__ for h in lr_hooks(config) if not is_mmengines(type(h))]
-    if hooks:
-        raise LldtoolError(f"{hooks[0]} may change lrs, so they are not known after resuming")
-    names: list[str] = []
-    tracks: list[tuple[Track, ...]] = []
-    for name, wrapper in built.wrappers.items():
-        groups = wrapper.optimizer.param_groups
-        if not all(isinstance(one.param_name, str) for one in schedulers[name]):
-            raise LldtoolError("a scheduler in the checkpoint has a param_name that is no name")
-        settings = list(dict.fromkeys(["lr", *(one.param_name for one in schedulers[name])]))
-        chosen = _distinct(groups, schedulers[name])
-        indices = sorted(set(chosen))
-        require_steppable(len(indices) * len(settings), loop)
-        with _only(wrapper, schedulers[name], indices):
-            steps = _steps(schedulers[name], loop, progress)
-            made = tracked(wrapper.optimizer.param_groups, settings, steps)
-        tracks += [made[indices.index(i)] for i in chosen]
-        names += [name] * len(groups)
-    return Stepped(loop, tuple(names), tuple(tracks))
-
-
-def _steps(schedulers: Sequence[Any], loop: TrainLoop, progress: Progress) -> Iterator[int]:
-    with contextlib.closing(progress(range(loop.steps), loop.steps)) as numbers:
-        for number in numbers:
-            yield number
-            after_step(schedulers, loop, number)
-
-
-def _distinct(groups: Sequence[Mapping[str, Any]], schedulers: Sequence[Any]) -> list[int]:
-    """Return for each param group the first one that the schedulers treat the same.
-
-    mmengine's own read a group and their own lists; of others, each group counts as its own.
-    """
-    lists = [values for one in schedulers for _, values in _lists(one)]
-    are_known = all(type(one).__module__.startswith("mmengine.") for one in schedulers)
-    if not are_known or any(len(own) - len(groups) not in (0, 1) for own in lists):
-        return list(range(len(groups)))
-    first: dict[str, int] = {}
-    keys = (
-        repr([{k: v for k, v in group.items() if k not in _NAMES}, [own[i] for own in lists]])
-        for i, group in enumerate(groups)
-    )
-    return [first.setdefault(key, i) for i, key in enumerate(keys)]
-
-
-def _lists(scheduler: Any) -> Iterator[tuple[str, list[Any]]]:
-    for name in _OF_EACH_GROUP:
-        values = vars(scheduler).get(name)
-        if isinstance(values, list):
-            yield name, values
-
-
-@contextlib.contextmanager
-def _only(wrapper: Any, schedulers: Sequence[Any], indices: Sequence[int]) -> Iterator[None]:
-    """Let an optimizer and its schedulers have copies of these of its param groups only."""
-    optimizer, groups = wrapper.optimizer, wrapper.optimizer.param_groups
-    base, states = copy.copy(wrapper.base_param_settings), [dict(vars(s)) for s in schedulers]
-    if list(indices) != list(range(len(groups))):
-        for scheduler in schedulers:
-            for name, values in _lists(scheduler):
-                chosen = [values[i] for i in indices] + values[len(groups) :]
-                setattr(scheduler, name, chosen)
-    optimizer.param_groups = [dict(groups[i]) for i in indices]
-    try:
-        yield
-    finally:
-        optimizer.param_groups, wrapper.base_param_settings = groups, base
-        for scheduler, state in zip(schedulers, states, strict=True):
-            vars(scheduler).update(state)
