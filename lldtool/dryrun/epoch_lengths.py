@@ -11,10 +11,9 @@ from lldtool.dryrun.auto_scaling import part, train_batch_size
 from lldtool.dryrun.dataset_sizes import DatasetSize, dataset_size
 from lldtool.dryrun.registries import type_name
 from lldtool.errors import LldtoolError
+from lldtool.plan.schedule import NO_END
 from lldtool.text import plural, quoted
 
-#: The most steps of a training; mmengine takes this number for infinity.
-_MOST_STEPS = 1_000_000_000
 #: Samplers that give each GPU its part of the data set, rounded up.
 _SAMPLERS = ("ClassAwareSampler", "DefaultSampler", "RepeatAugSampler", "SequentialSampler")
 #: A sampler that never ends; to mmengine, it is as long as the data set on each GPU.
@@ -132,7 +131,7 @@ def whole_number(value: Any, what: str, request: Request) -> int:
     Raises:
         LldtoolError: the value is not a positive whole number, or too large.
     """
-    is_number = isinstance(value, (int, float)) and 1 <= value <= _MOST_STEPS
+    is_number = isinstance(value, (int, float)) and 1 <= value <= NO_END
     if not is_number or value != int(value):
         message = f"{what} is {quoted(value)}, not a whole number from 1 to 1e9"
         raise LldtoolError(message, config=request.name)
