@@ -215,7 +215,8 @@ def test_load_from_says_what_a_checkpoint_fills(cli, tmp_path):
     assert [p["name"] for p in plan["parameters"] if p["start"] == "pretrained"] == ["head.fc.bias"]
     assert plan["loaded"] == [
         {"checkpoint": str(checkpoint), "by": "load_from", "module": "", "prefix": None,
-         "tensors": 1, "buffers": 0, "unexpected": ["fc.bias"]}
+         "tensors": 1, "buffers": 0, "unexpected": ["fc.bias"], "classes": None,
+         "other_classes": None}
     ]  # fmt: skip
     saved = tmp_path / "plan.json"
     saved.write_text(result.out)
