@@ -113,6 +113,10 @@ class ConstructorError(LldtoolError):
         self.culprit = culprit
 
 
+class ResumeError(LldtoolError):
+    """What resuming a training fails with, at startup or at its first step."""
+
+
 def text_of(error: BaseException) -> str:
     """What an exception says, nothing where its own `__str__` fails."""
     try:

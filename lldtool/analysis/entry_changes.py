@@ -7,6 +7,8 @@ from typing import Any
 
 from lldtool.config.edit import DELETE
 
+#: Entries that name a class.
+_CLASSES = ("type", "constructor")
 #: Larger integers are not all floats.
 _LARGEST = 2**53
 
@@ -20,6 +22,8 @@ def differing(
     """
     for key in dict.fromkeys([*new, *old]):
         a, b = old.get(key, DELETE), new.get(key, DELETE)
+        if key in _CLASSES and _bare(a) == _bare(b):
+            continue
         inside = (*path, str(key))
         if isinstance(a, dict) and isinstance(b, dict):
             yield from differing(a, b, inside)
@@ -33,8 +37,13 @@ def differing(
 def _types(value: object) -> list[object]:
     """Return the types of a list of dicts; nothing for another value."""
     if isinstance(value, (list, tuple)) and all(isinstance(item, dict) for item in value):
-        return [item.get("type") for item in value]
+        return [_bare(item.get("type")) for item in value]
     return []
+
+
+def _bare(kind: object) -> object:
+    """Return the name of a class without its module, which pure-Python configs have."""
+    return kind.rpartition(".")[2] if isinstance(kind, str) else kind
 
 
 def _as_lists(value: object) -> object:

@@ -119,9 +119,10 @@ def _of_order(resume: Resume, checkpoint: Checkpoint, load_from: str) -> Iterato
 def _of_class(resume: Resume, load_from: str) -> Iterator[Problem]:
     for change in resume.changes:
         if change.path[-2:] == ("optimizer", "type") and "optimizer" in resume.entries:
+            old, new = (str(kind).rpartition(".")[2] for kind in change.values)
             yield Problem(
                 "other-optimizer",
-                f"{change.new} takes over the param groups and the state of {change.old}",
+                f"{new} takes over the param groups and the state of {old}",
                 load_from,
             )
 

@@ -31,7 +31,8 @@ class Want:
     `effects` are those of leaving out or changing entries of `paramwise_cfg`: of `all`, or of the
     `doubtful` ones that may do nothing. `steps` asks for the lr in each step; all param groups are
     stepped if `all_groups`, else only those that differ. `reasons` in the plan and the `files` read
-    can be left out.
+    can be left out. `resume` asks for what training uses after it is resumed, where the request or
+    the config names a checkpoint to resume from.
     """
 
     effects: Literal["none", "doubtful", "all"] = "none"
@@ -39,6 +40,7 @@ class Want:
     all_groups: bool = False
     reasons: bool = True
     files: bool = False
+    resume: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ class Capture:
     """The result of running one config.
 
     `request` is as it was run in the end, with all that turned out to be needed. There is a plan
-    or an error. `no_schedule` says why a schedule that was asked for is missing. `files` are the
-    user's own that were read, `modules` those that the process had imported before.
+    or an error. `no_schedule` says why a schedule that was asked for is missing, `no_resume` why
+    the training can't be resumed. `files` are the user's own that were read, `modules` those that
+    the process had imported before.
     """
 
     request: Request
@@ -56,6 +59,8 @@ class Capture:
     effects: Effects = field(default_factory=Effects)
     schedule: LrCurves | None = None
     no_schedule: LldtoolError | None = None
+    resume: Resume | None = None
+    no_resume: LldtoolError | None = None
     files: frozenset[Path] = frozenset()
     modules: frozenset[Path] = frozenset()
 

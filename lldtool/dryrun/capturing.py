@@ -15,6 +15,7 @@ from lldtool.dryrun.curves import lr_rises_again, stepped_curves
 from lldtool.dryrun.edited_training import edited_training
 from lldtool.dryrun.files_read import collected_files, loaded_modules, noting_files
 from lldtool.dryrun.key_effects import all_removed, doubtful_effects
+from lldtool.dryrun.loading import find_file
 from lldtool.dryrun.resume_assembly import resume_of
 from lldtool.dryrun.session import in_fresh_process, run
 from lldtool.dryrun.stepping import stepped, unseen
@@ -60,6 +61,13 @@ def _measured(want: Want, progress: Progress, training: Training) -> Capture:
     if want.effects != "none":
         measure = all_removed if want.effects == "all" else doubtful_effects
         found = replace(found, effects=measure(training, plan))
+    if want.resume and (checkpoint := _resumes_from(training)):
+        request = replace(training.request, resume=checkpoint)
+        try:
+            resume = resume_of(replace(training, request=request), unseen, plan)
+            found = replace(found, resume=resume)
+        except LldtoolError as error:
+            found = replace(found, no_resume=error)
     if not want.steps:
         return found
     try:
@@ -77,6 +85,13 @@ def resume(request: Request, progress: Progress | None) -> Resume:
 def _resume(progress: Progress, request: Request) -> Resume:
     with start_of_training(request) as training:
         return resume_of(training, progress)
+
+
+def _resumes_from(training: Training) -> str | None:
+    """Return the checkpoint that a training is resumed from, if it is there."""
+    request, config = training.request, training.config
+    named = request.resume or (config.get("resume", False) and config.get("load_from", None))
+    return str(named) if named and find_file(str(named), request.checkout) else None
 
 
 @contextlib.contextmanager

@@ -20,28 +20,30 @@ from lldtool.dryrun.resume_refusals import refusal
 from lldtool.dryrun.resumed_plan import resumed_curves, resumed_plan
 from lldtool.dryrun.resuming import (
     Resumed,
-    ResumeError,
     checkpoint_of,
     resumed,
     with_epoch_length,
 )
 from lldtool.dryrun.training import Training
-from lldtool.errors import LldtoolError
+from lldtool.errors import LldtoolError, ResumeError
+from lldtool.plan import Plan
 
 
-def resume_of(training: Training, progress: Progress) -> Resume:
+def resume_of(training: Training, progress: Progress, plan: Plan | None = None) -> Resume:
     """Resume a training from the checkpoint that it was asked for with.
 
     Args:
         training: of the config.
         progress: shows the steps of the schedule.
+        plan: of this training, where there is one.
 
     Raises:
         LldtoolError: it can't be resumed, or its length is not known.
     """
     checkpoint = checkpoint_of(training)
-    training = with_epoch_length(training, checkpoint)
-    fresh = training.plan()
+    timed = with_epoch_length(training, checkpoint)
+    fresh = plan if plan is not None and timed is training else timed.plan()
+    training = timed
     try:
         found = resumed(training, checkpoint, progress)
     except ResumeError as error:
@@ -51,16 +53,16 @@ def resume_of(training: Training, progress: Progress) -> Resume:
     entries = frozenset(map(str, checkpoint.content))
     _, scale_note = auto_scale(training.config, training.request)
     fresh = replace(fresh, notes=tuple(note for note in fresh.notes if note != scale_note))
-    plan = resumed_plan(fresh, found, has_optimizer="optimizer" in entries)
+    after = resumed_plan(fresh, found, has_optimizer="optimizer" in entries)
     result = Resume(
         checkpoint=checkpoint.name,
-        plan=plan,
+        plan=after,
         fresh=fresh,
         entries=entries,
         left=found.loop.steps if found.loop.epochs is None else found.loop.epochs,
         pairs=tuple(_pairs(training, checkpoint, found)),
         changes=changes_of(training, checkpoint, found),
-        curves=resumed_curves(plan, found),
+        curves=resumed_curves(after, found),
     )
     scaling = part(training.config, "auto_scale_lr")
     is_scaled = bool(scaling.get("enable", False)) or training.request.auto_scale_lr

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from lldtool.analysis.resume import groups_in
 from lldtool.checkpoint import Checkpoint, TensorInfo
 from lldtool.checkpoint.training_config import training_config
-from lldtool.dryrun.resuming import ResumeError
+from lldtool.errors import ResumeError
 from lldtool.plan import Parameter, Plan
 from lldtool.text import plural, shape, shortened
 

@@ -31,16 +31,12 @@ from lldtool.dryrun.runners import build_of
 from lldtool.dryrun.stepping import Stepped, unseen
 from lldtool.dryrun.train_loop import TrainLoop, needs_epoch_length, train_loop
 from lldtool.dryrun.uninitialised import ValuesNeeded
-from lldtool.errors import LldtoolError, translated
+from lldtool.errors import LldtoolError, ResumeError, translated
 from lldtool.plan import Step
 from lldtool.text import quoted
 
 if TYPE_CHECKING:
     from lldtool.dryrun.training import Training
-
-
-class ResumeError(LldtoolError):
-    """What resuming fails with, at startup or at the first step."""
 
 
 @dataclass(frozen=True)

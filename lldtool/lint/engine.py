@@ -57,9 +57,9 @@ def capture_and_check(
             error = LldtoolError("the checkpoint has no optimizer state: there is nothing to check")
         return found, _result(policy, request, rules, error, [])
     with warm():
-        found = capture(request, replace(want or Want(), effects="doubtful"))
+        found = capture(request, replace(want or Want(), effects="doubtful", resume=True))
         if found.plan is not None:
-            diagnostics, is_certain = judge(rules, policy, found.plan, found.effects), True
+            diagnostics, is_certain = judge(rules, policy, found.plan, found), True
         else:
             diagnostics, is_certain = _of_error(rules, found.error)
         if is_certain:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lldtool.analysis.keys import Effects
 from lldtool.config.edit import PARAMWISE_CFG, Edit
+from lldtool.errors import ResumeError
 from lldtool.lint.diagnostics import Diagnostic, Fix, Severity
 from lldtool.lint.policy import Policy
 from lldtool.lint.rules import Rule, Subject
@@ -20,11 +20,23 @@ if TYPE_CHECKING:
 
 
 def judge(
-    rules: Sequence[Rule], policy: Policy, plan: Plan, effects: Effects | None = None
+    rules: Sequence[Rule], policy: Policy, plan: Plan, capture: Capture | None = None
 ) -> list[Diagnostic]:
-    """Return what the rules find in a plan; no fix is tried."""
-    effects = effects or Effects()
-    subject = Subject(plan, effects, policy.no_decay, policy.must_decay, policy.may_decay)
+    """Return what the rules find in a plan, or in the capture that it is of; no fix is tried."""
+    subject = Subject(
+        plan,
+        no_decay=policy.no_decay,
+        must_decay=policy.must_decay,
+        may_decay=policy.may_decay,
+    )
+    if capture is not None:
+        error = capture.no_resume
+        subject = replace(
+            subject,
+            effects=capture.effects,
+            resume=capture.resume,
+            no_resume=error if isinstance(error, ResumeError) else None,
+        )
     return [diagnostic for rule in rules for diagnostic in rule.check(subject)]
 
 

@@ -75,3 +75,16 @@ def test_a_checkpoint_is_not_overwritten(cli, tmp_path):
     result = cli("resume", config, checkpoint, "-o", checkpoint)
     assert result.code == 2
     assert checkpoint.read_bytes() == CHECKPOINT.read_bytes()
+
+
+def test_check_reports_what_is_lost_when_training_is_resumed(cli, tmp_path):
+    names = ("check", CONFIG, "--select", "LLD7", "--resume")
+    assert cli(*names, CHECKPOINT).code == 0
+    result = cli(*names, CHECKPOINT, *LR)
+    assert result.code == 1
+    assert "LLD702" in result.out
+    assert "from 0.004 to 0.002 has no effect" in " ".join(result.out.split())
+    result = cli(*names, CHECKPOINT, "--cfg-options", "model.head.num_classes=10")
+    assert result.code == 1
+    assert "LLD701" in result.out
+    assert cli(*names, tmp_path / "gone.pth").code == 2

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from dataclasses import replace
 from functools import partial
 
@@ -10,6 +11,7 @@ import tomllib
 import torch
 from conftest import ROOT
 from pasting import pasted
+from resuming import save
 
 from lldtool.config.request import Request
 from lldtool.dryrun import dry_run
@@ -54,6 +56,8 @@ def check(request, tmp_path):
         (tmp_path / "my_code.py").write_text(example.module)
         if example.weights is not None:
             save_weights(example, tmp_path)
+        if example.resumed is not None:
+            save_training(example, tmp_path)
         settings = tmp_path / "lldtool.toml"
         settings.write_text(example.settings)
         policy = load_policy(tmp_path, settings).overridden(select=[rule.code])
@@ -76,6 +80,15 @@ def save_weights(example, folder):
     weights = {name: torch.zeros(()).expand(shape) for name, shape in shapes.items() if name}
     meta = {"dataset_meta": {"classes": example.classes}} if example.classes else {}
     torch.save({"state_dict": weights, "meta": meta}, folder / CHECKPOINT)
+
+
+def save_training(example, folder):
+    """Write the checkpoint of an example that is resumed, by a Runner that trains."""
+    entries = {**example.config, **example.resumed}
+    path = folder / "source.py"
+    path.write_text(replace(example, resumed=None, config=entries).text)
+    save(path, folder, epochs=1).rename(folder / CHECKPOINT)
+    shutil.rmtree(folder / "saved")
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ from lldtool.cli.destinations import FORMATS, append_github_summary, destination
 from lldtool.cli.options import DryRunOptions, OutputOptions, SettingsFile, argument, option
 from lldtool.cli.run_all import DASK_TIMEOUT, Cluster, run_all
 from lldtool.cli.streams import check_writable, emit, say
+from lldtool.config.request import Request
 from lldtool.errors import LldtoolError
 from lldtool.lint.diagnostics import Severity
 from lldtool.text import plural
@@ -120,6 +121,10 @@ def check(
     part: Annotated[str | None, option(
         "--shard", metavar="K/N", help="Only check the K-th of N parts of the configs.",
     )] = None,
+    resume: Annotated[str | None, option(
+        "--resume", metavar="CHECKPOINT",
+        help="Also check what happens when training is resumed from this checkpoint.",
+    )] = None,
     dask: DaskOptions,
     output: OutputOptions,
     run: DryRunOptions,
@@ -137,6 +142,8 @@ def check(
     from lldtool.lint.engine import final_results
     from lldtool.lint.policy import load_policy
 
+    if resume is not None and not Path(resume).expanduser().is_file():
+        raise LldtoolError("there is no such file", config=resume)
     policy = options.override(load_policy(Path.cwd(), settings))
     if run.world_size is not None and not run.auto_scale_lr:
         say("note: without --auto-scale-lr, --world-size scales lrs only if the config does")
@@ -155,7 +162,7 @@ def check(
     for destination in to:
         check_writable(destination.file, *inputs, option=destination.option)
     check_writable(new_baseline, *inputs, option="--write-baseline")
-    checked = _results(names, run, policy, dask.cluster)
+    checked = _results(names, partial(_request, run, resume), policy, dask.cluster)
     everything = final_results(checked, policy)
     if new_baseline is not None:
         for one in everything:
@@ -175,15 +182,22 @@ def check(
     raise typer.Exit(0 if exit_zero and code == 1 else code)
 
 
+def _request(run: DryRunOptions, resume: str | None, config: str) -> Request:
+    return replace(run.request(config, with_settings=False), resume=resume)
+
+
 def _results(
-    names: Sequence[str], run: DryRunOptions, policy: Policy, dask: Cluster | None
+    names: Sequence[str],
+    request_of: Callable[[str], Request],
+    policy: Policy,
+    dask: Cluster | None,
 ) -> list[CheckResult]:
     """Return the result of checking each config, in their order."""
     from lldtool.lint.engine import check_config, check_plan
 
     return run_all(
         names,
-        partial(run.request, with_settings=False),
+        request_of,
         saved=partial(check_plan, policy),
         live=partial(check_config, policy),
         failed=_failed,

@@ -12,8 +12,9 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from lldtool.analysis.keys import Effects, Key, keys_of
+from lldtool.analysis.resume import Resume
 from lldtool.config.edit import PARAMWISE_CFG
-from lldtool.errors import ConstructorError
+from lldtool.errors import ConstructorError, ResumeError
 from lldtool.lint.diagnostics import Diagnostic, Fix, Fixes, Severity
 from lldtool.lint.rules._blocks import Backbone, backbones
 from lldtool.lint.rules._parameters import NameIndex, is_valid_setting, kind_of
@@ -37,7 +38,8 @@ class Subject:
     """The input of the rules: the plan of one config, and the effects of changing its entries.
 
     `effects` are those of entries of `paramwise_cfg`, where they were measured; a saved plan has no
-    constructor to run. `no_decay`, `must_decay` and `may_decay` are the user's own lists.
+    constructor to run. `resume` is the training after it was resumed, where it is to be, and
+    `no_resume` why it can't be. `no_decay`, `must_decay` and `may_decay` are the user's own lists.
     """
 
     plan: Plan
@@ -45,6 +47,8 @@ class Subject:
     no_decay: tuple[str, ...] = ()
     must_decay: tuple[str, ...] = ()
     may_decay: tuple[str, ...] = ()
+    resume: Resume | None = None
+    no_resume: ResumeError | None = None
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:

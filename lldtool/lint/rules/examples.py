@@ -49,6 +49,9 @@ class Example:
     regular expressions replaced in their names; those that are left without a name are not in it.
     `weights_of` are entries of the config in which that model differs, `classes` those that it was
     trained for.
+
+    With `resumed`, the config resumes from `checkpoint.pth`, which training saved after an epoch
+    with a config that differs in these entries.
     """
 
     base: Base
@@ -61,6 +64,7 @@ class Example:
     weights: Mapping[str, str] | None = None
     weights_of: Config = field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    resumed: Config | None = None
 
     @property
     def module(self) -> str:
@@ -79,6 +83,10 @@ class Example:
     @property
     def about_checkpoint(self) -> str:
         """What is in the checkpoint, as a comment; empty where there is none."""
+        if self.resumed is not None:
+            entries = [f"{k} = {literal(v)}" for k, v in self.resumed.items()]
+            which = f"with {'; '.join(entries)}" if entries else "with this config"
+            return f"# {CHECKPOINT} was saved after an epoch of a training {which}.\n"
         if self.weights is None:
             return ""
         changes = [f"{k} = {literal(v)}" for k, v in self.weights_of.items()]
@@ -95,6 +103,7 @@ class Example:
             "model": MODELS[self.model or self.base.model],
             "optim_wrapper": self.base.optim_wrapper,
             **({} if self.weights is None else {"load_from": CHECKPOINT}),
+            **({} if self.resumed is None else {"load_from": CHECKPOINT, "resume": True}),
         }
         for path, value in self.config.items():
             config = _merged(config, _nested(path, value))
@@ -160,6 +169,15 @@ _NO_DECAY = {
     "bias_decay_mult": 0.0,
     "flat_decay_mult": 0.0,
     "custom_keys": {".cls_token": {"decay_mult": 0.0}, ".pos_embed": {"decay_mult": 0.0}},
+}
+
+#: Two epochs of warm-up and a cosine, in a training of ten.
+SCHEDULED: Config = {
+    "train_cfg": {"by_epoch": True, "max_epochs": 10},
+    "param_scheduler": [
+        {"type": "LinearLR", "start_factor": 0.01, "begin": 0, "end": 2},
+        {"type": "CosineAnnealingLR", "eta_min_ratio": 0.01, "begin": 2, "end": 10},
+    ],
 }
 
 #: A ResNet with SGD: one lr and one weight decay for all parameters.
