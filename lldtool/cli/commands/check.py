@@ -14,6 +14,7 @@ from lldtool.cli.destinations import FORMATS, append_github_summary, destination
 from lldtool.cli.options import DryRunOptions, OutputOptions, SettingsFile, argument, option
 from lldtool.cli.run_all import DASK_TIMEOUT, Cluster, run_all
 from lldtool.cli.streams import check_writable, emit, say
+from lldtool.config import saved_plan
 from lldtool.config.request import Request
 from lldtool.errors import LldtoolError
 from lldtool.lint.diagnostics import Severity
@@ -183,7 +184,15 @@ def check(
 
 
 def _request(run: DryRunOptions, resume: str | None, config: str) -> Request:
-    return replace(run.request(config), resume=resume)
+    """Return the request for a config.
+
+    Raises:
+        LldtoolError: there is no such config, or a saved plan is to be resumed.
+    """
+    request = run.request(config)
+    if resume is not None and saved_plan(request.path, config) is not None:
+        raise LldtoolError("a saved plan can't be resumed", hint="name the config instead")
+    return replace(request, resume=resume)
 
 
 def _results(
