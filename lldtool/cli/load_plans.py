@@ -102,6 +102,18 @@ def load_named_plans(requests: Sequence[Request], *, whole: bool = False) -> lis
     ]
 
 
+def require_resumable(request: Request) -> None:
+    """Raise an LldtoolError if a request names something else than a config to resume."""
+    if is_checkpoint(request.path):
+        kind = "checkpoint"
+    elif saved_plan(request.path, request.name) is not None:
+        kind = "saved plan"
+    else:
+        return
+    hint = "name the config instead"
+    raise LldtoolError(f"a {kind} can't be resumed", config=request.name, hint=hint)
+
+
 def require_match(
     pattern: str, parameters: Sequence[Parameter | UntrainedParameter], config: str | None = None
 ) -> None:

@@ -48,8 +48,8 @@ def resume_of(training: Training, progress: Progress, plan: Plan | None = None) 
         found = resumed(training, checkpoint, progress)
     except ResumeError as error:
         raise refusal(fresh, checkpoint, error) from error.__cause__
-    if fresh.schedule is not None and fresh.schedule.error is not None:
-        raise SchedulerError(fresh.schedule.error)
+    if isinstance(found.no_curves, SchedulerError):
+        raise found.no_curves
     entries = frozenset(map(str, checkpoint.content))
     _, scale_note = auto_scale(training.config, training.request)
     fresh = replace(fresh, notes=tuple(note for note in fresh.notes if note != scale_note))

@@ -80,6 +80,7 @@ def _schedule(schedule: Schedule, resumed: Resumed) -> Schedule:
     schedule = replace(
         schedule,
         schedulers=options,
+        error=None,  # of the schedulers as they would begin
         digest=hashlib.sha256(repr(content).encode()).hexdigest(),
         epoch_length=resumed.loop.epoch_length,
         epoch_length_from=resumed.loop.epoch.source,

@@ -88,3 +88,6 @@ def test_check_reports_what_is_lost_when_training_is_resumed(cli, tmp_path):
     assert result.code == 1
     assert "LLD701" in result.out
     assert cli(*names, tmp_path / "gone.pth").code == 2
+    saved = cli("check", PLANS / "vit-base_layer-decay.json", "--resume", CHECKPOINT)
+    assert saved.code == 2
+    assert "a saved plan can't be resumed" in " ".join(saved.out.split())

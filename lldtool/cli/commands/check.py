@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lldtool.cli.destinations import FORMATS, append_github_summary, destinations, rendered
+from lldtool.cli.load_plans import require_resumable
 from lldtool.cli.options import DryRunOptions, OutputOptions, SettingsFile, argument, option
 from lldtool.cli.run_all import DASK_TIMEOUT, Cluster, run_all
 from lldtool.cli.streams import check_writable, emit, say
@@ -183,7 +184,15 @@ def check(
 
 
 def _request(run: DryRunOptions, resume: str | None, config: str) -> Request:
-    return replace(run.request(config, with_settings=False), resume=resume)
+    """Return the request for a config.
+
+    Raises:
+        LldtoolError: there is no such config, or a saved plan or a checkpoint is to be resumed.
+    """
+    request = run.request(config, with_settings=False)
+    if resume is not None:
+        require_resumable(request)
+    return replace(request, resume=resume)
 
 
 def _results(

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lldtool.cli.load_plans import require_resumable
 from lldtool.cli.options import (
     ConfigArgument,
     DryRunOptions,
@@ -17,9 +18,8 @@ from lldtool.cli.options import (
     format_option,
 )
 from lldtool.cli.progress import Bar
-from lldtool.config import last_checkpoint, saved_plan
+from lldtool.config import last_checkpoint
 from lldtool.errors import LldtoolError
-from lldtool.files import is_checkpoint
 
 POSITION = 55
 
@@ -45,11 +45,7 @@ def resume(
     if run.load_from is not None:
         raise typer.BadParameter("CHECKPOINT and --load-from exclude each other")
     request = run.request(config, training.length)
-    if is_checkpoint(request.path) or saved_plan(request.path, request.name) is not None:
-        kind = "checkpoint" if is_checkpoint(request.path) else "saved plan"
-        raise LldtoolError(
-            f"a {kind} can't be resumed", config=config, hint="name the config instead"
-        )
+    require_resumable(request)
     file = Path(checkpoint).expanduser()
     file = last_checkpoint(file) or file
     if not file.is_file():
