@@ -133,7 +133,7 @@ train_cfg = dict(by_epoch=True, max_epochs=6)
 param_scheduler = dict(type='OneCycleLR', eta_max=0.1, total_steps=18, by_epoch=False)
 """
 MULTI_STEP = """
-train_cfg = dict(by_epoch=True, max_epochs=5)
+train_cfg = dict(by_epoch=True, max_epochs=2)
 param_scheduler = dict(type='MultiStepLR', milestones=[1, 3], gamma=0.3)
 """
 OTHERS = """
@@ -150,10 +150,10 @@ TRAININGS = {
                              [("max_iters=20", "max_iters=30"), ("T_max=15", "T_max=25")]),
     "resnet in warm-up": (RESNET + STEPS, {"epochs": 1}, [("lr=0.1", "lr=0.02")]),
     "resnet by one cycle": (RESNET + ONE_CYCLE, {}, [("eta_max=0.1", "eta_max=0.2")]),
-    # One cycle of 12 steps would fail from the start, but goes on after a step of each epoch.
+    # A cycle of 12 steps would be too short from the start, but takes over a schedule that is over.
     "resnet, one cycle for steps": (
-        RESNET + MULTI_STEP, {"epochs": 1},
-        [("MultiStepLR', milestones=[1, 3], gamma=0.3",
+        RESNET + MULTI_STEP, {"epochs": 2},
+        [("max_epochs=2", "max_epochs=5"), ("MultiStepLR', milestones=[1, 3], gamma=0.3",
           "OneCycleLR', eta_max=0.01, total_steps=12, by_epoch=False")],
     ),
     "resnet by others": (RESNET + OTHERS, {}, [("lr=0.1", "lr=0.02"), ("0.9, eta", "2, eta")]),
